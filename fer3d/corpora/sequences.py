@@ -1,0 +1,94 @@
+"""What a corpus reader returns: a table of labelled sequences, and the check of what the corpus should hold."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class CorpusError(Exception):
+    """A corpus that cannot be read: what was looked for, where, and what to do about it."""
+
+
+class CorpusWarning(UserWarning):
+    """A corpus that can be read but differs from what was distributed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSequence:
+    """One labelled sequence of image files.
+
+    Attributes:
+        subject: The subject's id as the corpus spells it, such as `S005`; sorting these strings sorts the subjects.
+        sequence: The sequence's id within the subject, such as `001`.
+        emotion: One of the corpus's `emotions`.
+        frames: Every frame's path, in the order of time; never empty.
+    """
+
+    subject: str
+    sequence: str
+    emotion: str
+    frames: tuple[Path, ...]
+
+    @property
+    def clip_id(self) -> str:
+        """The sequence's id within the corpus, such as `S005/001`."""
+        return f"{self.subject}/{self.sequence}"
+
+
+class Corpus(Protocol):
+    """A data set as distributed.
+
+    Attributes:
+        name: One lower-case word for folder names and plots, such as `ckplus`.
+        emotions: The class names; a label is an index into this tuple.
+        num_channels: 1 for a corpus that becomes grey, 3 for one that stays RGB.
+        root: The folder that holds the corpus.
+        synthetic: Whether the images are rendered, so that everything measured on them must say so. Valid after
+            `read`.
+    """
+
+    name: str
+    emotions: tuple[str, ...]
+    num_channels: int
+    root: Path
+    synthetic: bool
+
+    def read(self) -> list[FrameSequence]:
+        """Returns the labelled sequences, sorted by subject and then by sequence.
+
+        Raises:
+            CorpusError: The root is missing or does not hold this corpus.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a complete corpus holds.
+
+    Attributes:
+        num_sequences: Number of labelled sequences.
+        num_subjects: Number of subjects with a labelled sequence.
+        per_emotion: Number of sequences of each emotion.
+    """
+
+    num_sequences: int
+    num_subjects: int
+    per_emotion: Mapping[str, int]
+
+    def check(self, sequences: list[FrameSequence], corpus: str, root: Path) -> None:
+        """Warns with a `CorpusWarning` that names every difference between `sequences` and this."""
+        found = Counter(sequence.emotion for sequence in sequences)
+        pairs = [
+            ("sequences", len(sequences), self.num_sequences),
+            ("subjects", len({sequence.subject for sequence in sequences}), self.num_subjects),
+            *((emotion, found[emotion], count) for emotion, count in self.per_emotion.items()),
+        ]
+        differences = [f"{what}: {have} instead of {want}" for what, have, want in pairs if have != want]
+        if differences:
+            message = f"{corpus} in {root} differs from the corpus as distributed: {'; '.join(differences)}"
+            warnings.warn(message, CorpusWarning, stacklevel=3)

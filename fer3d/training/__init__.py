@@ -1,0 +1,1 @@
+"""One fold from configuration to result: optimizer, Lightning module, tracking, results on disk."""
