@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+# The generator writes this file last into a synthetic twin, so that its images are known wherever they are read from.
+SYNTHETIC_MARKER = "synthetic_twin.json"
+
 
 class CorpusError(Exception):
     """A corpus that cannot be read: what was looked for, where, and what to do about it."""
@@ -47,7 +50,7 @@ class Corpus(Protocol):
         name: One lower-case word for folder names and plots, such as `ckplus`.
         emotions: The class names; a label is an index into this tuple.
         num_channels: 1 for a corpus that becomes grey, 3 for one that stays RGB.
-        root: The folder that holds the corpus.
+        root: The folder that holds the corpus; asking for it raises a `CorpusError` while none is configured.
         synthetic: Whether the images are rendered, so that everything measured on them must say so. Valid after
             `read`.
     """
@@ -55,8 +58,11 @@ class Corpus(Protocol):
     name: str
     emotions: tuple[str, ...]
     num_channels: int
-    root: Path
     synthetic: bool
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds the corpus."""
 
     def read(self) -> list[FrameSequence]:
         """Returns the labelled sequences, sorted by subject and then by sequence.

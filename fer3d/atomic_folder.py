@@ -1,0 +1,68 @@
+"""Folders that exist whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yields an empty work folder beside `folder`, which takes its name when the block ends without an error.
+
+    A block that raises leaves nothing. What a killed process left is removed by the next one on the same machine. If
+    `folder` has come into being meanwhile, it stays as it is and the work folder is dropped: both were made for the
+    same name.
+
+    Args:
+        folder: The folder to make; it may not exist, or only as an empty folder.
+
+    Raises:
+        FileExistsError: The folder holds something already.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} exists already")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
+    work = folder.with_name(f".{folder.name}.partial-{_host()}-{os.getpid()}-{uuid4().hex[:6]}")
+    work.mkdir()
+    try:
+        yield work
+        try:
+            work.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the work folders that dead processes of this machine left for `folder`."""
+    pattern = re.compile(re.escape(f".{folder.name}.partial-{_host()}-") + r"(\d+)-\w+")
+    for left in folder.parent.glob(f".{folder.name}.partial-*"):
+        match = pattern.fullmatch(left.name)
+        if match and not _alive(int(match[1])):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _host() -> str:
+    return re.sub(r"\W", "_", socket.gethostname())
+
+
+def _alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # asking would end the process there
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,175 @@
+"""Augmentation of training clips on the device (paper, sections 3.2 and 4.1).
+
+An operation sees a clip `(C, T, H, W)` as one image of `C * T` planes, so that all frames of a clip share one draw by
+construction, and a rotation computes one grid a clip instead of one a frame. Any Kornia 2D operation that treats all
+channels alike can be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from kornia.augmentation import AugmentationBase2D, IntensityAugmentationBase2D
+from kornia.augmentation import random_generator as rg
+from torch import Tensor
+
+Parameters = dict[str, Tensor]
+
+
+class RandomLinearContrast(IntensityAugmentationBase2D):
+    """Scales the distance of each value to 127: `127 + a * (v - 127)` on the 0..255 scale (paper, section 3.2).
+
+    Args:
+        factor: Range of `a`, which is drawn uniformly.
+        same_on_batch: Whether all images share one draw.
+        p: Probability that an image is changed.
+        keepdim: Whether a `(C, H, W)` input gives such an output.
+
+    Shape:
+        - Input: `(C, H, W)` or `(B, C, H, W)` in [0, 1]
+        - Output: `(B, C, H, W)` in [0, 1]
+    """
+
+    CENTRE = 127.0 / 255.0
+
+    def __init__(
+        self, factor: Sequence[float] = (0.22, 2.2), same_on_batch: bool = False, p: float = 1.0, keepdim: bool = False
+    ) -> None:
+        low, high = factor
+        if not 0 <= low <= high:
+            raise ValueError(
+                f"the contrast's factor must be a range from low to high, not negative; got {list(factor)}"
+            )
+        super().__init__(p=p, same_on_batch=same_on_batch, keepdim=keepdim)
+        self._param_generator = rg.PlainUniformGenerator((torch.tensor([low, high]), "factor", None, None))
+
+    def apply_transform(
+        self, input: Tensor, params: Parameters, flags: dict[str, Any], transform: Tensor | None = None
+    ) -> Tensor:
+        """Applies the drawn factors."""
+        factor = params["factor"].to(input).view(-1, 1, 1, 1)
+        return (self.CENTRE + factor * (input - self.CENTRE)).clamp_(0.0, 1.0)
+
+
+class Augmentation:
+    """Extra copies of training clips, each by one operation.
+
+    An epoch holds every training clip as it is, and as many changed copies as its emotion asks for.
+
+    Args:
+        operations: Kornia 2D operations by name.
+        copies: For each operation, the number of copies of a clip of each emotion.
+        redraw: Whether each epoch draws anew; otherwise all epochs see the first one's draws, as an augmented data
+            set on disk would give.
+
+    Raises:
+        ValueError: `copies` names an operation that is not there, or a negative number.
+    """
+
+    def __init__(
+        self,
+        operations: Mapping[str, AugmentationBase2D] | None = None,
+        copies: Mapping[str, Mapping[str, int]] | None = None,
+        redraw: bool = True,
+    ) -> None:
+        self.operations = dict(operations or {})
+        self.copies = {name: dict(numbers) for name, numbers in (copies or {}).items()}
+        self.redraw = redraw
+        for name, numbers in self.copies.items():
+            if name not in self.operations:
+                known = ", ".join(self.operations) or "none"
+                raise ValueError(f"augment.copies.{name}: no such operation in augment.operations (there: {known})")
+            for emotion, number in numbers.items():
+                if number < 0:
+                    raise ValueError(f"augment.copies.{name}.{emotion} must not be negative, got {number}")
+
+    def plan(self, indices: Sequence[int], labels: Sequence[int], emotions: Sequence[str]) -> AugmentationPlan:
+        """Lays out the rows of an epoch.
+
+        Args:
+            indices: The training clips.
+            labels: The label of each of them.
+            emotions: The corpus's emotions; a label is an index into them.
+
+        Raises:
+            ValueError: `copies` does not say how many copies a clip of some emotion gets.
+        """
+        rows = [(index, -1) for index in indices]
+        for number, (name, copies) in enumerate(self.copies.items()):
+            missing = [emotion for emotion in emotions if emotion not in copies]
+            unknown = [emotion for emotion in copies if emotion not in emotions]
+            if missing or unknown:
+                raise ValueError(
+                    f"augment.copies.{name} must give a number for each emotion of the corpus ({', '.join(emotions)}); "
+                    f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+                )
+            for index, label in zip(indices, labels, strict=True):
+                rows += [(index, number)] * copies[emotions[label]]
+        return AugmentationPlan({name: self.operations[name] for name in self.copies}, rows)
+
+
+class AugmentationPlan:
+    """The rows of an epoch: each is one clip, as it is or changed by one operation.
+
+    Args:
+        operations: The operations by name, which rows name by position.
+        rows: For each row the clip's index and the operation's position, or -1 for the clip as it is.
+
+    Attributes:
+        names: The operations' names.
+        clip: The clip of each row, `(num_rows,)`.
+        operation: The operation of each row, `(num_rows,)`.
+    """
+
+    def __init__(self, operations: Mapping[str, AugmentationBase2D], rows: Sequence[tuple[int, int]]) -> None:
+        self.names, self.operations = list(operations), list(operations.values())
+        table = torch.tensor(rows, dtype=torch.long).view(-1, 2)
+        self.clip, self.operation = table[:, 0], table[:, 1]
+        self._rank = torch.zeros(len(table), dtype=torch.long)
+        for number in range(len(self.operations)):
+            mine = self.operation == number
+            self._rank[mine] = torch.arange(int(mine.sum()))
+        self._draws: list[Parameters] = []
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    def draw(self, seed: int, shape: torch.Size) -> None:
+        """Draws the parameters of every changed row.
+
+        Args:
+            seed: The same seed gives the same draws, whatever has been drawn elsewhere.
+            shape: Shape of one clip, `(C, T, H, W)`.
+        """
+        channels, frames, height, width = shape
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._draws = []
+            for number, operation in enumerate(self.operations):
+                copies = int((self.operation == number).sum())
+                planes = torch.Size((copies, channels * frames, height, width))
+                self._draws.append(operation.forward_parameters(planes) if copies else {})
+
+    def order(self, rows: Tensor) -> Tensor:
+        """Sorts rows by operation, so that `apply` finds each operation's rows side by side."""
+        return rows[torch.argsort(self.operation[rows], stable=True)]
+
+    def apply(self, clips: Tensor, rows: Tensor) -> Tensor:
+        """Changes clips `(B, C, T, H, W)` in [0, 1], which `rows` (on the CPU, sorted by `order`) describe."""
+        planes = clips.flatten(1, 2)
+        operations, counts = torch.unique_consecutive(self.operation[rows], return_counts=True)
+        parts = []
+        sizes = counts.tolist()
+        chunks = zip(operations.tolist(), torch.split(planes, sizes), torch.split(rows, sizes), strict=True)
+        for number, part, chosen in chunks:
+            if number >= 0:
+                part = self.operations[number](part, params=self._select(number, self._rank[chosen], part))
+            parts.append(part)
+        return torch.cat(parts).view_as(clips)
+
+    def _select(self, number: int, ranks: Tensor, part: Tensor) -> Parameters:
+        drawn = self._draws[number]
+        selected = {key: value[ranks].to(part.device) for key, value in drawn.items() if key != "forward_input_shape"}
+        return {**selected, "forward_input_shape": torch.tensor(part.shape)}

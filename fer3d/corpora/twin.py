@@ -1,0 +1,127 @@
+"""The synthetic twin of CK+ as a corpus: rendered on first use, then read by the reader of CK+."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from fer3d.corpora.ckplus import EMOTIONS, EXPECTED, read_tree
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, FrameSequence
+
+_EXTRA = ("anny", "warp")
+
+
+class SyntheticCKPlus:
+    """The embedded default corpus: virtual people in CK+'s folder layout, so that everything runs without a licence.
+
+    `read` renders the twin into `root` when nothing is there yet, which takes minutes and needs the extra `synthetic`.
+    It never writes into a folder that holds anything.
+
+    Attributes:
+        name: `synthetic`.
+        emotions: CK+'s seven classes.
+        num_channels: 1.
+        root: The twin's folder.
+        seed: Decides every person and every sequence.
+        num_subjects: Number of virtual people; the full twin has 118, and then CK+'s own counts.
+        synthetic: Always true: whatever is measured on this corpus must say so.
+    """
+
+    name = "synthetic"
+    emotions = EMOTIONS
+    num_channels = 1
+
+    def __init__(self, root: str | Path, seed: int = 0, num_subjects: int = EXPECTED.num_subjects) -> None:
+        self.root = Path(root).expanduser()
+        self.seed = seed
+        self.num_subjects = num_subjects
+        self.synthetic = True
+
+    def read(self) -> list[FrameSequence]:
+        """Returns the labelled sequences, sorted by subject and then by sequence, as `CKPlus(root).read()` does.
+
+        Warns with a `CorpusWarning` when a full twin does not have CK+'s counts.
+
+        Raises:
+            CorpusError: `root` holds something else than this twin; the twin is damaged; it has to be rendered and the
+                extra `synthetic` is not installed.
+        """
+        if _is_free(self.root):
+            self._render()
+        self._check_marker()
+        try:
+            sequences, _ = read_tree(self.root)
+        except CorpusError as error:
+            raise CorpusError(
+                f"the synthetic twin in {self.root} is damaged; delete that folder to have it rendered again. {error}"
+            ) from error
+        if self.num_subjects == EXPECTED.num_subjects:
+            EXPECTED.check(sequences, "the synthetic twin of CK+", self.root)
+        return sequences
+
+    def _render(self) -> None:
+        target = self.root.resolve()
+        # Rendered beside the target and renamed: an interrupted rendering leaves nothing that looks like a twin.
+        unfinished = target.with_name(f".{target.name}.unfinished-{os.getpid()}")
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _generate(unfinished, self.seed, self.num_subjects)
+            unfinished.rename(target)
+        except OSError:
+            # Another process may have finished the same twin first; `_check_marker` decides whether it is the same.
+            if not (target / SYNTHETIC_MARKER).is_file():
+                raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _check_marker(self) -> None:
+        marker = self.root / SYNTHETIC_MARKER
+        if not marker.is_file():
+            raise CorpusError(
+                f"data.root is {self.root.absolute()}, which exists but is not a synthetic twin: it has no "
+                f"{SYNTHETIC_MARKER}. Nothing was written there. Set data.root to a folder that does not exist yet, or "
+                "read real CK+ with data=ckplus"
+            )
+        wanted = {"seed": self.seed, "num_subjects": self.num_subjects}
+        found = _read_marker(marker)
+        differences = [
+            f"data.{key} is {value} and the twin's is {found.get(key, 'not recorded')}"
+            for key, value in wanted.items()
+            if found.get(key) != value
+        ]
+        if differences:
+            raise CorpusError(
+                f"{self.root.absolute()} holds another synthetic twin: {'; '.join(differences)}. Set data.root to a "
+                "folder that does not exist yet, or delete this one to have it rendered again"
+            )
+
+
+def _is_free(root: Path) -> bool:
+    return not root.exists() or (root.is_dir() and not any(root.iterdir()))
+
+
+def _generate(root: Path, seed: int, num_subjects: int) -> None:
+    try:
+        # The renderer is an optional extra, and heavy to import.
+        from fer3d.corpora.synthetic import generate_twin
+
+        generate_twin(root, seed=seed, num_subjects=num_subjects)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in _EXTRA:
+            raise
+        raise CorpusError(
+            f"rendering the synthetic twin needs the package {error.name}: install the extra with "
+            "pip install 'fer3d[synthetic]', or set data.root to a twin that is already rendered"
+        ) from error
+
+
+def _read_marker(marker: Path) -> dict[str, object]:
+    try:
+        found = json.loads(marker.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CorpusError(f"{marker} cannot be read: {error}. Delete the twin to have it rendered again") from error
+    if not isinstance(found, dict):
+        raise CorpusError(f"{marker} should hold a JSON object with the keys seed and num_subjects")
+    return found

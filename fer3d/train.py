@@ -1,0 +1,49 @@
+"""Trains folds: `python -m fer3d.train +fold=3`, several with `+fold=[1,2,5]`, all of them without `+fold`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from fer3d.command import config_folder, user_errors
+
+
+@hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")
+def train(config: DictConfig) -> None:
+    """Trains the chosen folds of the configured run."""
+    with user_errors():
+        from fer3d.training.run import Run, prepare
+
+        preparation = prepare(config)
+        if preparation.built:
+            preparation.report.print()
+        fold = config.get("fold")
+        Run.of(config, preparation.store).train(OmegaConf.to_object(fold) if OmegaConf.is_config(fold) else fold)
+
+
+def expand_fold_range(arguments: Sequence[str]) -> list[str]:
+    """Writes `+fold=range(1,4)` out as `+fold=[1,2,3]`, unless a sweep is to make one job of each fold.
+
+    Hydra knows ranges in sweeps only.
+    """
+    if {"-m", "--multirun"} & set(arguments):
+        return list(arguments)
+    return [_expanded(argument) for argument in arguments]
+
+
+def _expanded(argument: str) -> str:
+    match = re.fullmatch(r"(\+{1,2}fold)=range\(\s*(\d+)\s*,\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", argument)
+    if match is None:
+        return argument
+    key, start, stop, step = match.groups()
+    numbers = range(int(start), int(stop), int(step or 1))
+    return f"{key}=[{','.join(map(str, numbers))}]"
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = expand_fold_range(sys.argv[1:])
+    train()

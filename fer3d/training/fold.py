@@ -1,0 +1,166 @@
+"""One fold: from clips, a split and the parts of a training to the held-out logits of every epoch."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning.loggers import Logger
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from fer3d.clips.augment import Augmentation
+from fer3d.clips.data import FoldData
+from fer3d.clips.folds import Fold
+from fer3d.training.module import FoldModule, balanced_class_weights
+from fer3d.training.precision import Precision
+from fer3d.training.progress import progress_callback
+from fer3d.training.seeding import FoldSeeds
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a fold is trained.
+
+    Attributes:
+        network: Makes the network.
+        optimizer: Makes the optimizer from the network's parameters.
+        augmentation: The extra copies of training clips.
+        trainer: Makes the Lightning trainer.
+        batch_size: Clips a batch.
+        normalise: Whether clips enter the network in [-1, 1].
+        class_weights: Whether the loss weighs every class alike.
+        precision: The number format of activations.
+        compile: Whether the network goes through `torch.compile`.
+    """
+
+    network: Callable[[], nn.Module]
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
+    augmentation: Augmentation
+    trainer: Callable[..., pl.Trainer]
+    batch_size: int
+    normalise: bool
+    class_weights: bool
+    precision: Precision
+    compile: bool
+
+
+@dataclass(frozen=True)
+class TrainedFold:
+    """What training leaves in memory.
+
+    Attributes:
+        network: The network after the last epoch.
+        data: The fold's data module.
+        logits: `(num_epochs, num_held_out, num_classes)` float32.
+        device: The device's name.
+        seconds: How long training took.
+    """
+
+    network: nn.Module
+    data: FoldData
+    logits: NDArray[np.float32]
+    device: str
+    seconds: float
+
+
+def train_fold(
+    training: Training,
+    *,
+    clips: Tensor,
+    labels: Tensor,
+    emotions: tuple[str, ...],
+    fold: Fold,
+    seeds: FoldSeeds,
+    loggers: Sequence[Logger],
+    folder: Path,
+    progress: bool,
+) -> TrainedFold:
+    """Trains a network on a fold's training clips and watches it on the held-out ones.
+
+    Args:
+        training: How to train.
+        clips: All clips of the corpus, uint8 `(N, C, T, H, W)`.
+        labels: Their labels, `(N,)`.
+        emotions: The class names.
+        fold: The split.
+        seeds: The fold's seeds.
+        loggers: Where the curves go.
+        folder: Where Lightning may write.
+        progress: Whether to show progress.
+
+    Raises:
+        DivergedError: The training loss is no longer finite.
+    """
+    torch.manual_seed(seeds.network)
+    data = FoldData(
+        clips=clips,
+        labels=labels,
+        emotions=emotions,
+        fold=fold,
+        augmentation=training.augmentation,
+        batch_size=training.batch_size,
+        normalise=training.normalise,
+        shuffle_seed=seeds.shuffle,
+        augment_seed=seeds.augment,
+    )
+    network = training.network().to(memory_format=torch.channels_last_3d)
+    weights = balanced_class_weights(data.num_rows_per_emotion) if training.class_weights else None
+    module = FoldModule(_compiled(network) if training.compile else network, training.optimizer, len(emotions), weights)
+    trainer = _trainer(training, loggers, folder, progress)
+    started = time.perf_counter()
+    with _lightning_quiet():
+        trainer.fit(module, datamodule=data)
+    return TrainedFold(
+        network, data, np.stack(module.held_out_logits), _device_name(trainer), time.perf_counter() - started
+    )
+
+
+def _trainer(training: Training, loggers: Sequence[Logger], folder: Path, progress: bool) -> pl.Trainer:
+    with _lightning_quiet():
+        return training.trainer(
+            precision=training.precision,
+            logger=list(loggers),
+            callbacks=[progress_callback()] if progress else [],
+            enable_progress_bar=progress,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            default_root_dir=folder,
+        )
+
+
+def _compiled(network: nn.Module) -> Any:
+    return torch.compile(network)
+
+
+def _device_name(trainer: pl.Trainer) -> str:
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+@contextmanager
+def _lightning_quiet() -> Iterator[None]:
+    """Mutes hints that do not fit: rows are numbers, so that worker processes would only slow the loaders down."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,123 @@
+"""The Lightning module: it trains and watches any network that turns clips into logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from fer3d.clips.data import Batch
+
+
+class DivergedError(RuntimeError):
+    """The training loss is no longer a finite number."""
+
+
+class FoldModule(pl.LightningModule):
+    """Trains a network on a fold's training clips and keeps the held-out logits of every epoch.
+
+    Args:
+        network: Turns clips `(B, C, T, H, W)` into logits `(B, num_classes)`.
+        optimizer: Makes the optimizer from the network's parameters.
+        num_classes: Number of classes.
+        class_weights: Weight of each class in the loss, `(num_classes,)`; None weighs all clips alike.
+
+    Attributes:
+        held_out_logits: One array `(num_held_out, num_classes)` for each finished epoch.
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        num_classes: int,
+        class_weights: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.network, self._optimizer = network, optimizer
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.held_out_logits: list[NDArray[np.float32]] = []
+        self._logits: list[Tensor] = []
+        self._train_loss, self._held_out_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
+        self._train_accuracy = _accuracies(num_classes)
+        self._held_out_accuracy = _accuracies(num_classes)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Returns the loss of a batch."""
+        logits = self.network(batch.clips)
+        loss = F.cross_entropy(logits, batch.labels, weight=self.class_weights)
+        self._train_loss.update(loss.detach(), weight=len(batch.labels))
+        self._train_accuracy.update(logits.detach().float(), batch.labels)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Predicts a batch of held-out clips."""
+        logits = self.network(batch.clips).float()
+        self._held_out_loss.update(F.cross_entropy(logits, batch.labels), weight=len(batch.labels))
+        self._held_out_accuracy.update(logits, batch.labels)
+        self._logits.append(logits)
+
+    def on_validation_epoch_start(self) -> None:
+        """Stops a fold that has diverged.
+
+        Raises:
+            DivergedError: The epoch's training loss is not finite.
+        """
+        # Once an epoch, since looking at a loss makes the host wait for the device.
+        loss = self._train_loss.compute()
+        if not torch.isfinite(loss):
+            raise DivergedError(
+                f"the training loss became {float(loss)} in epoch {self.current_epoch + 1}: the fold is stopped; "
+                "a lower optimizer.lr or precision=32-true may help"
+            )
+
+    def on_validation_epoch_end(self) -> None:
+        """Keeps the epoch's logits and logs its curves."""
+        self.held_out_logits.append(torch.cat(self._logits).cpu().numpy())
+        self._logits.clear()
+        for stage, loss, accuracies in (
+            ("train", self._train_loss, self._train_accuracy),
+            ("held_out", self._held_out_loss, self._held_out_accuracy),
+        ):
+            self.log(f"{stage}/loss", loss.compute(), prog_bar=True)
+            values = accuracies.compute()
+            self.log(f"{stage}/accuracy", values["accuracy"], prog_bar=True)
+            self.log(f"{stage}/uar", values["uar"])
+            loss.reset()
+            accuracies.reset()
+
+    def configure_optimizers(self) -> Any:
+        """Returns the optimizer."""
+        return self._optimizer(self.network.parameters())
+
+
+def balanced_class_weights(num_rows_per_emotion: Tensor) -> Tensor:
+    """Weights by which every class counts alike in the loss: inverse to its rows, 1 on average over rows.
+
+    Args:
+        num_rows_per_emotion: Rows of the training fold's epoch of each class, copies counted, `(num_classes,)`; an
+            absent class gets weight 0.
+    """
+    num_present = int((num_rows_per_emotion > 0).sum())
+    weights = num_rows_per_emotion.sum() / (num_present * num_rows_per_emotion.clamp(min=1).float())
+    return torch.where(num_rows_per_emotion > 0, weights, torch.zeros(()))
+
+
+def _accuracies(num_classes: int) -> MetricCollection:
+    return MetricCollection(
+        {
+            "accuracy": MulticlassAccuracy(num_classes, average="micro"),
+            "uar": MulticlassAccuracy(num_classes, average="macro"),
+        }
+    )

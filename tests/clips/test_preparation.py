@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from pictures import PictureCorpus, astronaut, carphone, grey, no_face, portrait, write_corpus
+from rich.console import Console
+
+from fer3d.clips.contact_sheet import CELL
+from fer3d.clips.detectors import Detection, Image, Res10Detector
+from fer3d.clips.faces import FaceCropper, FaceExtraction, NoFacePolicy
+from fer3d.clips.preparation import Preparation, PreparationError, prepare_clips, read_image
+from fer3d.clips.preparation_report import PreparationReport
+from fer3d.clips.store import ClipStore, StoreError
+
+DETECTOR = Res10Detector()
+
+
+def extraction(on_no_face: NoFacePolicy = "error", **crop: Any) -> FaceExtraction:
+    return FaceExtraction(DETECTOR, FaceCropper(**{"size": 24, **crop}), on_no_face)
+
+
+def prepare(corpus: PictureCorpus, folder: Path, faces: FaceExtraction | None = None, **settings: Any) -> Preparation:
+    return prepare_clips(corpus, faces or extraction(), folder, progress=False, **{"num_frames": 3, **settings})
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> PictureCorpus:
+    clips = {
+        "S005/001": [portrait(shift) for shift in range(5)],
+        "S005/002": [grey(portrait()), no_face(), astronaut()],
+        "S010/001": [carphone()[0], carphone()[1]],
+    }
+    return write_corpus(tmp_path / "corpus", clips)
+
+
+@pytest.fixture
+def faceless(tmp_path: Path) -> PictureCorpus:
+    clips = {"S005/001": [portrait()], "S005/002": [no_face(), no_face(4)], "S010/001": [no_face(8)]}
+    return write_corpus(tmp_path / "corpus", clips)
+
+
+def test_makes_a_store_of_mixed_images(corpus: PictureCorpus, tmp_path: Path) -> None:
+    made = prepare(corpus, tmp_path / "stores")
+    assert made.built
+    store = ClipStore.open(made.store.folder)
+    assert store.folder == tmp_path / "stores" / f"pictures-{store.header.key[:12]}"
+    assert store.clips.shape == (3, 3, 24, 24, 1)
+    assert store.clip_ids == ("S005/001", "S005/002", "S010/001")
+    assert store.labels.tolist() == [0, 1, 0]
+    assert store.synthetic
+    assert [record.frames for record in store.records] == [
+        ("002.png", "003.png", "004.png"),
+        ("000.png", "001.png", "002.png"),
+        ("000.png", "001.png", "001.png"),
+    ]
+    assert [record.sources for record in store.records] == [
+        ("detected",) * 3,
+        ("detected", "nearest", "detected"),
+        ("detected", "detected", "repeated"),
+    ]
+    assert min(c for record in store.records for c in record.confidences if c is not None) > 0.98
+    store.verify()
+
+
+def test_clips_are_what_extraction_makes_of_the_last_frames(corpus: PictureCorpus, tmp_path: Path) -> None:
+    store = prepare(corpus, tmp_path / "stores").store
+    long = extraction().extract([portrait(shift) for shift in (2, 3, 4)], 1)
+    short = extraction().extract(carphone()[:2], 1)
+    np.testing.assert_array_equal(store.clips[0], long.crops)
+    np.testing.assert_array_equal(store.clips[2], short.crops[[0, 1, 1]])
+
+
+def test_colour_is_stored_as_rgb(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", {"P001/Anger": [portrait(), grey(portrait())]}, num_channels=3)
+    clip = prepare(corpus, tmp_path / "stores", num_frames=2).store.clips[0].astype(float)
+    red, _, blue = (clip[0, ..., channel].mean() for channel in range(3))
+    assert red > blue + 10
+    np.testing.assert_array_equal(clip[1, ..., 0], clip[1, ..., 2])
+
+
+def test_second_run_finds_the_store_and_writes_nothing(corpus: PictureCorpus, tmp_path: Path) -> None:
+    first = prepare(corpus, tmp_path / "stores")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "stores").rglob("*")}
+    started = time.perf_counter()
+    second = prepare(corpus, tmp_path / "stores")
+    assert time.perf_counter() - started < 1
+    assert not second.built
+    assert second.report == first.report
+    assert second.store.digest == first.store.digest
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "stores").rglob("*")} == before
+
+
+def test_whatever_matters_makes_another_store(corpus: PictureCorpus, tmp_path: Path) -> None:
+    def key(**changes: Any) -> str:
+        return prepare(corpus, tmp_path / "stores", **changes).store.folder.name
+
+    one = key()
+    keys = {one, key(num_frames=2), key(faces=extraction(margin=0.2)), key(on_unreadable="skip")}
+    corpus.emotions = ("happy", "anger")
+    keys.add(key())
+    corpus.emotions = ("anger", "happy")
+    corpus.num_channels = 3
+    keys.add(key())
+    corpus.num_channels = 1
+    assert key() == one
+    used, unused = corpus.sequences[0].frames[-1], corpus.sequences[0].frames[0]
+    os.utime(unused, (1, 1))
+    assert key() == one
+    os.utime(used, (1, 1))
+    keys.add(key())
+    assert len(keys) == 7
+
+
+def test_content_does_not_depend_on_where_the_corpus_lies(corpus: PictureCorpus, tmp_path: Path) -> None:
+    here = prepare(corpus, tmp_path / "stores").store
+    moved = tmp_path / "moved"
+    shutil.copytree(corpus.root, moved)
+    for number, sequence in enumerate(corpus.sequences):
+        frames = tuple(moved / path.relative_to(corpus.root) for path in sequence.frames)
+        corpus.sequences[number] = type(sequence)(sequence.subject, sequence.sequence, sequence.emotion, frames)
+    corpus.root = moved
+    # `copytree` keeps the times of change, so the very same store is found.
+    assert not prepare(corpus, tmp_path / "stores").built
+    os.utime(corpus.sequences[0].frames[-1])
+    there = prepare(corpus, tmp_path / "stores").store
+    assert there.folder != here.folder
+    assert there.digest == here.digest
+
+
+def test_number_of_workers_does_not_change_the_content(corpus: PictureCorpus, tmp_path: Path) -> None:
+    digests = {prepare(corpus, tmp_path / str(n), num_workers=n).store.digest for n in (1, 3)}
+    assert len(digests) == 1
+
+
+def test_unreadable_image_is_named_and_leaves_nothing(corpus: PictureCorpus, tmp_path: Path) -> None:
+    path = corpus.sequences[1].frames[2]
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(PreparationError, match=r"S005/002/002\.png is not a readable image.*on_unreadable: skip"):
+        prepare(corpus, tmp_path / "stores")
+    assert list((tmp_path / "stores").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file"), (b"", r"\(0 bytes\)"), (b"not an image", r"not a readable image \(12 bytes\)")],
+)
+def test_unreadable_image_may_cost_its_clip_only(
+    corpus: PictureCorpus, tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    path = corpus.sequences[0].frames[3]
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    made = prepare(corpus, tmp_path / "stores", on_unreadable="skip", num_frames=2)
+    assert made.store.clip_ids == ("S005/002", "S010/001")
+    (skipped,) = made.report.skipped
+    assert skipped.clip_id == "S005/001"
+    assert str(path) in skipped.reason
+    with pytest.raises(PreparationError, match=reason):
+        prepare(corpus, tmp_path / "stores", num_frames=2)
+
+
+def test_truncated_jpeg_is_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "000.jpeg"
+    data = cv2.imencode(".jpeg", portrait())[1].tobytes()
+    path.write_bytes(data)
+    assert read_image(path).shape == (240, 200, 3)
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(Exception, match=r"000\.jpeg is not a readable image"):
+        read_image(path)
+
+
+def test_clips_without_a_face_are_all_named(faceless: PictureCorpus, tmp_path: Path) -> None:
+    with pytest.raises(PreparationError, match=r"2 of 3 clips: S005/002, S010/001\. Set `faces\.on_no_face`"):
+        prepare(faceless, tmp_path / "stores")
+    assert list((tmp_path / "stores").iterdir()) == []
+
+
+def test_clips_without_a_face_may_be_skipped(faceless: PictureCorpus, tmp_path: Path) -> None:
+    made = prepare(faceless, tmp_path / "stores", extraction("skip"))
+    assert made.store.clip_ids == ("S005/001",)
+    assert [(clip.clip_id, clip.reason) for clip in made.report.skipped] == [
+        ("S005/002", "no face in any of 2 frames"),
+        ("S010/001", "no face in any of 1 frames"),
+    ]
+
+
+def test_clips_without_a_face_may_keep_full_frames(faceless: PictureCorpus, tmp_path: Path) -> None:
+    made = prepare(faceless, tmp_path / "stores", extraction("full_frame"))
+    assert made.store.records[1].sources == ("full_frame", "full_frame", "repeated")
+    assert made.store.records[1].boxes == ((0, 0, 200, 240),) * 3
+    assert made.report.num_frames_by_source == {"detected": 1, "nearest": 0, "full_frame": 3, "repeated": 5}
+    assert made.report.fallback_clips == ("S005/002", "S010/001")
+
+
+@pytest.mark.parametrize("sequences", [0, 1])
+def test_no_clip_left(faceless: PictureCorpus, tmp_path: Path, sequences: int) -> None:
+    faceless.sequences = faceless.sequences[1 : 1 + sequences]
+    reason = ("the corpus has no sequences", "S005/002: no face in any of 2 frames")[sequences]
+    with pytest.raises(PreparationError, match=f"No clip is left to store: {reason}"):
+        prepare(faceless, tmp_path / "stores", extraction("skip"))
+
+
+class FailingDetector(Res10Detector):
+    """Breaks down at the second clip."""
+
+    num_calls = 0
+
+    def detect(self, frames: Sequence[Image]) -> list[Detection | None]:
+        self.num_calls += 1
+        if self.num_calls == 2:
+            raise KeyboardInterrupt
+        return super().detect(frames)
+
+
+def test_interruption_leaves_nothing_and_the_next_run_succeeds(corpus: PictureCorpus, tmp_path: Path) -> None:
+    faces = FaceExtraction(FailingDetector(), FaceCropper(size=24))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(corpus, tmp_path / "stores", faces, num_workers=1)
+    assert list((tmp_path / "stores").iterdir()) == []
+    assert prepare(corpus, tmp_path / "stores", faces).built
+
+
+def test_report_counts(corpus: PictureCorpus, tmp_path: Path) -> None:
+    made = prepare(corpus, tmp_path / "stores")
+    report = made.report
+    assert (report.num_sequences, report.num_clips, report.num_images) == (3, 3, 8)
+    assert report.num_frames_by_source == {"detected": 7, "nearest": 1, "full_frame": 0, "repeated": 1}
+    assert report.fallback_clips == ("S005/002",)
+    assert report.confidence_histogram == (0,) * 9 + (7,)
+    assert PreparationReport.read(made.store.folder) == report
+    assert json.loads((made.store.folder / "report.json").read_text())["num_images"] == 8
+
+
+def test_report_prints_what_a_person_needs(faceless: PictureCorpus, tmp_path: Path) -> None:
+    out = io.StringIO()
+    prepare(faceless, tmp_path / "stores", extraction("skip")).report.print(Console(file=out, width=100))
+    text = out.getvalue()
+    assert "pictures (synthetic)" in text
+    assert "1 of 3 sequences" in text
+    assert "1 (100.00%)" in text
+    assert "skipped S005/002: no face in any of 2 frames" in text
+
+
+def test_contact_sheet_is_in_the_store(corpus: PictureCorpus, tmp_path: Path) -> None:
+    store = prepare(corpus, tmp_path / "stores").store
+    assert {path.name for path in store.folder.iterdir()} == {
+        "clips.npy",
+        "index.json",
+        "report.json",
+        "contact_sheet.png",
+    }
+    sheet = read_image(store.folder / "contact_sheet.png")
+    assert sheet.shape[0] > 2 * CELL
+
+
+def test_progress_bar_counts_frames(corpus: PictureCorpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(corpus, tmp_path / "quiet")
+    assert capsys.readouterr().out == ""
+    prepare_clips(corpus, extraction(), tmp_path / "loud", num_frames=3)
+    assert "8/8 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["index.json", "report.json"])
+def test_damaged_store_is_not_rebuilt_silently(corpus: PictureCorpus, tmp_path: Path, name: str) -> None:
+    folder = prepare(corpus, tmp_path / "stores").store.folder
+    (folder / name).write_text("{")
+    with pytest.raises(StoreError, match=r"(?i)delete .*run `python -m fer3d\.prepare` again"):
+        prepare(corpus, tmp_path / "stores")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_frames": 0}, "num_frames must be >= 1, got 0"),
+        ({"on_unreadable": "ignore"}, "on_unreadable must be one of error, skip, got ignore"),
+    ],
+)
+def test_bad_settings_are_refused(
+    corpus: PictureCorpus, tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        prepare(corpus, tmp_path / "stores", **settings)

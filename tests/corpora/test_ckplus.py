@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trees import (
+    CKPLUS_IMAGES,
+    CKPLUS_LABELS,
+    add_ckplus_frames,
+    add_ckplus_label,
+    ckplus_code,
+    full_ckplus_codes,
+    make_ckplus,
+    mark_synthetic,
+    touch,
+)
+
+from fer3d.corpora.ckplus import EMOTIONS, EXPECTED, CKPlus
+from fer3d.corpora.sequences import Corpus, CorpusWarning, FrameSequence
+
+ReadPart = Callable[[Corpus], list[FrameSequence]]
+
+
+def test_constants_are_those_of_the_corpus() -> None:
+    corpus = CKPlus(None)
+    assert (corpus.name, corpus.num_channels, corpus.synthetic) == ("ckplus", 1, False)
+    assert corpus.emotions == ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
+    assert sum(EXPECTED.per_emotion.values()) == EXPECTED.num_sequences
+
+
+def test_reads_subject_sequence_emotion_and_frames(ckplus: Path, read_part: ReadPart) -> None:
+    images = ckplus / CKPLUS_IMAGES
+    assert read_part(CKPlus(ckplus)) == [
+        FrameSequence(
+            subject,
+            sequence,
+            emotion,
+            tuple(images / subject / sequence / f"{subject}_{sequence}_{number:08d}.png" for number in (1, 2, 3)),
+        )
+        for subject, sequence, emotion in (
+            ("S005", "001", "disgust"),
+            ("S010", "002", "surprise"),
+            ("S010", "004", "anger"),
+        )
+    ]
+
+
+def test_codes_1_to_7_are_the_emotions_in_order(tmp_path: Path, read_part: ReadPart) -> None:
+    root = make_ckplus(tmp_path, {f"S{code:03d}/001": code for code in range(1, 8)})
+    assert tuple(sequence.emotion for sequence in read_part(CKPlus(root))) == EMOTIONS
+
+
+@pytest.mark.parametrize(
+    "images", [CKPLUS_IMAGES, f"extended-cohn-kanade-images/{CKPLUS_IMAGES}", "Cohn-Kanade-Images"]
+)
+@pytest.mark.parametrize("labels", ["Emotion", "Emotion_labels", "Emotion_labels/Emotion", "emotion_labels"])
+def test_roots_seen_in_the_wild(tmp_path: Path, read_part: ReadPart, images: str, labels: str) -> None:
+    root = make_ckplus(tmp_path, {"S005/001": 3}, images, labels)
+    (sequence,) = read_part(CKPlus(root))
+    assert sequence.emotion == "disgust"
+    assert [frame.parent for frame in sequence.frames] == [root / images / "S005/001"] * 3
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (f"CK+/{CKPLUS_IMAGES}", "CK+/Emotion"),
+        (f"a/extended-cohn-kanade-images/{CKPLUS_IMAGES}", "b/Emotion_labels/Emotion"),
+        ("extended-cohn-kanade-images", "Emotion_labels"),
+        (f"extended-cohn-kanade-images (4)/{CKPLUS_IMAGES}", "Emotion_labels(2)"),
+    ],
+)
+def test_archives_unpacked_into_folders_of_their_own(
+    tmp_path: Path, read_part: ReadPart, images: str, labels: str
+) -> None:
+    root = make_ckplus(tmp_path, {"S005/001": 3}, images, labels)
+    assert [sequence.clip_id for sequence in read_part(CKPlus(root))] == ["S005/001"]
+
+
+def test_subject_folders_may_differ_in_case(tmp_path: Path, read_part: ReadPart) -> None:
+    add_ckplus_frames(tmp_path / CKPLUS_IMAGES, "s005/001", [1])
+    add_ckplus_label(tmp_path / CKPLUS_LABELS, "S005/001", ckplus_code(5))
+    (sequence,) = read_part(CKPlus(tmp_path))
+    assert (sequence.subject, len(sequence.frames)) == ("S005", 1)
+
+
+def test_root_may_be_text_and_start_at_home(ckplus: Path, read_part: ReadPart, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(ckplus.parent))
+    corpus = CKPlus(f"~/{ckplus.name}")
+    assert corpus.root == ckplus
+    assert len(read_part(corpus)) == 3
+
+
+def test_other_archives_and_stray_files_are_passed_over(ckplus: Path, read_part: ReadPart) -> None:
+    before = read_part(CKPlus(ckplus))
+    for name in (
+        "FACS_labels/FACS/S005/001/S005_001_00000011_facs.txt",
+        "Landmarks/Landmarks/S005/001/S005_001_00000001_landmarks.txt",
+        f"__MACOSX/{CKPLUS_IMAGES}/S005/001/._S005_001_00000001.png",
+        f"__MACOSX/{CKPLUS_LABELS}/S005/001/._S005_001_00000011_emotion.txt",
+        "ReadMeCohnKanadeDatabase_website.txt",
+        ".DS_Store",
+        *(
+            f"{folder}{place}/.DS_Store"
+            for folder in (CKPLUS_IMAGES, CKPLUS_LABELS)
+            for place in ("", "/S005", "/S005/001")
+        ),
+        f"{CKPLUS_IMAGES}/S005/001/._S005_001_00000001.png",
+        f"{CKPLUS_IMAGES}/S005/001/Thumbs.db",
+        f"{CKPLUS_IMAGES}/S005/001/preview_7.png",
+        f"{CKPLUS_LABELS}/S005/001/._S005_001_00000003_emotion.txt",
+        f"{CKPLUS_LABELS}/S005/001/notes.txt",
+        f"{CKPLUS_LABELS}/notes/001/S999_001_00000001_emotion.txt",
+    ):
+        touch(ckplus / name)
+    assert read_part(CKPlus(ckplus)) == before
+
+
+def test_unlabelled_sequences_have_an_empty_label_folder_or_none(ckplus: Path, read_part: ReadPart) -> None:
+    before = read_part(CKPlus(ckplus))
+    for clip_id in ("S005/002", "S010/001", "S011/001"):
+        add_ckplus_frames(ckplus / CKPLUS_IMAGES, clip_id, [1, 2])
+    (ckplus / CKPLUS_LABELS / "S005/002").mkdir()
+    (ckplus / CKPLUS_LABELS / "S012").mkdir()
+    assert read_part(CKPlus(ckplus)) == before
+
+
+def test_frames_are_sorted_by_number_and_counted(tmp_path: Path, read_part: ReadPart) -> None:
+    add_ckplus_frames(tmp_path / CKPLUS_IMAGES, "S046/002", [19, 4, 5, 8])
+    # Names of unequal width, as renumbering tools leave them, sort differently as text and as numbers.
+    touch(tmp_path / CKPLUS_IMAGES / "S046/002/S046_002_100.png")
+    touch(tmp_path / CKPLUS_IMAGES / "S046/002/S046_002_20.JPG")
+    add_ckplus_label(tmp_path / CKPLUS_LABELS, "S046/002", ckplus_code(7), number=71)
+    (sequence,) = read_part(CKPlus(tmp_path))
+    assert [int(frame.stem.rsplit("_")[-1]) for frame in sequence.frames] == [4, 5, 8, 19, 20, 100]
+
+
+def test_sequences_are_sorted_by_subject_and_then_by_sequence(tmp_path: Path, read_part: ReadPart) -> None:
+    ids = ["S999/001", "S005/010", "S138/002", "S005/002", "S501/001"]
+    root = make_ckplus(tmp_path, dict.fromkeys(ids, 1))
+    assert [sequence.clip_id for sequence in read_part(CKPlus(root))] == sorted(ids)
+
+
+@pytest.mark.parametrize("text", ["   3.0000000e+00\n", "3", "3.0", "\t3.0000000e+00\r\n\n"])
+def test_labels_are_numbers_however_written(tmp_path: Path, read_part: ReadPart, text: str) -> None:
+    add_ckplus_frames(tmp_path / CKPLUS_IMAGES, "S005/001", [1])
+    add_ckplus_label(tmp_path / CKPLUS_LABELS, "S005/001", text)
+    assert read_part(CKPlus(tmp_path))[0].emotion == "disgust"
+
+
+def test_a_missing_sequence_is_a_warning_that_names_the_difference(tmp_path: Path) -> None:
+    codes = full_ckplus_codes()
+    last = max(codes)
+    assert codes.pop(last) == EMOTIONS.index("surprise") + 1
+    with pytest.warns(CorpusWarning) as caught:
+        CKPlus(make_ckplus(tmp_path, codes, num_frames=1)).read()
+    message = str(caught[0].message)
+    assert message == (
+        f"CK+ in {tmp_path} differs from the corpus as distributed: sequences: 326 instead of 327; "
+        "surprise: 82 instead of 83"
+    )
+    assert Path(caught[0].filename) == Path(__file__)
+
+
+def test_the_whole_corpus_is_read_quickly_and_without_a_warning(tmp_path: Path) -> None:
+    root = make_ckplus(tmp_path, full_ckplus_codes(), num_frames=6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        start = time.process_time()
+        sequences = CKPlus(root).read()
+        seconds = time.process_time() - start
+    assert len(sequences) == len({sequence.clip_id for sequence in sequences}) == 327
+    assert len({sequence.subject for sequence in sequences}) == 118
+    assert Counter(sequence.emotion for sequence in sequences) == EXPECTED.per_emotion
+    assert seconds < 1
+
+
+def test_real_images_are_not_synthetic(ckplus: Path, read_part: ReadPart) -> None:
+    corpus = CKPlus(ckplus)
+    read_part(corpus)
+    assert corpus.synthetic is False
+
+
+def test_a_twin_is_synthetic_wherever_the_root_points(ckplus: Path, read_part: ReadPart) -> None:
+    mark_synthetic(ckplus)
+    for root in (ckplus, ckplus.parent):
+        corpus = CKPlus(root)
+        read_part(corpus)
+        assert corpus.synthetic is True
+
+
+def test_a_twin_is_synthetic_behind_a_link(ckplus: Path, tmp_path: Path, read_part: ReadPart) -> None:
+    mark_synthetic(ckplus)
+    disguise = tmp_path / "disguise"
+    disguise.mkdir()
+    for name in (CKPLUS_IMAGES, CKPLUS_LABELS):
+        (disguise / name).symlink_to(ckplus / name)
+    corpus = CKPlus(disguise)
+    assert read_part(corpus)[0].frames[0] == disguise / CKPLUS_IMAGES / "S005/001/S005_001_00000001.png"
+    assert corpus.synthetic is True

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trees import CKPLUS_IMAGES, CKPLUS_LABELS, add_ckplus_label, ckplus_code, make_ckplus, touch
+
+from fer3d.corpora.ckplus import CKPlus
+from fer3d.corpora.sequences import CorpusError
+
+HOW_TO_GET = (
+    "data.root",
+    "Pittsburgh",
+    "jeffcohn.net",
+    "extended-cohn-kanade-images.zip",
+    "Emotion_labels.zip",
+    "licence",
+)
+
+
+def error_text(corpus: CKPlus) -> str:
+    with pytest.raises(CorpusError) as caught:
+        corpus.read()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "happy", "3 4", "\u0663\u00e9"])
+def test_an_unreadable_label_is_an_error_that_names_the_file(ckplus: Path, text: str) -> None:
+    file = add_ckplus_label(ckplus / CKPLUS_LABELS, "S010/002", text, number=3)
+    message = error_text(CKPlus(ckplus))
+    assert str(file) in message
+    assert "should hold one number" in message
+
+
+@pytest.mark.parametrize("text", ["0.0000000e+00", "8.0000000e+00", "-1", "2.5", "nan", "inf"])
+def test_a_code_outside_1_to_7_is_an_error_that_names_file_and_range(ckplus: Path, text: str) -> None:
+    file = add_ckplus_label(ckplus / CKPLUS_LABELS, "S010/002", text, number=3)
+    message = error_text(CKPlus(ckplus))
+    assert message.startswith(f"{file} holds {text}, ")
+    assert "1..7: 1 anger, 2 contempt, 3 disgust, 4 fear, 5 happy, 6 sadness, 7 surprise" in message
+
+
+@pytest.mark.parametrize("second", ["S005_001_00000012_emotion.txt", "S005_001_00000003_emotion (1).txt"])
+def test_two_labels_of_one_sequence_are_an_error(ckplus: Path, second: str) -> None:
+    touch(ckplus / CKPLUS_LABELS / "S005/001" / second)
+    message = error_text(CKPlus(ckplus))
+    assert str(ckplus / CKPLUS_LABELS / "S005/001") in message
+    assert "2 label files" in message
+    assert second in message
+
+
+def test_one_frame_under_two_names_is_an_error(ckplus: Path) -> None:
+    touch(ckplus / CKPLUS_IMAGES / "S005/001/S005_001_00000002.jpg")
+    assert "S005_001_00000002.jpg and S005_001_00000002.png" in error_text(CKPlus(ckplus))
+
+
+def test_labelled_sequences_without_frames_are_an_error_that_names_them(ckplus: Path) -> None:
+    images, labels = ckplus / CKPLUS_IMAGES, ckplus / CKPLUS_LABELS
+    add_ckplus_label(labels, "S077/001", ckplus_code(1))
+    add_ckplus_label(labels, "S005/009", ckplus_code(1))
+    add_ckplus_label(labels, "S010/007", ckplus_code(1))
+    touch(images / "S010/007/.DS_Store")
+    message = error_text(CKPlus(ckplus))
+    assert "no frames for 3 labelled sequence(s): S005/009, S010/007, S077/001." in message
+    assert str(images) in message
+    assert str(labels) in message
+
+
+@pytest.mark.parametrize("root", [None, ""])
+def test_an_unset_root_says_what_to_do(root: str | None) -> None:
+    message = error_text(CKPlus(root))
+    assert "data.root is not set" in message
+    assert all(words in message for words in (*HOW_TO_GET, "cohn-kanade-images", "Emotion_labels"))
+
+
+def test_a_missing_root_is_named(tmp_path: Path) -> None:
+    message = error_text(CKPlus(tmp_path / "nowhere"))
+    assert f"data.root is {tmp_path / 'nowhere'}, which does not exist" in message
+    assert all(words in message for words in HOW_TO_GET)
+
+
+def test_a_relative_root_is_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path / "nowhere") in error_text(CKPlus("nowhere"))
+
+
+def test_an_archive_is_not_a_root(tmp_path: Path) -> None:
+    archive = touch(tmp_path / "Emotion_labels.zip")
+    assert f"{archive}, which is a file and not a folder" in error_text(CKPlus(archive))
+
+
+def test_an_empty_root_is_an_error(tmp_path: Path) -> None:
+    assert f"data.root is {tmp_path}, which is empty" in error_text(CKPlus(tmp_path))
+
+
+def test_a_wrong_root_says_what_it_holds(tmp_path: Path) -> None:
+    touch(tmp_path / "extended-cohn-kanade-images.zip")
+    (tmp_path / "photographs").mkdir()
+    message = error_text(CKPlus(tmp_path))
+    assert "no folder called cohn-kanade-images" in message
+    assert f"{tmp_path} and holds extended-cohn-kanade-images.zip, photographs/." in message
+    assert all(words in message for words in HOW_TO_GET)
+
+
+@pytest.mark.parametrize(("missing", "present"), [(CKPLUS_LABELS, CKPLUS_IMAGES), (CKPLUS_IMAGES, CKPLUS_LABELS)])
+def test_a_root_with_one_of_the_two_folders_says_which_is_missing(ckplus: Path, missing: str, present: str) -> None:
+    (ckplus / missing).rename(ckplus.parent / "elsewhere")
+    message = error_text(CKPlus(ckplus))
+    assert f"no folder called {missing}" in message
+    assert f"{ckplus} and holds {present}/." in message
+
+
+def test_labels_that_are_all_missing_are_an_error(ckplus: Path) -> None:
+    for file in (ckplus / CKPLUS_LABELS).rglob("*.txt"):
+        file.unlink()
+    assert f"{ckplus / CKPLUS_LABELS} holds subject folders but not one file" in error_text(CKPlus(ckplus))
+
+
+@pytest.mark.parametrize(
+    ("what", "images", "labels"),
+    [("images", f"copy/{CKPLUS_IMAGES}", "unused"), ("labels", "unused", "Emotion_labels")],
+)
+def test_two_copies_are_an_error_that_names_both(ckplus: Path, what: str, images: str, labels: str) -> None:
+    make_ckplus(ckplus, {"S005/001": 3}, images, labels)
+    message = error_text(CKPlus(ckplus))
+    assert f"has its {what} more than once" in message
+    both = (CKPLUS_IMAGES, images) if what == "images" else (CKPLUS_LABELS, labels)
+    assert all(str(ckplus / folder) in message for folder in both)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from trees import touch
+
+from fer3d.corpora import layout
+from fer3d.corpora.layout import folders_holding, name_some, numbered_frames, plain_name, subfolders
+from fer3d.corpora.sequences import CorpusError
+
+SUBJECT = re.compile(r"S\d+")
+
+
+@pytest.mark.parametrize(
+    "name", ["Emotion_labels", "emotion labels", "EMOTION-LABELS", "Emotion_labels (2)", "Emotion_labels(3)"]
+)
+def test_plain_name_ignores_case_separators_and_copy_numbers(name: str) -> None:
+    assert plain_name(name) == "emotionlabels"
+
+
+def test_subfolders_are_sorted_and_leave_out_files_hidden_folders_and_mac_archives(tmp_path: Path) -> None:
+    for name in ("b", "a", ".git", "__MACOSX"):
+        (tmp_path / name).mkdir()
+    touch(tmp_path / "file.txt")
+    assert [path.name for path in subfolders(tmp_path)] == ["a", "b"]
+
+
+def test_search_returns_nearest_first_and_does_not_descend_into_what_it_found(tmp_path: Path) -> None:
+    for name in ("deep/deeper/S1", "near/S1", "near/S1/inner/S2"):
+        (tmp_path / name).mkdir(parents=True)
+    assert folders_holding(tmp_path, SUBJECT) == [tmp_path / "near", tmp_path / "deep/deeper"]
+
+
+def test_search_finds_the_root_itself(tmp_path: Path) -> None:
+    (tmp_path / "S1").mkdir()
+    assert folders_holding(tmp_path, SUBJECT) == [tmp_path]
+
+
+def test_search_stops_at_its_greatest_depth(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    deepest = root.joinpath(*["level"] * layout.MAX_DEPTH)
+    (deepest / "S1").mkdir(parents=True)
+    assert folders_holding(root, SUBJECT) == [deepest]
+    assert folders_holding(tmp_path, SUBJECT) == []
+
+
+def test_search_stops_at_its_greatest_number_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c/S1"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(layout, "MAX_FOLDERS", 4)
+    assert folders_holding(tmp_path, SUBJECT) == [tmp_path / "c"]
+    monkeypatch.setattr(layout, "MAX_FOLDERS", 3)
+    assert folders_holding(tmp_path, SUBJECT) == []
+
+
+def test_search_survives_a_link_to_its_own_root(tmp_path: Path) -> None:
+    (tmp_path / "near/S1").mkdir(parents=True)
+    (tmp_path / "again").symlink_to(tmp_path)
+    assert [path.resolve() for path in folders_holding(tmp_path, SUBJECT)] == [tmp_path / "near"]
+
+
+def test_search_passes_over_a_folder_it_may_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("lost+found", "near/S1"):
+        (tmp_path / name).mkdir(parents=True)
+
+    def guarded(folder: Path) -> list[Path]:
+        if folder.name == "lost+found":
+            raise PermissionError(folder)
+        return subfolders(folder)
+
+    monkeypatch.setattr(layout, "subfolders", guarded)
+    assert folders_holding(tmp_path, SUBJECT) == [tmp_path / "near"]
+
+
+def test_frames_are_in_the_order_of_their_numbers_and_not_of_their_names(tmp_path: Path) -> None:
+    for name in ("9.png", "10.png", "100.png", "x1.png", "2.txt"):
+        touch(tmp_path / name)
+    frames = numbered_frames(tmp_path, re.compile(r"(\d+)\.png"))
+    assert [path.name for path in frames] == ["9.png", "10.png", "100.png"]
+
+
+def test_a_frame_number_found_twice_is_an_error(tmp_path: Path) -> None:
+    for name in ("3.png", "003.png"):
+        touch(tmp_path / name)
+    with pytest.raises(CorpusError, match=r"frame 3 twice, as 003\.png and 3\.png"):
+        numbered_frames(tmp_path, re.compile(r"(\d+)\.png"))
+
+
+def test_long_lists_are_shortened() -> None:
+    names = [str(number) for number in range(layout.MAX_NAMED + 2)]
+    assert name_some(names[:3]) == "0, 1, 2"
+    assert name_some(names[: layout.MAX_NAMED]) == "0, 1, 2, 3, 4, 5, 6, 7"
+    assert name_some(names) == "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"

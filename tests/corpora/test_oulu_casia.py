@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trees import OULU_FOLDERS, OULU_STRONG, full_oulu, make_oulu, mark_synthetic, touch
+
+from fer3d.corpora.oulu_casia import EMOTIONS, EXPECTED, OuluCASIA
+from fer3d.corpora.sequences import Corpus, CorpusError, CorpusWarning, FrameSequence
+
+ReadPart = Callable[[Corpus], list[FrameSequence]]
+HOW_TO_GET = ("data.root", "University of Oulu", "Center for Machine Vision and Signal Analysis", "licence agreement")
+
+
+def error_text(corpus: OuluCASIA) -> str:
+    with pytest.raises(CorpusError) as caught:
+        corpus.read()
+    return str(caught.value)
+
+
+def test_constants_are_those_of_the_corpus() -> None:
+    corpus = OuluCASIA(None)
+    assert (corpus.name, corpus.num_channels, corpus.synthetic) == ("oulu_casia", 3, False)
+    assert corpus.emotions == ("anger", "disgust", "fear", "happy", "sadness", "surprise")
+    assert (corpus.camera, corpus.light, corpus.images) == ("VL", "Strong", "original")
+
+
+def test_reads_subject_sequence_emotion_and_frames(oulu: Path, read_part: ReadPart) -> None:
+    folder = oulu / OULU_STRONG
+    assert read_part(OuluCASIA(oulu)) == [
+        FrameSequence(subject, name, emotion, tuple(folder / subject / name / f"00{number}.jpeg" for number in (0, 1)))
+        for subject in ("P001", "P002")
+        for name, emotion in zip(OULU_FOLDERS, EMOTIONS, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "VL/Strong",
+        "OriginalImg/VL/Strong",
+        "B_OriginalImg/VL/Strong",
+        "B_OriginalImg/OriginalImg/VL/Strong",
+        "B_OriginalImg/B_OriginalImg/OriginalImg/VL/Strong",
+        "Oulu_CASIA_NIR_VIS/B_OriginalImg/B_OriginalImg/OriginalImg/VL/Strong",
+        "originalimg/vl/strong",
+        "Original Img/Vl/STRONG",
+        "preprocessed by us/OriginalImg/VL/Strong",
+    ],
+)
+def test_original_images_under_the_roots_seen_in_the_wild(tmp_path: Path, read_part: ReadPart, folder: str) -> None:
+    sequences = read_part(OuluCASIA(make_oulu(tmp_path, folder)))
+    assert len(sequences) == 12
+    assert sequences[0].frames[0] == tmp_path / folder / "P001/Anger/000.jpeg"
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "PreProcess_Img/VL_Acropped/Strong",
+        "PreProcess Img/VL_Acropped/Strong",
+        "PreProcessImg/VL Acropped/Strong",
+        "PreProcess/vl_acropped/strong",
+        "B_PreProcess_Img/PreProcess_Img/VL_Acropped/Strong",
+        "PreProcess_Img/VL/Strong",
+        "VL_Acropped/Strong",
+    ],
+)
+def test_cropped_images_under_the_roots_seen_in_the_wild(tmp_path: Path, read_part: ReadPart, folder: str) -> None:
+    root = make_oulu(tmp_path, folder)
+    sequences = read_part(OuluCASIA(root, images="cropped"))
+    assert len(sequences) == 12
+    assert sequences[0].frames[0] == tmp_path / folder / "P001/Anger/000.jpeg"
+    assert "data.images=original" in error_text(OuluCASIA(root))
+
+
+@pytest.mark.parametrize("root", ["OriginalImg", "OriginalImg/VL", "OriginalImg/VL/Strong"])
+def test_root_may_point_inside_the_corpus(oulu: Path, read_part: ReadPart, root: str) -> None:
+    assert len(read_part(OuluCASIA(oulu / root))) == 12
+
+
+def test_a_relative_root_inside_the_corpus(oulu: Path, read_part: ReadPart, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(oulu / "OriginalImg/VL")
+    sequences = read_part(OuluCASIA("."))
+    assert sequences[0].frames[0] == Path("Strong/P001/Anger/000.jpeg")
+
+
+@pytest.mark.parametrize("images", ["original", "cropped"])
+@pytest.mark.parametrize("light", ["Strong", "Weak", "Dark"])
+@pytest.mark.parametrize("camera", ["VL", "NI"])
+def test_camera_light_and_images_choose_the_folder(
+    tmp_path: Path, read_part: ReadPart, camera: str, light: str, images: str
+) -> None:
+    sets = {"original": "OriginalImg/{camera}/{light}", "cropped": "PreProcess_Img/{camera}_Acropped/{light}"}
+    for each_camera in ("VL", "NI"):
+        for each_light in ("Strong", "Weak", "Dark"):
+            for pattern in sets.values():
+                folder = pattern.format(camera=each_camera, light=each_light)
+                make_oulu(tmp_path, folder, subjects=["P001"], emotions=["Fear"], num_frames=1)
+    (sequence,) = read_part(OuluCASIA(tmp_path, camera, light, images))
+    expected = sets[images].format(camera=camera, light=light)
+    assert sequence.frames == (tmp_path / expected / "P001/Fear/000.jpeg",)
+
+
+@pytest.mark.parametrize(
+    ("folders", "emotion"),
+    [
+        (("Anger", "anger", "ANGRY"), "anger"),
+        (("Disgust", "disgusted"), "disgust"),
+        (("Fear", "fearful"), "fear"),
+        (("Happiness", "happiness", "Happy"), "happy"),
+        (("Sadness", "Sad"), "sadness"),
+        (("Surprise", "surprised"), "surprise"),
+    ],
+)
+def test_spellings_of_an_emotion_name_the_same_sequence(
+    tmp_path: Path, read_part: ReadPart, folders: tuple[str, ...], emotion: str
+) -> None:
+    for number, folder in enumerate(folders):
+        root = make_oulu(tmp_path / str(number), subjects=["p007"], emotions=[folder])
+        (sequence,) = read_part(OuluCASIA(root))
+        assert sequence.emotion == emotion
+        assert sequence.clip_id == f"P007/{folders[0]}"
+        assert sequence.frames[0].parent == root / OULU_STRONG / "p007" / folder
+
+
+def test_frames_are_sorted_by_number_and_start_anywhere(tmp_path: Path, read_part: ReadPart) -> None:
+    for name in ("100.jpeg", "99.JPG", "002.png", "010.jpeg"):
+        touch(tmp_path / OULU_STRONG / "P001/Fear" / name)
+    (sequence,) = read_part(OuluCASIA(tmp_path))
+    assert [frame.name for frame in sequence.frames] == ["002.png", "010.jpeg", "99.JPG", "100.jpeg"]
+
+
+def test_stray_files_and_folders_are_passed_over(oulu: Path, read_part: ReadPart) -> None:
+    before = read_part(OuluCASIA(oulu))
+    for name in (
+        ".DS_Store",
+        f"__MACOSX/{OULU_STRONG}/P001/Anger/._000.jpeg",
+        f"{OULU_STRONG}/.DS_Store",
+        f"{OULU_STRONG}/P001/.DS_Store",
+        f"{OULU_STRONG}/P001/Anger/.DS_Store",
+        f"{OULU_STRONG}/P001/Anger/._000.jpeg",
+        f"{OULU_STRONG}/P001/Anger/Thumbs.db",
+        f"{OULU_STRONG}/P001/Anger/first 000.jpeg",
+        f"{OULU_STRONG}/P001/landmarks/000.jpeg",
+        f"{OULU_STRONG}/notes/Anger/000.jpeg",
+        "OriginalImg/NI/Strong/P003/Anger/000.jpeg",
+        "change_log.txt",
+    ):
+        touch(oulu / name)
+    assert read_part(OuluCASIA(oulu)) == before
+
+
+def test_a_sequence_without_frames_is_an_error_that_names_it(oulu: Path) -> None:
+    for frame in (oulu / OULU_STRONG / "P002/Fear").iterdir():
+        frame.unlink()
+    touch(oulu / OULU_STRONG / "P001/Sadness/000.jpeg").rename(oulu / OULU_STRONG / "P001/Sadness/first.jpeg")
+    (oulu / OULU_STRONG / "P001/Sadness/001.jpeg").unlink()
+    message = error_text(OuluCASIA(oulu))
+    assert "2 sequence folder(s)" in message
+    assert "P001/Sadness, P002/Fear" in message
+    assert str(oulu / OULU_STRONG) in message
+
+
+def test_an_emotion_under_two_names_is_an_error(oulu: Path) -> None:
+    touch(oulu / OULU_STRONG / "P001/Happy/000.jpeg")
+    message = error_text(OuluCASIA(oulu))
+    assert str(oulu / OULU_STRONG / "P001") in message
+    assert "happy twice, as Happiness and Happy" in message
+
+
+def test_one_frame_under_two_names_is_an_error(oulu: Path) -> None:
+    touch(oulu / OULU_STRONG / "P001/Fear/001.png")
+    assert "001.jpeg and 001.png" in error_text(OuluCASIA(oulu))
+
+
+def test_two_copies_are_an_error_that_names_both(oulu: Path) -> None:
+    make_oulu(oulu, "copy/OriginalImg/VL/Strong")
+    message = error_text(OuluCASIA(oulu))
+    assert "VL/Strong/original more than once" in message
+    assert str(oulu / OULU_STRONG) in message
+    assert str(oulu / "copy" / OULU_STRONG) in message
+
+
+def test_subjects_without_any_sequence_are_an_error(tmp_path: Path) -> None:
+    touch(tmp_path / OULU_STRONG / "P001/000.jpeg")
+    assert f"the subject folders in {tmp_path / OULU_STRONG} hold no folder such as Anger" in error_text(
+        OuluCASIA(tmp_path)
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "options"),
+    [("camera", "VIS", "VL, NI"), ("light", "strong", "Strong, Weak, Dark"), ("images", "faces", "original, cropped")],
+)
+def test_an_unknown_choice_names_the_key_and_the_options(oulu: Path, key: str, value: str, options: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        OuluCASIA(oulu, **{key: value})
+    assert str(caught.value) == f"data.{key} is {value!r}; Oulu-CASIA has {options}"
+
+
+@pytest.mark.parametrize("root", [None, ""])
+def test_an_unset_root_says_what_to_do(root: str | None) -> None:
+    message = error_text(OuluCASIA(root))
+    assert "data.root is not set" in message
+    assert all(words in message for words in (*HOW_TO_GET, "OriginalImg/VL/Strong", "P001/Anger/000.jpeg"))
+
+
+def test_a_missing_a_packed_and_an_empty_root_are_named(tmp_path: Path) -> None:
+    assert f"{tmp_path / 'nowhere'}, which does not exist" in error_text(OuluCASIA(tmp_path / "nowhere"))
+    assert f"data.root is {tmp_path}, which is empty" in error_text(OuluCASIA(tmp_path))
+    archive = touch(tmp_path / "B_OriginalImg.zip")
+    assert f"{archive}, which is a file and not a folder" in error_text(OuluCASIA(archive))
+
+
+def test_a_wrong_root_says_what_it_holds(tmp_path: Path) -> None:
+    touch(tmp_path / "B_OriginalImg.zip")
+    message = error_text(OuluCASIA(tmp_path))
+    assert "data.camera=VL, data.light=Strong, data.images=original" in message
+    assert f"{tmp_path} and holds B_OriginalImg.zip." in message
+    assert all(words in message for words in HOW_TO_GET)
+
+
+def test_a_root_with_another_camera_and_light_names_them(tmp_path: Path) -> None:
+    make_oulu(tmp_path, "OriginalImg/NI/Dark")
+    message = error_text(OuluCASIA(tmp_path))
+    assert f"found there: {tmp_path / 'OriginalImg/NI/Dark'}." in message
+
+
+def test_a_missing_sequence_is_a_warning_that_names_the_difference(tmp_path: Path) -> None:
+    full_oulu(tmp_path)
+    (tmp_path / OULU_STRONG / "P080/Happiness/000.jpeg").unlink()
+    (tmp_path / OULU_STRONG / "P080/Happiness").rmdir()
+    with pytest.warns(CorpusWarning) as caught:
+        OuluCASIA(tmp_path).read()
+    assert str(caught[0].message) == (
+        f"Oulu-CASIA (VL, Strong, original) in {tmp_path} differs from the corpus as distributed: "
+        "sequences: 479 instead of 480; happy: 79 instead of 80"
+    )
+    assert Path(caught[0].filename) == Path(__file__)
+
+
+def test_the_whole_corpus_is_read_without_a_warning(tmp_path: Path) -> None:
+    full_oulu(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sequences = OuluCASIA(tmp_path).read()
+    assert len(sequences) == len({sequence.clip_id for sequence in sequences}) == 480
+    assert Counter(sequence.emotion for sequence in sequences) == EXPECTED.per_emotion
+    assert [sequence.clip_id for sequence in sequences] == sorted(sequence.clip_id for sequence in sequences)
+
+
+@pytest.mark.parametrize("marked", [False, True])
+@pytest.mark.parametrize("root", ["", "OriginalImg/VL"])
+def test_rendered_images_are_synthetic_wherever_the_root_points(
+    oulu: Path, read_part: ReadPart, root: str, marked: bool
+) -> None:
+    if marked:
+        mark_synthetic(oulu)
+    corpus = OuluCASIA(oulu / root)
+    read_part(corpus)
+    assert corpus.synthetic is marked

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import shutil
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trees import CKPLUS_IMAGES, full_ckplus_codes, make_ckplus, mark_synthetic, touch
+
+from fer3d.corpora.ckplus import CKPlus
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, CorpusWarning
+from fer3d.corpora.twin import SyntheticCKPlus
+
+SMALL = {"S005/001": 3, "S010/002": 7, "S010/004": 1}
+Generator = Callable[..., None]
+UseGenerator = Callable[[Generator], None]
+
+
+def quick_generator(root: Path, seed: int = 0, num_subjects: int = 118) -> None:
+    codes = full_ckplus_codes() if num_subjects == 118 else SMALL
+    make_ckplus(root, codes, num_frames=1)
+    mark_synthetic(root, seed=seed, num_subjects=num_subjects)
+
+
+def forbidden_generator(root: Path, seed: int = 0, num_subjects: int = 118) -> None:
+    raise AssertionError(f"nothing was to be rendered into {root}")
+
+
+@pytest.fixture
+def use_generator(monkeypatch: pytest.MonkeyPatch) -> UseGenerator:
+    """Puts a quick generator in the place of the renderer."""
+
+    def use(generator: Generator) -> None:
+        module = types.ModuleType("fer3d.corpora.synthetic")
+        module.generate_twin = generator  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "fer3d.corpora.synthetic", module)
+
+    use(forbidden_generator)
+    return use
+
+
+def make_twin(root: Path, seed: int = 0, num_subjects: int = 2) -> Path:
+    quick_generator(root, seed, num_subjects)
+    return root
+
+
+def error_text(corpus: SyntheticCKPlus) -> str:
+    with pytest.raises(CorpusError) as caught:
+        corpus.read()
+    return str(caught.value)
+
+
+def test_constants_are_those_of_the_corpus(tmp_path: Path) -> None:
+    corpus = SyntheticCKPlus(tmp_path)
+    assert (corpus.name, corpus.num_channels, corpus.synthetic) == ("synthetic", 1, True)
+    assert corpus.emotions == CKPlus.emotions
+    assert (corpus.seed, corpus.num_subjects) == (0, 118)
+
+
+def test_home_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert SyntheticCKPlus("~/twin").root == tmp_path / "twin"
+
+
+def test_sequences_equal_those_of_the_ckplus_reader(tmp_path: Path, use_generator: UseGenerator) -> None:
+    root = make_twin(tmp_path / "twin")
+    real = CKPlus(root)
+    with pytest.warns(CorpusWarning):
+        sequences = real.read()
+    assert SyntheticCKPlus(root, num_subjects=2).read() == sequences
+    assert len(sequences) == len(SMALL)
+    assert real.synthetic is True
+
+
+def test_a_twin_is_rendered_once_and_then_read(tmp_path: Path, use_generator: UseGenerator) -> None:
+    root = tmp_path / "data" / "twin"
+    use_generator(quick_generator)
+    first = SyntheticCKPlus(root, seed=4, num_subjects=2).read()
+    use_generator(forbidden_generator)
+    assert SyntheticCKPlus(root, seed=4, num_subjects=2).read() == first
+    assert [sequence.clip_id for sequence in first] == list(SMALL)
+    assert all(frame.is_file() for sequence in first for frame in sequence.frames)
+    assert [path.name for path in root.parent.iterdir()] == ["twin"]
+
+
+def test_an_empty_folder_is_as_good_as_none(tmp_path: Path, use_generator: UseGenerator) -> None:
+    use_generator(quick_generator)
+    assert len(SyntheticCKPlus(tmp_path, num_subjects=2).read()) == len(SMALL)
+
+
+def test_a_link_to_another_disk_stays_a_link(tmp_path: Path, use_generator: UseGenerator) -> None:
+    use_generator(quick_generator)
+    disk, link = tmp_path / "disk", tmp_path / "twin"
+    disk.mkdir()
+    link.symlink_to(disk)
+    assert len(SyntheticCKPlus(link, num_subjects=2).read()) == len(SMALL)
+    assert link.is_symlink()
+    assert (disk / SYNTHETIC_MARKER).is_file()
+
+
+def test_the_full_twin_gives_no_warning(tmp_path: Path, use_generator: UseGenerator) -> None:
+    use_generator(quick_generator)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(SyntheticCKPlus(tmp_path / "twin").read()) == 327
+
+
+def test_a_full_twin_with_other_counts_gives_a_warning(tmp_path: Path, use_generator: UseGenerator) -> None:
+    make_ckplus(tmp_path, SMALL)
+    mark_synthetic(tmp_path, seed=0, num_subjects=118)
+    with pytest.warns(CorpusWarning, match="synthetic twin of CK.*sequences: 3 instead of 327") as caught:
+        SyntheticCKPlus(tmp_path).read()
+    assert Path(caught[0].filename) == Path(__file__)
+
+
+def test_an_interrupted_rendering_leaves_nothing_behind(tmp_path: Path, use_generator: UseGenerator) -> None:
+    def interrupted(root: Path, seed: int = 0, num_subjects: int = 118) -> None:
+        make_ckplus(root, SMALL)
+        raise KeyboardInterrupt
+
+    use_generator(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        SyntheticCKPlus(tmp_path / "twin", num_subjects=2).read()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rendering_that_fails_says_why(tmp_path: Path, use_generator: UseGenerator) -> None:
+    def full_disk(root: Path, seed: int = 0, num_subjects: int = 118) -> None:
+        raise OSError("no space left on device")
+
+    use_generator(full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        SyntheticCKPlus(tmp_path / "twin", num_subjects=2).read()
+
+
+@pytest.mark.parametrize("others_seed", [0, 1])
+def test_a_twin_that_another_process_finished_first_is_used_if_it_is_the_same(
+    tmp_path: Path, use_generator: UseGenerator, others_seed: int
+) -> None:
+    root = tmp_path / "twin"
+
+    def overtaken(unfinished: Path, seed: int = 0, num_subjects: int = 118) -> None:
+        quick_generator(unfinished, seed, num_subjects)
+        quick_generator(root, others_seed, num_subjects)
+
+    use_generator(overtaken)
+    corpus = SyntheticCKPlus(root, num_subjects=2)
+    if others_seed == corpus.seed:
+        assert len(corpus.read()) == len(SMALL)
+    else:
+        assert "data.seed is 0 and the twin's is 1" in error_text(corpus)
+    assert [path.name for path in tmp_path.iterdir()] == ["twin"]
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, use_generator: UseGenerator) -> None:
+    make_ckplus(tmp_path, SMALL)
+    before = sorted(tmp_path.rglob("*"))
+    message = error_text(SyntheticCKPlus(tmp_path))
+    assert f"data.root is {tmp_path}, which exists but is not a synthetic twin" in message
+    assert SYNTHETIC_MARKER in message
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_is_left_alone(tmp_path: Path, use_generator: UseGenerator) -> None:
+    file = touch(tmp_path / "twin")
+    assert "is not a synthetic twin" in error_text(SyntheticCKPlus(file))
+    assert file.is_file()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "difference"),
+    [
+        ({"seed": 1, "num_subjects": 2}, "data.seed is 1 and the twin's is 0"),
+        ({"seed": 0, "num_subjects": 3}, "data.num_subjects is 3 and the twin's is 2"),
+    ],
+)
+def test_another_twin_is_left_alone(
+    tmp_path: Path, use_generator: UseGenerator, wanted: dict[str, int], difference: str
+) -> None:
+    root = make_twin(tmp_path / "twin")
+    before = sorted(root.rglob("*"))
+    message = error_text(SyntheticCKPlus(root, **wanted))
+    assert message.startswith(f"{root} holds another synthetic twin: {difference}. ")
+    assert "data.root" in message
+    assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "should hold a JSON object"),
+        ("{}", "data.seed is 0 and the twin's is not recorded"),
+    ],
+)
+def test_a_marker_that_says_nothing_is_an_error(
+    tmp_path: Path, use_generator: UseGenerator, content: str, reason: str
+) -> None:
+    root = make_twin(tmp_path / "twin")
+    (root / SYNTHETIC_MARKER).write_text(content)
+    message = error_text(SyntheticCKPlus(root, num_subjects=2))
+    assert reason in message
+    assert str(root) in message
+
+
+def test_a_damaged_twin_is_an_error_that_says_to_delete_it(tmp_path: Path, use_generator: UseGenerator) -> None:
+    root = make_twin(tmp_path / "twin")
+    shutil.rmtree(root / CKPLUS_IMAGES / "S005")
+    message = error_text(SyntheticCKPlus(root, num_subjects=2))
+    assert f"{root} is damaged; delete that folder" in message
+    assert "S005/001" in message
+
+
+def test_without_the_extra_the_error_names_it(tmp_path: Path, use_generator: UseGenerator) -> None:
+    def without_extra(root: Path, seed: int = 0, num_subjects: int = 118) -> None:
+        raise ModuleNotFoundError("No module named 'warp'", name="warp.render")
+
+    use_generator(without_extra)
+    message = error_text(SyntheticCKPlus(tmp_path / "twin"))
+    assert "pip install 'fer3d[synthetic]'" in message
+
+
+def test_another_missing_module_is_not_blamed_on_the_extra(tmp_path: Path, use_generator: UseGenerator) -> None:
+    def broken(root: Path, seed: int = 0, num_subjects: int = 118) -> None:
+        raise ModuleNotFoundError("No module named 'numpy'", name="numpy")
+
+    use_generator(broken)
+    with pytest.raises(ModuleNotFoundError, match="numpy"):
+        SyntheticCKPlus(tmp_path / "twin").read()
+
+
+@pytest.mark.slow
+def test_the_real_generator_writes_a_twin_that_can_be_read(tmp_path: Path) -> None:
+    pytest.importorskip("anny")
+    sequences = SyntheticCKPlus(tmp_path / "twin", seed=1, num_subjects=2).read()
+    assert {sequence.emotion for sequence in sequences} <= set(SyntheticCKPlus.emotions)
+    assert len({sequence.subject for sequence in sequences}) == 2
+    assert all(frame.stat().st_size > 0 for sequence in sequences for frame in sequence.frames)
