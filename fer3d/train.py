@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -21,8 +22,13 @@ def train(config: DictConfig) -> None:
         preparation = prepare(config)
         if preparation.built:
             preparation.report.print()
-        fold = config.get("fold")
-        Run.of(config, preparation.store).train(OmegaConf.to_object(fold) if OmegaConf.is_config(fold) else fold)
+        Run.of(config, preparation.store).train(_fold_numbers(config))
+
+
+def _fold_numbers(config: DictConfig) -> Any:
+    """What `+fold` asks for; None where it is not given."""
+    fold = config.get("fold")
+    return OmegaConf.to_object(fold) if OmegaConf.is_config(fold) else fold
 
 
 def expand_fold_range(arguments: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ import numpy as np
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from fer3d.atomic_folder import atomic_folder
 from fer3d.clips.contact_sheet import write_contact_sheet
 from fer3d.clips.detectors import Image
 from fer3d.clips.faces import FaceCrops, FaceExtraction, NoFaceError
@@ -90,24 +91,25 @@ def prepare_clips(
         ValueError: A setting is out of range.
     """
     if num_frames < 1:
-        raise ValueError(f"num_frames must be >= 1, got {num_frames}")
+        raise ValueError(f"clips.num_frames must be >= 1, got {num_frames}")
     if on_unreadable not in ("error", "skip"):
-        raise ValueError(f"on_unreadable must be one of error, skip, got {on_unreadable}")
+        raise ValueError(f"clips.on_unreadable must be one of error, skip, got {on_unreadable}")
     started = time.perf_counter()
     sequences = corpus.read()
     header = _header(corpus, sequences, faces, num_frames, on_unreadable)
     store_folder = folder / f"{corpus.name}-{header.key[:12]}"
     if store_folder.exists():
         return Preparation(ClipStore.open(store_folder), False, PreparationReport.read(store_folder))
-    with StoreWriter(store_folder, header) as writer, _bar(progress) as bar:
-        records, failed = _write_clips(writer, header, sequences, faces, bar, num_workers or _num_workers())
-        _check_clips(records, failed, faces, len(sequences))
-        write_contact_sheet(writer.seal(), writer.work_folder / SHEET_NAME)
+    with atomic_folder(store_folder) as work:
+        with StoreWriter(work, header) as writer, _bar(progress) as bar:
+            records, failed = _write_clips(writer, header, sequences, faces, bar, num_workers or _num_workers())
+            _check_clips(records, failed, faces, len(sequences))
+            write_contact_sheet(writer.seal(), work / SHEET_NAME)
         skipped = [SkippedClip(clip_id, str(error)) for clip_id, error in failed.items()]
         seconds = time.perf_counter() - started
         report = PreparationReport.of(corpus.name, corpus.synthetic, records, skipped, seconds)
-        report.write(writer.work_folder)
-        return Preparation(writer.publish(), True, report)
+        report.write(work)
+    return Preparation(ClipStore.open(store_folder), True, report)
 
 
 def read_image(path: Path) -> Image:
@@ -198,7 +200,7 @@ def _write_clips(
             records.append(_record(sequence, crops))
             writer.add(records[-1], crops.crops)
         elif isinstance(made, UnreadableImageError) and header.settings["on_unreadable"] == "error":
-            message = f"{made}. Replace it, or set `on_unreadable: skip` to leave out its clip {sequence.clip_id}."
+            message = f"{made}. Replace it, or set `clips.on_unreadable=skip` to leave out its clip {sequence.clip_id}."
             raise PreparationError(message) from made
         else:
             failed[sequence.clip_id] = made

@@ -17,8 +17,9 @@ def load_clips(clips: NDArray[np.uint8], *, clahe: bool) -> Tensor:
         clahe: Whether to equalise each frame's contrast locally (paper, section 3.3: clipLimit 2, tileGridSize 8x8);
             on the luminance of an RGB frame.
     """
-    loaded = equalise(clips) if clahe else np.ascontiguousarray(clips)
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(loaded, -1, 1)))
+    loaded = np.moveaxis(equalise(clips) if clahe else clips, -1, 1)
+    # A copy, since a store's array is mapped into memory read-only.
+    return torch.from_numpy(np.array(loaded, order="C"))
 
 
 def equalise(clips: NDArray[np.uint8]) -> NDArray[np.uint8]:

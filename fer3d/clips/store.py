@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
-import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +16,6 @@ import numpy.typing as npt
 FORMAT_VERSION = 1
 ARRAY_NAME = "clips.npy"
 INDEX_NAME = "index.json"
-# A preparation that lives writes a clip every few seconds, so that one silent for this long was killed.
-STALE_AFTER_SECONDS = 3600.0
 
 
 class StoreError(Exception):
@@ -168,13 +163,11 @@ class ClipStore:
 
 
 class StoreWriter:
-    """Writes a store clip by clip, and lets it appear under its name only when it is complete.
-
-    A context manager: what is not published when it is left is deleted.
+    """Writes a store clip by clip; a context manager.
 
     Args:
-        folder: Where the store is to be.
-        header: What it says about itself.
+        folder: An empty folder, meant to be a work folder of `fer3d.atomic_folder`.
+        header: What the store says about itself.
     """
 
     def __init__(self, folder: Path, header: StoreHeader) -> None:
@@ -182,18 +175,14 @@ class StoreWriter:
         self._header = header
         self._records: list[ClipRecord] = []
         self._pixels = hashlib.sha256()
-        self.work_folder = folder.with_name(f"{_prefix(folder.name)}{secrets.token_hex(4)}")
 
     def __enter__(self) -> StoreWriter:
-        _remove_stale(self._folder.parent)
-        self.work_folder.mkdir(parents=True)
-        self._file = (self.work_folder / ARRAY_NAME).open("wb")
+        self._file = (self._folder / ARRAY_NAME).open("wb")
         self._data_start = self._write_array_header(self._file)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
-        shutil.rmtree(self.work_folder, ignore_errors=True)
 
     def add(self, record: ClipRecord, clip: npt.NDArray[np.uint8]) -> None:
         """Appends one clip of shape (T, H, W, C).
@@ -211,31 +200,17 @@ class StoreWriter:
         self._records.append(record)
 
     def seal(self) -> ClipStore:
-        """Completes the array and the index, and opens the store where it is being made."""
+        """Completes the array and then the index, and opens the store."""
         self._file.seek(0)
         if self._write_array_header(self._file) != self._data_start:
-            raise StoreError(f"{self.work_folder}: the header of {ARRAY_NAME} changed its length")
+            raise StoreError(f"{self._folder}: the header of {ARRAY_NAME} changed its length")
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._file.close()
         digest = _digest(self._pixels, self._header, self._records)
-        with (self.work_folder / INDEX_NAME).open("w", encoding="utf-8") as file:
+        with (self._folder / INDEX_NAME).open("w", encoding="utf-8") as file:
             file.write(_index_text(self._header, self._records, digest))
             file.flush()
             os.fsync(file.fileno())
-        return ClipStore.open(self.work_folder)
-
-    def publish(self) -> ClipStore:
-        """Gives the sealed store its name; another process's store of that name, finished meanwhile, wins.
-
-        Raises:
-            StoreError: Something else has that name.
-        """
-        try:
-            self.work_folder.rename(self._folder)
-        except OSError:
-            if not self._folder.exists():
-                raise
         return ClipStore.open(self._folder)
 
     def _write_array_header(self, file: IO[bytes]) -> int:
@@ -281,19 +256,3 @@ def _digest(pixels: hashlib._Hash, header: StoreHeader, records: Sequence[ClipRe
     digest = pixels.copy()
     digest.update(json.dumps(content, sort_keys=True).encode())
     return digest.hexdigest()
-
-
-def _prefix(name: str) -> str:
-    return f".{name}.preparing-"
-
-
-def _remove_stale(parent: Path) -> None:
-    """Deletes what killed preparations left, but nothing that a preparation may still be writing."""
-    for left in parent.glob(f"{_prefix('*')}*"):
-        try:
-            age = time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir()))
-        except OSError:
-            # Its owner has just finished or is cleaning up itself.
-            continue
-        if age > STALE_AFTER_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)

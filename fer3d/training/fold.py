@@ -114,7 +114,10 @@ def train_fold(
         shuffle_seed=seeds.shuffle,
         augment_seed=seeds.augment,
     )
-    network = training.network().to(memory_format=torch.channels_last_3d)
+    network = training.network()
+    if training.precision == "bf16-mixed":
+        # What bf16 convolutions are fast in; fp32 ones on a CPU are not.
+        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     weights = balanced_class_weights(data.num_rows_per_emotion) if training.class_weights else None
     module = FoldModule(_compiled(network) if training.compile else network, training.optimizer, len(emotions), weights)
     trainer = _trainer(training, loggers, folder, progress)
@@ -152,7 +155,11 @@ def _device_name(trainer: pl.Trainer) -> str:
 
 @contextmanager
 def _lightning_quiet() -> Iterator[None]:
-    """Mutes hints that do not fit: rows are numbers, so that worker processes would only slow the loaders down."""
+    """Mutes what a user can do nothing about.
+
+    Worker processes would only slow the loaders down, whose batches are a handful of integers; and Lightning 2.6 asks
+    PyTorch 2.13 for a class that is going to leave.
+    """
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -160,6 +167,7 @@ def _lightning_quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -105,4 +105,6 @@ def read_result(folder: Path) -> FoldResult:
             raise ValueError(f"{LOGITS_NAME} holds logits of shape {logits.shape} for {len(labels)} clips")
         return FoldResult(info.pop("fold"), logits, labels, clip_ids, emotions, info)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ResultError(f"{folder} holds no usable fold result: {error}. Delete it to train the fold again.") from error
+        raise ResultError(
+            f"{folder} holds no usable fold result: {error}. Delete it to train the fold again."
+        ) from error

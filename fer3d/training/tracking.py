@@ -101,16 +101,14 @@ def sample_strips(data: FoldData) -> list[tuple[NDArray[np.uint8], str]]:
         Pictures `(H, T * W, C)` and their captions.
     """
     operations = data.plan.operation
-    rows = torch.stack([torch.nonzero(operations == number)[0, 0] for number in operations.unique()])
+    rows = torch.stack([torch.nonzero(operations == number)[0, 0] for number in torch.unique(operations)])
     # A last batch of the training's own kind: same draws, same conversion.
     train, held_out = data.training_batch(rows), data.held_out_batch(torch.tensor(data.fold.held_out[:1]))
     names = ["as it is", *data.plan.names]
     captions = [f"training clip, {names[number + 1]}" for number in operations[data.plan.order(rows)].tolist()]
     pairs = [*zip(train.clips, train.labels, captions, strict=True)]
     pairs += [(held_out.clips[0], held_out.labels[0], "held-out clip")]
-    return [
-        (_strip(clip, data.normalise), f"{caption}: {data.emotions[int(label)]}") for clip, label, caption in pairs
-    ]
+    return [(_strip(clip, data.normalise), f"{caption}: {data.emotions[int(label)]}") for clip, label, caption in pairs]
 
 
 def _strip(clip: Tensor, normalised: bool) -> NDArray[np.uint8]:

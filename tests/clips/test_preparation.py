@@ -145,7 +145,7 @@ def test_number_of_workers_does_not_change_the_content(corpus: PictureCorpus, tm
 def test_unreadable_image_is_named_and_leaves_nothing(corpus: PictureCorpus, tmp_path: Path) -> None:
     path = corpus.sequences[1].frames[2]
     path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(PreparationError, match=r"S005/002/002\.png is not a readable image.*on_unreadable: skip"):
+    with pytest.raises(PreparationError, match=r"S005/002/002\.png is not a readable image.*clips.on_unreadable=skip"):
         prepare(corpus, tmp_path / "stores")
     assert list((tmp_path / "stores").iterdir()) == []
 
@@ -282,8 +282,8 @@ def test_damaged_store_is_not_rebuilt_silently(corpus: PictureCorpus, tmp_path: 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_frames": 0}, "num_frames must be >= 1, got 0"),
-        ({"on_unreadable": "ignore"}, "on_unreadable must be one of error, skip, got ignore"),
+        ({"num_frames": 0}, "clips.num_frames must be >= 1, got 0"),
+        ({"on_unreadable": "ignore"}, "clips.on_unreadable must be one of error, skip, got ignore"),
     ],
 )
 def test_bad_settings_are_refused(

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +49,11 @@ def write(
     records: tuple[ClipRecord, ...] = RECORDS,
     pixels: np.ndarray = PIXELS,
 ) -> ClipStore:
+    folder.mkdir(parents=True)
     with StoreWriter(folder, of or header()) as writer:
         for entry, clip in zip(records, pixels, strict=True):
             writer.add(entry, clip)
-        writer.seal()
-        return writer.publish()
+        return writer.seal()
 
 
 @pytest.fixture
@@ -197,52 +195,11 @@ def test_missing_store_says_so(tmp_path: Path) -> None:
         ClipStore.open(tmp_path / "gone")
 
 
-def test_nothing_is_left_when_writing_fails(tmp_path: Path) -> None:
-    names: list[str] = []
-
-    def write_and_fail() -> None:
-        with StoreWriter(tmp_path / "ckplus-0123", header()) as writer:
-            writer.add(RECORDS[0], PIXELS[0])
-            names.extend(path.name for path in tmp_path.iterdir())
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_and_fail()
-    assert len(names) == 1
-    assert names[0].startswith(".ckplus-0123.preparing-")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_store_appears_only_when_published(tmp_path: Path) -> None:
-    folder = tmp_path / "ckplus-0123"
-    with StoreWriter(folder, header()) as writer:
+def test_an_unsealed_store_cannot_be_opened(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, header()) as writer:
         writer.add(RECORDS[0], PIXELS[0])
-        assert len(writer.seal()) == 1
-        assert not folder.exists()
-        assert writer.publish().folder == folder
-    assert [path.name for path in tmp_path.iterdir()] == ["ckplus-0123"]
-
-
-def test_of_two_writers_the_first_to_finish_wins(tmp_path: Path) -> None:
-    folder = tmp_path / "ckplus-0123"
-    with StoreWriter(folder, header()) as late:
-        late.add(RECORDS[1], PIXELS[1])
-        late.seal()
-        write(folder)
-        assert late.publish().clip_ids == ("S005/001", "S005/002", "S010/001")
-    assert [path.name for path in tmp_path.iterdir()] == ["ckplus-0123"]
-
-
-def test_only_old_leftovers_are_removed(tmp_path: Path) -> None:
-    killed, running, unrelated = (tmp_path / name for name in (".a-1.preparing-0a", ".b-2.preparing-0b", "notes"))
-    for folder in (killed, running, unrelated):
-        folder.mkdir()
-        (folder / "clips.npy").write_bytes(b"1")
-    long_ago = time.time() - 7200
-    for path in (killed, killed / "clips.npy", running, unrelated, unrelated / "clips.npy"):
-        os.utime(path, (long_ago, long_ago))
-    write(tmp_path / "ckplus-0123")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".b-2.preparing-0b", "ckplus-0123", "notes"]
+    with pytest.raises(StoreError, match="is not a usable clip store"):
+        ClipStore.open(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -254,5 +211,5 @@ def test_only_old_leftovers_are_removed(tmp_path: Path) -> None:
     ],
 )
 def test_clips_that_do_not_fit_are_refused(tmp_path: Path, entry: ClipRecord, clip: np.ndarray, message: str) -> None:
-    with StoreWriter(tmp_path / "ckplus-0123", header()) as writer, pytest.raises(ValueError, match=message):
+    with StoreWriter(tmp_path, header()) as writer, pytest.raises(ValueError, match=message):
         writer.add(entry, clip)

@@ -46,7 +46,7 @@ def test_what_agrees_is_not_named() -> None:
 
 def test_the_readers_import_nothing_heavy() -> None:
     program = (
-        "import sys, fer3d.corpora.ckplus, fer3d.corpora.oulu_casia, fer3d.corpora.twin\n"
+        "import sys, fer3d.corpora.ckplus, fer3d.corpora.oulu_casia, fer3d.corpora.synthetic_ckplus\n"
         "heavy = {'torch', 'cv2', 'hydra', 'omegaconf', 'numpy', 'wandb', 'anny', 'warp'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -6,6 +6,6 @@ Importing this package is light; Warp loads in the processes that render.
 from __future__ import annotations
 
 from fer3d.corpora.synthetic.settings import TwinSettings
-from fer3d.corpora.synthetic.twin import MARKER, generate_twin
+from fer3d.corpora.synthetic.twin import describe_twin, generate_twin
 
-__all__ = ["MARKER", "TwinSettings", "generate_twin"]
+__all__ = ["TwinSettings", "describe_twin", "generate_twin"]

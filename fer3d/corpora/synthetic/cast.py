@@ -26,7 +26,7 @@ SEQUENCES_PER_EMOTION = {
 # Number of sequences -> number of people who have that many.
 SUBJECTS_PER_SIZE = {1: 21, 2: 22, 3: 47, 4: 20, 5: 7, 6: 1}
 _REDUCED_SIZE = 3
-_NUM_SWAPS = 20_000
+_NUM_SWAPS = 5_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,23 @@ def _lit(at: wp.vec3, shadows: wp.array2d(dtype=wp.float32)) -> wp.float32:
     return reached / 9.0
 
 
+@wp.func
+def _reflect(
+    material: wp.int32, albedo: wp.float32, normal: wp.vec3, ray: wp.vec3, lit: wp.float32, view: View
+) -> wp.float32:
+    """Adds up ambient, direct and mirrored light, all of them grey."""
+    key = wp.max(wp.dot(normal, view.light), 0.0) * (0.3 + 0.7 * lit)
+    sky = 0.75 + 0.25 * normal[1] + 0.15 * normal[2]
+    # Warp has no `in`.
+    if material == _TEETH or material == _MOUTH:  # noqa: SIM109
+        sky = sky * 0.55
+    gloss = wp.max(wp.dot(normal, wp.normalize(view.light - ray)), 0.0)
+    shine = 0.05 * wp.pow(gloss, 18.0)
+    if material == _EYE:
+        shine = 0.9 * wp.pow(gloss, 120.0)
+    return albedo * (view.ambient * sky + view.key * key) + view.key * shine
+
+
 @wp.kernel(enable_backward=False)
 def shade(
     faces: wp.array2d(dtype=wp.int32),
@@ -223,15 +240,5 @@ def shade(
         normal = -normal
     material = materials[face]
     albedo = _albedo(material, _mix(rests, a, b, c, u, v), _mix(patches, a, b, c, u, v), paint, grain)
-    key = wp.max(wp.dot(normal, view.light), 0.0)
-    if key > 0.0:
-        key = key * (0.3 + 0.7 * _lit(_mix(lightward, a, b, c, u, v), shadows))
-    sky = 0.75 + 0.25 * normal[1] + 0.15 * normal[2]
-    # Warp has no `in`.
-    if material == _TEETH or material == _MOUTH:  # noqa: SIM109
-        sky = sky * 0.55
-    gloss = wp.max(wp.dot(normal, wp.normalize(view.light - ray)), 0.0)
-    shine = 0.05 * wp.pow(gloss, 18.0)
-    if material == _EYE:
-        shine = 0.9 * wp.pow(gloss, 120.0)
-    image[row, column] = albedo * (view.ambient * sky + view.key * key) + view.key * shine
+    lit = _lit(_mix(lightward, a, b, c, u, v), shadows)
+    image[row, column] = _reflect(material, albedo, normal, ray, lit, view)

@@ -50,18 +50,18 @@ class TwinSettings:
         max_frames: Length of the longest sequence.
     """
 
-    intensity: Range = (0.55, 1.0)
-    contempt_intensity: Range = (0.7, 1.1)
+    intensity: Range = (0.65, 1.05)
+    contempt_intensity: Range = (0.8, 1.2)
     action_gain: float = 0.2
     action_jitter: float = 0.15
-    action_dropout: float = 0.06
-    action_noise: float = 0.25
+    action_dropout: float = 0.04
+    action_noise: float = 0.2
     num_noise_actions: int = 3
-    blend: float = 0.2
+    blend: float = 0.15
     asymmetry: float = 0.25
     onset: Range = (0.05, 0.35)
     apex: Range = (0.75, 1.0)
-    resting_action: float = 0.12
+    resting_action: float = 0.1
 
     head_yaw: float = 9.0
     head_pitch: float = 7.0

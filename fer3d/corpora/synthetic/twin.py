@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fer3d.corpora.sequences import CorpusError
+from fer3d.atomic_folder import atomic_folder
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError
 from fer3d.corpora.synthetic.cast import NUM_SUBJECTS, Role, plan_cast
 from fer3d.corpora.synthetic.head_model import HeadModel, anny_version, read_head_model
 from fer3d.corpora.synthetic.settings import TwinSettings
 from fer3d.corpora.synthetic.studio import Studio, film, open_studio
 
-MARKER = "synthetic_twin.json"
 # Raise this when the same seed and settings no longer give the same images.
 _FORMAT = 1
 _DEFAULT_SETTINGS = TwinSettings()
@@ -57,28 +56,23 @@ def generate_twin(
     if root.exists() and any(root.iterdir()):
         raise CorpusError(f"{root} is not empty; remove it, or name another folder for the synthetic twin.")
     head = read_head_model()
-    marker = _describe(seed, settings, roles)
-    with _workshop(root) as partial:
+    with atomic_folder(root) as partial:
         if num_workers == 0:
             studio = Studio(partial, head, seed, settings)
             counts: Iterable[int] = map(studio.film, roles)
         else:
             counts = _film_in_parallel(partial, head, seed, settings, roles, num_workers or _count_cores())
         _watch(counts, sum(len(role.sequences) for role in roles), progress)
-        (partial / MARKER).write_text(marker, encoding="utf-8")
-        _publish(partial, root, marker)
+        marker = {**describe_twin(seed, settings, num_subjects), "anny": anny_version()}
+        (partial / SYNTHETIC_MARKER).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
 
 
-def _describe(seed: int, settings: TwinSettings, roles: list[Role]) -> str:
-    description = {
-        "format": _FORMAT,
-        "seed": seed,
-        "settings": asdict(settings),
-        "num_subjects": len(roles),
-        "num_sequences": sum(len(role.sequences) for role in roles),
-        "anny": anny_version(),
-    }
-    return json.dumps(description, indent=2) + "\n"
+def describe_twin(
+    seed: int, settings: TwinSettings = _DEFAULT_SETTINGS, num_subjects: int = NUM_SUBJECTS
+) -> dict[str, Any]:
+    """What decides a twin's images, as its marker file records it in JSON."""
+    description = {"format": _FORMAT, "seed": seed, "num_subjects": num_subjects, "settings": asdict(settings)}
+    return cast(dict[str, Any], json.loads(json.dumps(description)))
 
 
 def _film_in_parallel(
@@ -111,43 +105,6 @@ def _watch(counts: Iterable[int], total: int, progress: bool) -> None:
         task = bar.add_task("Rendering the synthetic twin", total=total)
         for count in counts:
             bar.advance(task, count)
-
-
-@contextmanager
-def _workshop(root: Path) -> Iterator[Path]:
-    """Makes the temporary folder beside `root` and removes it if the work fails."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f"{root.name}.partial-{socket.gethostname()}-"
-    for stale in root.parent.glob(f"{prefix}*"):
-        if not _is_alive(stale.name.removeprefix(prefix)):
-            shutil.rmtree(stale)
-    partial = root.parent / f"{prefix}{os.getpid()}"
-    partial.mkdir()
-    try:
-        yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _is_alive(process_id: str) -> bool:
-    if process_id == str(os.getpid()):
-        return False
-    try:
-        os.kill(int(process_id), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _publish(partial: Path, root: Path, marker: str) -> None:
-    try:
-        partial.rename(root)
-    except OSError as error:
-        # Another process may have rendered the same twin meanwhile.
-        if not (root / MARKER).is_file() or (root / MARKER).read_text(encoding="utf-8") != marker:
-            raise CorpusError(f"{root} came into being while the synthetic twin was rendered for it.") from error
 
 
 def _has_user_cache() -> bool:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 from fer3d.corpora.ckplus import EMOTIONS, EXPECTED, read_tree
 from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, FrameSequence
-
-_EXTRA = ("anny", "warp")
+from fer3d.corpora.synthetic import describe_twin, generate_twin
 
 
 class SyntheticCKPlus:
@@ -49,7 +46,8 @@ class SyntheticCKPlus:
                 extra `synthetic` is not installed.
         """
         if _is_free(self.root):
-            self._render()
+            # Resolved, so that a link to another disk stays a link.
+            generate_twin(self.root.resolve(), seed=self.seed, num_subjects=self.num_subjects)
         self._check_marker()
         try:
             sequences, _ = read_tree(self.root)
@@ -61,21 +59,6 @@ class SyntheticCKPlus:
             EXPECTED.check(sequences, "the synthetic twin of CK+", self.root)
         return sequences
 
-    def _render(self) -> None:
-        target = self.root.resolve()
-        # Rendered beside the target and renamed: an interrupted rendering leaves nothing that looks like a twin.
-        unfinished = target.with_name(f".{target.name}.unfinished-{os.getpid()}")
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _generate(unfinished, self.seed, self.num_subjects)
-            unfinished.rename(target)
-        except OSError:
-            # Another process may have finished the same twin first; `_check_marker` decides whether it is the same.
-            if not (target / SYNTHETIC_MARKER).is_file():
-                raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-
     def _check_marker(self) -> None:
         marker = self.root / SYNTHETIC_MARKER
         if not marker.is_file():
@@ -84,10 +67,9 @@ class SyntheticCKPlus:
                 f"{SYNTHETIC_MARKER}. Nothing was written there. Set data.root to a folder that does not exist yet, or "
                 "read real CK+ with data=ckplus"
             )
-        wanted = {"seed": self.seed, "num_subjects": self.num_subjects}
-        found = _read_marker(marker)
+        wanted, found = describe_twin(self.seed, num_subjects=self.num_subjects), _read_marker(marker)
         differences = [
-            f"data.{key} is {value} and the twin's is {found.get(key, 'not recorded')}"
+            f"{key} is {found.get(key, 'not recorded')} there and {value} here"
             for key, value in wanted.items()
             if found.get(key) != value
         ]
@@ -100,21 +82,6 @@ class SyntheticCKPlus:
 
 def _is_free(root: Path) -> bool:
     return not root.exists() or (root.is_dir() and not any(root.iterdir()))
-
-
-def _generate(root: Path, seed: int, num_subjects: int) -> None:
-    try:
-        # The renderer is an optional extra, and heavy to import.
-        from fer3d.corpora.synthetic import generate_twin
-
-        generate_twin(root, seed=seed, num_subjects=num_subjects)
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in _EXTRA:
-            raise
-        raise CorpusError(
-            f"rendering the synthetic twin needs the package {error.name}: install the extra with "
-            "pip install 'fer3d[synthetic]', or set data.root to a twin that is already rendered"
-        ) from error
 
 
 def _read_marker(marker: Path) -> dict[str, object]:

@@ -12,7 +12,7 @@ from trees import CKPLUS_IMAGES, full_ckplus_codes, make_ckplus, mark_synthetic,
 
 from fer3d.corpora.ckplus import CKPlus
 from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, CorpusWarning
-from fer3d.corpora.twin import SyntheticCKPlus
+from fer3d.corpora.synthetic_ckplus import SyntheticCKPlus
 
 SMALL = {"S005/001": 3, "S010/002": 7, "S010/004": 1}
 Generator = Callable[..., None]
