@@ -24,9 +24,10 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         folder: The folder to make; it may not exist, or only as an empty folder.
 
     Raises:
-        FileExistsError: The folder holds something already.
+        FileExistsError: The folder holds something already, or is a file.
+        OSError: The work folder could not take its name.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_file() or _holds_something(folder):
         raise FileExistsError(f"{folder} exists already")
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
@@ -37,7 +38,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         try:
             work.rename(folder)
         except OSError:
-            if not folder.exists():
+            if not _holds_something(folder):
                 raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -46,10 +47,14 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path) -> None:
     """Removes the work folders that dead processes of this machine left for `folder`."""
     pattern = re.compile(re.escape(f".{folder.name}.partial-{_host()}-") + r"(\d+)-\w+")
-    for left in folder.parent.glob(f".{folder.name}.partial-*"):
+    for left in folder.parent.iterdir():
         match = pattern.fullmatch(left.name)
         if match and not _alive(int(match[1])):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _holds_something(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _host() -> str:

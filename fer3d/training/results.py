@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,9 @@ from numpy.typing import NDArray
 FORMAT_VERSION = 1
 RESULT_NAME = "result.json"
 LOGITS_NAME = "logits.npz"
+
+# What reading a damaged file can raise; an archive of NumPy raises what its layers do.
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error)
 
 
 class ResultError(Exception):
@@ -104,7 +109,8 @@ def read_result(folder: Path) -> FoldResult:
         if logits.ndim != 3 or logits.shape[1:] != (len(labels), len(emotions)) or len(clip_ids) != len(labels):
             raise ValueError(f"{LOGITS_NAME} holds logits of shape {logits.shape} for {len(labels)} clips")
         return FoldResult(info.pop("fold"), logits, labels, clip_ids, emotions, info)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except _DAMAGE as error:
+        reason = f"no entry {error}" if isinstance(error, KeyError) else str(error)
         raise ResultError(
-            f"{folder} holds no usable fold result: {error}. Delete it to train the fold again."
+            f"{folder} holds no usable fold result: {reason}. Delete it to train the fold again."
         ) from error

@@ -1,0 +1,44 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint prepare-ckplus prepare-oulu
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Where the licensed corpora lie; conf/data reads them from the environment.
+CKPLUS_ROOT ?=
+OULU_ROOT ?=
+export CKPLUS_ROOT OULU_ROOT
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: .venv/ready ## Make .venv with everything that fer3d, its tests and the synthetic twin need
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fer3d needs Python 3.11 or newer; make PYTHON=python3.11 setup")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synthetic,dev]'
+	touch $@
+
+demo: setup ## Synthetic twin of CK+ -> faces -> one trained fold, in about ten minutes on two cores
+	$(BIN)/python -m fer3d.prepare
+	$(BIN)/python -m fer3d.train +fold=3
+	@echo
+	@echo "The faces that were found:  $$(ls -d outputs/clips/synthetic-*/contact_sheet.png)"
+	@echo "The fold's result:          $$(ls -d outputs/synthetic-kfold10-compact-*/fold_003/result.json)"
+
+test: setup ## Run the tests
+	$(BIN)/python -m pytest
+
+test-slow: setup ## Run the slow tests: the real thing at full size
+	$(BIN)/python -m pytest -m slow
+
+lint: setup ## Check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+prepare-ckplus: setup ## Find and crop the faces of CK+: make prepare-ckplus CKPLUS_ROOT=/data/ckplus
+	$(BIN)/python -m fer3d.prepare data=ckplus
+
+prepare-oulu: setup ## Find and crop the faces of Oulu-CASIA: make prepare-oulu OULU_ROOT=/data/oulu
+	$(BIN)/python -m fer3d.prepare data=oulu_casia

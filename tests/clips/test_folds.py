@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from fer3d.clips.folds import (
+    Fold,
+    FoldError,
+    balanced_folds,
+    leave_one_subject_out,
+    select_folds,
+    step_folds,
+)
+from fer3d.corpora.synthetic.cast import plan_cast
+from fer3d.corpora.synthetic.settings import TwinSettings
+
+Splitter = Callable[..., list[Fold]]
+NUMBERED: tuple[Splitter, ...] = (step_folds, balanced_folds)
+THREE_FOLDS = leave_one_subject_out(["S1", "S2", "S3"])
+
+
+@st.composite
+def clip_subjects(draw: st.DrawFn, min_subjects: int = 2) -> list[str]:
+    """The subject of each clip: ids with gaps, any number of clips each, in any order."""
+    ids = draw(st.lists(st.integers(0, 999), min_size=min_subjects, max_size=25, unique=True))
+    clips = [f"S{number:03d}" for number in ids for _ in range(draw(st.integers(1, 6)))]
+    return draw(st.permutations(clips))
+
+
+@pytest.fixture(scope="module")
+def ckplus_subjects() -> list[str]:
+    """The subject of each of 327 clips, with CK+'s numbers of clips a subject."""
+    subjects = [role.subject for role in plan_cast(0, TwinSettings()) for _ in role.sequences]
+    assert (len(subjects), len(set(subjects))) == (327, 118)
+    return subjects
+
+
+def check_folds(folds: Sequence[Fold], subjects: Sequence[str]) -> None:
+    """Checks what holds for every way of splitting."""
+    assert [fold.number for fold in folds] == list(range(1, len(folds) + 1))
+    assert sorted(index for fold in folds for index in fold.held_out) == list(range(len(subjects)))
+    for fold in folds:
+        assert fold.held_out
+        assert sorted(fold.train + fold.held_out) == list(range(len(subjects)))
+        assert not held_out_subjects(fold, subjects) & {subjects[index] for index in fold.train}
+        assert list(fold.train) == sorted(fold.train)
+        assert list(fold.held_out) == sorted(fold.held_out)
+        # These go into JSON, which knows no NumPy.
+        assert {type(index) for index in fold.train + fold.held_out} == {int}
+
+
+def held_out_subjects(fold: Fold, subjects: Sequence[str]) -> set[str]:
+    return {subjects[index] for index in fold.held_out}
+
+
+@given(clip_subjects())
+def test_loso_holds_out_one_subject_a_fold_in_ascending_order(subjects: list[str]) -> None:
+    folds = leave_one_subject_out(subjects)
+    check_folds(folds, subjects)
+    assert [held_out_subjects(fold, subjects) for fold in folds] == [{subject} for subject in sorted(set(subjects))]
+
+
+@pytest.mark.parametrize("split", NUMBERED)
+@given(subjects=clip_subjects(min_subjects=6), num_folds=st.integers(2, 6))
+def test_numbered_folds_share_no_subject(split: Splitter, subjects: list[str], num_folds: int) -> None:
+    folds = split(subjects, num_folds)
+    check_folds(folds, subjects)
+    assert len(folds) == num_folds
+
+
+@given(clip_subjects(min_subjects=10))
+def test_kfold10_deals_sorted_subjects_out_in_turn(subjects: list[str]) -> None:
+    held_out = [held_out_subjects(fold, subjects) for fold in step_folds(subjects)]
+    # DESIGN 2.4: subject number i goes to fold i % 10 + 1.
+    assert held_out == [set(sorted(set(subjects))[number::10]) for number in range(10)]
+
+
+@pytest.mark.parametrize("split", [leave_one_subject_out, *NUMBERED])
+@given(data=st.data())
+def test_a_subjects_fold_does_not_depend_on_the_order_of_clips(split: Splitter, data: st.DataObject) -> None:
+    subjects = data.draw(clip_subjects(min_subjects=10))
+    shuffled = data.draw(st.permutations(subjects))
+    folds = [held_out_subjects(fold, subjects) for fold in split(subjects)]
+    assert [held_out_subjects(fold, shuffled) for fold in split(shuffled)] == folds
+
+
+def test_ckplus_has_118_loso_folds(ckplus_subjects: list[str]) -> None:
+    folds = leave_one_subject_out(ckplus_subjects)
+    check_folds(folds, ckplus_subjects)
+    assert len(folds) == 118
+    assert {len(fold.held_out) for fold in folds} == {1, 2, 3, 4, 5, 6}
+
+
+def test_balanced_folds_of_ckplus_have_32_or_33_clips(ckplus_subjects: list[str]) -> None:
+    folds = balanced_folds(ckplus_subjects)
+    check_folds(folds, ckplus_subjects)
+    assert sorted(len(fold.held_out) for fold in folds) == [32] * 3 + [33] * 7
+
+
+def test_kfold10_of_ckplus_holds_out_11_or_12_subjects(ckplus_subjects: list[str]) -> None:
+    folds = step_folds(ckplus_subjects)
+    check_folds(folds, ckplus_subjects)
+    assert [len(held_out_subjects(fold, ckplus_subjects)) for fold in folds] == [12] * 8 + [11] * 2
+
+
+def test_loso_needs_two_subjects() -> None:
+    with pytest.raises(FoldError, match="corpus has 1"):
+        leave_one_subject_out(["S1", "S1"])
+
+
+@pytest.mark.parametrize("split", NUMBERED)
+def test_folds_need_as_many_subjects(split: Splitter) -> None:
+    nine = [f"S{number}" for number in range(9)] * 2
+    with pytest.raises(FoldError, match=r"10 subject-independent folds need as many subjects.* 9; lower cv\.num_folds"):
+        split(nine)
+    assert len(split(nine, 9)) == 9
+
+
+@pytest.mark.parametrize("split", NUMBERED)
+@pytest.mark.parametrize("num_folds", [1, 0, -3])
+def test_fewer_than_two_folds_are_refused(split: Splitter, num_folds: int) -> None:
+    with pytest.raises(FoldError, match=rf"cv\.num_folds must be at least 2, got {num_folds}"):
+        split(["S1", "S2", "S3"], num_folds)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "selected"),
+    [(None, [1, 2, 3]), (2, [2]), ([3, 1], [3, 1]), (range(1, 3), [1, 2]), (OmegaConf.create([2, 3]), [2, 3])],
+)
+def test_folds_are_selected_by_number_in_the_order_asked_for(numbers: object, selected: list[int]) -> None:
+    assert [fold.number for fold in select_folds(THREE_FOLDS, numbers)] == selected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("numbers", [0, 4, -1, [1, 4]])
+def test_a_fold_that_does_not_exist_is_an_error_that_gives_the_range(numbers: object) -> None:
+    with pytest.raises(FoldError, match=r"fold=(0|4|-1) does not exist: folds are numbered from 1 to 3"):
+        select_folds(THREE_FOLDS, numbers)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("numbers", [True, [True], "2", ["2"], 1.0, [1, None]])
+def test_what_is_no_whole_number_is_an_error_that_says_what_to_write(numbers: object) -> None:
+    with pytest.raises(FoldError, match=r"is no fold number: folds are numbered from 1 to 3; give one \(\+fold=3\)"):
+        select_folds(THREE_FOLDS, numbers)  # type: ignore[arg-type]
+
+
+def test_a_fold_named_twice_is_an_error() -> None:
+    with pytest.raises(FoldError, match=r"fold=\[2, 1, 2\] names a fold twice"):
+        select_folds(THREE_FOLDS, [2, 1, 2])

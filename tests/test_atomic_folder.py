@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fer3d.atomic_folder import atomic_folder, remove_leftovers
+
+# Starts to fill a folder, says so, and waits.
+FILL_AND_WAIT = """
+import sys, time
+from pathlib import Path
+from fer3d.atomic_folder import atomic_folder
+with atomic_folder(Path(sys.argv[1])) as work:
+    (work / "half").write_text("half")
+    print("started", flush=True)
+    time.sleep(60)
+"""
+
+
+def start_filling(folder: Path) -> subprocess.Popen[str]:
+    """Starts a process that holds a work folder for `folder`, and waits until it does."""
+    command = [sys.executable, "-c", FILL_AND_WAIT, str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    return process
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def make(folder: Path, content: str = "new") -> None:
+    with atomic_folder(folder) as work:
+        (work / "file").write_text(content)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_folder_takes_its_name_only_when_the_block_has_ended(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "on the way" / "folder"
+    with atomic_folder(folder) as work:
+        assert list(work.iterdir()) == []
+        (work / "inner").mkdir()
+        (work / "inner" / "file").write_text("content")
+        assert not folder.exists()
+        # A rename can only be atomic within one file system.
+        assert work.parent == folder.parent
+    assert (folder / "inner" / "file").read_text() == "content"
+    assert names(folder.parent) == ["folder"]
+
+
+def test_an_empty_folder_is_as_good_as_none(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    make(folder)
+    assert (folder / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
+def test_an_exception_passes_through_and_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error, match="reason"), atomic_folder(tmp_path / "folder") as work:
+        (work / "file").write_text("half")
+        raise error("reason")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_holds_something_is_refused_and_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    make(folder, "old")
+    with pytest.raises(FileExistsError, match=str(folder)):
+        make(folder)
+    assert (folder / "file").read_text() == "old"
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_file_in_the_way_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("old")
+    with pytest.raises(FileExistsError, match="folder"):
+        make(tmp_path / "folder")
+    assert (tmp_path / "folder").read_text() == "old"
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_folder_that_came_meanwhile_stays_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    with atomic_folder(folder) as work:
+        (work / "file").write_text("ours")
+        make(folder, "theirs")
+    assert (folder / "file").read_text() == "theirs"
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_file_that_came_meanwhile_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NotADirectoryError), atomic_folder(tmp_path / "folder"):
+        (tmp_path / "folder").write_text("theirs")
+    assert names(tmp_path) == ["folder"]
+
+
+def test_work_that_cannot_be_renamed_is_not_dropped_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    # A folder cannot be renamed onto a link, nor onto the mount point of another disk.
+    (tmp_path / "folder").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(NotADirectoryError):
+        make(tmp_path / "folder")
+    assert names(tmp_path) == ["elsewhere", "folder"]
+
+
+def test_a_killed_process_leaves_no_folder_and_the_next_one_tidies_up(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    process = start_filling(folder)
+    kill(process)
+    assert not folder.exists()
+    (left,) = tmp_path.iterdir()
+    assert names(left) == ["half"]
+    make(folder)
+    assert names(tmp_path) == ["folder"]
+    assert names(folder) == ["file"]
+
+
+def test_the_work_of_a_living_process_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    process = start_filling(folder)
+    try:
+        (work,) = tmp_path.iterdir()
+        make(folder)
+        assert names(work) == ["half"]
+    finally:
+        kill(process)
+    remove_leftovers(folder)
+    assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("other", ["folder2", "older"])
+def test_the_leftovers_of_other_folders_are_kept(tmp_path: Path, other: str) -> None:
+    kill(start_filling(tmp_path / other))
+    (left,) = tmp_path.iterdir()
+    make(tmp_path / "folder")
+    assert left.is_dir()
+
+
+def test_the_leftovers_of_other_machines_are_kept(tmp_path: Path) -> None:
+    process = start_filling(tmp_path / "folder")
+    kill(process)
+    (left,) = tmp_path.iterdir()
+    host = left.name.removeprefix(".folder.partial-").partition(f"-{process.pid}-")[0]
+    # Its process may well be alive there.
+    elsewhere = left.rename(left.with_name(left.name.replace(f"-{host}-", f"-not_{host}-")))
+    make(tmp_path / "folder")
+    assert elsewhere.is_dir()
+
+
+def test_names_that_look_like_patterns_are_tidied_up_too(tmp_path: Path) -> None:
+    folder = tmp_path / "model.filters=[8]*(2)"
+    kill(start_filling(folder))
+    make(folder)
+    assert names(tmp_path) == [folder.name]
+
+
+def test_two_folders_of_one_process_do_not_disturb_each_other(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "one") as one, atomic_folder(tmp_path / "two") as two:
+        assert one != two
+        (one / "file").write_text("1")
+        (two / "file").write_text("2")
+    assert (tmp_path / "one" / "file").read_text() == "1"
+    assert (tmp_path / "two" / "file").read_text() == "2"
+
+
+def test_the_work_of_a_process_that_may_not_be_signalled_is_kept(tmp_path: Path) -> None:
+    process = start_filling(tmp_path / "folder")
+    kill(process)
+    (left,) = tmp_path.iterdir()
+    # Process 1 always lives, and belongs to root.
+    init = left.rename(left.with_name(left.name.replace(f"-{process.pid}-", "-1-")))
+    make(tmp_path / "folder")
+    assert init.is_dir()
