@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def config_folder() -> str:
@@ -17,17 +20,39 @@ def config_folder() -> str:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turns an error that a user can mend into its sentence and exit status 1.
+    """Turns an error that a user can mend into its sentence and exit status 1, and such a warning into its sentence.
 
     `HYDRA_FULL_ERROR=1` shows the traceback instead.
     """
     try:
-        yield
+        with _plain_warnings():
+            yield
     except Exception as error:
         cause = _cause(error)
         if os.environ.get("HYDRA_FULL_ERROR") == "1" or not isinstance(cause, _mendable()):
             raise
-        raise SystemExit(f"fer3d: {cause}") from error
+        # A library's error, or one of somebody's own model, may say too little about where it comes from.
+        ours = type(cause).__module__.startswith("fer3d.")
+        raise SystemExit(f"fer3d: {cause}" if ours else f"fer3d: {cause}\n(HYDRA_FULL_ERROR=1 shows where)") from error
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Shows what a corpus warns about without a line of source code."""
+    from fer3d.corpora.sequences import CorpusWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", CorpusWarning)
+        show = warnings.showwarning
+
+        def plain(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, CorpusWarning):
+                print(f"fer3d: {message}", file=sys.stderr, flush=True)
+            else:
+                show(message, category, *where)
+
+        warnings.showwarning = plain
+        yield
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -40,6 +65,10 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _mendable() -> tuple[type[Exception], ...]:
+    from omegaconf.errors import InterpolationResolutionError
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+    from wandb import Error as WandbError
+
     from fer3d.clips.detectors import DetectorError
     from fer3d.clips.preparation import PreparationError
     from fer3d.clips.store import StoreError
@@ -47,4 +76,6 @@ def _mendable() -> tuple[type[Exception], ...]:
     from fer3d.training.module import DivergedError
     from fer3d.training.results import ResultError
 
-    return CorpusError, DetectorError, PreparationError, StoreError, DivergedError, ResultError, ValueError
+    ours = CorpusError, DetectorError, PreparationError, StoreError, DivergedError, ResultError, ValueError
+    # Such as an environment variable that is not set, a GPU that is not there, and no W&B key for mode=online.
+    return *ours, InterpolationResolutionError, MisconfigurationException, WandbError

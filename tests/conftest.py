@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
@@ -47,12 +49,32 @@ def compose_config(tmp_path: Path) -> Callable[..., DictConfig]:
 
 
 @pytest.fixture
+def compose_tiny(compose_config: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
+    """Composes the real configuration, shrunk until a fold takes less than a second."""
+
+    def make(*overrides: str) -> DictConfig:
+        num_folds = [] if "cv=loso" in overrides else ["cv.num_folds=2"]
+        return compose_config(*TINY, *num_folds, *overrides)
+
+    return make
+
+
+@pytest.fixture
 def make_store(tmp_path: Path) -> Callable[..., ClipStore]:
     """Makes stores of clips whose emotion shows as the place of a bright bar, so that a network can learn it."""
 
-    def make(num_subjects: int = 4, emotions: tuple[str, ...] = EMOTIONS, size: int = 32, **header: Any) -> ClipStore:
-        folder = tmp_path / "stores" / f"test-{num_subjects}-{len(emotions)}-{size}-{len(header)}"
-        folder.mkdir(parents=True)
+    def make(
+        num_subjects: int = 4,
+        emotions: tuple[str, ...] = EMOTIONS,
+        size: int = 32,
+        negatives: Collection[str] = (),
+        **header: Any,
+    ) -> ClipStore:
+        """The clips of the subjects in `negatives` are inverted."""
+        stores = tmp_path / "stores"
+        stores.mkdir(exist_ok=True)
+        folder = stores / f"test-{len(list(stores.iterdir()))}"
+        folder.mkdir()
         rng = np.random.default_rng(0)
         fields = {"corpus": "test", "synthetic": True, "num_channels": 1, "num_frames": 10, "key": "k" * 64}
         fields |= {"settings": {}, "versions": {}, "emotions": emotions, "size": size, **header}
@@ -64,10 +86,35 @@ def make_store(tmp_path: Path) -> Callable[..., ClipStore]:
                     clip = rng.integers(0, 60, shape, dtype=np.uint8)
                     bar = size * label // len(emotions)
                     clip[fields["num_frames"] // 2 :, bar : bar + size // len(emotions)] += 150
-                    writer.add(record, clip)
+                    writer.add(record, 255 - clip if record.subject in negatives else clip)
             return writer.seal()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_ckplus() -> Callable[..., Path]:
+    """Writes a few sequences in CK+'s layout; every frame shows the same real face at another place."""
+
+    def write(root: Path, num_subjects: int = 4, num_sequences: int = 2, num_frames: int = 2) -> Path:
+        photograph = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
+        for subject in (f"S{number:03d}" for number in range(5, 5 + num_subjects)):
+            for code in range(1, num_sequences + 1):
+                names = [f"{subject}_{code:03d}_{number:08d}" for number in range(1, num_frames + 1)]
+                images = root / "cohn-kanade-images" / subject / f"{code:03d}"
+                label = root / "Emotion" / subject / f"{code:03d}" / f"{names[-1]}_emotion.txt"
+                images.mkdir(parents=True)
+                label.parent.mkdir(parents=True)
+                label.write_text(f"   {code:.7e}\n")
+                for left, name in enumerate(names, start=100 + 8 * code):
+                    (images / f"{name}.png").write_bytes(_png(photograph[20:260, left : left + 200]))
+        return root
+
+    return write
+
+
+def _png(image: Any) -> bytes:
+    return cv2.imencode(".png", np.ascontiguousarray(image))[1].tobytes()
 
 
 def _record(subject: str, sequence: str, emotion: str, num_frames: int) -> ClipRecord:

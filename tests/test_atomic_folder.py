@@ -40,6 +40,12 @@ def make(folder: Path, content: str = "new") -> None:
         (work / "file").write_text(content)
 
 
+def fail(folder: Path, error: BaseException) -> None:
+    with atomic_folder(folder) as work:
+        (work / "file").write_text("half")
+        raise error
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -66,9 +72,8 @@ def test_an_empty_folder_is_as_good_as_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
 def test_an_exception_passes_through_and_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error, match="reason"), atomic_folder(tmp_path / "folder") as work:
-        (work / "file").write_text("half")
-        raise error("reason")
+    with pytest.raises(error, match="reason"):
+        fail(tmp_path / "folder", error("reason"))
     assert names(tmp_path) == []
 
 

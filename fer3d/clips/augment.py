@@ -65,7 +65,7 @@ class Augmentation:
             set on disk would give.
 
     Raises:
-        ValueError: `copies` names an operation that is not there, or a negative number.
+        ValueError: `copies` names an operation that is not there, or a number that is negative or not whole.
     """
 
     def __init__(
@@ -82,8 +82,10 @@ class Augmentation:
                 known = ", ".join(self.operations) or "none"
                 raise ValueError(f"augment.copies.{name}: no such operation in augment.operations (there: {known})")
             for emotion, number in numbers.items():
-                if number < 0:
-                    raise ValueError(f"augment.copies.{name}.{emotion} must not be negative, got {number}")
+                if not isinstance(number, int) or number < 0:
+                    raise ValueError(
+                        f"augment.copies.{name}.{emotion} must be a whole number and not negative, got {number}"
+                    )
 
     def plan(self, indices: Sequence[int], labels: Sequence[int], emotions: Sequence[str]) -> AugmentationPlan:
         """Lays out the rows of an epoch.
@@ -145,7 +147,8 @@ class AugmentationPlan:
         """
         channels, frames, height, width = shape
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            # `torch.manual_seed` would also seed the GPU, which draws the dropout masks.
+            torch.default_generator.manual_seed(seed)
             self._draws = []
             for number, operation in enumerate(self.operations):
                 copies = int((self.operation == number).sum())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fer3d.corpora.ckplus import EMOTIONS, EXPECTED, read_tree
 from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, FrameSequence
@@ -68,11 +70,7 @@ class SyntheticCKPlus:
                 "read real CK+ with data=ckplus"
             )
         wanted, found = describe_twin(self.seed, num_subjects=self.num_subjects), _read_marker(marker)
-        differences = [
-            f"{key} is {found.get(key, 'not recorded')} there and {value} here"
-            for key, value in wanted.items()
-            if found.get(key) != value
-        ]
+        differences = list(_differences({key: found[key] for key in wanted if key in found}, wanted))
         if differences:
             raise CorpusError(
                 f"{self.root.absolute()} holds another synthetic twin: {'; '.join(differences)}. Set data.root to a "
@@ -84,7 +82,16 @@ def _is_free(root: Path) -> bool:
     return not root.exists() or (root.is_dir() and not any(root.iterdir()))
 
 
-def _read_marker(marker: Path) -> dict[str, object]:
+def _differences(there: dict[str, Any], here: dict[str, Any], group: str = "") -> Iterator[str]:
+    for key in {**here, **there}:
+        one, other = there.get(key, "not recorded"), here.get(key, "not recorded")
+        if isinstance(one, dict) and isinstance(other, dict):
+            yield from _differences(one, other, f"{group}{key}.")
+        elif one != other:
+            yield f"{group}{key} is {one} there and {other} here"
+
+
+def _read_marker(marker: Path) -> dict[str, Any]:
     try:
         found = json.loads(marker.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -102,6 +102,7 @@ class CNN3d(nn.Module):
                 raise ValueError(
                     f"clips of {num_frames} frames of {size}x{size} pixels are too small for the network: nothing is "
                     f"left after pool {number}; raise clips.num_frames or faces.crop.size (the paper has 10 and 112)"
+                    + (" or lower model.downsample" if downsample > 1 else "")
                 )
         self.features = nn.Sequential(*features)
 

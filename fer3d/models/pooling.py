@@ -82,7 +82,10 @@ class BlockAvgPool3d(BlockPool3d):
 
 
 class BlockMaxPool3d(BlockPool3d):
-    """Maximum over each block; padding never wins, and the first of equal maxima does, as in `torch.nn.MaxPool3d`."""
+    """Maximum over each block; padding never wins, and one of equal maxima gets the gradient.
+
+    That is not always the one to which `torch.nn.MaxPool3d` gives it.
+    """
 
     padding_value = -torch.inf
 

@@ -101,6 +101,7 @@ def train_fold(
 
     Raises:
         DivergedError: The training loss is no longer finite.
+        ValueError: Not one epoch was trained.
     """
     torch.manual_seed(seeds.network)
     data = FoldData(
@@ -124,6 +125,8 @@ def train_fold(
     started = time.perf_counter()
     with _lightning_quiet():
         trainer.fit(module, datamodule=data)
+    if not module.held_out_logits:
+        raise ValueError(f"not one epoch was trained: trainer.max_epochs must be at least 1, got {trainer.max_epochs}")
     return TrainedFold(
         network, data, np.stack(module.held_out_logits), _device_name(trainer), time.perf_counter() - started
     )

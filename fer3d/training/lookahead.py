@@ -33,13 +33,18 @@ class Lookahead(Optimizer):
         if not 0 < alpha <= 1:
             raise ValueError(f"optimizer.alpha must be above 0 and at most 1, got {alpha}")
         self.inner = inner(params)
-        super().__init__(self.inner.param_groups, {})
+        self._slow: list[torch.Tensor] = []
+        super().__init__(self.inner.param_groups, self.inner.defaults)
         # Groups and state are the inner optimizer's own objects: schedulers that change a group, and
         # checkpoints, then reach both.
         self.param_groups = self.inner.param_groups
         self.state = self.inner.state
         self.k, self.alpha, self.num_steps = k, alpha, 0
-        self._slow = [p.detach().clone() for p in self._params()]
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a group, whose slow weights start from its fast ones."""
+        super().add_param_group(param_group)
+        self._slow += [p.detach().clone() for p in self.param_groups[-1]["params"]]
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]

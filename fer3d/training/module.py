@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,7 +20,7 @@ from fer3d.clips.data import Batch
 
 
 class DivergedError(RuntimeError):
-    """The training loss is no longer a finite number."""
+    """The training loss, or what the network says of held-out clips, is no longer a finite number."""
 
 
 class FoldModule(pl.LightningModule):
@@ -49,6 +50,8 @@ class FoldModule(pl.LightningModule):
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.held_out_logits: list[NDArray[np.float32]] = []
         self._logits: list[Tensor] = []
+        # `disable` neither hides a NaN nor looks for one on the device; it also ignores weights (torchmetrics 1.9), so
+        # these get one value a clip.
         self._train_loss, self._held_out_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
         self._train_accuracy = _accuracies(num_classes)
         self._held_out_accuracy = _accuracies(num_classes)
@@ -57,14 +60,14 @@ class FoldModule(pl.LightningModule):
         """Returns the loss of a batch."""
         logits = self.network(batch.clips)
         loss = F.cross_entropy(logits, batch.labels, weight=self.class_weights)
-        self._train_loss.update(loss.detach(), weight=len(batch.labels))
+        self._train_loss.update(loss.detach().expand(len(batch.labels)))
         self._train_accuracy.update(logits.detach().float(), batch.labels)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Predicts a batch of held-out clips."""
         logits = self.network(batch.clips).float()
-        self._held_out_loss.update(F.cross_entropy(logits, batch.labels), weight=len(batch.labels))
+        self._held_out_loss.update(F.cross_entropy(logits, batch.labels, reduction="none"))
         self._held_out_accuracy.update(logits, batch.labels)
         self._logits.append(logits)
 
@@ -75,16 +78,20 @@ class FoldModule(pl.LightningModule):
             DivergedError: The epoch's training loss is not finite.
         """
         # Once an epoch, since looking at a loss makes the host wait for the device.
-        loss = self._train_loss.compute()
-        if not torch.isfinite(loss):
-            raise DivergedError(
-                f"the training loss became {float(loss)} in epoch {self.current_epoch + 1}: the fold is stopped; "
-                "a lower optimizer.lr or precision=32-true may help"
-            )
+        loss = float(self._train_loss.compute())
+        if not math.isfinite(loss):
+            raise self._diverged(f"the training loss became {loss}")
 
     def on_validation_epoch_end(self) -> None:
-        """Keeps the epoch's logits and logs its curves."""
-        self.held_out_logits.append(torch.cat(self._logits).cpu().numpy())
+        """Keeps the epoch's logits and logs its curves.
+
+        Raises:
+            DivergedError: The epoch's last step broke the network, which no training loss has seen.
+        """
+        logits = torch.cat(self._logits).cpu().numpy()
+        if not np.isfinite(logits).all():
+            raise self._diverged("the held-out logits are no longer finite")
+        self.held_out_logits.append(logits)
         self._logits.clear()
         for stage, loss, accuracies in (
             ("train", self._train_loss, self._train_accuracy),
@@ -100,6 +107,12 @@ class FoldModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Returns the optimizer."""
         return self._optimizer(self.network.parameters())
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
+            f"{what} in epoch {self.current_epoch + 1}: the fold is stopped; "
+            "a lower optimizer.lr or precision=32-true may help"
+        )
 
 
 def balanced_class_weights(num_rows_per_emotion: Tensor) -> Tensor:

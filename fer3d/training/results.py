@@ -103,7 +103,8 @@ def read_result(folder: Path) -> FoldResult:
         info = json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))
         if info.pop("format") != FORMAT_VERSION:
             raise ValueError(f"{RESULT_NAME} has another format than {FORMAT_VERSION}")
-        with np.load(folder / LOGITS_NAME, allow_pickle=False) as arrays:
+        # Opened here, since NumPy leaves a damaged archive open.
+        with (folder / LOGITS_NAME).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             logits, labels = arrays["logits"], arrays["labels"]
             clip_ids, emotions = tuple(arrays["clip_ids"].tolist()), tuple(arrays["emotions"].tolist())
         if logits.ndim != 3 or logits.shape[1:] != (len(labels), len(emotions)) or len(clip_ids) != len(labels):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from hydra.utils import instantiate
@@ -28,7 +28,7 @@ from fer3d.training.fold import Training, train_fold
 from fer3d.training.precision import resolve_precision
 from fer3d.training.results import FoldResult, fold_folder, read_result, write_result
 from fer3d.training.seeding import FoldSeeds
-from fer3d.training.tracking import log_fold
+from fer3d.training.tracking import finish, log_fold
 
 # Sections and keys of the configuration that change a run's numbers; the clips themselves count by their digest.
 COUNTED = ("seed", "model", "optimizer", "augment", "cv", "trainer", "batch_size", "class_weights", "compile")
@@ -121,7 +121,7 @@ class Run:
                 make(folder=work, run_folder=self.folder, fold=fold.number, config=_container(self.config))
                 for make in instantiate(self.config.logger).values()
             ]
-            status = "failed"
+            status: Literal["success", "failed"] = "failed"
             try:
                 trained = train_fold(
                     training,
@@ -148,8 +148,7 @@ class Run:
                 write_result(result, work)
                 status = "success"
             finally:
-                for logger in loggers:
-                    logger.finalize(status)
+                finish(loggers, status)
         return result
 
     def _training(self) -> Training:

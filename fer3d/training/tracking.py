@@ -48,19 +48,23 @@ def wandb_logger(
         entity: The W&B user or team; None: the account's default.
         mode: `online`, `offline` or `disabled`; None: see `wandb_mode`.
     """
-    logger = WandbLogger(
+    run_folder.mkdir(parents=True, exist_ok=True)
+    # Not left to Lightning, which would go on with a W&B run that is open in this process, sets an option that W&B 0.31
+    # warns about, and flattens the configuration.
+    run = wandb.init(
         project=project,
         entity=entity,
         mode=wandb_mode(mode),
         group=run_folder.name,
         job_type="fold",
         name=f"{run_folder.name}/fold_{fold:03d}",
-        save_dir=run_folder,
+        dir=run_folder,
+        config={**config, "fold": fold},
+        reinit="create_new",
         settings=wandb.Settings(silent=True, console="off"),
     )
-    # Lightning replaces `/` in the keys of nested mappings; W&B itself keeps them nested.
-    logger.experiment.config.update({**config, "fold": fold})
-    return logger
+    run.define_metric("*", step_metric="epoch")
+    return WandbLogger(experiment=run)
 
 
 def wandb_mode(mode: str | None) -> WandbMode:
@@ -94,6 +98,14 @@ def log_fold(loggers: Sequence[Logger], result: FoldResult, data: FoldData) -> N
             logger.experiment.summary["num_correct/last_epoch"] = int(result.num_correct[-1])
 
 
+def finish(loggers: Sequence[Logger], status: Literal["success", "failed"]) -> None:
+    """Completes a fold's logs; Lightning would leave its W&B run open for the next fold."""
+    for logger in loggers:
+        logger.finalize(status)
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish(exit_code=0 if status == "success" else 1)
+
+
 def sample_strips(data: FoldData) -> list[tuple[NDArray[np.uint8], str]]:
     """Film strips of a training clip for each way of changing it and of a held-out clip, with captions.
 
@@ -120,8 +132,14 @@ def _strip(clip: Tensor, normalised: bool) -> NDArray[np.uint8]:
 def _has_wandb_key() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
-    try:
-        return host is not None and netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+    # The file and the host that W&B itself looks for; a self-hosted server's has its port.
+    files = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
+    host = urlparse(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc
+    for file in map(Path, files):
+        try:
+            return netrc.netrc(file.expanduser()).authenticators(host) is not None
+        except FileNotFoundError:
+            continue
+        except (OSError, netrc.NetrcParseError):
+            return False
+    return False

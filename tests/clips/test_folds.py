@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -20,6 +20,8 @@ from fer3d.corpora.synthetic.settings import TwinSettings
 
 Splitter = Callable[..., list[Fold]]
 NUMBERED: tuple[Splitter, ...] = (step_folds, balanced_folds)
+# The machine may be busy with a training.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 THREE_FOLDS = leave_one_subject_out(["S1", "S2", "S3"])
 
 
@@ -57,6 +59,7 @@ def held_out_subjects(fold: Fold, subjects: Sequence[str]) -> set[str]:
     return {subjects[index] for index in fold.held_out}
 
 
+@unhurried
 @given(clip_subjects())
 def test_loso_holds_out_one_subject_a_fold_in_ascending_order(subjects: list[str]) -> None:
     folds = leave_one_subject_out(subjects)
@@ -65,6 +68,7 @@ def test_loso_holds_out_one_subject_a_fold_in_ascending_order(subjects: list[str
 
 
 @pytest.mark.parametrize("split", NUMBERED)
+@unhurried
 @given(subjects=clip_subjects(min_subjects=6), num_folds=st.integers(2, 6))
 def test_numbered_folds_share_no_subject(split: Splitter, subjects: list[str], num_folds: int) -> None:
     folds = split(subjects, num_folds)
@@ -72,6 +76,7 @@ def test_numbered_folds_share_no_subject(split: Splitter, subjects: list[str], n
     assert len(folds) == num_folds
 
 
+@unhurried
 @given(clip_subjects(min_subjects=10))
 def test_kfold10_deals_sorted_subjects_out_in_turn(subjects: list[str]) -> None:
     held_out = [held_out_subjects(fold, subjects) for fold in step_folds(subjects)]
@@ -80,6 +85,7 @@ def test_kfold10_deals_sorted_subjects_out_in_turn(subjects: list[str]) -> None:
 
 
 @pytest.mark.parametrize("split", [leave_one_subject_out, *NUMBERED])
+@unhurried
 @given(data=st.data())
 def test_a_subjects_fold_does_not_depend_on_the_order_of_clips(split: Splitter, data: st.DataObject) -> None:
     subjects = data.draw(clip_subjects(min_subjects=10))

@@ -50,14 +50,14 @@ class TwinSettings:
         max_frames: Length of the longest sequence.
     """
 
-    intensity: Range = (0.65, 1.05)
-    contempt_intensity: Range = (0.8, 1.2)
+    intensity: Range = (0.75, 1.1)
+    contempt_intensity: Range = (0.9, 1.25)
     action_gain: float = 0.2
     action_jitter: float = 0.15
-    action_dropout: float = 0.04
-    action_noise: float = 0.2
+    action_dropout: float = 0.02
+    action_noise: float = 0.15
     num_noise_actions: int = 3
-    blend: float = 0.15
+    blend: float = 0.1
     asymmetry: float = 0.25
     onset: Range = (0.05, 0.35)
     apex: Range = (0.75, 1.0)

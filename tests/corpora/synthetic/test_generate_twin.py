@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,8 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer3d.corpora.sequences import CorpusError
-from fer3d.corpora.synthetic import MARKER, TwinSettings, generate_twin
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError
+from fer3d.corpora.synthetic import TwinSettings, describe_twin, generate_twin
 from fer3d.corpora.synthetic.cast import EMOTION_CODES, plan_cast
 
 SMALL = replace(TwinSettings(), width=160, height=122, mean_extra_frames=0.5)
@@ -58,17 +56,25 @@ def test_the_layout_is_that_of_ckplus(twin: Path) -> None:
             (label,) = (twin / "Emotion" / role.subject / sequence.name).iterdir()
             assert label.name == f"{stem}_{sequence.num_frames:08d}_emotion.txt"
             assert label.read_text() == f"   {EMOTION_CODES[sequence.emotion]}.0000000e+00\n"
-    assert sorted(path.name for path in twin.iterdir()) == ["Emotion", "cohn-kanade-images", MARKER]
+    assert sorted(path.name for path in twin.iterdir()) == ["Emotion", "cohn-kanade-images", SYNTHETIC_MARKER]
 
 
 def test_the_marker_says_how_the_twin_was_made(twin: Path) -> None:
-    marker = json.loads((twin / MARKER).read_text())
-    assert marker["format"] == 1
-    assert marker["seed"] == 0
-    assert marker["num_subjects"] == NUM_SUBJECTS
-    assert marker["num_sequences"] == len(list(twin.glob("Emotion/*/*/*.txt")))
-    assert marker["settings"]["width"] == SMALL.width
-    assert re.match(r"\d+\.\d+", marker["anny"])
+    marker = json.loads((twin / SYNTHETIC_MARKER).read_text())
+    assert re.match(r"\d+\.\d+", marker.pop("anny"))
+    assert marker == describe_twin(0, SMALL, NUM_SUBJECTS)
+
+
+def test_a_description_changes_with_everything_that_decides_the_images() -> None:
+    one = describe_twin(0, SMALL, NUM_SUBJECTS)
+    assert (one["seed"], one["num_subjects"], one["settings"]["width"]) == (0, NUM_SUBJECTS, SMALL.width)
+    others = [
+        describe_twin(1, SMALL, NUM_SUBJECTS),
+        describe_twin(0, replace(SMALL, gaze=0.0), NUM_SUBJECTS),
+        describe_twin(0, SMALL, NUM_SUBJECTS + 1),
+    ]
+    assert one not in others
+    assert describe_twin(0) == describe_twin(0, TwinSettings(), 118)
 
 
 def test_frames_are_grey_images_of_the_asked_size(twin: Path) -> None:
@@ -129,24 +135,12 @@ if __name__ == "__main__":
     process.send_signal(signal.SIGKILL)
     process.wait()
     (partial,) = tmp_path.iterdir()
-    assert partial.name.startswith("killed.partial-")
+    assert partial.name.startswith(".killed.partial-")
+    assert not (partial / SYNTHETIC_MARKER).exists()
 
     generate_twin(root, 0, SMALL, 1, num_workers=0, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["killed"]
     assert len(list(root.rglob("*_emotion.txt"))) == 3
-
-
-def test_the_partial_folder_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
-    other = tmp_path / f"root.partial-{socket.gethostname()}-{os.getppid()}"
-    other.mkdir()
-    generate_twin(tmp_path / "root", 0, SMALL, 1, num_workers=0, progress=False)
-    assert other.is_dir()
-
-
-def test_a_failed_run_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="sample"):
-        generate_twin(tmp_path / "failed", 0, replace(SMALL, num_noise_actions=99), 1, num_workers=0, progress=False)
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_in_use_is_refused(twin: Path) -> None:

@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from kornia.augmentation import AugmentationBase2D, RandomHorizontalFlip, RandomRotation
+from omegaconf import DictConfig
+from torch import Tensor
+
+from fer3d.clips.augment import Augmentation, AugmentationPlan, RandomLinearContrast
+from fer3d.clips.data import FoldData
+from fer3d.clips.folds import Fold
+from fer3d.corpora import ckplus, oulu_casia
+
+EMOTIONS = ("happy", "sad")
+COPIES = {
+    "flip": {"happy": 1, "sad": 1},
+    "rotation": {"happy": 2, "sad": 0},
+    "contrast": {"happy": 1, "sad": 3},
+}
+# Clips 0, 2, 3 and 5 train; 2 and 5 are happy.
+TRAIN, TRAIN_LABELS, HELD_OUT = (0, 2, 3, 5), (1, 0, 1, 0), (1, 4)
+SHAPE = torch.Size((1, 4, 12, 12))
+
+
+def operations() -> dict[str, AugmentationBase2D]:
+    """The paper's operations (section 3.2)."""
+    return {"flip": RandomHorizontalFlip(p=1.0), "rotation": RandomRotation(30.0, p=1.0), "contrast": contrast()}
+
+
+def contrast(low: float = 0.22, high: float = 2.2, **options: Any) -> RandomLinearContrast:
+    return RandomLinearContrast((low, high), **options)
+
+
+def make_plan(copies: Mapping[str, Mapping[str, int]] = COPIES, seed: int = 0) -> AugmentationPlan:
+    plan = Augmentation(operations(), copies).plan(TRAIN, TRAIN_LABELS, EMOTIONS)
+    plan.draw(seed, SHAPE)
+    return plan
+
+
+def random_clips(num_clips: int, num_channels: int = 1) -> Tensor:
+    shape = (num_clips, num_channels, *SHAPE[1:])
+    return torch.rand(shape, generator=torch.Generator().manual_seed(1))
+
+
+def apply_one_by_one(plan: AugmentationPlan, clips: Tensor) -> Tensor:
+    """Applies each row of the plan to its clip, by itself."""
+    rows = [torch.tensor([row]) for row in range(len(plan))]
+    return torch.cat([plan.apply(clips[plan.clip[row]], row) for row in rows])
+
+
+def rows_of(plan: AugmentationPlan, name: str) -> Tensor:
+    return torch.nonzero(plan.operation == plan.names.index(name)).flatten()
+
+
+def on_bytes(values: Tensor, factor: float) -> Tensor:
+    """The contrast as the paper states it, on the 0..255 scale."""
+    return (127 + factor * (255 * values - 127)).clip(0, 255) / 255
+
+
+class TestRandomLinearContrast:
+    def test_smoke(self) -> None:
+        assert "RandomLinearContrast" in repr(contrast())
+
+    @pytest.mark.parametrize("factor", [(2.2, 0.22), (-0.1, 1.0)])
+    def test_exception(self, factor: tuple[float, float]) -> None:
+        with pytest.raises(ValueError, match="factor must be a range from low to high, not negative"):
+            RandomLinearContrast(factor)
+
+    @pytest.mark.parametrize(
+        ("shape", "keepdim", "out"),
+        [
+            ((3, 5, 6), False, (1, 3, 5, 6)),
+            ((3, 5, 6), True, (3, 5, 6)),
+            ((1, 10, 5, 6), False, (1, 10, 5, 6)),
+            ((4, 30, 5, 6), True, (4, 30, 5, 6)),
+        ],
+    )
+    def test_cardinality(self, shape: tuple[int, ...], keepdim: bool, out: tuple[int, ...]) -> None:
+        assert contrast(keepdim=keepdim)(torch.rand(shape)).shape == out
+
+    @pytest.mark.parametrize("factor", [0.0, 0.22, 1.0, 1.7, 2.2])
+    def test_feature(self, factor: float) -> None:
+        values = torch.arange(256).view(1, 1, 16, 16) / 255
+        changed = contrast(factor, factor)(values)
+        torch.testing.assert_close(changed, on_bytes(values, factor))
+        assert changed.min() >= 0
+        assert changed.max() <= 1
+
+    def test_each_image_of_a_batch_has_a_factor_of_its_own_in_the_range(self) -> None:
+        operation = contrast()
+        values = torch.full((500, 1, 1, 1), 100 / 255)
+        changed = operation(values).flatten()
+        factors = operation.forward_parameters(values.shape)["factor"]
+        assert len(changed.unique()) > 400
+        assert factors.min() >= 0.22
+        assert factors.max() <= 2.2
+        # 500 draws leave no large part of the range out.
+        assert factors.min() < 0.3
+        assert factors.max() > 2.1
+
+    def test_images_can_share_one_factor(self) -> None:
+        values = torch.full((20, 1, 2, 2), 0.3)
+        assert len(contrast(same_on_batch=True)(values).unique()) == 1
+
+    def test_an_image_can_be_left_alone(self) -> None:
+        values = torch.rand(5, 1, 2, 2)
+        assert torch.equal(contrast(p=0.0)(values), values)
+
+    def test_gradients_flow(self) -> None:
+        values = (torch.rand(2, 1, 3, 3, dtype=torch.float64) * 0.2 + 0.4).requires_grad_()
+        assert torch.autograd.gradcheck(contrast(1.5, 1.5), values)
+
+
+def test_an_epoch_holds_each_clip_and_its_copies() -> None:
+    plan = make_plan()
+    originals = plan.clip[plan.operation == -1]
+    assert originals.tolist() == list(TRAIN)
+    for name, copies in COPIES.items():
+        want = [clip for clip, label in zip(TRAIN, TRAIN_LABELS, strict=True) for _ in range(copies[EMOTIONS[label]])]
+        assert plan.clip[rows_of(plan, name)].tolist() == want
+    assert len(plan) == 4 + 4 + 4 + (2 * 1 + 2 * 3)
+    assert not set(plan.clip.tolist()) & set(HELD_OUT)
+
+
+def test_without_copies_an_epoch_holds_the_clips() -> None:
+    plan = Augmentation().plan(TRAIN, TRAIN_LABELS, EMOTIONS)
+    plan.draw(0, SHAPE)
+    clips = random_clips(6)
+    assert plan.clip.tolist() == list(TRAIN)
+    assert torch.equal(apply_one_by_one(plan, clips), clips[list(TRAIN)])
+
+
+def test_originals_stay_as_they_are() -> None:
+    plan, clips = make_plan(), random_clips(6)
+    kept = clips.clone()
+    changed = apply_one_by_one(plan, clips)
+    assert torch.equal(changed[plan.operation == -1], clips[list(TRAIN)])
+    assert torch.equal(clips, kept)
+
+
+def test_a_flip_is_an_exact_mirror() -> None:
+    plan, clips = make_plan(), random_clips(6, num_channels=3)
+    plan.draw(0, clips.shape[1:])
+    rows = rows_of(plan, "flip")
+    assert torch.equal(apply_one_by_one(plan, clips)[rows], clips[plan.clip[rows]].flip(-1))
+
+
+def test_a_contrast_copy_follows_the_formula_with_one_factor_a_clip() -> None:
+    plan, clips = make_plan(), random_clips(6, num_channels=3)
+    plan.draw(0, clips.shape[1:])
+    changed = apply_one_by_one(plan, clips)
+    for row in rows_of(plan, "contrast"):
+        before, after = clips[plan.clip[row]], changed[row]
+        # Any pixel that was not clipped gives the factor away; all others must agree with it.
+        free = torch.nonzero((after > 0.01) & (after < 0.99) & ((before - 127 / 255).abs() > 0.1))[0]
+        factor = float((255 * after[tuple(free)] - 127) / (255 * before[tuple(free)] - 127))
+        assert 0.22 <= factor <= 2.2
+        torch.testing.assert_close(after, on_bytes(before, factor), atol=1e-4, rtol=0)
+
+
+def test_a_rotation_copy_is_turned_about_the_middle() -> None:
+    clips = torch.zeros(6, 1, 4, 33, 33)
+    clips[..., 16, :] = 1.0  # a horizontal line through the middle
+    plan = make_plan({"rotation": {"happy": 30, "sad": 0}})
+    plan.draw(0, clips.shape[1:])
+    changed = apply_one_by_one(plan, clips)[rows_of(plan, "rotation")]
+    assert (changed[..., 16, 16] > 0.5).all()
+    y, x = torch.meshgrid(torch.arange(33.0) - 16, torch.arange(33.0) - 16, indexing="ij")
+    # The direction of most of the line's brightness.
+    angles = torch.rad2deg(
+        0.5 * torch.atan2((2 * changed * x * y).sum((-1, -2)), (changed * (x**2 - y**2)).sum((-1, -2)))
+    )
+    assert angles.abs().max() < 31
+    assert angles.max() > 20
+    assert angles.min() < -20
+
+
+@pytest.mark.parametrize("corpus", ["ckplus", "oulu_casia"])
+def test_the_configured_ranges_are_the_papers(compose_config: Callable[..., DictConfig], corpus: str) -> None:
+    configured = instantiate(compose_config(f"data={corpus}").augment).operations
+    assert isinstance(configured["flip"], RandomHorizontalFlip)
+    for name, key, low, high in (("rotation", "degrees", -30, 30), ("contrast", "factor", 0.22, 2.2)):
+        drawn = configured[name].forward_parameters(torch.Size((2000, 1, 8, 8)))[key]
+        assert low <= drawn.min() < low + 0.02 * (high - low)
+        assert high >= drawn.max() > high - 0.02 * (high - low)
+        assert float(drawn.mean()) == pytest.approx((low + high) / 2, abs=0.05 * (high - low))
+    assert all(operation.p == 1.0 for operation in configured.values())
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_all_frames_of_a_clip_share_one_draw(num_channels: int) -> None:
+    plan = make_plan()
+    frame = random_clips(6, num_channels)[:, :, :1]
+    plan.draw(0, torch.Size((num_channels, *SHAPE[1:])))
+    changed = apply_one_by_one(plan, frame.expand(-1, -1, SHAPE[1], -1, -1))
+    assert torch.equal(changed, changed[:, :, :1].expand_as(changed))
+
+
+@pytest.mark.parametrize("name", ["rotation", "contrast"])
+def test_every_copy_has_a_draw_of_its_own(name: str) -> None:
+    plan = make_plan({name: {"happy": 5, "sad": 5}})
+    same = random_clips(1).expand(6, -1, -1, -1, -1)
+    changed = apply_one_by_one(plan, same)[rows_of(plan, name)]
+    assert len(changed.flatten(1).unique(dim=0)) == 20
+
+
+def test_a_shuffled_batch_keeps_rows_and_clips_together() -> None:
+    plan, clips = make_plan(), random_clips(6)
+    alone = apply_one_by_one(plan, clips)
+    shuffled = torch.randperm(len(plan), generator=torch.Generator().manual_seed(2))
+    for batch in shuffled.split(7):
+        rows = plan.order(batch)
+        assert sorted(rows.tolist()) == sorted(batch.tolist())
+        torch.testing.assert_close(plan.apply(clips[plan.clip[rows]], rows), alone[rows])
+
+
+def test_the_same_seed_gives_the_same_draws_whatever_was_drawn_elsewhere() -> None:
+    plan, clips = make_plan(seed=3), random_clips(6)
+    first = apply_one_by_one(plan, clips)
+    torch.manual_seed(99)
+    torch.rand(7)
+    assert torch.equal(apply_one_by_one(make_plan(seed=3), clips), first)
+    plan.draw(4, SHAPE)
+    assert not torch.equal(apply_one_by_one(plan, clips), first)
+    plan.draw(3, SHAPE)
+    assert torch.equal(apply_one_by_one(plan, clips), first)
+
+
+def test_drawing_and_applying_leave_the_global_generator_alone() -> None:
+    plan, clips = make_plan(), random_clips(6)
+    torch.manual_seed(5)
+    want = torch.rand(3)
+    torch.manual_seed(5)
+    plan.draw(1, SHAPE)
+    apply_one_by_one(plan, clips)
+    assert torch.equal(torch.rand(3), want)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_drawing_leaves_the_gpus_generator_alone() -> None:
+    plan = make_plan()
+    before = torch.cuda.get_rng_state()
+    plan.draw(1, SHAPE)
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("redraw", [True, False])
+def test_epochs_draw_anew_or_see_the_first_draws_again(redraw: bool) -> None:
+    data = FoldData(
+        clips=(255 * random_clips(6)).to(torch.uint8),
+        labels=torch.tensor([1, 0, 0, 1, 1, 0]),
+        emotions=EMOTIONS,
+        fold=Fold(1, TRAIN, HELD_OUT),
+        augmentation=Augmentation(operations(), COPIES, redraw),
+        batch_size=5,
+        normalise=False,
+        shuffle_seed=0,
+        augment_seed=0,
+    )
+
+    def epoch() -> Tensor:
+        """Goes through an epoch and returns its clips in the plan's order."""
+        clips = {}
+        for batch in data.train_dataloader():
+            rows = data.plan.order(batch.numbers)
+            clips |= dict(zip(rows.tolist(), data.training_batch(batch.numbers).clips, strict=True))
+        return torch.stack([clips[row] for row in range(len(data.plan))])
+
+    first, second, third = epoch(), epoch(), epoch()
+    drawn = torch.cat([rows_of(data.plan, name) for name in ("rotation", "contrast")])
+    for one, other in ((first, second), (second, third), (first, third)):
+        if redraw:
+            assert (one[drawn] - other[drawn]).abs().amax((1, 2, 3, 4)).min() > 0.001
+        else:
+            torch.testing.assert_close(one, other)
+
+
+def full_plan(config: DictConfig, per_emotion: Mapping[str, int], emotions: Sequence[str]) -> AugmentationPlan:
+    labels = [label for label, emotion in enumerate(emotions) for _ in range(per_emotion[emotion])]
+    plan: AugmentationPlan = instantiate(config.augment).plan(range(len(labels)), labels, emotions)
+    return plan
+
+
+@pytest.mark.parametrize("data", ["ckplus", "synthetic"])
+def test_ckplus_becomes_1722_clips(compose_config: Callable[..., DictConfig], data: str) -> None:
+    counts = {"anger": 45, "contempt": 18, "disgust": 59, "fear": 25, "happy": 69, "sadness": 28, "surprise": 83}
+    plan = full_plan(compose_config(f"data={data}"), counts, ckplus.EMOTIONS)
+    assert len(plan) == 1722
+    edges = torch.tensor([counts[emotion] for emotion in ckplus.EMOTIONS]).cumsum(0)
+    labels = torch.bucketize(plan.clip.contiguous(), edges, right=True)
+    per_emotion = dict(zip(ckplus.EMOTIONS, torch.bincount(labels).tolist(), strict=True))
+    assert per_emotion == {
+        "anger": 225,
+        "contempt": 234,
+        "disgust": 236,
+        "fear": 250,
+        "happy": 276,
+        "sadness": 252,
+        "surprise": 249,
+    }
+
+
+def test_oulu_casia_becomes_4320_clips(compose_config: Callable[..., DictConfig]) -> None:
+    emotions = oulu_casia.OuluCASIA.emotions
+    plan = full_plan(compose_config("data=oulu_casia"), dict.fromkeys(emotions, 80), emotions)
+    assert len(plan) == 4320
+    assert set(torch.bincount(plan.clip).tolist()) == {9}
+
+
+@pytest.mark.parametrize(
+    ("number", "got"),
+    [(-1, "-1"), (1.5, "1.5")],
+)
+def test_a_number_of_copies_must_be_whole_and_not_negative(number: float, got: str) -> None:
+    copies: Any = {"flip": {"happy": 1, "sad": number}}
+    with pytest.raises(ValueError, match=rf"augment\.copies\.flip\.sad must be .*not negative, got {got}"):
+        Augmentation(operations(), copies)
+
+
+def test_copies_of_an_unknown_operation_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"augment\.copies\.blur: no such operation .*there: flip, rotation, contrast"):
+        Augmentation(operations(), {"blur": {"happy": 1, "sad": 1}})
+
+
+@pytest.mark.parametrize(
+    ("copies", "complaint"),
+    [
+        ({"happy": 1}, "missing: sad; unknown: none"),
+        ({"happy": 1, "sad": 1, "smug": 1}, "missing: none; unknown: smug"),
+        ({"happy": 1, "Sad": 1}, "missing: sad; unknown: Sad"),
+    ],
+)
+def test_copies_must_name_exactly_the_corpuss_emotions(copies: dict[str, int], complaint: str) -> None:
+    augmentation = Augmentation(operations(), {"flip": COPIES["flip"], "rotation": copies})
+    with pytest.raises(ValueError, match=r"augment\.copies\.rotation must give a number for each") as caught:
+        augmentation.plan(TRAIN, TRAIN_LABELS, EMOTIONS)
+    assert complaint in str(caught.value)

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from kornia.augmentation import RandomHorizontalFlip, RandomRotation
+from torch import Tensor, nn
+
+from fer3d.clips.augment import Augmentation, RandomLinearContrast
+from fer3d.clips.data import Batch, FoldData
+from fer3d.clips.folds import Fold
+
+EMOTIONS = ("happy", "sad", "calm")
+NUM_CLIPS = 12
+LABELS = torch.arange(NUM_CLIPS) % 3
+FOLD = Fold(2, train=(0, 1, 3, 4, 6, 7, 9, 10, 11), held_out=(2, 5, 8))
+CPU = torch.device("cpu")
+
+
+def augmentation(redraw: bool = True) -> Augmentation:
+    return Augmentation(
+        {
+            "flip": RandomHorizontalFlip(p=1.0),
+            "rotation": RandomRotation(30.0, p=1.0),
+            "contrast": RandomLinearContrast(),
+        },
+        {
+            "flip": dict.fromkeys(EMOTIONS, 1),
+            "rotation": {"happy": 2, "sad": 1, "calm": 0},
+            "contrast": {"happy": 0, "sad": 1, "calm": 3},
+        },
+        redraw,
+    )
+
+
+def flips() -> Augmentation:
+    """Two copies of each clip, which leave a clip of one grey level as it is."""
+    return Augmentation({"flip": RandomHorizontalFlip(p=1.0)}, {"flip": dict.fromkeys(EMOTIONS, 2)})
+
+
+def level_clips(num_channels: int = 1) -> Tensor:
+    """Clips of one grey level each, which tells them apart: clip number i has the level 20 * i."""
+    levels = (20 * torch.arange(NUM_CLIPS)).to(torch.uint8)
+    return levels.view(-1, 1, 1, 1, 1).expand(-1, num_channels, 4, 6, 6).contiguous()
+
+
+def noise_clips() -> Tensor:
+    return torch.randint(0, 256, (NUM_CLIPS, 1, 4, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def make_data(**changes: Any) -> FoldData:
+    settings: dict[str, Any] = {
+        "clips": level_clips(),
+        "labels": LABELS,
+        "emotions": EMOTIONS,
+        "fold": FOLD,
+        "augmentation": flips(),
+        "batch_size": 4,
+        "normalise": False,
+        "shuffle_seed": 1,
+        "augment_seed": 2,
+    }
+    return FoldData(**{**settings, **changes})
+
+
+def training_epoch(data: FoldData) -> list[Batch]:
+    return [data.transfer_batch_to_device(rows, CPU, 0) for rows in data.train_dataloader()]
+
+
+def held_out_epoch(data: FoldData) -> list[Batch]:
+    return [data.transfer_batch_to_device(rows, CPU, 0) for rows in data.val_dataloader()]
+
+
+def joined(batches: list[Batch]) -> Batch:
+    return Batch(torch.cat([batch.clips for batch in batches]), torch.cat([batch.labels for batch in batches]))
+
+
+def clip_numbers(batch: Batch) -> list[int]:
+    """Which clip each of a batch's is, for `level_clips` that nothing has changed."""
+    return (batch.clips[:, 0, 0, 0, 0] * 255 / 20).round().int().tolist()
+
+
+def test_each_epoch_holds_every_row_once_and_only_training_clips() -> None:
+    data = make_data()
+    orders = []
+    for _ in range(3):
+        batches = training_epoch(data)
+        assert [len(batch.labels) for batch in batches] == [4] * 6 + [3]
+        orders.append(clip_numbers(joined(batches)))
+        assert sorted(orders[-1]) == sorted(FOLD.train * 3)
+    assert orders[0] != orders[1] != orders[2]
+    assert orders[0] != sorted(orders[0])
+
+
+def test_the_rows_are_shuffled_over_the_whole_epoch() -> None:
+    rows = torch.cat([batch.numbers for batch in make_data().train_dataloader()])
+    assert rows.sort().values.tolist() == list(range(27))
+    assert rows.tolist() != list(range(27))
+
+
+def test_a_training_batch_is_float_in_the_unit_range_with_the_clips_labels() -> None:
+    for num_channels in (1, 3):
+        for batch in training_epoch(make_data(clips=level_clips(num_channels))):
+            assert batch.clips.dtype == torch.float32
+            assert batch.clips.shape[1:] == (num_channels, 4, 6, 6)
+            assert batch.labels.tolist() == [number % 3 for number in clip_numbers(batch)]
+
+
+def test_labels_match_clips_under_every_operation() -> None:
+    # A square whose middle says which class a clip is of, whatever its contrast, its angle and its mirror image.
+    clips = torch.zeros(NUM_CLIPS, 1, 2, 32, 32, dtype=torch.uint8)
+    for clip, label in zip(clips, LABELS.tolist(), strict=True):
+        clip[:, :, 12:20, 12:20] = 200
+        clip[:, :, 15:17, 15:17] = (0, 200, 100)[label]
+    data = make_data(clips=clips, augmentation=augmentation(), batch_size=7)
+    for batch in training_epoch(data):
+        middle = batch.clips[:, 0, 0, 15:17, 15:17].mean((1, 2))
+        around = batch.clips[:, 0, 0, 13:19, 13:19].amax((1, 2))
+        told = torch.where(middle > 0.95 * around, 1, torch.where(middle < 0.2 * around, 0, 2))
+        assert told.tolist() == batch.labels.tolist()
+
+
+def test_held_out_clips_come_in_the_folds_order() -> None:
+    batches = held_out_epoch(make_data(batch_size=2))
+    assert [len(batch.labels) for batch in batches] == [2, 1]
+    assert clip_numbers(joined(batches)) == list(FOLD.held_out)
+    assert joined(batches).labels.tolist() == LABELS[list(FOLD.held_out)].tolist()
+
+
+@pytest.mark.parametrize("augment", [Augmentation(), augmentation(), augmentation(redraw=False)])
+def test_held_out_clips_stay_as_they_are_whatever_the_augmentation(augment: Augmentation) -> None:
+    clips = noise_clips()
+    data = make_data(clips=clips, augmentation=augment)
+    for _ in range(2):
+        training_epoch(data)
+        assert torch.equal(joined(held_out_epoch(data)).clips, clips[list(FOLD.held_out)] / 255)
+    assert torch.equal(data.clips, noise_clips())
+
+
+def test_normalised_clips_lie_between_minus_1_and_1() -> None:
+    clips = noise_clips()
+    plain, normalised = (make_data(clips=clips, normalise=on, augmentation=augmentation()) for on in (False, True))
+    for epoch in (training_epoch, held_out_epoch):
+        before, after = joined(epoch(plain)).clips, joined(epoch(normalised)).clips
+        torch.testing.assert_close(after, 2 * before - 1)
+        assert before.min() >= 0
+        assert before.max() <= 1
+        assert after.min() < -0.9
+        assert after.max() > 0.9
+
+
+def test_rotated_corners_are_black_in_normalised_clips_too() -> None:
+    rotation = Augmentation({"rotation": RandomRotation((30.0, 30.0), p=1.0)}, {"rotation": dict.fromkeys(EMOTIONS, 1)})
+    white = torch.full((NUM_CLIPS, 1, 4, 16, 16), 255, dtype=torch.uint8)
+    batch = joined(training_epoch(make_data(clips=white, augmentation=rotation, normalise=True)))
+    assert sorted(batch.clips[:, 0, 0, 0, 0].tolist()) == [-1.0] * 9 + [1.0] * 9
+
+
+def test_the_same_seeds_give_the_same_epochs_whatever_else_is_drawn() -> None:
+    one = make_data(clips=noise_clips(), augmentation=augmentation())
+    epochs = [joined(training_epoch(one)) for _ in range(2)]
+    other = make_data(clips=noise_clips(), augmentation=augmentation())
+    for want in epochs:
+        torch.rand(5)
+        got = joined(training_epoch(other))
+        assert torch.equal(got.clips, want.clips)
+        assert torch.equal(got.labels, want.labels)
+
+
+def test_the_shuffle_seed_changes_the_order_and_not_the_clips() -> None:
+    one, other = (make_data(clips=noise_clips(), augmentation=augmentation(), shuffle_seed=seed) for seed in (1, 9))
+    first, second = joined(training_epoch(one)).clips.flatten(1), joined(training_epoch(other)).clips.flatten(1)
+    assert not torch.allclose(first, second)
+    # A clip's own values name it, since copies of noise clips all differ.
+    torch.testing.assert_close(first.sum(1).sort().values, second.sum(1).sort().values)
+
+
+def test_the_augment_seed_changes_the_clips_and_not_the_order() -> None:
+    one, other = (make_data(clips=noise_clips(), augmentation=augmentation(), augment_seed=seed) for seed in (2, 9))
+    first, second = joined(training_epoch(one)), joined(training_epoch(other))
+    assert torch.equal(first.labels, second.labels)
+    same = (first.clips - second.clips).abs().amax((1, 2, 3, 4)) == 0
+    # The nine originals and their nine mirror images.
+    assert int(same.sum()) == 18
+
+
+def test_rows_per_emotion_count_the_copies() -> None:
+    # Of the training clips 4 are happy, 4 sad and 1 calm.
+    assert make_data(augmentation=Augmentation()).num_rows_per_emotion.tolist() == [4, 4, 1]
+    assert make_data(augmentation=augmentation()).num_rows_per_emotion.tolist() == [4 * 4, 4 * 4, 1 * 5]
+
+
+def test_an_emotion_without_training_clips_has_no_rows() -> None:
+    fold = Fold(1, train=(0, 1, 3), held_out=(2, 5))
+    assert make_data(fold=fold).num_rows_per_emotion.tolist() == [6, 3, 0]
+
+
+@pytest.mark.parametrize("batch_size", [0, -2])
+def test_a_batch_needs_a_clip(batch_size: int) -> None:
+    with pytest.raises(ValueError, match=f"batch_size must be at least 1, got {batch_size}"):
+        make_data(batch_size=batch_size)
+
+
+class Recorder(pl.LightningModule):
+    """Keeps what the network would see, epoch by epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, 1)
+        self.training_batches: list[list[Batch]] = []
+        self.held_out_batches: list[list[Batch]] = []
+
+    def on_train_epoch_start(self) -> None:
+        self.training_batches.append([])
+
+    def on_validation_epoch_start(self) -> None:
+        self.held_out_batches.append([])
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        self.training_batches[-1].append(batch)
+        return self.layer(batch.clips.mean().view(1)).sum()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.held_out_batches[-1].append(batch)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+# Lightning's own, under PyTorch 2.13; the other is no fault for batches that are handfuls of integers.
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_lightning_sees_the_same_epochs(tmp_path: Path) -> None:
+    make = {"clips": noise_clips(), "augmentation": augmentation(), "normalise": True}
+    module = Recorder()
+    trainer = pl.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, datamodule=make_data(**make))
+    alone = make_data(**make)
+    assert len(module.training_batches) == len(module.held_out_batches) == 2
+    for training, held_out in zip(module.training_batches, module.held_out_batches, strict=True):
+        for got, want in ((training, training_epoch(alone)), (held_out, held_out_epoch(alone))):
+            assert torch.equal(joined(got).clips, joined(want).clips)
+            assert torch.equal(joined(got).labels, joined(want).labels)

@@ -1,0 +1,52 @@
+"""Every command that the README shows must at least be understood."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from fer3d.command import config_folder
+from fer3d.train import expand_fold_range
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [shlex.split(line, comments=True) for line in re.findall(r"^    (\S.*)$", TEXT, flags=re.MULTILINE)]
+PYTHON = [words for words in COMMANDS if words[0] == "python"]
+MAKE = [words for words in COMMANDS if words[0] == "make"]
+
+
+def test_the_commands_are_found() -> None:
+    assert ["make", "demo"] in MAKE
+    assert ["make", "test"] in MAKE
+    assert ["python", "-m", "fer3d.train", "+fold=3"] in PYTHON
+
+
+@pytest.mark.parametrize("words", PYTHON, ids=" ".join)
+def test_python_commands_compose(words: list[str]) -> None:
+    assert words[1] == "-m"
+    assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file()
+    overrides = [word for word in expand_fold_range(words[3:]) if "=" in word]
+    assert {word for word in words[3:] if "=" not in word} <= {"--cfg", "job"}
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        compose("train", overrides=overrides)
+
+
+@pytest.mark.parametrize("words", MAKE, ids=" ".join)
+def test_make_targets_exist(words: list[str]) -> None:
+    done = subprocess.run([*words, "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]+)\)", TEXT))
+def test_links_lead_somewhere(path: str) -> None:
+    assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("path", re.findall(r"^\| `([^`*]+?/)` ", TEXT, flags=re.MULTILINE))
+def test_the_map_names_what_is_there(path: str) -> None:
+    assert path == "outputs/" or (ROOT / path).is_dir()

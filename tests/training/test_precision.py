@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer3d.training.precision import resolve_precision
+
+CPU_FLAGS = Path("/proc/cpuinfo")
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("accelerator", ["auto", "cpu", "gpu"])
+def test_an_explicit_precision_is_taken_at_its_word(precision: str, accelerator: str) -> None:
+    assert resolve_precision(precision, accelerator) == precision
+
+
+@pytest.mark.parametrize("precision", ["16-mixed", "bf16", "32", "", "AUTO"])
+def test_another_precision_is_an_error_that_names_the_choices(precision: str) -> None:
+    with pytest.raises(ValueError, match=f"must be auto, 32-true or bf16-mixed, got '{precision}'"):
+        resolve_precision(precision)
+
+
+@pytest.mark.skipif(not CPU_FLAGS.exists(), reason="needs Linux's list of the processor's abilities")
+def test_on_a_cpu_auto_is_bf16_only_with_amx() -> None:
+    amx = "amx_bf16" in CPU_FLAGS.read_text().split()
+    assert resolve_precision("auto", "cpu") == ("bf16-mixed" if amx else "32-true")
+
+
+@pytest.mark.parametrize("amx", [True, False])
+def test_auto_follows_the_cpus_abilities(monkeypatch: pytest.MonkeyPatch, amx: bool) -> None:
+    # No one machine is of both kinds.
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    assert resolve_precision("auto", "cpu") == ("bf16-mixed" if amx else "32-true")
+
+
+def test_a_cpu_that_says_nothing_of_amx_gets_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"sve": True})
+    assert resolve_precision("auto", "cpu") == "32-true"
+
+
+@pytest.mark.parametrize(("native", "want"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_follows_the_gpus_abilities_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, native: bool, want: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    # Older GPUs emulate bf16, which is slow.
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": not native})
+    assert resolve_precision("auto", "auto") == resolve_precision("auto", "gpu") == want
+    assert resolve_precision("auto", "cpu") != want
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch knows AMX on Linux only")
+def test_the_answer_is_one_that_pytorch_can_compute_with() -> None:
+    enabled = resolve_precision("auto", "cpu") == "bf16-mixed"
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+        product = torch.ones(4, 4) @ torch.ones(4, 4)
+    assert product.dtype == (torch.bfloat16 if enabled else torch.float32)

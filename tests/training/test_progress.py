@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from omegaconf import DictConfig
+
+from fer3d.clips.store import ClipStore
+from fer3d.training.run import Run
+
+
+@pytest.fixture
+def run(compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]) -> Run:
+    return Run.of(compose_tiny("progress=true"), make_store())
+
+
+def test_a_line_an_epoch_where_nobody_watches(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    (result,) = run.train(1)
+    captured = capsys.readouterr()
+    lines = [line for line in captured.out.splitlines() if line.startswith("epoch")]
+    number = r"\d+\.\d{4}"
+    for epoch, (line, correct) in enumerate(zip(lines, result.num_correct, strict=True), start=1):
+        accuracy = f"{correct / len(result.labels):.1%}"
+        expected = (
+            rf"epoch {epoch}/2: train loss {number}, accuracy [\d.]+%; held-out loss {number}, accuracy {accuracy}"
+        )
+        assert re.fullmatch(expected, line)
+    assert captured.err == ""
+
+
+def test_a_bar_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # what tells Rich that a pipe is a terminal
+    run.train(1)
+    out = capsys.readouterr().out
+    assert "Epoch 1/1" in out
+    assert "\x1b[" in out
+    assert "epoch 1/2" not in out

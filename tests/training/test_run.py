@@ -1,0 +1,204 @@
+"""The name of a run, the folds it skips, and what its folds leave."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from fer3d.clips.folds import FoldError
+from fer3d.clips.preprocess import load_clips, normalise, to_unit_range
+from fer3d.clips.store import ClipStore
+from fer3d.training.module import DivergedError
+from fer3d.training.precision import resolve_precision
+from fer3d.training.results import ResultError, read_result
+from fer3d.training.run import COUNTED, Run
+
+Compose = Callable[..., DictConfig]
+MakeStore = Callable[..., ClipStore]
+
+# Stated, so that no other default can make one of the changes below no change.
+BASE = ["compile=false", "class_weights=false", "clips.clahe=false", "clips.normalise=false", "model/activation=relu"]
+CHANGES_NUMBERS = [
+    "seed=1",
+    "batch_size=9",
+    "class_weights=true",
+    "compile=true",
+    "precision=bf16-mixed",
+    "clips.clahe=true",
+    "clips.normalise=true",
+    "cv=loso",
+    "cv.num_folds=3",
+    "augment=none",
+    "augment.operations.rotation.degrees=10",
+    "augment.redraw=false",
+    "model.dropout=0.123",
+    "model/activation=elu",
+    "optimizer=lookahead",
+    "optimizer.lr=0.0123",
+    "trainer.max_epochs=3",
+    "+trainer.gradient_clip_val=1.0",
+]
+KEEPS_NUMBERS = [
+    "outputs=elsewhere",
+    "progress=true",
+    "logger=wandb",
+    "save_checkpoint=true",
+    "data.root=/data/elsewhere",
+    "trainer.accelerator=gpu",
+    "trainer.devices=2",
+    "name=other",
+]
+
+
+def times(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+
+
+@pytest.fixture
+def store(make_store: MakeStore) -> ClipStore:
+    return make_store()
+
+
+def test_folder_is_named_by_name_and_digest(compose_tiny: Compose, store: ClipStore, tmp_path: Path) -> None:
+    run = Run.of(compose_tiny("name=ckplus_loso"), store)
+    assert run.folder == tmp_path / "outputs" / f"ckplus_loso-{run.digest[:8]}"
+    assert re.fullmatch(r"[0-9a-f]{64}", run.digest)
+
+
+def test_digest_tells_all_settings_that_change_numbers_apart(compose_tiny: Compose, store: ClipStore) -> None:
+    digests = {override: Run.of(compose_tiny(*BASE, override), store).digest for override in [*BASE, *CHANGES_NUMBERS]}
+    assert len({digests.pop(override) for override in BASE}) == 1
+    digests["none"] = Run.of(compose_tiny(*BASE), store).digest
+    assert len(set(digests.values())) == len(digests), digests
+
+
+def test_digest_ignores_what_changes_no_number(compose_tiny: Compose, store: ClipStore) -> None:
+    digests = {override: Run.of(compose_tiny(override), store).digest for override in ["seed=0", *KEEPS_NUMBERS]}
+    assert len(set(digests.values())) == 1, digests
+
+
+def test_no_key_of_the_configuration_is_forgotten(compose_tiny: Compose) -> None:
+    """A new key belongs into COUNTED or here, or else two different settings share a folder."""
+    shape_the_clips_or_count_by_parts = {"data", "faces", "clips", "precision"}
+    change_no_number = {"logger", "name", "outputs", "save_checkpoint", "progress"}
+    assert set(compose_tiny()) == {*COUNTED, *shape_the_clips_or_count_by_parts, *change_no_number}
+
+
+def test_digest_counts_the_clips(compose_tiny: Compose, store: ClipStore, make_store: MakeStore) -> None:
+    other = make_store(negatives=["S001"])
+    assert Run.of(compose_tiny(), other).digest != Run.of(compose_tiny(), store).digest
+    same = make_store()
+    assert same.folder != store.folder
+    assert Run.of(compose_tiny(), same).digest == Run.of(compose_tiny(), store).digest
+
+
+def test_digest_counts_what_precision_auto_means_here(compose_tiny: Compose, store: ClipStore) -> None:
+    meant = resolve_precision("auto", "cpu")
+    run = Run.of(compose_tiny("precision=auto"), store)
+    assert run.precision == meant
+    assert run.digest == Run.of(compose_tiny(f"precision={meant}"), store).digest
+
+
+def test_a_changed_config_does_not_reach_a_run_that_was_made(compose_tiny: Compose, store: ClipStore) -> None:
+    config = compose_tiny()
+    run = Run.of(config, store)
+    config.seed = 5
+    assert run.config.seed == 0
+
+
+def test_trains_all_folds_and_skips_finished_ones(
+    compose_tiny: Compose, store: ClipStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run.of(compose_tiny(), store)
+    (second,) = run.train(2)
+    before = times(run.folder / "fold_002")
+    capsys.readouterr()
+    first, second_again = Run.of(compose_tiny(), store).train()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[1:]] == ["fold 1", "done already, fold 2"]
+    assert (first.fold, second_again.fold) == (1, 2)
+    np.testing.assert_array_equal(second.logits, second_again.logits)
+    assert times(run.folder / "fold_002") == before
+    assert sorted(path.name for path in run.folder.iterdir()) == ["fold_001", "fold_002"]
+
+
+def test_announces_what_it_trains_on(
+    compose_tiny: Compose, store: ClipStore, make_store: MakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run.of(compose_tiny(), store).train([])
+    Run.of(compose_tiny(), make_store(num_subjects=3, synthetic=False)).train([])
+    synthetic, real = capsys.readouterr().out.splitlines()
+    assert "28 SYNTHETIC clips of 4 subjects, 0 of 2 folds, 32-true" in synthetic
+    assert "21 clips of 3 subjects, 0 of 2 folds" in real
+
+
+def test_result_says_how_it_came_about(compose_tiny: Compose, store: ClipStore) -> None:
+    run = Run.of(compose_tiny("seed=3"), store)
+    (result,) = run.train(1)
+    info = json.loads((run.folder / "fold_001" / "result.json").read_text(encoding="utf-8"))
+    assert (info["run"], info["digest"], info["seed"]) == (run.folder.name, run.digest, 3)
+    assert (info["corpus"], info["synthetic"], info["clip_store"]) == ("test", True, store.digest)
+    assert info["subjects"] == ["S001", "S003"]
+    assert info["num_train"] + info["num_held_out"] == len(store)
+    assert info["config"]["model"]["filters"] == [[2], [2], [2, 2], [2, 2], [2, 2]]
+    assert info["versions"]["torch"] == torch.__version__
+    assert (info["device"], info["precision"]) == ("cpu", "32-true")
+    assert info["seconds"] > 0
+    held_out = [index for index, subject in enumerate(store.subjects) if subject in info["subjects"]]
+    assert result.clip_ids == tuple(store.clip_ids[index] for index in held_out)
+    assert result.labels.tolist() == store.labels[held_out].tolist()
+    assert result.logits.shape == (2, 14, 7)
+    read = read_result(run.folder / "fold_001")
+    np.testing.assert_array_equal(read.logits, result.logits)
+
+
+def test_a_fold_that_fails_leaves_nothing_behind(compose_tiny: Compose, store: ClipStore) -> None:
+    run = Run.of(compose_tiny("optimizer.lr=1e30"), store)
+    with pytest.raises(DivergedError, match="epoch 1"):
+        run.train(1)
+    assert list(run.folder.iterdir()) == []
+
+
+def test_a_damaged_result_is_not_trained_over(compose_tiny: Compose, store: ClipStore) -> None:
+    run = Run.of(compose_tiny(), store)
+    folder = run.folder / "fold_001"
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text("{")
+    with pytest.raises(ResultError, match="fold_001 holds no usable fold result"):
+        run.train(1)
+    assert (folder / "result.json").read_text() == "{"
+
+
+@pytest.mark.parametrize("number", [0, 3, "1", 1.0])
+def test_a_fold_that_does_not_exist_is_refused_before_any_work(
+    number: object, compose_tiny: Compose, store: ClipStore
+) -> None:
+    run = Run.of(compose_tiny(), store)
+    with pytest.raises(FoldError, match="folds are numbered from 1 to 2"):
+        run.train([1, number])  # type: ignore[list-item]
+    assert not run.folder.exists()
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_checkpoint_gives_the_last_epochs_logits(scaled: bool, compose_tiny: Compose, store: ClipStore) -> None:
+    settings = [f"clips.normalise={scaled}", f"clips.clahe={scaled}", "model/activation=prelu"]
+    run = Run.of(compose_tiny("save_checkpoint=true", *settings), store)
+    (result,) = run.train(2)
+    checkpoint = torch.load(run.folder / "fold_002" / "last.ckpt", weights_only=True)
+    assert (checkpoint["fold"], checkpoint["digest"]) == (2, run.digest)
+    config = checkpoint["config"]
+    network = instantiate(config["model"], num_classes=len(checkpoint["emotions"]), num_frames=10, size=32)
+    network.load_state_dict(checkpoint["state_dict"])
+    chosen = [store.clip_ids.index(clip_id) for clip_id in result.clip_ids]
+    clips = to_unit_range(load_clips(store.clips, clahe=config["clips"]["clahe"])[chosen])
+    with torch.no_grad():
+        logits = network.eval()(normalise(clips) if config["clips"]["normalise"] else clips)
+    np.testing.assert_allclose(logits.numpy(), result.logits[-1], rtol=1e-4, atol=1e-5)

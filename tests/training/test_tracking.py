@@ -1,0 +1,240 @@
+"""CSV always, W&B as configured. The W&B runs are real ones, kept offline and read back from their files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+from wandb.proto.wandb_internal_pb2 import Record
+
+from fer3d.clips.augment import Augmentation, RandomLinearContrast
+from fer3d.clips.data import FoldData
+from fer3d.clips.folds import Fold
+from fer3d.clips.store import ClipStore
+from fer3d.training.module import DivergedError
+from fer3d.training.results import FoldResult
+from fer3d.training.run import Run
+from fer3d.training.tracking import sample_strips, wandb_mode
+
+NETRC = "machine api.wandb.ai\n  login user\n  password 0123456789\n"
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty home folder, and no setting of W&B."""
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+def test_offline_where_nothing_is_set(home: Path) -> None:
+    assert wandb_mode(None) == "offline"
+
+
+def test_the_setting_goes_first_then_the_environment_then_the_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789")
+    assert wandb_mode(None) == "online"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert wandb_mode(None) == "disabled"
+    assert wandb_mode("offline") == "offline"
+
+
+@pytest.mark.parametrize("name", [".netrc", "_netrc"])
+def test_online_where_wandb_login_left_a_key(name: str, home: Path) -> None:
+    (home / name).write_text(NETRC)
+    assert wandb_mode(None) == "online"
+
+
+def test_a_key_file_can_lie_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(NETRC)
+    monkeypatch.setenv("NETRC", str(tmp_path / "keys"))
+    assert wandb_mode(None) == "online"
+
+
+def test_the_key_of_another_server_does_not_count(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / ".netrc").write_text(NETRC)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://wandb.lab:8080")
+    assert wandb_mode(None) == "offline"
+    # W&B writes the port too.
+    (home / ".netrc").write_text(NETRC.replace("api.wandb.ai", "wandb.lab:8080"))
+    assert wandb_mode(None) == "online"
+
+
+@pytest.mark.parametrize("content", ["machine\nnonsense", ""])
+def test_a_key_file_without_a_key_means_offline(content: str, home: Path) -> None:
+    (home / ".netrc").write_text(content)
+    assert wandb_mode(None) == "offline"
+
+
+def test_any_other_mode_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="must be online, offline or disabled, got 'sometimes'"):
+        wandb_mode("sometimes")
+    monkeypatch.setenv("WANDB_MODE", "dryrun")
+    with pytest.raises(ValueError, match="WANDB_MODE"):
+        wandb_mode(None)
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_strips_show_every_kind_of_clip_as_the_network_sees_it(num_channels: int, normalised: bool) -> None:
+    clips = torch.randint(0, 256, (3, num_channels, 4, 6, 5), dtype=torch.uint8)
+    data = FoldData(
+        clips=clips,
+        labels=torch.tensor([1, 0, 1]),
+        emotions=("anger", "happy"),
+        fold=Fold(1, train=(0, 1), held_out=(2,)),
+        augmentation=Augmentation(
+            {"contrast": RandomLinearContrast((0.0, 0.0))}, {"contrast": {"anger": 1, "happy": 0}}
+        ),
+        batch_size=2,
+        normalise=normalised,
+        shuffle_seed=0,
+        augment_seed=0,
+    )
+    next(iter(data.train_dataloader()))  # draws the epoch's parameters
+    strips, captions = zip(*sample_strips(data), strict=True)
+    assert captions == (
+        "training clip, as it is: happy",
+        "training clip, contrast: anger",
+        "held-out clip: happy",
+    )
+    for strip in strips:
+        assert (strip.shape, strip.dtype) == ((6, 4 * 5, num_channels), np.uint8)
+    np.testing.assert_array_equal(strips[0][:, :5].transpose(2, 0, 1), clips[0, :, 0].numpy())
+    np.testing.assert_array_equal(strips[2][:, -5:].transpose(2, 0, 1), clips[2, :, -1].numpy())
+    np.testing.assert_array_equal(strips[1], np.full_like(strips[1], 127))
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def records(folder: Path) -> Iterator[Any]:
+    """Yields what an offline run wrote: protocol buffers in LevelDB's log format, after 7 bytes of W&B's own."""
+    (file,) = folder.glob("run-*.wandb")
+    data, position, content = file.read_bytes(), 7, b""
+    while position + 7 <= len(data):
+        left_in_block = 32768 - position % 32768
+        if left_in_block < 7:
+            position += left_in_block
+            continue
+        length, kind = int.from_bytes(data[position + 4 : position + 6], "little"), data[position + 6]
+        content += data[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            record = Record()
+            record.ParseFromString(content)
+            yield record
+            content = b""
+
+
+def values(items: Any) -> dict[str, Any]:
+    return {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
+
+
+@pytest.fixture
+def wandb_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keeps W&B's caches out of the home folder."""
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "wandb"))
+
+
+@pytest.fixture
+def offline(
+    wandb_folders: None, compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]
+) -> SimpleNamespace:
+    """A run of two folds tracked offline: its folder, results, W&B folders and what they hold, by fold."""
+    run = Run.of(compose_tiny("logger=wandb", "logger.wandb.project=faces"), make_store())
+    results = run.train()
+    folders: dict[int, Path] = {}
+    contents: dict[int, list[Any]] = {}
+    for folder in (run.folder / "wandb").glob("offline-run-*"):
+        content = list(records(folder)); print("DBG", folder, [r.WhichOneof("record_type") for r in content], [(p.name,p.stat().st_size) for p in folder.iterdir()])
+        (start,) = (record.run for record in content if record.WhichOneof("record_type") == "run")
+        fold = values(start.config.update)["fold"]
+        folders[fold], contents[fold] = folder, content
+    return SimpleNamespace(run=run, results=results, folders=folders, contents=contents)
+
+
+def test_an_offline_run_a_fold(offline: SimpleNamespace) -> None:
+    """One test of all that W&B gets, since a W&B process takes its time to start."""
+    assert sorted(offline.contents) == [1, 2]
+    for result in offline.results:
+        content = offline.contents[result.fold]
+        check_start(content, offline.run, result.fold)
+        check_curves(content, rows(offline.run.folder / f"fold_{result.fold:03d}"))
+        check_media(content, offline.folders[result.fold], result)
+        (end,) = (record.exit for record in content if record.WhichOneof("record_type") == "exit")
+        assert end.exit_code == 0
+
+
+def check_start(content: list[Any], run: Run, fold: int) -> None:
+    (start,) = (record.run for record in content if record.WhichOneof("record_type") == "run")
+    assert (start.project, start.run_group, start.job_type) == ("faces", run.folder.name, "fold")
+    assert start.display_name == f"{run.folder.name}/fold_{fold:03d}"
+    config = values(start.config.update)
+    assert config["optimizer"]["_target_"] == "torch.optim.Adam"
+    assert config["model"]["filters"] == [[2], [2], [2, 2], [2, 2], [2, 2]]
+
+
+def check_curves(content: list[Any], expected: list[dict[str, str]]) -> None:
+    history = [values(record.history.item) for record in content if record.WhichOneof("record_type") == "history"]
+    curves = [row for row in history if "train/loss" in row]
+    assert len(curves) == len(expected) == 2
+    for found, row in zip(curves, expected, strict=True):
+        for name in ("epoch", "train/loss", "train/uar", "held_out/loss", "held_out/accuracy", "held_out/uar"):
+            assert found[name] == pytest.approx(float(row[name]))
+
+
+def check_media(content: list[Any], folder: Path, result: FoldResult) -> None:
+    summary: dict[str, Any] = {}
+    for record in content:
+        if record.WhichOneof("record_type") == "summary":
+            summary |= values(record.summary.update)
+    assert summary["num_held_out"] == len(result.labels)
+    assert summary["num_correct/last_epoch"] == result.num_correct[-1]
+    table = json.loads((folder / "files" / summary["held_out/confusion_matrix_table/path"]).read_text())
+    cells = [(actual, predicted, count) for actual, predicted, count in table["data"] if count]
+    assert sum(count for *_, count in cells) == len(result.labels)
+    right = sum(count for actual, predicted, count in cells if actual == predicted)
+    assert right == result.num_correct[-1]
+    captions = summary["clips/captions"]
+    kinds = [caption.split(":")[0].removeprefix("training clip, ") for caption in captions]
+    assert kinds == ["as it is", "flip", "rotation", "contrast", "held-out clip"]
+    for name in summary["clips/filenames"]:
+        assert cv2.imread(str(folder / "files" / name)).shape == (32, 320, 3)
+
+
+def test_a_failed_fold_is_a_failed_wandb_run(
+    wandb_folders: None, compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]
+) -> None:
+    run = Run.of(compose_tiny("logger=wandb", "optimizer.lr=1e30"), make_store())
+    with pytest.raises(DivergedError):
+        run.train(1)
+    (folder,) = (run.folder / "wandb").glob("offline-run-*")
+    (end,) = (record.exit for record in records(folder) if record.WhichOneof("record_type") == "exit")
+    assert end.exit_code == 1
+
+
+def test_csv_has_a_row_an_epoch_also_without_wandb(
+    compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]
+) -> None:
+    run = Run.of(compose_tiny("trainer.max_epochs=3", "batch_size=30"), make_store())
+    (result,) = run.train(1)
+    found = rows(run.folder / "fold_001")
+    assert [row["epoch"] for row in found] == ["0", "1", "2"]
+    assert [float(row["held_out/accuracy"]) for row in found] == pytest.approx(result.num_correct / len(result.labels))
+    assert not (run.folder / "wandb").exists()
