@@ -45,11 +45,11 @@ def _plain_warnings() -> Iterator[None]:
         warnings.simplefilter("always", CorpusWarning)
         show = warnings.showwarning
 
-        def plain(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def plain(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if issubclass(category, CorpusWarning):
                 print(f"fer3d: {message}", file=sys.stderr, flush=True)
             else:
-                show(message, category, *where)
+                show(message, category, *where, **more)
 
         warnings.showwarning = plain
         yield
@@ -65,8 +65,8 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _mendable() -> tuple[type[Exception], ...]:
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
     from omegaconf.errors import InterpolationResolutionError
-    from pytorch_lightning.utilities.exceptions import MisconfigurationException
     from wandb import Error as WandbError
 
     from fer3d.clips.detectors import DetectorError

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +116,67 @@ def write_ckplus() -> Callable[..., Path]:
         return root
 
     return write
+
+
+@dataclass(frozen=True)
+class PreparedCKPlus:
+    """A tiny CK+, a folder of outputs that holds its clip store, and what the command said that made it."""
+
+    root: Path
+    outputs: Path
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def settings(self) -> list[str]:
+        """What every command needs to find them; outputs are to be set after."""
+        return ["data=ckplus", f"data.root={self.root}", "faces.crop.size=32", "cv.num_folds=2", *TINY]
+
+
+@pytest.fixture(scope="session")
+def prepared_session(write_ckplus: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> PreparedCKPlus:
+    """Runs the real command once for all tests."""
+    folder = tmp_path_factory.mktemp("prepared")
+    made = PreparedCKPlus(write_ckplus(folder / "CK+"), folder / "outputs", subprocess.CompletedProcess([], 0))
+    command = [sys.executable, "-m", "fer3d.prepare", *made.settings, f"outputs={made.outputs}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
+    return replace(made, done=done)
+
+
+@pytest.fixture
+def prepared(prepared_session: PreparedCKPlus, tmp_path: Path) -> PreparedCKPlus:
+    """The same with a copy of the outputs, for the test to write into."""
+    shutil.copytree(prepared_session.outputs, tmp_path / "outputs")
+    return replace(prepared_session, outputs=tmp_path / "outputs")
+
+
+@pytest.fixture
+def invoke(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs `python -m fer3d.<command>` within this process, which saves the seconds that importing PyTorch takes.
+
+    Returns the exit status, the output and the errors. The working directory is an empty folder, and has to stay so.
+    """
+    folder = tmp_path / "empty"
+
+    def run(command: str, *arguments: str) -> tuple[int, str, str]:
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", [f"fer3d.{command}", *arguments])
+        monkeypatch.delitem(sys.modules, f"fer3d.{command}", raising=False)
+        capsys.readouterr()
+        status: Any = 0
+        try:
+            runpy.run_module(f"fer3d.{command}", run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
+            status = 1 if isinstance(end.code, str) else end.code or 0
+        captured = capsys.readouterr()
+        assert list(folder.iterdir()) == []
+        return status, captured.out, captured.err
+
+    return run
 
 
 def _png(image: Any) -> bytes:

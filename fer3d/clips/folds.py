@@ -84,12 +84,14 @@ def select_folds(folds: Sequence[Fold], numbers: int | Iterable[int] | None) -> 
     """Returns the folds with the given numbers in that order, or all of them for None.
 
     Raises:
-        FoldError: A number is not a whole number in the range, or stands there twice.
+        FoldError: A number is not a whole number in the range, or stands there twice, or there is none.
     """
     if numbers is None:
         return list(folds)
     wanted = list(numbers) if isinstance(numbers, Iterable) and not isinstance(numbers, str) else [numbers]
     span = f"folds are numbered from 1 to {len(folds)}"
+    if not wanted:
+        raise FoldError(f"fold={numbers} names no fold: {span}")
     for number in wanted:
         if isinstance(number, bool) or not isinstance(number, int):
             raise FoldError(f"fold={number!r} is no fold number: {span}; give one (+fold=3) or a list (+fold=[1,2,5])")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from fer3d.clips.augment import Augmentation
 from fer3d.clips.data import FoldData
@@ -35,6 +36,7 @@ class Training:
     Attributes:
         network: Makes the network.
         optimizer: Makes the optimizer from the network's parameters.
+        scheduler: Makes the schedule of the learning rate from the optimizer and the number of steps.
         augmentation: The extra copies of training clips.
         trainer: Makes the Lightning trainer.
         batch_size: Clips a batch.
@@ -46,6 +48,7 @@ class Training:
 
     network: Callable[[], nn.Module]
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
+    scheduler: Callable[[Optimizer, int], LRScheduler]
     augmentation: Augmentation
     trainer: Callable[..., pl.Trainer]
     batch_size: int
@@ -120,7 +123,8 @@ def train_fold(
         # What bf16 convolutions are fast in; fp32 ones on a CPU are not.
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     weights = balanced_class_weights(data.num_rows_per_emotion) if training.class_weights else None
-    module = FoldModule(_compiled(network) if training.compile else network, training.optimizer, len(emotions), weights)
+    trained = _compiled(network) if training.compile else network
+    module = FoldModule(trained, training.optimizer, training.scheduler, len(emotions), weights)
     trainer = _trainer(training, loggers, folder, progress)
     started = time.perf_counter()
     with _lightning_quiet():

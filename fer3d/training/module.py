@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -29,6 +30,7 @@ class FoldModule(pl.LightningModule):
     Args:
         network: Turns clips `(B, C, T, H, W)` into logits `(B, num_classes)`.
         optimizer: Makes the optimizer from the network's parameters.
+        scheduler: Makes the schedule of the learning rate from the optimizer and the fold's number of steps.
         num_classes: Number of classes.
         class_weights: Weight of each class in the loss, `(num_classes,)`; None weighs all clips alike.
 
@@ -42,11 +44,12 @@ class FoldModule(pl.LightningModule):
         self,
         network: nn.Module,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer, int], LRScheduler],
         num_classes: int,
         class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.network, self._optimizer = network, optimizer
+        self.network, self._optimizer, self._scheduler = network, optimizer, scheduler
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.held_out_logits: list[NDArray[np.float32]] = []
         self._logits: list[Tensor] = []
@@ -105,8 +108,10 @@ class FoldModule(pl.LightningModule):
             accuracies.reset()
 
     def configure_optimizers(self) -> Any:
-        """Returns the optimizer."""
-        return self._optimizer(self.network.parameters())
+        """Returns the optimizer and the schedule of its learning rate, which moves every step."""
+        optimizer = self._optimizer(self.network.parameters())
+        schedule = self._scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(

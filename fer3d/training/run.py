@@ -24,14 +24,25 @@ from fer3d.clips.folds import Fold, select_folds
 from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.preprocess import load_clips
 from fer3d.clips.store import ClipStore
-from fer3d.training.fold import Training, train_fold
+from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.precision import resolve_precision
 from fer3d.training.results import FoldResult, fold_folder, read_result, write_result
 from fer3d.training.seeding import FoldSeeds
 from fer3d.training.tracking import finish, log_fold
 
 # Sections and keys of the configuration that change a run's numbers; the clips themselves count by their digest.
-COUNTED = ("seed", "model", "optimizer", "augment", "cv", "trainer", "batch_size", "class_weights", "compile")
+COUNTED = (
+    "seed",
+    "model",
+    "optimizer",
+    "scheduler",
+    "augment",
+    "cv",
+    "trainer",
+    "batch_size",
+    "class_weights",
+    "compile",
+)
 COUNTED_CLIPS = ("clahe", "normalise")
 # Trainer settings that say where to compute, not what.
 UNCOUNTED_TRAINER = ("accelerator", "devices")
@@ -118,7 +129,7 @@ class Run:
         training, seeds = self._training(), FoldSeeds.derive(self.config.seed, fold.number)
         with atomic_folder(folder) as work:
             loggers = [
-                make(folder=work, run_folder=self.folder, fold=fold.number, config=_container(self.config))
+                make(folder=work, run_folder=self.folder, fold=fold.number, config=self._tracked_config())
                 for make in instantiate(self.config.logger).values()
             ]
             status: Literal["success", "failed"] = "failed"
@@ -140,7 +151,7 @@ class Run:
                     labels=self.store.labels[list(fold.held_out)],
                     clip_ids=tuple(self.store.clip_ids[index] for index in fold.held_out),
                     emotions=self.store.emotions,
-                    info=self._info(fold, trained.device, trained.seconds),
+                    info=self._info(fold, trained),
                 )
                 log_fold(loggers, result, trained.data)
                 if self.config.save_checkpoint:
@@ -163,6 +174,7 @@ class Run:
         return Training(
             network=network,
             optimizer=instantiate(config.optimizer),
+            scheduler=instantiate(config.scheduler),
             augmentation=instantiate(config.augment),
             trainer=instantiate(config.trainer),
             batch_size=config.batch_size,
@@ -187,20 +199,31 @@ class Run:
             "fold": fold.number,
         }
 
-    def _info(self, fold: Fold, device: str, seconds: float) -> dict[str, Any]:
+    def _origin(self) -> dict[str, Any]:
         return {
-            "run": self.folder.name,
             "digest": self.digest,
             "corpus": self.store.corpus,
             "synthetic": self.store.synthetic,
             "clip_store": self.store.digest,
+        }
+
+    def _tracked_config(self) -> dict[str, Any]:
+        """The configuration for loggers, with what it does not say: the clips, and whether they are synthetic."""
+        return {**_container(self.config), **self._origin(), "precision": self.precision}
+
+    def _info(self, fold: Fold, trained: TrainedFold) -> dict[str, Any]:
+        rows = trained.data.num_rows_per_emotion.tolist()
+        return {
+            "run": self.folder.name,
+            **self._origin(),
             "seed": self.config.seed,
             "precision": self.precision,
             "subjects": sorted({self.store.subjects[index] for index in fold.held_out}),
             "num_train": len(fold.train),
+            "num_train_with_copies": dict(zip(self.store.emotions, rows, strict=True)),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(seconds, 2),
-            "device": device,
+            "seconds": round(trained.seconds, 2),
+            "device": trained.device,
             "versions": {"fer3d": fer3d.__version__, "python": platform.python_version()}
             | {name: version(name) for name in LIBRARIES},
             "config": _container(self.config),

@@ -215,6 +215,8 @@ def test_a_shuffled_batch_keeps_rows_and_clips_together() -> None:
     for batch in shuffled.split(7):
         rows = plan.order(batch)
         assert sorted(rows.tolist()) == sorted(batch.tolist())
+        # One call an operation.
+        assert plan.operation[rows].diff().min() >= 0
         torch.testing.assert_close(plan.apply(clips[plan.clip[rows]], rows), alone[rows])
 
 

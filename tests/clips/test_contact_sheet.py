@@ -36,14 +36,14 @@ def make_store(
         settings={},
         versions={},
     )
+    folder.mkdir()
     with StoreWriter(folder, header) as writer:
         for i, values in enumerate(confidences):
             sources = tuple("detected" if value is not None else source for value in values)
             frames, boxes = ("a.png",) * len(values), ((0, 0, 9, 9),) * len(values)
             record = ClipRecord(f"S001/{i:03d}", "S001", "anger", frames, boxes, values, sources)
             writer.add(record, np.full(header.clip_shape, 100 + i, dtype=np.uint8))
-        writer.seal()
-        return writer.publish()
+        return writer.seal()
 
 
 def cell(sheet: np.ndarray, column: int) -> np.ndarray:

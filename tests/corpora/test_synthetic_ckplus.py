@@ -21,12 +21,16 @@ Generator = Callable[..., None]
 UseGenerator = Callable[[Generator], None]
 
 
-def quick_generator(root: Path, seed: int = 0, num_subjects: int = 118, **settings: object) -> None:
+def write_twin(root: Path, seed: int = 0, num_subjects: int = 2, **settings: object) -> Path:
     """Writes what `generate_twin` does, with empty images; `settings` are those that differ from the default."""
-    codes = full_ckplus_codes() if num_subjects == 118 else SMALL
-    make_ckplus(root, codes, num_frames=1)
+    make_ckplus(root, full_ckplus_codes() if num_subjects == 118 else SMALL, num_frames=1)
     description = describe_twin(seed, replace(TwinSettings(), **settings), num_subjects)  # type: ignore[arg-type]
-    mark_synthetic(root, **description, anny="0.6.2")
+    return mark_synthetic(root, **description, anny="0.6.2")
+
+
+def quick_generator(root: Path, seed: int = 0, num_subjects: int = 118) -> None:
+    with atomic_folder(root) as work:
+        write_twin(work, seed, num_subjects)
 
 
 def forbidden_generator(root: Path, seed: int = 0, num_subjects: int = 118) -> None:
@@ -42,11 +46,6 @@ def use_generator(monkeypatch: pytest.MonkeyPatch) -> UseGenerator:
 
     use(forbidden_generator)
     return use
-
-
-def make_twin(root: Path, seed: int = 0, num_subjects: int = 2, **settings: object) -> Path:
-    quick_generator(root, seed, num_subjects, **settings)
-    return root
 
 
 def error_text(corpus: SyntheticCKPlus) -> str:
@@ -68,7 +67,7 @@ def test_home_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_sequences_equal_those_of_the_ckplus_reader(tmp_path: Path, use_generator: UseGenerator) -> None:
-    root = make_twin(tmp_path / "twin")
+    root = write_twin(tmp_path / "twin")
     real = CKPlus(root)
     with pytest.warns(CorpusWarning):
         sequences = real.read()
@@ -111,7 +110,7 @@ def test_the_full_twin_gives_no_warning(tmp_path: Path, use_generator: UseGenera
 
 
 def test_a_full_twin_with_other_counts_gives_a_warning(tmp_path: Path, use_generator: UseGenerator) -> None:
-    make_twin(tmp_path)
+    write_twin(tmp_path)
     mark_synthetic(tmp_path, **describe_twin(0))
     with pytest.warns(CorpusWarning, match="synthetic twin of CK.*sequences: 3 instead of 327") as caught:
         SyntheticCKPlus(tmp_path).read()
@@ -127,7 +126,7 @@ def test_a_twin_that_another_process_finished_first_is_used_if_it_is_the_same(
     def overtaken(unfinished: Path, seed: int = 0, num_subjects: int = 118) -> None:
         # The generator drops its own work when the folder has come meanwhile.
         with atomic_folder(unfinished) as work:
-            quick_generator(work, seed, num_subjects)
+            write_twin(work, seed, num_subjects)
             quick_generator(root, others_seed, num_subjects)
 
     use_generator(overtaken)
@@ -167,7 +166,7 @@ def test_a_file_is_left_alone(tmp_path: Path, use_generator: UseGenerator) -> No
 def test_another_twin_is_left_alone(
     tmp_path: Path, use_generator: UseGenerator, made: dict[str, int], difference: str
 ) -> None:
-    root = make_twin(tmp_path / "twin", **made)
+    root = write_twin(tmp_path / "twin", **made)
     before = sorted(root.rglob("*"))
     message = error_text(SyntheticCKPlus(root, num_subjects=2))
     assert message.startswith(f"{root} holds another synthetic twin: {difference}. ")
@@ -179,7 +178,7 @@ def test_another_twin_is_left_alone(
 def test_a_twin_that_does_not_say_all_about_itself_is_another_one(
     tmp_path: Path, use_generator: UseGenerator, lost: str
 ) -> None:
-    root = make_twin(tmp_path / "twin")
+    root = write_twin(tmp_path / "twin")
     description = describe_twin(0, num_subjects=2)
     del description[lost]
     mark_synthetic(root, **description)
@@ -187,7 +186,7 @@ def test_a_twin_that_does_not_say_all_about_itself_is_another_one(
 
 
 def test_a_setting_that_is_no_longer_known_makes_another_twin(tmp_path: Path, use_generator: UseGenerator) -> None:
-    root = make_twin(tmp_path / "twin")
+    root = write_twin(tmp_path / "twin")
     description = describe_twin(0, num_subjects=2)
     description["settings"]["beard"] = 0.5
     mark_synthetic(root, **description)
@@ -195,7 +194,7 @@ def test_a_setting_that_is_no_longer_known_makes_another_twin(tmp_path: Path, us
 
 
 def test_another_version_of_anny_is_no_other_twin(tmp_path: Path, use_generator: UseGenerator) -> None:
-    root = make_twin(tmp_path / "twin")
+    root = write_twin(tmp_path / "twin")
     mark_synthetic(root, **describe_twin(0, num_subjects=2), anny="9.9")
     assert len(SyntheticCKPlus(root, num_subjects=2).read()) == len(SMALL)
 
@@ -211,7 +210,7 @@ def test_another_version_of_anny_is_no_other_twin(tmp_path: Path, use_generator:
 def test_a_marker_that_says_nothing_is_an_error(
     tmp_path: Path, use_generator: UseGenerator, content: str, reason: str
 ) -> None:
-    root = make_twin(tmp_path / "twin")
+    root = write_twin(tmp_path / "twin")
     (root / SYNTHETIC_MARKER).write_text(content)
     message = error_text(SyntheticCKPlus(root, num_subjects=2))
     assert reason in message
@@ -219,7 +218,7 @@ def test_a_marker_that_says_nothing_is_an_error(
 
 
 def test_a_damaged_twin_is_an_error_that_says_to_delete_it(tmp_path: Path, use_generator: UseGenerator) -> None:
-    root = make_twin(tmp_path / "twin")
+    root = write_twin(tmp_path / "twin")
     shutil.rmtree(root / CKPLUS_IMAGES / "S005")
     message = error_text(SyntheticCKPlus(root, num_subjects=2))
     assert f"{root} is damaged; delete that folder" in message

@@ -13,12 +13,15 @@ from pytorch_lightning.loggers import CSVLogger
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from fer3d.clips.augment import Augmentation, RandomLinearContrast
 from fer3d.clips.folds import Fold
 from fer3d.clips.preprocess import to_unit_range
 from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.module import DivergedError, balanced_class_weights
+from fer3d.training.schedules import constant, cosine
 from fer3d.training.seeding import FoldSeeds
 
 EMOTIONS = ("anger", "fear", "happy")
@@ -43,10 +46,12 @@ def fit(tmp_path: Path) -> Callable[..., TrainedFold]:
         batch_size: int = 3,
         class_weights: bool = False,
         augmentation: Augmentation | None = None,
+        scheduler: Callable[[Optimizer, int], LRScheduler] = constant,
     ) -> TrainedFold:
         training = Training(
             network=network,
             optimizer=partial(torch.optim.SGD, lr=lr),
+            scheduler=scheduler,
             augmentation=augmentation or Augmentation(),
             trainer=partial(pl.Trainer, accelerator="cpu", devices=1, max_epochs=max_epochs),
             batch_size=batch_size,
@@ -93,6 +98,25 @@ def test_held_out_clips_keep_their_order_and_see_no_dropout(fit: Callable[..., T
     trained = fit(lambda: nn.Sequential(linear(), nn.Dropout(0.5)), lr=0.0, batch_size=3)
     for logits in trained.logits:
         np.testing.assert_allclose(logits, held_out_logits(trained.network), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("scheduler", "last", "middle"), [(constant, 1.0, 1.0), (cosine, 0.0, 0.5)])
+def test_the_learning_rate_follows_its_schedule_step_by_step(
+    scheduler: Callable[[Optimizer, int], LRScheduler], last: float, middle: float, fit: Callable[..., TrainedFold]
+) -> None:
+    rates: list[float] = []
+
+    def watched(optimizer: Optimizer, num_steps: int) -> LRScheduler:
+        assert num_steps == 8  # 4 epochs of 2 batches
+        optimizer.register_step_pre_hook(lambda *_: rates.append(optimizer.param_groups[0]["lr"]))
+        made.append(scheduler(optimizer, num_steps))
+        return made[0]
+
+    made: list[LRScheduler] = []
+    fit(scheduler=watched, lr=0.2, max_epochs=4)
+    assert len(rates) == 8
+    assert (rates[0], rates[4]) == pytest.approx((0.2, 0.2 * middle))
+    assert made[0].get_last_lr() == pytest.approx([0.2 * last])
 
 
 def test_the_curves_have_a_row_an_epoch(fit: Callable[..., TrainedFold], tmp_path: Path) -> None:

@@ -25,7 +25,14 @@ Compose = Callable[..., DictConfig]
 MakeStore = Callable[..., ClipStore]
 
 # Stated, so that no other default can make one of the changes below no change.
-BASE = ["compile=false", "class_weights=false", "clips.clahe=false", "clips.normalise=false", "model/activation=relu"]
+BASE = [
+    "compile=false",
+    "class_weights=false",
+    "clips.clahe=false",
+    "clips.normalise=false",
+    "model/activation=relu",
+    "scheduler=cosine",
+]
 CHANGES_NUMBERS = [
     "seed=1",
     "batch_size=9",
@@ -42,6 +49,7 @@ CHANGES_NUMBERS = [
     "model.dropout=0.123",
     "model/activation=elu",
     "optimizer=lookahead",
+    "scheduler=constant",
     "optimizer.lr=0.0123",
     "trainer.max_epochs=3",
     "+trainer.gradient_clip_val=1.0",
@@ -133,11 +141,11 @@ def test_trains_all_folds_and_skips_finished_ones(
 def test_announces_what_it_trains_on(
     compose_tiny: Compose, store: ClipStore, make_store: MakeStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Run.of(compose_tiny(), store).train([])
-    Run.of(compose_tiny(), make_store(num_subjects=3, synthetic=False)).train([])
-    synthetic, real = capsys.readouterr().out.splitlines()
-    assert "28 SYNTHETIC clips of 4 subjects, 0 of 2 folds, 32-true" in synthetic
-    assert "21 clips of 3 subjects, 0 of 2 folds" in real
+    Run.of(compose_tiny(), store).train(1)
+    Run.of(compose_tiny(), make_store(num_subjects=3, synthetic=False)).train(2)
+    synthetic, real = (line for line in capsys.readouterr().out.splitlines() if line.startswith("run "))
+    assert "28 SYNTHETIC clips of 4 subjects, 1 of 2 folds, 32-true" in synthetic
+    assert "21 clips of 3 subjects, 1 of 2 folds" in real
 
 
 def test_result_says_how_it_came_about(compose_tiny: Compose, store: ClipStore) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -122,23 +123,37 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def records(folder: Path) -> Iterator[Any]:
-    """Yields what an offline run wrote: protocol buffers in LevelDB's log format, after 7 bytes of W&B's own."""
+def records(folder: Path) -> list[Any]:
+    """What an offline run wrote; its own process may still be at it when `finish` returns."""
     (file,) = folder.glob("run-*.wandb")
-    data, position, content = file.read_bytes(), 7, b""
+    deadline = time.monotonic() + 30
+    while not (found := parse(file.read_bytes())) or not of_kind(found, "exit"):
+        assert time.monotonic() < deadline, f"{file} never got its last record"
+        time.sleep(0.05)
+    return found
+
+
+def parse(data: bytes) -> list[Any]:
+    """Protocol buffers in LevelDB's log format, after 7 bytes of W&B's own."""
+    found, position, content = [], 7, b""
     while position + 7 <= len(data):
         left_in_block = 32768 - position % 32768
         if left_in_block < 7:
             position += left_in_block
             continue
         length, kind = int.from_bytes(data[position + 4 : position + 6], "little"), data[position + 6]
+        if position + 7 + length > len(data):
+            break
         content += data[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # a whole record, or the last part of one
-            record = Record()
-            record.ParseFromString(content)
-            yield record
+            found.append(Record.FromString(content))
             content = b""
+    return found
+
+
+def of_kind(found: list[Any], kind: str) -> list[Any]:
+    return [getattr(record, kind) for record in found if record.WhichOneof("record_type") == kind]
 
 
 def values(items: Any) -> dict[str, Any]:
@@ -156,14 +171,14 @@ def wandb_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def offline(
     wandb_folders: None, compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]
 ) -> SimpleNamespace:
-    """A run of two folds tracked offline: its folder, results, W&B folders and what they hold, by fold."""
+    """Two folds tracked offline: the run, its results, and by fold the W&B folders and what they hold."""
     run = Run.of(compose_tiny("logger=wandb", "logger.wandb.project=faces"), make_store())
     results = run.train()
     folders: dict[int, Path] = {}
     contents: dict[int, list[Any]] = {}
     for folder in (run.folder / "wandb").glob("offline-run-*"):
-        content = list(records(folder)); print("DBG", folder, [r.WhichOneof("record_type") for r in content], [(p.name,p.stat().st_size) for p in folder.iterdir()])
-        (start,) = (record.run for record in content if record.WhichOneof("record_type") == "run")
+        content = records(folder)
+        (start,) = of_kind(content, "run")
         fold = values(start.config.update)["fold"]
         folders[fold], contents[fold] = folder, content
     return SimpleNamespace(run=run, results=results, folders=folders, contents=contents)
@@ -177,12 +192,12 @@ def test_an_offline_run_a_fold(offline: SimpleNamespace) -> None:
         check_start(content, offline.run, result.fold)
         check_curves(content, rows(offline.run.folder / f"fold_{result.fold:03d}"))
         check_media(content, offline.folders[result.fold], result)
-        (end,) = (record.exit for record in content if record.WhichOneof("record_type") == "exit")
+        (end,) = of_kind(content, "exit")
         assert end.exit_code == 0
 
 
 def check_start(content: list[Any], run: Run, fold: int) -> None:
-    (start,) = (record.run for record in content if record.WhichOneof("record_type") == "run")
+    (start,) = of_kind(content, "run")
     assert (start.project, start.run_group, start.job_type) == ("faces", run.folder.name, "fold")
     assert start.display_name == f"{run.folder.name}/fold_{fold:03d}"
     config = values(start.config.update)
@@ -191,7 +206,7 @@ def check_start(content: list[Any], run: Run, fold: int) -> None:
 
 
 def check_curves(content: list[Any], expected: list[dict[str, str]]) -> None:
-    history = [values(record.history.item) for record in content if record.WhichOneof("record_type") == "history"]
+    history = [values(row.item) for row in of_kind(content, "history")]
     curves = [row for row in history if "train/loss" in row]
     assert len(curves) == len(expected) == 2
     for found, row in zip(curves, expected, strict=True):
@@ -201,9 +216,8 @@ def check_curves(content: list[Any], expected: list[dict[str, str]]) -> None:
 
 def check_media(content: list[Any], folder: Path, result: FoldResult) -> None:
     summary: dict[str, Any] = {}
-    for record in content:
-        if record.WhichOneof("record_type") == "summary":
-            summary |= values(record.summary.update)
+    for part in of_kind(content, "summary"):
+        summary |= values(part.update)
     assert summary["num_held_out"] == len(result.labels)
     assert summary["num_correct/last_epoch"] == result.num_correct[-1]
     table = json.loads((folder / "files" / summary["held_out/confusion_matrix_table/path"]).read_text())
@@ -225,7 +239,7 @@ def test_a_failed_fold_is_a_failed_wandb_run(
     with pytest.raises(DivergedError):
         run.train(1)
     (folder,) = (run.folder / "wandb").glob("offline-run-*")
-    (end,) = (record.exit for record in records(folder) if record.WhichOneof("record_type") == "exit")
+    (end,) = of_kind(records(folder), "exit")
     assert end.exit_code == 1
 
 

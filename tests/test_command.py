@@ -1,0 +1,127 @@
+"""What the commands share, and how they treat a user's mistake."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import PreparedCKPlus
+
+from fer3d.clips.folds import FoldError
+from fer3d.command import config_folder, user_errors
+from fer3d.corpora.sequences import CorpusWarning
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+def test_the_configuration_of_a_checkout_is_found() -> None:
+    assert (Path(config_folder()) / "train.yaml").is_file()
+
+
+def test_an_error_of_ours_is_a_sentence_and_status_1() -> None:
+    with pytest.raises(SystemExit) as caught, user_errors():
+        raise FoldError("fold=9 does not exist")
+    assert caught.value.code == "fer3d: fold=9 does not exist"  # Python prints it and exits with status 1
+
+
+def test_an_error_of_somebodys_own_code_says_how_to_find_it() -> None:
+    with pytest.raises(SystemExit) as caught, user_errors():
+        raise ValueError("shapes differ")
+    assert caught.value.code == "fer3d: shapes differ\n(HYDRA_FULL_ERROR=1 shows where)"
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), user_errors():
+        _ = 1 / 0
+
+
+def test_the_whole_traceback_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(FoldError), user_errors():
+        raise FoldError("fold=9 does not exist")
+
+
+def test_a_corpus_warning_is_a_sentence_and_others_are_untouched(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        warnings.warn("9 instead of 327", CorpusWarning, stacklevel=1)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+
+    with pytest.warns(DeprecationWarning, match="old"):
+        user_errors()(work)()
+    assert capsys.readouterr().err == "fer3d: 9 instead of 327\n"
+
+
+@pytest.mark.parametrize("command", ["train", "prepare"])
+def test_help_is_quick(command: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", f"fer3d.{command}", "--help"], capture_output=True, text=True, check=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "batch_size: " in done.stdout
+    assert done.stderr == ""
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+
+
+def test_a_misspelt_key_is_hydras_error_before_any_work(invoke: Invoke) -> None:
+    status, out, err = invoke("train", "dropuot=1")
+    assert (status, out) == (1, "")
+    assert "Key 'dropuot' is not in struct" in err
+    assert "Traceback" not in err
+
+
+def test_a_missing_corpus_is_one_message(invoke: Invoke, tmp_path: Path) -> None:
+    for command in ("train", "prepare"):
+        status, out, err = invoke(command, "data=ckplus", f"data.root={tmp_path / 'nowhere'}")
+        assert (status, out) == (1, "")
+        assert err.startswith(f"fer3d: CK+ cannot be read: data.root is {tmp_path / 'nowhere'}, which does not exist.")
+        assert "Traceback" not in err
+
+
+def test_a_damaged_image_is_named(invoke: Invoke, write_ckplus: Callable[..., Path], tmp_path: Path) -> None:
+    root = write_ckplus(tmp_path / "CK+", num_subjects=2, num_sequences=1)
+    image = root / "cohn-kanade-images/S006/001/S006_001_00000002.png"
+    image.write_bytes(image.read_bytes()[:-3000])
+    status, _, err = invoke("prepare", "data=ckplus", f"data.root={root}", f"outputs={tmp_path / 'outputs'}")
+    note, message = err.splitlines()
+    assert status == 1
+    assert note.startswith(f"fer3d: CK+ in {root} differs from the corpus as distributed: sequences: 2 instead of 327")
+    assert message.startswith(f"fer3d: {image} is not a readable image")
+    assert "clips.on_unreadable=skip" in message
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_one_message(invoke: Invoke, prepared: PreparedCKPlus) -> None:
+    changes = [f"outputs={prepared.outputs}", "trainer.accelerator=gpu"]
+    status, _, err = invoke("train", *prepared.settings, *changes, "+fold=1")
+    assert status == 1
+    assert err.splitlines()[1] == "fer3d: No supported gpu backend found!"
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("batch_size=0", "batch_size must be at least 1, got 0"),
+        ("model.dropout=2", "model.dropout must be a probability between 0 and 1, got 2"),
+        ("cv.num_folds=5", "5 subject-independent folds need as many subjects, the corpus has 4"),
+        ("precision=8-bit", "precision must be auto, 32-true or bf16-mixed, got '8-bit'"),
+        ("seed=-1", "seed must not be negative, got -1"),
+        ("trainer.max_epochs=0", "trainer.max_epochs must be at least 1, got 0"),
+        ("data.root=${oc.env:FER3D_NOT_SET}", "FER3D_NOT_SET"),
+    ],
+)
+def test_an_impossible_setting_is_one_message(
+    setting: str, message: str, invoke: Invoke, prepared: PreparedCKPlus
+) -> None:
+    status, _, err = invoke("train", *prepared.settings, f"outputs={prepared.outputs}", "+fold=1", setting)
+    assert status == 1
+    assert message in err
+    assert err.splitlines()[-2].startswith("fer3d: ") or err.splitlines()[-1].startswith("fer3d: ")
+    assert "Traceback" not in err

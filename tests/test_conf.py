@@ -1,0 +1,200 @@
+"""Every file of `conf` composes into something that can be built, and says what its keys mean."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from fer3d.clips.augment import Augmentation
+from fer3d.clips.detectors import DetectorError
+from fer3d.clips.faces import FaceExtraction
+from fer3d.command import config_folder
+
+Compose = Callable[..., DictConfig]
+
+CONF = Path(config_folder())
+FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
+
+
+def options(group: str) -> list[str]:
+    found = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    assert found, f"no file in conf/{group}"
+    return found
+
+
+def build_network(config: DictConfig, num_classes: int = 7) -> nn.Module:
+    """Builds it without memory, since the paper's has 78 million parameters."""
+    with torch.device("meta"):
+        network = instantiate(config.model, num_classes=num_classes, num_frames=10, size=112)
+        assert network(torch.empty(2, 1, 10, 112, 112)).shape == (2, num_classes)
+    return network
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"{group}={option}"
+        for group in ("model", "model/activation", "model/pooling", "model/initializer")
+        for option in options(group)
+    ],
+)
+def test_every_network_can_be_built(override: str, compose_config: Compose) -> None:
+    name = "model=cnn3d" if "/" in override else override
+    build_network(compose_config(*{name, override}))
+
+
+@pytest.mark.parametrize("option", options("optimizer"))
+def test_every_optimizer_steps(option: str, compose_config: Compose) -> None:
+    layer = nn.Linear(2, 1)
+    before = layer.weight.detach().clone()
+    optimizer = instantiate(compose_config(f"optimizer={option}").optimizer)(layer.parameters())
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    assert not torch.equal(layer.weight, before)
+
+
+@pytest.mark.parametrize("option", options("scheduler"))
+def test_every_schedule_starts_at_the_learning_rate(option: str, compose_config: Compose) -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
+    schedule = instantiate(compose_config(f"scheduler={option}").scheduler)(optimizer, 10)
+    assert schedule.get_last_lr() == [0.5]
+
+
+@pytest.mark.parametrize("option", options("augment"))
+def test_every_augmentation_can_be_made(option: str, compose_config: Compose) -> None:
+    assert isinstance(instantiate(compose_config(f"augment={option}").augment), Augmentation)
+
+
+@pytest.mark.parametrize("option", options("cv"))
+def test_every_cross_validation_splits(option: str, compose_config: Compose) -> None:
+    subjects = [f"S{number:03d}" for number in range(12) for _ in range(2)]
+    folds = instantiate(compose_config(f"cv={option}").cv)(subjects)
+    assert len(folds) == {"loso": 12}.get(option, 10)
+
+
+@pytest.mark.parametrize("option", options("data"))
+def test_every_corpus_has_an_augmentation_for_its_emotions(option: str, compose_config: Compose) -> None:
+    """Which is chosen without being named."""
+    config = compose_config(f"data={option}")
+    emotions = instantiate(config.data).emotions
+    plan = instantiate(config.augment).plan([0], [0], emotions)
+    assert len(plan) > 1
+
+
+@pytest.mark.parametrize("option", options("faces"))
+def test_every_face_detector_can_be_made(option: str, compose_config: Compose) -> None:
+    config = compose_config(f"faces={option}").faces
+    if option == "yunet":
+        with pytest.raises(Exception, match="face_detection_yunet") as caught:
+            instantiate(config)
+        assert isinstance(caught.value.__cause__, DetectorError)
+    else:
+        assert isinstance(instantiate(config), FaceExtraction)
+
+
+@pytest.mark.parametrize("option", options("trainer"))
+def test_every_trainer_can_be_made(option: str, compose_config: Compose, tmp_path: Path) -> None:
+    config = compose_config(f"trainer={option}", "trainer.accelerator=cpu").trainer
+    trainer = instantiate(config)(logger=False, enable_checkpointing=False, default_root_dir=tmp_path)
+    assert trainer.max_epochs == config.max_epochs
+
+
+@pytest.mark.parametrize("option", options("logger"))
+def test_every_logger_keeps_the_csv(option: str, compose_config: Compose) -> None:
+    makers = instantiate(compose_config(f"logger={option}").logger)
+    assert "csv" in makers
+    assert all(isinstance(make, partial) for make in makers.values())
+
+
+@pytest.mark.parametrize("option", options("experiment"))
+def test_every_experiment_is_complete(option: str) -> None:
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose("train", overrides=[f"experiment={option}", "data.root=/data"])
+    assert config.name == option
+    OmegaConf.resolve(config)
+    corpus = instantiate(config.data)
+    build_network(config, len(corpus.emotions))
+    # The augmentation follows a corpus that only the experiment names.
+    assert len(instantiate(config.augment).plan([0], [0], corpus.emotions)) > 1
+    optimizer = instantiate(config.optimizer)([nn.Parameter(torch.zeros(1))])
+    assert optimizer.param_groups[0]["lr"] == 1e-4  # the paper's
+
+
+def test_by_default_nothing_needs_a_compiler_or_an_account(compose_config: Compose) -> None:
+    config = compose_config()
+    assert not config.compile
+    assert config.logger.wandb.mode is None
+
+
+def keys(path: Path) -> Iterator[tuple[str, bool]]:
+    """Yields each key of a file that has its value on its line, with its parents, and whether a comment explains it."""
+    top = "" if path.parts[0] in ("train.yaml", "experiment") else f"{'.'.join(path.parts[:-1])}."
+    parents: list[tuple[int, str]] = []
+    commented = False
+    for line in (CONF / path).read_text(encoding="utf-8").splitlines():
+        text, indent = line.strip(), len(line) - len(line.lstrip())
+        if text.startswith("#"):
+            commented = True
+            continue
+        name, colon, value = text.partition(":")
+        if colon and not text.startswith("-"):
+            parents = [(place, parent) for place, parent in parents if place < indent]
+            dotted = ".".join([*(parent for _, parent in parents), name])
+            value, _, comment = value.partition(" #")
+            if value.strip():
+                yield top + dotted, commented or bool(comment)
+            else:
+                parents.append((indent, name))
+        commented = False
+
+
+# Hydra's own words, and the table of copies, whose rows its first definition explains.
+SELF_EXPLAINING = ("_target_", "_partial_")
+EXPLAINED_BY_PARENT = "augment.copies."
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_every_file_and_every_key_says_what_it_is(path: Path) -> None:
+    """A key may be explained in another file, such as the one that this one starts from."""
+    explained = {key for file in FILES for key, commented in keys(file) if commented}
+    assert (CONF / path).read_text(encoding="utf-8").startswith("#")
+    silent = [
+        key
+        for key, _ in keys(path)
+        if key not in explained
+        and key.rpartition(".")[2] not in SELF_EXPLAINING
+        and not key.startswith(EXPLAINED_BY_PARENT)
+    ]
+    assert silent == []
+
+
+def test_a_wheel_carries_the_configuration(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(CONF.parent)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("fer3d-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    found = sorted(path.relative_to(tmp_path / "installed/fer3d/conf") for path in tmp_path.rglob("conf/**/*.yaml"))
+    assert found == FILES
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+
+    def python(*arguments: str) -> str:
+        command: list[Any] = [sys.executable, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment).stdout
+
+    where = python("-c", "from fer3d.command import config_folder; print(config_folder())").strip()
+    assert Path(where) == tmp_path / "installed/fer3d/conf"
+    assert "oulu_casia" in python("-m", "fer3d.train", "--help")

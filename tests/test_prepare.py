@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from conftest import PreparedCKPlus
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+def test_makes_a_store_and_reports_on_it(prepared_session: PreparedCKPlus) -> None:
+    done = prepared_session.done
+    assert done.returncode == 0, done.stderr
+    (store,) = (prepared_session.outputs / "clips").iterdir()
+    assert store.name.startswith("ckplus-")
+    lines = done.stdout.splitlines()
+    assert lines[-2:] == [f"made {store}", f"look at the faces: {store / 'contact_sheet.png'}"]
+    assert (store / "contact_sheet.png").is_file()
+    assert "8 of 8 sequences" in done.stdout
+    assert "16 (100.00%)" in done.stdout  # faces found
+
+
+def test_says_that_the_corpus_is_not_complete_and_nothing_else(prepared_session: PreparedCKPlus) -> None:
+    (line,) = prepared_session.done.stderr.splitlines()
+    assert line.startswith(f"fer3d: CK+ in {prepared_session.root} differs from the corpus as distributed: ")
+    assert "sequences: 8 instead of 327; subjects: 4 instead of 118" in line
+
+
+def test_the_second_time_nothing_changes(prepared: PreparedCKPlus, invoke: Invoke) -> None:
+    (store,) = (prepared.outputs / "clips").iterdir()
+    times = {path: path.stat().st_mtime_ns for path in [store, *store.iterdir()]}
+    status, out, _ = invoke("prepare", *prepared.settings, f"outputs={prepared.outputs}")
+    assert status == 0
+    assert f"{store} is there already, and nothing changed" in out
+    assert "8 of 8 sequences" in out
+    assert {path: path.stat().st_mtime_ns for path in [store, *store.iterdir()]} == times
+
+
+def test_another_setting_makes_another_store(prepared: PreparedCKPlus, invoke: Invoke) -> None:
+    status, out, _ = invoke("prepare", *prepared.settings, f"outputs={prepared.outputs}", "clips.num_frames=4")
+    assert status == 0
+    assert "made " in out
+    assert len(list((prepared.outputs / "clips").iterdir())) == 2

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PreparedCKPlus
+
+from fer3d.train import expand_fold_range
+from fer3d.training.results import read_result
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+def test_ranges_of_folds_are_written_out_unless_a_sweep_makes_a_job_of_each() -> None:
+    assert expand_fold_range(["seed=1", "+fold=range(1,4)"]) == ["seed=1", "+fold=[1,2,3]"]
+    assert expand_fold_range(["++fold=range( 1, 10, 4 )"]) == ["++fold=[1,5,9]"]
+    for arguments in (["-m", "+fold=range(1,4)"], ["+fold=range(1,4)", "--multirun"], ["+fold=3", "seed=range(1,4)"]):
+        assert expand_fold_range(arguments) == arguments
+
+
+@pytest.fixture
+def settings(prepared: PreparedCKPlus) -> list[str]:
+    return [*prepared.settings, "name=test", f"outputs={prepared.outputs}"]
+
+
+@pytest.fixture
+def train(settings: list[str], invoke: Invoke) -> Callable[..., list[str]]:
+    """Trains in this process and returns what became of which fold: `fold 1` or `done already, fold 1`."""
+
+    def run(*arguments: str, flags: Sequence[str] = ()) -> list[str]:
+        status, out, err = invoke("train", *flags, *settings, *arguments)
+        assert status == 0, err
+        assert all(line.startswith("fer3d: CK+ in") for line in err.splitlines())
+        return re.findall(r"^(?:done already, )?fold \d+", out, re.MULTILINE)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folds"),
+    [
+        (["+fold=2"], ["fold 2"]),
+        (["+fold=[2,1]"], ["fold 2", "fold 1"]),
+        (["+fold=range(1,3)"], ["fold 1", "fold 2"]),
+        ([], ["fold 1", "fold 2"]),
+    ],
+    ids=["one", "list", "range", "all"],
+)
+def test_trains_the_folds_it_is_asked_for_once(
+    arguments: list[str], folds: list[str], train: Callable[..., list[str]], prepared: PreparedCKPlus
+) -> None:
+    assert train(*arguments) == folds
+    (run_folder,) = prepared.outputs.glob("test-*")
+    assert sorted(path.name for path in run_folder.iterdir()) == [f"fold_00{fold[-1]}" for fold in sorted(folds)]
+    assert train(*arguments) == [f"done already, {fold}" for fold in folds]
+
+
+def test_a_sweep_makes_a_job_of_each_fold(train: Callable[..., list[str]], prepared: PreparedCKPlus) -> None:
+    assert train("+fold=range(1,3)", flags=["-m"]) == ["fold 1", "fold 2"]
+    (run_folder,) = prepared.outputs.glob("test-*")
+    assert sorted(path.name for path in run_folder.iterdir()) == ["fold_001", "fold_002"]
+
+
+def test_prepares_a_corpus_on_first_use(prepared: PreparedCKPlus, settings: list[str], invoke: Invoke) -> None:
+    shutil.rmtree(prepared.outputs)
+    status, out, _ = invoke("train", *settings, "+fold=1")
+    assert status == 0
+    assert "8 of 8 sequences" in out
+    assert "run " in out.split("8 of 8 sequences")[1]
+    again = invoke("train", *settings, "+fold=1")[1]
+    assert "sequences" not in again
+
+
+def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "fer3d.train", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
+
+
+def test_a_fold_that_does_not_exist_is_a_sentence(settings: list[str], tmp_path: Path) -> None:
+    process = start(*settings, "+fold=999", folder=tmp_path)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (1, "")
+    note, message = err.splitlines()
+    assert note.startswith("fer3d: CK+ in")
+    assert message == "fer3d: fold=999 does not exist: folds are numbered from 1 to 2"
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_killed_run_goes_on_where_it_stopped(
+    settings: list[str], train: Callable[..., list[str]], prepared: PreparedCKPlus, tmp_path: Path
+) -> None:
+    # Long enough to be killed in the middle of fold 2, of which a work folder is the first sign.
+    epochs = "trainer.max_epochs=40"
+    process = start(*settings, epochs, folder=tmp_path)
+    wait_for(lambda: list(prepared.outputs.glob("test-*/.fold_002.partial-*")), process)
+    process.send_signal(signal.SIGKILL)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert "fold 1: " in out
+    assert [line[:13] for line in err.splitlines()] == ["fer3d: CK+ in"]
+
+    (run_folder,) = prepared.outputs.glob("test-*")
+    before = read_result(run_folder / "fold_001")
+    assert not (run_folder / "fold_002").exists()
+    assert train(epochs) == ["done already, fold 1", "fold 2"]
+    assert sorted(path.name for path in run_folder.iterdir()) == ["fold_001", "fold_002"]
+
+    # The other process's numbers are those of this one.
+    shutil.rmtree(run_folder / "fold_001")
+    assert train(epochs, "+fold=1") == ["fold 1"]
+    np.testing.assert_array_equal(read_result(run_folder / "fold_001").logits, before.logits)
