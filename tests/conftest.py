@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,12 @@ import pytest
 import skimage.data
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from prepared import TINY, PreparedCKPlus
 
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 from fer3d.command import config_folder
 
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
-# Settings with which a fold takes about a second.
-TINY = [
-    "logger=csv",
-    "progress=false",
-    "trainer.max_epochs=2",
-    "trainer.accelerator=cpu",
-    "batch_size=8",
-    "model.filters=[[2],[2],[2,2],[2,2],[2,2]]",
-    "model.hidden=[4,4]",
-    "precision=32-true",
-]
 
 
 @pytest.fixture(autouse=True)
@@ -116,20 +106,6 @@ def write_ckplus() -> Callable[..., Path]:
         return root
 
     return write
-
-
-@dataclass(frozen=True)
-class PreparedCKPlus:
-    """A tiny CK+, a folder of outputs that holds its clip store, and what the command said that made it."""
-
-    root: Path
-    outputs: Path
-    done: subprocess.CompletedProcess[str]
-
-    @property
-    def settings(self) -> list[str]:
-        """What every command needs to find them; outputs are to be set after."""
-        return ["data=ckplus", f"data.root={self.root}", "faces.crop.size=32", "cv.num_folds=2", *TINY]
 
 
 @pytest.fixture(scope="session")

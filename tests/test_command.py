@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import PreparedCKPlus
+from prepared import PreparedCKPlus
 
 from fer3d.clips.folds import FoldError
 from fer3d.command import config_folder, user_errors

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from conftest import PreparedCKPlus
+from prepared import PreparedCKPlus
 
 Invoke = Callable[..., tuple[int, str, str]]
 

@@ -71,11 +71,17 @@ def wandb_mode(mode: str | None) -> WandbMode:
     """Decides where W&B runs go, without ever asking: the setting, else `WANDB_MODE`, else online if there is a key.
 
     Raises:
-        ValueError: The mode is not online, offline or disabled.
+        ValueError: The mode is not online, offline or disabled; or it is online and there is no key, for which W&B
+            would ask.
     """
     chosen = mode or os.environ.get("WANDB_MODE") or ("online" if _has_wandb_key() else "offline")
     if chosen not in ("online", "offline", "disabled"):
         raise ValueError(f"logger.wandb.mode (or WANDB_MODE) must be online, offline or disabled, got {chosen!r}")
+    if chosen == "online" and not _has_wandb_key():
+        raise ValueError(
+            "logger.wandb.mode (or WANDB_MODE) is online, but there is no key for W&B: set WANDB_API_KEY, run "
+            "`wandb login`, or use logger.wandb.mode=offline"
+        )
     return cast(WandbMode, chosen)
 
 

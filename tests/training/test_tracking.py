@@ -252,3 +252,8 @@ def test_csv_has_a_row_an_epoch_also_without_wandb(
     assert [row["epoch"] for row in found] == ["0", "1", "2"]
     assert [float(row["held_out/accuracy"]) for row in found] == pytest.approx(result.num_correct / len(result.labels))
     assert not (run.folder / "wandb").exists()
+
+
+def test_online_without_a_key_is_an_error_and_no_question(home: Path) -> None:
+    with pytest.raises(ValueError, match="there is no key for W&B: set WANDB_API_KEY"):
+        wandb_mode("online")

@@ -1,0 +1,33 @@
+"""A tiny CK+ that the real command has prepared, and the settings that make everything else tiny too."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+# Settings with which a fold takes about a second.
+TINY = [
+    "logger=csv",
+    "progress=false",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+    "batch_size=8",
+    "model.filters=[[2],[2],[2,2],[2,2],[2,2]]",
+    "model.hidden=[4,4]",
+    "precision=32-true",
+]
+
+
+@dataclass(frozen=True)
+class PreparedCKPlus:
+    """A tiny CK+, a folder of outputs that holds its clip store, and what the command said that made it."""
+
+    root: Path
+    outputs: Path
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def settings(self) -> list[str]:
+        """What every command needs to find them; outputs are to be set after."""
+        return ["data=ckplus", f"data.root={self.root}", "faces.crop.size=32", "cv.num_folds=2", *TINY]
