@@ -100,9 +100,9 @@ class FoldModule(pl.LightningModule):
             ("train", self._train_loss, self._train_accuracy),
             ("held_out", self._held_out_loss, self._held_out_accuracy),
         ):
-            self.log(f"{stage}/loss", loss.compute(), prog_bar=True)
+            self.log(f"{stage}/loss", loss.compute(), prog_bar=stage == "train")
             values = accuracies.compute()
-            self.log(f"{stage}/accuracy", values["accuracy"], prog_bar=True)
+            self.log(f"{stage}/accuracy", values["accuracy"], prog_bar=stage == "held_out")
             self.log(f"{stage}/uar", values["uar"])
             loss.reset()
             accuracies.reset()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 import fer3d
@@ -85,7 +86,6 @@ class Run:
     precision: str
     digest: str
     folder: Path
-    _clips: list[Tensor] = field(default_factory=list, repr=False)
 
     @classmethod
     def of(cls, config: DictConfig, store: ClipStore) -> Run:
@@ -126,41 +126,38 @@ class Run:
         return results
 
     def _train(self, fold: Fold, folder: Path) -> FoldResult:
-        training, seeds = self._training(), FoldSeeds.derive(self.config.seed, fold.number)
-        with atomic_folder(folder) as work:
-            loggers = [
-                make(folder=work, run_folder=self.folder, fold=fold.number, config=self._tracked_config())
-                for make in instantiate(self.config.logger).values()
-            ]
-            status: Literal["success", "failed"] = "failed"
-            try:
+        loggers: list[Logger] = []
+        status: Literal["success", "failed"] = "failed"
+        try:
+            with atomic_folder(folder) as work:
+                loggers += self._loggers(fold, work)
                 trained = train_fold(
-                    training,
-                    clips=self._loaded_clips(),
+                    self._training(),
+                    clips=self._loaded_clips,
                     labels=torch.from_numpy(self.store.labels),
                     emotions=self.store.emotions,
                     fold=fold,
-                    seeds=seeds,
+                    seeds=FoldSeeds.derive(self.config.seed, fold.number),
                     loggers=loggers,
                     folder=work,
                     progress=self.config.progress,
                 )
-                result = FoldResult(
-                    fold=fold.number,
-                    logits=trained.logits,
-                    labels=self.store.labels[list(fold.held_out)],
-                    clip_ids=tuple(self.store.clip_ids[index] for index in fold.held_out),
-                    emotions=self.store.emotions,
-                    info=self._info(fold, trained),
-                )
-                log_fold(loggers, result, trained.data)
                 if self.config.save_checkpoint:
                     torch.save(self._checkpoint(trained.network, fold), work / "last.ckpt")
+                result = self._result(fold, trained)
                 write_result(result, work)
-                status = "success"
-            finally:
-                finish(loggers, status)
+            # The result is safe by now, whatever becomes of a connection.
+            log_fold(loggers, result, trained.data)
+            status = "success"
+        finally:
+            finish(loggers, status)
         return result
+
+    def _loggers(self, fold: Fold, folder: Path) -> Iterator[Logger]:
+        """Makes the loggers one by one, so that those made before one that fails can be finished."""
+        config = {**_container(self.config), **self._origin(), "precision": self.precision}
+        for make in instantiate(self.config.logger).values():
+            yield make(folder=folder, run_folder=self.folder, fold=fold.number, config=config)
 
     def _training(self) -> Training:
         config, header = self.config, self.store.header
@@ -184,10 +181,9 @@ class Run:
             compile=config.compile,
         )
 
+    @cached_property
     def _loaded_clips(self) -> Tensor:
-        if not self._clips:
-            self._clips.append(load_clips(self.store.clips, clahe=self.config.clips.clahe))
-        return self._clips[0]
+        return load_clips(self.store.clips, clahe=self.config.clips.clahe)
 
     def _checkpoint(self, network: torch.nn.Module, fold: Fold) -> dict[str, Any]:
         """What `torch.load(weights_only=True)` accepts: tensors and plain values."""
@@ -207,9 +203,15 @@ class Run:
             "clip_store": self.store.digest,
         }
 
-    def _tracked_config(self) -> dict[str, Any]:
-        """The configuration for loggers, with what it does not say: the clips, and whether they are synthetic."""
-        return {**_container(self.config), **self._origin(), "precision": self.precision}
+    def _result(self, fold: Fold, trained: TrainedFold) -> FoldResult:
+        return FoldResult(
+            fold=fold.number,
+            logits=trained.logits,
+            labels=self.store.labels[list(fold.held_out)],
+            clip_ids=tuple(self.store.clip_ids[index] for index in fold.held_out),
+            emotions=self.store.emotions,
+            info=self._info(fold, trained),
+        )
 
     def _info(self, fold: Fold, trained: TrainedFold) -> dict[str, Any]:
         rows = trained.data.num_rows_per_emotion.tolist()

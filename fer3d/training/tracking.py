@@ -105,9 +105,8 @@ def log_fold(loggers: Sequence[Logger], result: FoldResult, data: FoldData) -> N
 
 
 def finish(loggers: Sequence[Logger], status: Literal["success", "failed"]) -> None:
-    """Completes a fold's logs; Lightning would leave its W&B run open for the next fold."""
+    """Ends a fold's W&B run, which Lightning would leave open for the next fold."""
     for logger in loggers:
-        logger.finalize(status)
         if isinstance(logger, WandbLogger):
             logger.experiment.finish(exit_code=0 if status == "success" else 1)
 
