@@ -7,6 +7,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fer3d.models.pooling import BlockAvgPool3d, BlockPool3d
 
@@ -34,7 +35,13 @@ class GreyConv3d(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         """Convolves `(B, 1 or in_channels, T, H, W)`."""
         weight = self.weight if x.shape[1] == self.in_channels else self.weight.sum(1, keepdim=True)
-        return torch.as_tensor(self._conv_forward(x, weight, self.bias))
+        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return torch.as_tensor(self._conv_forward(x, weight, self.bias))
+        # With padding in time of its own, PyTorch 2.13's bf16 weight gradient on a CPU reads memory that nobody wrote
+        # where the clip is about as short as the kernel (2 frames and a kernel of 3): it is not a number, or just wrong.
+        time, height, width = (int(padding) for padding in self.padding)
+        padded = F.pad(x, (0, 0, 0, 0, time, time))
+        return F.conv3d(padded, weight, self.bias, self.stride, (0, height, width))
 
 
 class CNN3d(nn.Module):

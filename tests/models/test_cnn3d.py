@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fer3d.models.cnn3d import CNN3d
+from fer3d.models.cnn3d import CNN3d, GreyConv3d
 from fer3d.models.pooling import BlockAvgPool3d, BlockMaxPool3d
 
 Initializer = Callable[[Tensor], Tensor]
@@ -267,3 +267,17 @@ def test_clips_of_another_shape_are_an_error_that_gives_both(shape: tuple[int, .
 def test_smallest_clips_leave_one_cell() -> None:
     network = tiny(num_frames=8, size=16)
     assert shapes_after_pools(network, random_clips())[-1] == (5, 1, 1, 1)
+
+
+@pytest.mark.parametrize(("num_frames", "temporal_kernel"), [(2, 3), (3, 5), (5, 7)])
+def test_bf16_weight_gradients_on_a_cpu_read_no_foreign_memory(num_frames: int, temporal_kernel: int) -> None:
+    conv = GreyConv3d(16, 32, (temporal_kernel, 3, 3), padding=(temporal_kernel // 2, 1, 1), bias=False)
+    clips = torch.randn(8, 16, num_frames, 7, 7)
+    (expected,) = torch.autograd.grad(conv(clips).sum(), conv.weight)
+    for _ in range(5):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = conv(clips).sum()
+        # Memory that is freed now is what a later allocation finds.
+        del [[torch.full((size,), torch.nan) for size in (64, 1024, 65536) for _ in range(20)]][:]
+        (gradient,) = torch.autograd.grad(loss, conv.weight)
+        torch.testing.assert_close(gradient, expected, atol=2.0, rtol=0.05)

@@ -103,3 +103,11 @@ def test_learns_what_holds_for_subjects_it_never_saw(
     (result,) = Run.of(compose_tiny(*SMALL, *settings), store).train(1)
     assert len(result.labels) == 14
     assert result.num_correct[-1] / 14 > 0.7  # chance is 1/7
+
+
+def test_bf16_trains_and_leaves_fp32_logits(compose_tiny: Compose, store: ClipStore) -> None:
+    run = Run.of(compose_tiny("precision=bf16-mixed"), store)
+    (result,) = run.train(1)
+    assert result.logits.dtype == np.float32
+    assert result.info["precision"] == "bf16-mixed"
+    assert run.digest != Run.of(compose_tiny(), store).digest
