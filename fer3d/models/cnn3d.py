@@ -38,7 +38,7 @@ class GreyConv3d(nn.Conv3d):
         if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return torch.as_tensor(self._conv_forward(x, weight, self.bias))
         # With padding in time of its own, PyTorch 2.13's bf16 weight gradient on a CPU reads memory that nobody wrote
-        # where the clip is about as short as the kernel (2 frames and a kernel of 3): it is not a number, or just wrong.
+        # where the clip is about as short as the kernel (2 frames, kernel of 3): it is not a number, or just wrong.
         time, height, width = (int(padding) for padding in self.padding)
         padded = F.pad(x, (0, 0, 0, 0, time, time))
         return F.conv3d(padded, weight, self.bias, self.stride, (0, height, width))
