@@ -1,8 +1,9 @@
 """Pooling over blocks that do not overlap, written as element-wise operations on the cells of a block.
 
 PyTorch's own 3D pools have no deterministic backward pass on CUDA and no bf16 kernel for the average on a CPU, where
-autocast therefore copies every activation to fp32 and back. Taking a block apart axis by axis has neither trouble,
-gives the same numbers, and is faster on a CPU than PyTorch's average (`benchmarks/pooling.py`).
+autocast therefore copies every activation to fp32 and back. Taking a block apart axis by axis has neither trouble and
+gives the same numbers. In fp32 on a CPU the average is as fast as PyTorch's, the maximum about three times slower
+(`benchmarks/pooling.py`).
 """
 
 from __future__ import annotations
