@@ -2,7 +2,7 @@
 
 PyTorch's own 3D pools have no deterministic backward pass on CUDA and no bf16 kernel for the average on a CPU, where
 autocast therefore copies every activation to fp32 and back. Taking a block apart axis by axis has neither trouble and
-gives the same numbers. In fp32 on a CPU the average is as fast as PyTorch's, the maximum about three times slower
+gives the same numbers. In fp32 on a CPU the average is about as fast as PyTorch's, the maximum about three times slower
 (`benchmarks/pooling.py`).
 """
 
