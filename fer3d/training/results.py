@@ -51,12 +51,17 @@ class FoldResult:
         """Number of held-out clips that each epoch got right, `(num_epochs,)`."""
         return np.asarray((self.logits.argmax(-1) == self.labels).sum(-1), dtype=np.int64)
 
+    @property
+    def held_out_kind(self) -> str:
+        """What the numbers were measured on: `held-out clips`, called synthetic where they are."""
+        return "SYNTHETIC held-out clips" if self.info.get("synthetic") else "held-out clips"
+
     def summary(self) -> str:
-        """The fold's accuracy in a sentence; the best epoch is labelled as what it is."""
+        """The fold's accuracy in a sentence; the best epoch and synthetic clips are labelled as what they are."""
         correct, total = self.num_correct, len(self.labels)
         best = int(correct.argmax())
         return (
-            f"fold {self.fold}: {correct[-1]} of {total} held-out clips right after the last epoch "
+            f"fold {self.fold}: {correct[-1]} of {total} {self.held_out_kind} right after the last epoch "
             f"({correct[-1] / total:.1%}); best epoch, chosen on these very clips and so optimistic: "
             f"{correct[best] / total:.1%} (epoch {best + 1})"
         )

@@ -95,7 +95,7 @@ def log_fold(loggers: Sequence[Logger], result: FoldResult, data: FoldData) -> N
                         y_true=result.labels.tolist(),
                         preds=result.logits[-1].argmax(-1).tolist(),
                         class_names=list(result.emotions),
-                        title=f"Fold {result.fold}, held-out clips, last epoch",
+                        title=f"Fold {result.fold}, {result.held_out_kind}, last epoch",
                     ),
                     "clips": [wandb.Image(strip, caption=caption) for strip, caption in sample_strips(data)],
                 }

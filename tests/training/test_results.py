@@ -76,6 +76,12 @@ def test_summary_tells_the_last_epoch_from_the_best(result: FoldResult) -> None:
     )
 
 
+@pytest.mark.parametrize(("synthetic", "kind"), [(True, "SYNTHETIC held-out clips"), (False, "held-out clips")])
+def test_summary_calls_synthetic_clips_synthetic(result: FoldResult, synthetic: bool, kind: str) -> None:
+    told = replace(result, info={**result.info, "synthetic": synthetic})
+    assert told.summary().startswith(f"fold 3: 2 of 4 {kind} right")
+
+
 def delete(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
