@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint prepare-ckplus prepare-oulu
+.PHONY: help setup demo rehearse reproduce-ckplus reproduce-oulu test test-slow lint prepare-ckplus prepare-oulu
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,6 +25,15 @@ demo: setup ## Synthetic twin of CK+ -> faces -> one trained fold, in about ten 
 	@echo
 	@echo "The faces that were found:  $$(ls -d outputs/clips/synthetic-*/contact_sheet.png)"
 	@echo "The fold's result:          $$(ls -d outputs/synthetic-kfold10-compact-*/fold_003/result.json)"
+
+rehearse: setup ## Everything that the paper reports, in small and on synthetic data: within half an hour on two cores
+	$(BIN)/python -m fer3d.reproduce rehearsal
+
+reproduce-ckplus: setup ## Everything that the paper reports on CK+: make reproduce-ckplus CKPLUS_ROOT=/data/ckplus
+	@$(BIN)/python -m fer3d.reproduce ckplus
+
+reproduce-oulu: setup ## The same on Oulu-CASIA: make reproduce-oulu OULU_ROOT=/data/oulu
+	@$(BIN)/python -m fer3d.reproduce oulu
 
 test: setup ## Run the tests
 	$(BIN)/python -m pytest

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def config_folder() -> str:
@@ -16,6 +19,18 @@ def config_folder() -> str:
     package = Path(__file__).resolve().parent
     installed = package / "conf"
     return str(installed if installed.is_dir() else package.parent / "conf")
+
+
+def compose_train(overrides: Sequence[str]) -> DictConfig:
+    """Composes the configuration of `fer3d.train` from settings as on its command line.
+
+    Raises:
+        HydraException: There is no such setting.
+    """
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
 
 
 @contextmanager
@@ -65,6 +80,7 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _mendable() -> tuple[type[Exception], ...]:
+    from hydra.errors import HydraException
     from lightning_fabric.utilities.exceptions import MisconfigurationException
     from omegaconf.errors import InterpolationResolutionError
     from wandb import Error as WandbError
@@ -73,9 +89,24 @@ def _mendable() -> tuple[type[Exception], ...]:
     from fer3d.clips.preparation import PreparationError
     from fer3d.clips.store import StoreError
     from fer3d.corpora.sequences import CorpusError
+    from fer3d.evaluation.run_results import EvaluationError
+    from fer3d.reproduction.fold_workers import WorkerError
+    from fer3d.training.checkpoint import CheckpointError
     from fer3d.training.module import DivergedError
     from fer3d.training.results import ResultError
 
-    ours = CorpusError, DetectorError, PreparationError, StoreError, DivergedError, ResultError, ValueError
-    # Such as an environment variable that is not set, a GPU that is not there, and no W&B key for mode=online.
-    return *ours, InterpolationResolutionError, MisconfigurationException, WandbError
+    ours = (
+        CorpusError,
+        DetectorError,
+        PreparationError,
+        StoreError,
+        CheckpointError,
+        DivergedError,
+        ResultError,
+        EvaluationError,
+        WorkerError,
+        ValueError,
+    )
+    # Such as an unknown setting, an environment variable that is not set, a GPU that is not there, and no W&B key for
+    # mode=online.
+    return *ours, HydraException, InterpolationResolutionError, MisconfigurationException, WandbError

@@ -82,7 +82,7 @@ def test_every_augmentation_can_be_made(option: str, compose_config: Compose) ->
 def test_every_cross_validation_splits(option: str, compose_config: Compose) -> None:
     subjects = [f"S{number:03d}" for number in range(12) for _ in range(2)]
     folds = instantiate(compose_config(f"cv={option}").cv)(subjects)
-    assert len(folds) == {"loso": 12}.get(option, 10)
+    assert len(folds) == {"loso": 12, "all_clips": 1}.get(option, 10)
 
 
 @pytest.mark.parametrize("option", options("data"))
@@ -141,7 +141,8 @@ def test_by_default_nothing_needs_a_compiler_or_an_account(compose_config: Compo
 
 def keys(path: Path) -> Iterator[tuple[str, bool]]:
     """Yields each key of a file that has its value on its line, with its parents, and whether a comment explains it."""
-    top = "" if path.parts[0] in ("train.yaml", "experiment") else f"{'.'.join(path.parts[:-1])}."
+    is_global = "@package _global_" in (CONF / path).read_text(encoding="utf-8")
+    top = "" if is_global or len(path.parts) == 1 else f"{'.'.join(path.parts[:-1])}."
     parents: list[tuple[int, str]] = []
     commented = False
     for line in (CONF / path).read_text(encoding="utf-8").splitlines():

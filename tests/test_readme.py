@@ -1,10 +1,11 @@
-"""Every command that the README shows must at least be understood."""
+"""Every command that the README and the pages under docs show must at least be understood."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,15 @@ from fer3d.command import config_folder
 from fer3d.train import expand_fold_range
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+LINKS = [
+    (page, link) for page in PAGES for link in re.findall(r"\]\(((?!http)[^)]+)\)", page.read_text(encoding="utf-8"))
+]
 COMMANDS = [shlex.split(line, comments=True) for line in re.findall(r"^    (\S.*)$", TEXT, flags=re.MULTILINE)]
 PYTHON = [words for words in COMMANDS if words[0] == "python"]
+COMPOSED = [words for words in PYTHON if words[2] in ("fer3d.train", "fer3d.prepare")]
+PARSED = [words for words in PYTHON if words not in COMPOSED]
 MAKE = [words for words in COMMANDS if words[0] == "make"]
 
 
@@ -26,7 +33,7 @@ def test_the_commands_are_found() -> None:
     assert ["python", "-m", "fer3d.train", "+fold=3"] in PYTHON
 
 
-@pytest.mark.parametrize("words", PYTHON, ids=" ".join)
+@pytest.mark.parametrize("words", COMPOSED, ids=" ".join)
 def test_python_commands_compose(words: list[str]) -> None:
     assert words[1] == "-m"
     assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file()
@@ -36,15 +43,22 @@ def test_python_commands_compose(words: list[str]) -> None:
         compose("train", overrides=overrides)
 
 
+@pytest.mark.parametrize("words", PARSED, ids=" ".join)
+def test_options_exist(words: list[str], invoke: Callable[..., tuple[int, str, str]]) -> None:
+    status, help_text, _ = invoke(words[2].removeprefix("fer3d."), "--help")
+    assert status == 0
+    assert [word for word in words if word.startswith("--") and word not in help_text] == []
+
+
 @pytest.mark.parametrize("words", MAKE, ids=" ".join)
 def test_make_targets_exist(words: list[str]) -> None:
     done = subprocess.run([*words, "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]+)\)", TEXT))
-def test_links_lead_somewhere(path: str) -> None:
-    assert (ROOT / path).is_file()
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_links_lead_somewhere(page: Path, link: str) -> None:
+    assert (page.parent / link).is_file()
 
 
 @pytest.mark.parametrize("path", re.findall(r"^\| `([^`*]+?/)` ", TEXT, flags=re.MULTILINE))

@@ -60,7 +60,7 @@ class Augmentation:
 
     Args:
         operations: Kornia 2D operations by name.
-        copies: For each operation, the number of copies of a clip of each emotion.
+        copies: For each operation, the number of copies of a clip of each emotion, or one number for all emotions.
         redraw: Whether each epoch draws anew; otherwise all epochs see the first one's draws, as an augmented data
             set on disk would give.
 
@@ -71,21 +71,23 @@ class Augmentation:
     def __init__(
         self,
         operations: Mapping[str, AugmentationBase2D] | None = None,
-        copies: Mapping[str, Mapping[str, int]] | None = None,
+        copies: Mapping[str, Mapping[str, int] | int] | None = None,
         redraw: bool = True,
     ) -> None:
         self.operations = dict(operations or {})
-        self.copies = {name: dict(numbers) for name, numbers in (copies or {}).items()}
+        self.copies = {
+            name: dict(numbers) if isinstance(numbers, Mapping) else numbers for name, numbers in (copies or {}).items()
+        }
         self.redraw = redraw
         for name, numbers in self.copies.items():
             if name not in self.operations:
                 known = ", ".join(self.operations) or "none"
                 raise ValueError(f"augment.copies.{name}: no such operation in augment.operations (there: {known})")
-            for emotion, number in numbers.items():
+            named = numbers.items() if isinstance(numbers, dict) else [("", numbers)]
+            for emotion, number in named:
                 if not isinstance(number, int) or number < 0:
-                    raise ValueError(
-                        f"augment.copies.{name}.{emotion} must be a whole number and not negative, got {number}"
-                    )
+                    key = ".".join(filter(None, ["augment.copies", name, emotion]))
+                    raise ValueError(f"{key} must be a whole number and not negative, got {number}")
 
     def plan(self, indices: Sequence[int], labels: Sequence[int], emotions: Sequence[str]) -> AugmentationPlan:
         """Lays out the rows of an epoch.
@@ -99,7 +101,8 @@ class Augmentation:
             ValueError: `copies` does not say how many copies a clip of some emotion gets.
         """
         rows = [(index, -1) for index in indices]
-        for number, (name, copies) in enumerate(self.copies.items()):
+        for number, (name, numbers) in enumerate(self.copies.items()):
+            copies = numbers if isinstance(numbers, dict) else dict.fromkeys(emotions, numbers)
             missing = [emotion for emotion in emotions if emotion not in copies]
             unknown = [emotion for emotion in copies if emotion not in emotions]
             if missing or unknown:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from fer3d.clips.augment import Augmentation, AugmentationPlan
 from fer3d.clips.folds import Fold
@@ -20,7 +20,7 @@ class Rows(NamedTuple):
     """A batch before it is made.
 
     Attributes:
-        numbers: `(B,)` on the CPU: rows of the epoch's plan, or indices of held-out clips.
+        numbers: `(B,)` on the CPU: rows of the epoch's plan, or indices of clips to predict.
         training: Which of the two.
     """
 
@@ -41,7 +41,7 @@ class Batch(NamedTuple):
 
 
 class FoldData(pl.LightningDataModule):
-    """Batches of one fold; only training clips are augmented, and held-out clips keep the fold's order.
+    """Batches of one fold; only training clips are augmented, and clips to predict keep the fold's order.
 
     Args:
         clips: All clips of the corpus, uint8 `(N, C, T, H, W)`.
@@ -98,13 +98,13 @@ class FoldData(pl.LightningDataModule):
         """Shuffled rows of the epoch's plan; each epoch gets draws of its own (see `Augmentation`)."""
         return self._loader(self._epochs, training=True)
 
-    def val_dataloader(self) -> DataLoader[Rows]:
-        """The held-out clips."""
-        return self._loader(self.fold.held_out, training=False)
+    def val_dataloader(self) -> list[DataLoader[Rows]]:
+        """The clips to predict after each epoch: the held-out ones first, then those of `inner_val`."""
+        return [self._loader(clips, training=False) for clips in (self.fold.held_out, self.fold.inner_val) if clips]
 
     def transfer_batch_to_device(self, batch: Rows, device: torch.device, dataloader_idx: int) -> Batch:
         """Makes a batch on the device out of row numbers."""
-        return self.training_batch(batch.numbers) if batch.training else self.held_out_batch(batch.numbers)
+        return self.training_batch(batch.numbers) if batch.training else self.prediction_batch(batch.numbers)
 
     def training_batch(self, rows: Tensor) -> Batch:
         """Gathers, converts and augments the given rows of the epoch's plan."""
@@ -113,7 +113,7 @@ class FoldData(pl.LightningDataModule):
         clips = self.plan.apply(clips, rows)
         return Batch(normalise(clips) if self.normalise else clips, labels)
 
-    def held_out_batch(self, indices: Tensor) -> Batch:
+    def prediction_batch(self, indices: Tensor) -> Batch:
         """Gathers and converts the clips with the given indices."""
         clips, labels = self._gather(indices)
         return Batch(normalise(clips) if self.normalise else clips, labels)
@@ -126,10 +126,32 @@ class FoldData(pl.LightningDataModule):
         # A worker process could only slow this down: a batch is a handful of integers.
         return DataLoader(
             range(len(self.plan) if training else len(self.clips)),  # type: ignore[arg-type]
-            batch_size=self.batch_size,
-            sampler=numbers,
+            batch_sampler=_Batches(numbers, self.batch_size) if training else None,
+            sampler=None if training else numbers,
+            batch_size=1 if training else self.batch_size,
             collate_fn=lambda batch: Rows(torch.tensor(batch), training),
         )
+
+
+class _Batches(BatchSampler):
+    """Batches of rows; a single row left over joins the batch before it, since batch norm cannot learn from one."""
+
+    def __init__(self, rows: _Epochs, batch_size: int) -> None:
+        super().__init__(rows, batch_size, drop_last=False)
+        num_rows = len(rows)
+        self._joined = 1 < batch_size < num_rows and num_rows % batch_size == 1
+
+    def __len__(self) -> int:
+        return super().__len__() - self._joined
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = super().__iter__()
+        if not self._joined:
+            yield from batches
+            return
+        for _ in range(len(self) - 1):
+            yield next(batches)
+        yield next(batches) + next(batches)
 
 
 class _Epochs(Sampler[int]):

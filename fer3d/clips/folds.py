@@ -1,17 +1,17 @@
 """Subject-independent folds: functions from the subject of each clip to numbered folds.
 
-No fold has a subject on both sides, and every clip is held out in exactly one fold.
+No fold has a subject on two sides, and every clip is held out in exactly one fold (in none by `all_clips`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, PredefinedSplit
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit, LeaveOneGroupOut, PredefinedSplit
 
 
 class FoldError(ValueError):
@@ -26,27 +26,30 @@ class Fold:
         number: The fold's number, from 1.
         train: Indices of the training clips, ascending.
         held_out: Indices of the held-out clips, ascending.
+        inner_val: Indices of clips of training subjects that are kept from training to choose an epoch, ascending.
     """
 
     number: int
     train: tuple[int, ...]
     held_out: tuple[int, ...]
+    inner_val: tuple[int, ...] = ()
 
 
-def leave_one_subject_out(subjects: Sequence[str]) -> list[Fold]:
+def leave_one_subject_out(subjects: Sequence[str], inner_val: float = 0.0) -> list[Fold]:
     """LOSO: one fold a subject, in ascending order of subject id.
 
     Args:
         subjects: The subject of each clip.
+        inner_val: Share of the training subjects kept from training to choose an epoch; 0 keeps none.
 
     Raises:
-        FoldError: There are fewer than two subjects.
+        FoldError: There are fewer than two subjects, or `inner_val` leaves nobody to train or to choose on.
     """
     _check_num_subjects(subjects, 2)
-    return _folds(LeaveOneGroupOut().split(subjects, groups=subjects))
+    return _folds(LeaveOneGroupOut().split(subjects, groups=subjects), subjects, inner_val)
 
 
-def step_folds(subjects: Sequence[str], num_folds: int = 10) -> list[Fold]:
+def step_folds(subjects: Sequence[str], num_folds: int = 10, inner_val: float = 0.0) -> list[Fold]:
     """Subject number i in ascending order of id (from 0) goes to fold `i % num_folds + 1`.
 
     The rule of Frame Attention Networks (Meng et al., ICIP 2019) and others on CK+, where it gives ten folds of 22 to
@@ -55,16 +58,18 @@ def step_folds(subjects: Sequence[str], num_folds: int = 10) -> list[Fold]:
     Args:
         subjects: The subject of each clip.
         num_folds: Number of folds.
+        inner_val: Share of the training subjects kept from training to choose an epoch; 0 keeps none.
 
     Raises:
-        FoldError: There are fewer subjects than folds, or fewer than two folds.
+        FoldError: There are fewer subjects than folds or fewer than two folds, or `inner_val` leaves nobody to train
+            or to choose on.
     """
     _check_num_subjects(subjects, num_folds)
     _, rank = np.unique(np.asarray(subjects), return_inverse=True)
-    return _folds(PredefinedSplit(rank % num_folds).split())
+    return _folds(PredefinedSplit(rank % num_folds).split(), subjects, inner_val)
 
 
-def balanced_folds(subjects: Sequence[str], num_folds: int = 10) -> list[Fold]:
+def balanced_folds(subjects: Sequence[str], num_folds: int = 10, inner_val: float = 0.0) -> list[Fold]:
     """Folds of nearly equal numbers of clips: the largest subjects are dealt out first.
 
     The paper's Table 4 fits folds of 30 to 33 clips, which this gives on CK+ and the rule of `step_folds` does not.
@@ -72,12 +77,23 @@ def balanced_folds(subjects: Sequence[str], num_folds: int = 10) -> list[Fold]:
     Args:
         subjects: The subject of each clip.
         num_folds: Number of folds.
+        inner_val: Share of the training subjects kept from training to choose an epoch; 0 keeps none.
 
     Raises:
-        FoldError: There are fewer subjects than folds, or fewer than two folds.
+        FoldError: There are fewer subjects than folds or fewer than two folds, or `inner_val` leaves nobody to train
+            or to choose on.
     """
     _check_num_subjects(subjects, num_folds)
-    return _folds(GroupKFold(num_folds).split(subjects, groups=subjects))
+    return _folds(GroupKFold(num_folds).split(subjects, groups=subjects), subjects, inner_val)
+
+
+def all_clips(subjects: Sequence[str]) -> list[Fold]:
+    """One fold that trains on every clip and holds out none: the start of a transfer, not a cross-validation.
+
+    Args:
+        subjects: The subject of each clip.
+    """
+    return [Fold(1, tuple(range(len(subjects))), ())]
 
 
 def select_folds(folds: Sequence[Fold], numbers: int | Iterable[int] | None) -> list[Fold]:
@@ -102,11 +118,32 @@ def select_folds(folds: Sequence[Fold], numbers: int | Iterable[int] | None) -> 
     return [folds[int(number) - 1] for number in wanted]
 
 
-def _folds(splits: Iterator[tuple[NDArray[Any], NDArray[Any]]]) -> list[Fold]:
-    return [
+def _folds(
+    splits: Iterator[tuple[NDArray[Any], NDArray[Any]]], subjects: Sequence[str], inner_val: float
+) -> list[Fold]:
+    folds = [
         Fold(number, tuple(sorted(train.tolist())), tuple(sorted(held_out.tolist())))
         for number, (train, held_out) in enumerate(splits, start=1)
     ]
+    return [_keep_back(fold, subjects, inner_val) for fold in folds] if inner_val else folds
+
+
+def _keep_back(fold: Fold, subjects: Sequence[str], share: float) -> Fold:
+    """Moves the clips of a share of the training subjects, drawn by the fold's number alone, to `inner_val`."""
+    people = [subjects[index] for index in fold.train]
+    num_people = len(set(people))
+    if not 0 <= share < 1 or not 1 <= round(share * num_people) < num_people:
+        raise FoldError(
+            f"cv.inner_val must be a share of the training subjects that leaves some to train and some to choose an "
+            f"epoch on, got {share} of {num_people} subjects in fold {fold.number}"
+        )
+    split = GroupShuffleSplit(1, test_size=round(share * num_people), random_state=fold.number)
+    train, inner_val = next(split.split(people, groups=people))
+    return replace(
+        fold,
+        train=tuple(fold.train[index] for index in sorted(train.tolist())),
+        inner_val=tuple(fold.train[index] for index in sorted(inner_val.tolist())),
+    )
 
 
 def _check_num_subjects(subjects: Sequence[str], num_folds: int) -> None:

@@ -104,31 +104,42 @@ class OuluCASIA:
         Raises:
             CorpusError: The root is not set, is missing or does not hold these images; a sequence has no frames.
         """
-        folder = self._light_folder()
-        self.synthetic = in_synthetic_twin(folder)
-        sequences = _read_sequences(folder)
+        sequences, self.synthetic = read_tree(self.root, self.camera, self.light, self.images)
         EXPECTED.check(sequences, f"Oulu-CASIA ({self.camera}, {self.light}, {self.images})", self.root)
         return sequences
 
-    def _light_folder(self) -> Path:
-        root = _DISTRIBUTION.existing_folder(self.root)
-        candidates = folders_holding(root, _SUBJECT)
-        wanted = (self.camera, self.light, self.images)
-        found = [folder for folder in candidates if _recording(folder) == tuple(map(plain_name, wanted))]
-        if len(found) > 1:
-            raise CorpusError(
-                f"Oulu-CASIA in {root.absolute()} has {'/'.join(wanted)} more than once: "
-                f"{name_some([str(path) for path in found])}. Remove all but one of them, or set data.root to a folder "
-                "that holds only one"
-            )
-        if not found:
-            others = [str(folder) for folder in candidates]
-            raise _DISTRIBUTION.not_found(
-                f"no folder for data.camera={self.camera}, data.light={self.light}, data.images={self.images} lies in "
-                f"data.root, which is {root.absolute()} and holds {contents(root)}."
-                + (f" Folders with subjects such as P001 found there: {name_some(others)}." if others else "")
-            )
-        return found[0]
+
+def read_tree(
+    root: Path, camera: str = "VL", light: str = "Strong", images: str = "original"
+) -> tuple[list[FrameSequence], bool]:
+    """Returns the sequences of a tree in Oulu-CASIA's layout, however many, and whether it is a synthetic twin.
+
+    Raises:
+        CorpusError: As `OuluCASIA.read`.
+    """
+    folder = _light_folder(root, camera, light, images)
+    return _read_sequences(folder), in_synthetic_twin(folder)
+
+
+def _light_folder(root: Path, camera: str, light: str, images: str) -> Path:
+    _DISTRIBUTION.existing_folder(root)
+    candidates = folders_holding(root, _SUBJECT)
+    wanted = (camera, light, images)
+    found = [folder for folder in candidates if _recording(folder) == tuple(map(plain_name, wanted))]
+    if len(found) > 1:
+        raise CorpusError(
+            f"Oulu-CASIA in {root.absolute()} has {'/'.join(wanted)} more than once: "
+            f"{name_some([str(path) for path in found])}. Remove all but one of them, or set data.root to a folder "
+            "that holds only one"
+        )
+    if not found:
+        others = [str(folder) for folder in candidates]
+        raise _DISTRIBUTION.not_found(
+            f"no folder for data.camera={camera}, data.light={light}, data.images={images} lies in data.root, which is "
+            f"{root.absolute()} and holds {contents(root)}."
+            + (f" Folders with subjects such as P001 found there: {name_some(others)}." if others else "")
+        )
+    return found[0]
 
 
 def _recording(folder: Path) -> tuple[str, str, str]:

@@ -117,7 +117,8 @@ class CNN3d(nn.Module):
         layers: list[nn.Module] = []
         for width_in, width in zip(widths, hidden):  # noqa: B905
             layers += [nn.Linear(width_in, width), activation(), nn.Dropout(dropout)]
-        self.classifier = nn.Sequential(*layers, nn.Linear(widths[-1], num_classes))
+        self.hidden = nn.Sequential(*layers)
+        self.classifier = nn.Linear(widths[-1], num_classes)
 
         for module in self.modules():
             if isinstance(module, nn.Conv3d | nn.Linear):
@@ -134,7 +135,7 @@ class CNN3d(nn.Module):
                 f"expected clips of shape (B, 1 or {self.in_channels}, {', '.join(map(str, self.input_shape))}), "
                 f"got {tuple(clips.shape)}"
             )
-        return torch.as_tensor(self.classifier(self.features(clips).flatten(1)))
+        return torch.as_tensor(self.classifier(self.hidden(self.features(clips).flatten(1))))
 
 
 def _conv(in_channels: int, out_channels: int, temporal_kernel: int, activation: nn.Module) -> nn.Sequential:

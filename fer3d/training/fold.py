@@ -66,6 +66,7 @@ class TrainedFold:
         network: The network after the last epoch.
         data: The fold's data module.
         logits: `(num_epochs, num_held_out, num_classes)` float32.
+        inner_val_logits: The same for the clips of `fold.inner_val`; None where there are none.
         device: The device's name.
         seconds: How long training took.
     """
@@ -73,6 +74,7 @@ class TrainedFold:
     network: nn.Module
     data: FoldData
     logits: NDArray[np.float32]
+    inner_val_logits: NDArray[np.float32] | None
     device: str
     seconds: float
 
@@ -125,20 +127,30 @@ def train_fold(
     weights = balanced_class_weights(data.num_rows_per_emotion) if training.class_weights else None
     trained = _compiled(network) if training.compile else network
     module = FoldModule(trained, training.optimizer, training.scheduler, len(emotions), weights)
-    trainer = _trainer(training, loggers, folder, progress)
+    trainer = _trainer(training, loggers, folder, progress, predicts=bool(fold.held_out))
     started = time.perf_counter()
     with _lightning_quiet():
         trainer.fit(module, datamodule=data)
-    if not module.held_out_logits:
+    num_epochs = trainer.current_epoch
+    if not num_epochs:
         raise ValueError(f"not one epoch was trained: trainer.max_epochs must be at least 1, got {trainer.max_epochs}")
+    nothing = np.empty((num_epochs, 0, len(emotions)), dtype=np.float32)
     return TrainedFold(
-        network, data, np.stack(module.held_out_logits), _device_name(trainer), time.perf_counter() - started
+        network=network,
+        data=data,
+        logits=np.stack(module.held_out_logits) if fold.held_out else nothing,
+        inner_val_logits=np.stack(module.inner_val_logits) if fold.inner_val else None,
+        device=_device_name(trainer),
+        seconds=time.perf_counter() - started,
     )
 
 
-def _trainer(training: Training, loggers: Sequence[Logger], folder: Path, progress: bool) -> pl.Trainer:
+def _trainer(training: Training, loggers: Sequence[Logger], folder: Path, progress: bool, predicts: bool) -> pl.Trainer:
+    # Lightning warns about data loaders that are not there.
+    no_prediction = {} if predicts else {"limit_val_batches": 0}
     with _lightning_quiet():
         return training.trainer(
+            **no_prediction,
             precision=training.precision,
             logger=list(loggers),
             callbacks=[progress_callback()] if progress else [],

@@ -25,7 +25,7 @@ class DivergedError(RuntimeError):
 
 
 class FoldModule(pl.LightningModule):
-    """Trains a network on a fold's training clips and keeps the held-out logits of every epoch.
+    """Trains a network on a fold's training clips and keeps what it says of other clips after every epoch.
 
     Args:
         network: Turns clips `(B, C, T, H, W)` into logits `(B, num_classes)`.
@@ -36,6 +36,7 @@ class FoldModule(pl.LightningModule):
 
     Attributes:
         held_out_logits: One array `(num_held_out, num_classes)` for each finished epoch.
+        inner_val_logits: The same for the clips kept back to choose an epoch.
     """
 
     class_weights: Tensor | None
@@ -52,7 +53,8 @@ class FoldModule(pl.LightningModule):
         self.network, self._optimizer, self._scheduler = network, optimizer, scheduler
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.held_out_logits: list[NDArray[np.float32]] = []
-        self._logits: list[Tensor] = []
+        self.inner_val_logits: list[NDArray[np.float32]] = []
+        self._logits: tuple[list[Tensor], list[Tensor]] = [], []
         # `disable` neither hides a NaN nor looks for one on the device; it also ignores weights (torchmetrics 1.9), so
         # these get one value a clip.
         self._train_loss, self._held_out_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
@@ -67,12 +69,13 @@ class FoldModule(pl.LightningModule):
         self._train_accuracy.update(logits.detach().float(), batch.labels)
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Predicts a batch of held-out clips."""
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Predicts a batch of held-out clips, or of those kept back to choose an epoch (dataloader 1)."""
         logits = self.network(batch.clips).float()
-        self._held_out_loss.update(F.cross_entropy(logits, batch.labels, reduction="none"))
-        self._held_out_accuracy.update(logits, batch.labels)
-        self._logits.append(logits)
+        self._logits[dataloader_idx].append(logits)
+        if dataloader_idx == 0:
+            self._held_out_loss.update(F.cross_entropy(logits, batch.labels, reduction="none"))
+            self._held_out_accuracy.update(logits, batch.labels)
 
     def on_validation_epoch_start(self) -> None:
         """Stops a fold that has diverged.
@@ -80,10 +83,7 @@ class FoldModule(pl.LightningModule):
         Raises:
             DivergedError: The epoch's training loss is not finite.
         """
-        # Once an epoch, since looking at a loss makes the host wait for the device.
-        loss = float(self._train_loss.compute())
-        if not math.isfinite(loss):
-            raise self._diverged(f"the training loss became {loss}")
+        self._check_training_loss()
 
     def on_validation_epoch_end(self) -> None:
         """Keeps the epoch's logits and logs its curves.
@@ -91,27 +91,46 @@ class FoldModule(pl.LightningModule):
         Raises:
             DivergedError: The epoch's last step broke the network, which no training loss has seen.
         """
-        logits = torch.cat(self._logits).cpu().numpy()
-        if not np.isfinite(logits).all():
-            raise self._diverged("the held-out logits are no longer finite")
-        self.held_out_logits.append(logits)
-        self._logits.clear()
-        for stage, loss, accuracies in (
-            ("train", self._train_loss, self._train_accuracy),
-            ("held_out", self._held_out_loss, self._held_out_accuracy),
-        ):
-            self.log(f"{stage}/loss", loss.compute(), prog_bar=stage == "train")
-            values = accuracies.compute()
-            self.log(f"{stage}/accuracy", values["accuracy"], prog_bar=stage == "held_out")
-            self.log(f"{stage}/uar", values["uar"])
-            loss.reset()
-            accuracies.reset()
+        for kept, batches in zip((self.held_out_logits, self.inner_val_logits), self._logits, strict=True):
+            if not batches:
+                continue
+            logits = torch.cat(batches).cpu().numpy()
+            if not np.isfinite(logits).all():
+                raise self._diverged("the held-out logits are no longer finite")
+            kept.append(logits)
+            batches.clear()
+        self._log_curves("train", self._train_loss, self._train_accuracy)
+        self._log_curves("held_out", self._held_out_loss, self._held_out_accuracy)
+
+    def on_train_epoch_end(self) -> None:
+        """Does what validation would, where a fold holds out nothing.
+
+        Raises:
+            DivergedError: The epoch's training loss is not finite.
+        """
+        if not sum(self.trainer.num_val_batches):
+            self._check_training_loss()
+            self._log_curves("train", self._train_loss, self._train_accuracy)
 
     def configure_optimizers(self) -> Any:
         """Returns the optimizer and the schedule of its learning rate, which moves every step."""
         optimizer = self._optimizer(self.network.parameters())
         schedule = self._scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _check_training_loss(self) -> None:
+        # Once an epoch, since looking at a loss makes the host wait for the device.
+        loss = float(self._train_loss.compute())
+        if not math.isfinite(loss):
+            raise self._diverged(f"the training loss became {loss}")
+
+    def _log_curves(self, stage: str, loss: MeanMetric, accuracies: MetricCollection) -> None:
+        self.log(f"{stage}/loss", loss.compute(), prog_bar=stage == "train")
+        values = accuracies.compute()
+        self.log(f"{stage}/accuracy", values["accuracy"], prog_bar=stage == "held_out")
+        self.log(f"{stage}/uar", values["uar"])
+        loss.reset()
+        accuracies.reset()
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(

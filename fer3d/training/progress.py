@@ -12,14 +12,23 @@ from rich.console import Console
 class EpochLines(ProgressBar):
     """A line an epoch, for logs and pipes, where a moving bar would be noise."""
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prints the epoch's curves."""
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prints the curves of the epoch before, all of which are known only now."""
+        self._print_epoch(trainer, trainer.current_epoch)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prints the last epoch's curves."""
+        self._print_epoch(trainer, trainer.current_epoch)
+
+    def _print_epoch(self, trainer: pl.Trainer, num_finished: int) -> None:
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self.print(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: "
-            f"train loss {values['train/loss']:.4f}, accuracy {values['train/accuracy']:.1%}; "
-            f"held-out loss {values['held_out/loss']:.4f}, accuracy {values['held_out/accuracy']:.1%}"
-        )
+        curves = [
+            f"{name} loss {values[f'{stage}/loss']:.4f}, accuracy {values[f'{stage}/accuracy']:.1%}"
+            for stage, name in (("train", "train"), ("held_out", "held-out"))
+            if f"{stage}/loss" in values
+        ]
+        if curves:
+            self.print(f"epoch {num_finished}/{trainer.max_epochs}: {'; '.join(curves)}")
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Prints at once, also into a pipe."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -25,28 +23,15 @@ from fer3d.clips.folds import Fold, select_folds
 from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.preprocess import load_clips
 from fer3d.clips.store import ClipStore
+from fer3d.training.checkpoint import Checkpoint, CheckpointError
 from fer3d.training.fold import TrainedFold, Training, train_fold
+from fer3d.training.identity import counted_settings, run_digest
 from fer3d.training.precision import resolve_precision
-from fer3d.training.results import FoldResult, fold_folder, read_result, write_result
+from fer3d.training.results import EpochPredictions, FoldResult, fold_folder, read_result, write_result
 from fer3d.training.seeding import FoldSeeds
 from fer3d.training.tracking import finish, log_fold
 
-# Sections and keys of the configuration that change a run's numbers; the clips themselves count by their digest.
-COUNTED = (
-    "seed",
-    "model",
-    "optimizer",
-    "scheduler",
-    "augment",
-    "cv",
-    "trainer",
-    "batch_size",
-    "class_weights",
-    "compile",
-)
-COUNTED_CLIPS = ("clahe", "normalise")
-# Trainer settings that say where to compute, not what.
-UNCOUNTED_TRAINER = ("accelerator", "devices")
+CHECKPOINT_NAME = "last.ckpt"
 LIBRARIES = ("torch", "pytorch-lightning", "kornia", "opencv-python-headless", "numpy", "scikit-learn", "hydra-core")
 
 
@@ -75,6 +60,7 @@ class Run:
         config: The configuration, resolved.
         store: The clip store.
         folds: All folds of the cross-validation.
+        start: The checkpoint that every fold starts from; None where folds start from scratch.
         precision: The number format, resolved.
         digest: SHA-256 of everything that changes the numbers.
         folder: Where the fold results go.
@@ -83,6 +69,7 @@ class Run:
     config: DictConfig
     store: ClipStore
     folds: list[Fold]
+    start: Checkpoint | None
     precision: str
     digest: str
     folder: Path
@@ -93,13 +80,22 @@ class Run:
 
         Raises:
             FoldError: The corpus cannot be split as asked.
+            CheckpointError: `start_from` is no checkpoint, or one that has seen the held-out subjects.
             ValueError: A setting is out of range.
         """
         config = config.copy()
+        folds = instantiate(config.cv)(store.subjects)
+        start = _start(config, store, folds)
         precision = resolve_precision(config.precision, config.trainer.accelerator)
-        digest = run_digest(_container(config), precision, store.digest)
+        counted = counted_settings(
+            _container(config),
+            precision=precision,
+            clip_store=store.digest,
+            start_from=start.weights_digest if start else None,
+        )
+        digest = run_digest(counted)
         folder = Path(config.outputs) / f"{config.name}-{digest[:8]}"
-        return cls(config, store, instantiate(config.cv)(store.subjects), precision, digest, folder)
+        return cls(config, store, folds, start, precision, digest, folder)
 
     def train(self, numbers: int | Iterable[int] | None = None) -> list[FoldResult]:
         """Trains folds one after the other, skips those that are done, and says what it does.
@@ -110,20 +106,32 @@ class Run:
         Raises:
             FoldError: There is no such fold.
             ResultError: A result on disk cannot be read.
+            CheckpointError: `start_from` does not fit the network.
             DivergedError: A fold's training loss is no longer finite.
         """
         chosen = select_folds(self.folds, numbers)
-        self._announce(chosen)
+        self.announce([fold.number for fold in chosen])
         results = []
         for fold in chosen:
-            folder = fold_folder(self.folder, fold.number)
-            if folder.exists():
-                results.append(read_result(folder))
-                print(f"done already, {results[-1].summary()}", flush=True)
-            else:
-                results.append(self._train(fold, folder))
-                print(results[-1].summary(), flush=True)
+            done = fold_folder(self.folder, fold.number).exists()
+            results.append(self.fold_result(fold.number))
+            print(f"{'done already, ' if done else ''}{results[-1].summary()}", flush=True)
         return results
+
+    def fold_result(self, number: int) -> FoldResult:
+        """Reads a fold's result, or trains the fold where there is none; says nothing.
+
+        Raises:
+            FoldError, ResultError, DivergedError, CheckpointError: As `train`.
+        """
+        (fold,) = select_folds(self.folds, number)
+        folder = fold_folder(self.folder, number)
+        return read_result(folder) if folder.exists() else self._train(fold, folder)
+
+    @property
+    def unfinished(self) -> list[int]:
+        """Numbers of the folds that have no result yet."""
+        return [fold.number for fold in self.folds if not fold_folder(self.folder, fold.number).exists()]
 
     def _train(self, fold: Fold, folder: Path) -> FoldResult:
         loggers: list[Logger] = []
@@ -143,7 +151,7 @@ class Run:
                     progress=self.config.progress,
                 )
                 if self.config.save_checkpoint:
-                    torch.save(self._checkpoint(trained.network, fold), work / "last.ckpt")
+                    self._checkpoint(trained.network, fold).write(work / CHECKPOINT_NAME)
                 result = self._result(fold, trained)
                 write_result(result, work)
             # The result is safe by now, whatever becomes of a connection.
@@ -161,13 +169,20 @@ class Run:
 
     def _training(self) -> Training:
         config, header = self.config, self.store.header
-        network = partial(
+        build = partial(
             instantiate,
             config.model,
             num_classes=len(header.emotions),
             num_frames=header.num_frames,
             size=header.size,
         )
+
+        def network() -> torch.nn.Module:
+            made: torch.nn.Module = build()
+            if self.start is not None:
+                self.start.start(made, self.store.emotions)
+            return made
+
         return Training(
             network=network,
             optimizer=instantiate(config.optimizer),
@@ -185,15 +200,18 @@ class Run:
     def _loaded_clips(self) -> Tensor:
         return load_clips(self.store.clips, clahe=self.config.clips.clahe)
 
-    def _checkpoint(self, network: torch.nn.Module, fold: Fold) -> dict[str, Any]:
-        """What `torch.load(weights_only=True)` accepts: tensors and plain values."""
-        return {
-            "state_dict": network.state_dict(),
-            "emotions": list(self.store.emotions),
-            "config": _container(self.config),
-            "digest": self.digest,
-            "fold": fold.number,
-        }
+    def _checkpoint(self, network: torch.nn.Module, fold: Fold) -> Checkpoint:
+        return Checkpoint(
+            state_dict=network.state_dict(),
+            emotions=self.store.emotions,
+            corpus=self.store.corpus,
+            synthetic=self.store.synthetic,
+            clip_store=self.store.digest,
+            subjects=tuple(sorted({self.store.subjects[index] for index in (*fold.train, *fold.inner_val)})),
+            digest=self.digest,
+            fold=fold.number,
+            config=_container(self.config),
+        )
 
     def _origin(self) -> dict[str, Any]:
         return {
@@ -201,17 +219,28 @@ class Run:
             "corpus": self.store.corpus,
             "synthetic": self.store.synthetic,
             "clip_store": self.store.digest,
+            "start_from": self.start.origin() if self.start else None,
         }
 
     def _result(self, fold: Fold, trained: TrainedFold) -> FoldResult:
+        inner_val = None
+        if trained.inner_val_logits is not None:
+            inner_val = EpochPredictions(logits=trained.inner_val_logits, **self._described(fold.inner_val))
         return FoldResult(
             fold=fold.number,
             logits=trained.logits,
-            labels=self.store.labels[list(fold.held_out)],
-            clip_ids=tuple(self.store.clip_ids[index] for index in fold.held_out),
             emotions=self.store.emotions,
             info=self._info(fold, trained),
+            inner_val=inner_val,
+            **self._described(fold.held_out),
         )
+
+    def _described(self, indices: Sequence[int]) -> dict[str, Any]:
+        return {
+            "labels": self.store.labels[list(indices)],
+            "clip_ids": tuple(self.store.clip_ids[index] for index in indices),
+            "subjects": tuple(self.store.subjects[index] for index in indices),
+        }
 
     def _info(self, fold: Fold, trained: TrainedFold) -> dict[str, Any]:
         rows = trained.data.num_rows_per_emotion.tolist()
@@ -221,6 +250,8 @@ class Run:
             "seed": self.config.seed,
             "precision": self.precision,
             "subjects": sorted({self.store.subjects[index] for index in fold.held_out}),
+            "num_folds": len(self.folds),
+            "num_clips": len(self.store),
             "num_train": len(fold.train),
             "num_train_with_copies": dict(zip(self.store.emotions, rows, strict=True)),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -231,22 +262,27 @@ class Run:
             "config": _container(self.config),
         }
 
-    def _announce(self, chosen: list[Fold]) -> None:
+    def announce(self, numbers: Sequence[int]) -> None:
+        """Says which run this is and how many of its folds are about to be trained."""
         kind = "SYNTHETIC " if self.store.synthetic else ""
         print(
             f"run {self.folder}: {len(self.store)} {kind}clips of {len(set(self.store.subjects))} subjects, "
-            f"{len(chosen)} of {len(self.folds)} folds, {self.precision}",
+            f"{len(numbers)} of {len(self.folds)} folds, {self.precision}",
             flush=True,
         )
 
 
-def run_digest(config: Mapping[str, Any], precision: str, clip_store: str) -> str:
-    """SHA-256 of everything that changes a run's numbers: settings, seed, precision and clips."""
-    counted = {key: config[key] for key in COUNTED}
-    counted["trainer"] = {key: value for key, value in config["trainer"].items() if key not in UNCOUNTED_TRAINER}
-    counted |= {key: config["clips"][key] for key in COUNTED_CLIPS}
-    counted |= {"precision": precision, "clip_store": clip_store}
-    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
+def _start(config: DictConfig, store: ClipStore, folds: Iterable[Fold]) -> Checkpoint | None:
+    if config.start_from == "required":
+        raise CheckpointError(
+            f"{config.name} starts from a network trained on another corpus: set start_from to its checkpoint, such as "
+            "outputs/oulu_all-<digest>/fold_001/last.ckpt"
+        )
+    if not config.start_from:
+        return None
+    start = Checkpoint.read(Path(config.start_from))
+    start.check_unseen(store.corpus, store.digest, {store.subjects[index] for fold in folds for index in fold.held_out})
+    return start
 
 
 def _container(config: DictConfig) -> dict[str, Any]:

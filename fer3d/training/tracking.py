@@ -89,17 +89,16 @@ def log_fold(loggers: Sequence[Logger], result: FoldResult, data: FoldData) -> N
     """Logs to W&B what a curve cannot show: the held-out confusion matrix and clips as they enter the network."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            logger.experiment.log(
-                {
-                    "held_out/confusion_matrix": wandb.plot.confusion_matrix(
-                        y_true=result.labels.tolist(),
-                        preds=result.logits[-1].argmax(-1).tolist(),
-                        class_names=list(result.emotions),
-                        title=f"Fold {result.fold}, {result.held_out_kind}, last epoch",
-                    ),
-                    "clips": [wandb.Image(strip, caption=caption) for strip, caption in sample_strips(data)],
-                }
-            )
+            strips = [wandb.Image(strip, caption=caption) for strip, caption in sample_strips(data)]
+            panels: dict[str, Any] = {"clips": strips}
+            if len(result.labels):
+                panels["held_out/confusion_matrix"] = wandb.plot.confusion_matrix(
+                    y_true=result.labels.tolist(),
+                    preds=result.logits[-1].argmax(-1).tolist(),
+                    class_names=list(result.emotions),
+                    title=f"Fold {result.fold}, {result.held_out_kind}, last epoch",
+                )
+            logger.experiment.log(panels)
             logger.experiment.summary["num_held_out"] = len(result.labels)
             logger.experiment.summary["num_correct/last_epoch"] = int(result.num_correct[-1])
 
@@ -120,11 +119,14 @@ def sample_strips(data: FoldData) -> list[tuple[NDArray[np.uint8], str]]:
     operations = data.plan.operation
     rows = torch.stack([torch.nonzero(operations == number)[0, 0] for number in torch.unique(operations)])
     # A last batch of the training's own kind: same draws, same conversion.
-    train, held_out = data.training_batch(rows), data.held_out_batch(torch.tensor(data.fold.held_out[:1]))
+    train, held_out = (
+        data.training_batch(rows),
+        data.prediction_batch(torch.tensor(data.fold.held_out[:1], dtype=torch.long)),
+    )
     names = ["as it is", *data.plan.names]
     captions = [f"training clip, {names[number + 1]}" for number in operations[data.plan.order(rows)].tolist()]
     pairs = [*zip(train.clips, train.labels, captions, strict=True)]
-    pairs += [(held_out.clips[0], held_out.labels[0], "held-out clip")]
+    pairs += [*zip(held_out.clips, held_out.labels, ["held-out clip"] * len(held_out.labels), strict=True)]
     return [(_strip(clip, data.normalise), f"{caption}: {data.emotions[int(label)]}") for clip, label, caption in pairs]
 
 

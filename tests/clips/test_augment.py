@@ -283,3 +283,13 @@ def test_copies_must_name_exactly_the_corpuss_emotions(copies: dict[str, int], c
     with pytest.raises(ValueError, match=r"augment\.copies\.rotation must give a number for each") as caught:
         augmentation.plan(TRAIN, TRAIN_LABELS, EMOTIONS)
     assert complaint in str(caught.value)
+
+
+def test_one_number_is_for_every_emotion() -> None:
+    flip = RandomHorizontalFlip(p=1.0)
+    one = Augmentation({"flip": flip}, {"flip": 2}).plan([0, 1], [0, 1], ("anger", "fear"))
+    each = Augmentation({"flip": flip}, {"flip": {"anger": 2, "fear": 2}}).plan([0, 1], [0, 1], ("anger", "fear"))
+    assert one.clip.tolist() == each.clip.tolist()
+    assert one.operation.tolist() == each.operation.tolist()
+    with pytest.raises(ValueError, match=r"augment\.copies\.flip must be a whole number and not negative, got -1"):
+        Augmentation({"flip": flip}, {"flip": -1})

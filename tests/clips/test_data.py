@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def training_epoch(data: FoldData) -> list[Batch]:
 
 
 def held_out_epoch(data: FoldData) -> list[Batch]:
-    return [data.transfer_batch_to_device(rows, CPU, 0) for rows in data.val_dataloader()]
+    (held_out,) = data.val_dataloader()
+    return [data.transfer_batch_to_device(rows, CPU, 0) for rows in held_out]
 
 
 def joined(batches: list[Batch]) -> Batch:
@@ -196,6 +198,41 @@ def test_rows_per_emotion_count_the_copies() -> None:
 def test_an_emotion_without_training_clips_has_no_rows() -> None:
     fold = Fold(1, train=(0, 1, 3), held_out=(2, 5))
     assert make_data(fold=fold).num_rows_per_emotion.tolist() == [6, 3, 0]
+
+
+def test_clips_kept_back_are_predicted_after_the_held_out_ones_and_train_nothing() -> None:
+    train, kept = FOLD.train[:-2], FOLD.train[-2:]
+    data = make_data(fold=replace(FOLD, train=train, inner_val=kept))
+    held_out, inner_val = data.val_dataloader()
+    assert [number for rows in held_out for number in rows.numbers.tolist()] == list(FOLD.held_out)
+    assert [number for rows in inner_val for number in rows.numbers.tolist()] == list(kept)
+    assert not any(rows.training for rows in inner_val)
+    assert set(data.plan.clip.tolist()) == set(train)
+
+
+def test_nothing_held_out_is_nothing_to_predict() -> None:
+    data = make_data(fold=Fold(1, tuple(range(len(LABELS))), ()))
+    assert data.val_dataloader() == []
+
+
+@pytest.mark.parametrize(("num_clips", "sizes"), [(9, [4, 5]), (8, [4, 4]), (10, [4, 4, 2]), (1, [1]), (5, [5])])
+def test_no_batch_of_a_single_row_is_left_over(num_clips: int, sizes: list[int]) -> None:
+    """Batch norm cannot learn from one clip whose features have shrunk to a point."""
+    clips = torch.arange(num_clips, dtype=torch.uint8).reshape(-1, 1, 1, 1, 1).expand(-1, 1, 10, 8, 8).clone()
+    fold = Fold(1, tuple(range(num_clips)), ())
+    labels = torch.zeros(num_clips, dtype=torch.long)
+    data = make_data(clips=clips, labels=labels, fold=fold, augmentation=Augmentation(), batch_size=4)
+    loader = data.train_dataloader()
+    for _ in range(2):
+        batches = [rows.numbers.tolist() for rows in loader]
+        assert [len(batch) for batch in batches] == sizes
+        assert sorted(number for batch in batches for number in batch) == list(range(num_clips))
+    assert len(loader) == len(sizes)
+
+
+def test_batches_of_one_are_what_they_are() -> None:
+    data = make_data(batch_size=1, augmentation=Augmentation())
+    assert [len(rows.numbers) for rows in data.train_dataloader()] == [1] * len(FOLD.train)
 
 
 @pytest.mark.parametrize("batch_size", [0, -2])

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from fer3d.clips.folds import (
     Fold,
     FoldError,
+    all_clips,
     balanced_folds,
     leave_one_subject_out,
     select_folds,
@@ -156,3 +157,36 @@ def test_what_is_no_whole_number_is_an_error_that_says_what_to_write(numbers: ob
 def test_a_fold_named_twice_is_an_error() -> None:
     with pytest.raises(FoldError, match=r"fold=\[2, 1, 2\] names a fold twice"):
         select_folds(THREE_FOLDS, [2, 1, 2])
+
+
+@unhurried
+@given(clip_subjects(min_subjects=4), st.sampled_from([leave_one_subject_out, *NUMBERED]), st.floats(0.34, 0.6))
+def test_inner_validation_keeps_back_whole_training_subjects(
+    subjects: list[str], splitter: Splitter, share: float
+) -> None:
+    settings = {} if splitter is leave_one_subject_out else {"num_folds": 3}
+    plain, kept = splitter(subjects, **settings), splitter(subjects, **settings, inner_val=share)
+    assert kept == splitter(subjects, **settings, inner_val=share)
+    for without, fold in zip(plain, kept, strict=True):
+        assert (without.held_out, without.inner_val) == (fold.held_out, ())
+        assert sorted(fold.train + fold.inner_val) == list(without.train)
+        train, inner_val = ({subjects[index] for index in indices} for indices in (fold.train, fold.inner_val))
+        assert not train & inner_val
+        assert len(inner_val) == round(share * len(train | inner_val)) >= 1
+        assert list(fold.inner_val) == sorted(fold.inner_val)
+        assert {type(index) for index in fold.inner_val} == {int}
+
+
+def test_folds_keep_back_different_people(ckplus_subjects: list[str]) -> None:
+    folds = leave_one_subject_out(ckplus_subjects, inner_val=0.1)
+    assert len({frozenset(ckplus_subjects[index] for index in fold.inner_val) for fold in folds}) == 118
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.01, 0.99, 1.0])
+def test_inner_validation_needs_somebody_on_both_sides(share: float) -> None:
+    with pytest.raises(FoldError, match=r"cv\.inner_val must be a share of the training subjects"):
+        step_folds([f"S{number:03d}" for number in range(12)], num_folds=3, inner_val=share)
+
+
+def test_all_clips_train_and_none_is_held_out() -> None:
+    assert all_clips(["S1", "S2", "S2"]) == [Fold(1, (0, 1, 2), ())]

@@ -13,7 +13,8 @@ from trees import CKPLUS_IMAGES, full_ckplus_codes, make_ckplus, mark_synthetic,
 from fer3d.atomic_folder import atomic_folder
 from fer3d.corpora.ckplus import CKPlus
 from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, CorpusWarning
-from fer3d.corpora.synthetic import TwinSettings, describe_twin
+from fer3d.corpora.synthetic import CKPLUS, OULU, TwinSettings, describe_twin
+from fer3d.corpora.synthetic.layouts import Layout
 from fer3d.corpora.synthetic_ckplus import SyntheticCKPlus
 
 SMALL = {"S005/001": 3, "S010/002": 7, "S010/004": 1}
@@ -28,12 +29,13 @@ def write_twin(root: Path, seed: int = 0, num_subjects: int = 2, **settings: obj
     return mark_synthetic(root, **description, anny="0.6.2")
 
 
-def quick_generator(root: Path, seed: int = 0, num_subjects: int = 118) -> None:
+def quick_generator(root: Path, seed: int, num_subjects: int, layout: Layout = CKPLUS) -> None:
+    assert layout is CKPLUS
     with atomic_folder(root) as work:
         write_twin(work, seed, num_subjects)
 
 
-def forbidden_generator(root: Path, seed: int = 0, num_subjects: int = 118) -> None:
+def forbidden_generator(root: Path, **_: object) -> None:
     raise AssertionError(f"nothing was to be rendered into {root}")
 
 
@@ -42,7 +44,7 @@ def use_generator(monkeypatch: pytest.MonkeyPatch) -> UseGenerator:
     """Puts a quick generator in the place of the renderer; until then nothing may be rendered."""
 
     def use(generator: Generator) -> None:
-        monkeypatch.setattr("fer3d.corpora.synthetic_ckplus.generate_twin", generator)
+        monkeypatch.setattr("fer3d.corpora.synthetic.on_demand.generate_twin", generator)
 
     use(forbidden_generator)
     return use
@@ -123,7 +125,7 @@ def test_a_twin_that_another_process_finished_first_is_used_if_it_is_the_same(
 ) -> None:
     root = tmp_path / "twin"
 
-    def overtaken(unfinished: Path, seed: int = 0, num_subjects: int = 118) -> None:
+    def overtaken(unfinished: Path, seed: int, num_subjects: int, layout: Layout) -> None:
         # The generator drops its own work when the folder has come meanwhile.
         with atomic_folder(unfinished) as work:
             write_twin(work, seed, num_subjects)
@@ -172,6 +174,12 @@ def test_another_twin_is_left_alone(
     assert message.startswith(f"{root} holds another synthetic twin: {difference}. ")
     assert "data.root" in message
     assert sorted(root.rglob("*")) == before
+
+
+def test_a_twin_in_another_layout_is_another_one(tmp_path: Path, use_generator: UseGenerator) -> None:
+    root = mark_synthetic(tmp_path / "twin", **describe_twin(0, num_subjects=2, layout=OULU))
+    message = error_text(SyntheticCKPlus(root, num_subjects=2))
+    assert message.startswith(f"{root} holds another synthetic twin: layout is oulu_casia there and ckplus here; ")
 
 
 @pytest.mark.parametrize("lost", ["format", "seed", "num_subjects", "settings"])

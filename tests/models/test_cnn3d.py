@@ -165,8 +165,8 @@ def test_both_hidden_layers_drop_units_in_training_only(dropout: float) -> None:
     assert torch.equal(network(clips), network(clips))
     if dropout == 1.0:
         # Nothing is left of the clips but the classifier's bias.
-        assert torch.equal(network.train()(clips), network.classifier[-1].bias.expand(2, -1))
-        assert not torch.equal(network.eval()(clips), network.classifier[-1].bias.expand(2, -1))
+        assert torch.equal(network.train()(clips), network.classifier.bias.expand(2, -1))
+        assert not torch.equal(network.eval()(clips), network.classifier.bias.expand(2, -1))
 
 
 @pytest.mark.parametrize("hidden", [(), (5,), (6, 7, 8)])

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer3d.training.results import FoldResult, ResultError, fold_folder, read_result, write_result
+from fer3d.training.results import (
+    EpochPredictions,
+    FoldResult,
+    ResultError,
+    fold_folder,
+    read_result,
+    write_result,
+)
 
 INFO = {
     "digest": "d" * 64,
@@ -27,7 +34,15 @@ def result() -> FoldResult:
     said = np.array([[0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 1, 2]])
     logits = np.random.default_rng(0).normal(size=(3, 4, 3)).astype(np.float32) + 9 * np.eye(3, dtype=np.float32)[said]
     clip_ids = ("S005/001", "S005/002", "S005/003", "S005/006")
-    return FoldResult(3, logits.astype(np.float32), labels, clip_ids, ("anger", "fear", "happy"), INFO)
+    return FoldResult(
+        fold=3,
+        logits=logits.astype(np.float32),
+        labels=labels,
+        clip_ids=clip_ids,
+        subjects=("S005",) * 4,
+        emotions=("anger", "fear", "happy"),
+        info=INFO,
+    )
 
 
 @pytest.fixture
@@ -47,6 +62,7 @@ def test_folders_sort_like_folds(tmp_path: Path) -> None:
 def test_reads_what_was_written(folder: Path, result: FoldResult) -> None:
     found = read_result(folder)
     assert (found.fold, found.clip_ids, found.emotions) == (result.fold, result.clip_ids, result.emotions)
+    assert (found.subjects, found.inner_val) == (result.subjects, None)
     np.testing.assert_array_equal(found.logits, result.logits)
     np.testing.assert_array_equal(found.labels, result.labels)
     assert (found.logits.dtype, found.labels.dtype) == (np.float32, np.int64)
@@ -65,7 +81,36 @@ def test_result_is_json_that_a_person_can_read(folder: Path) -> None:
 def test_logits_can_be_read_without_fer3d(folder: Path) -> None:
     with np.load(folder / "logits.npz", allow_pickle=False) as arrays:
         shapes = {name: array.shape for name, array in arrays.items()}
-    assert shapes == {"logits": (3, 4, 3), "labels": (4,), "clip_ids": (4,), "emotions": (3,)}
+    assert shapes == {"logits": (3, 4, 3), "labels": (4,), "clip_ids": (4,), "subjects": (4,), "emotions": (3,)}
+
+
+def test_clips_kept_back_are_read_as_written(tmp_path: Path, result: FoldResult) -> None:
+    kept = EpochPredictions(
+        logits=np.arange(18, dtype=np.float32).reshape(3, 2, 3),
+        labels=np.array([2, 0]),
+        clip_ids=("S010/001", "S011/004"),
+        subjects=("S010", "S011"),
+    )
+    write_result(replace(result, inner_val=kept), tmp_path)
+    found = read_result(tmp_path)
+    assert found.inner_val is not None
+    np.testing.assert_array_equal(found.inner_val.logits, kept.logits)
+    np.testing.assert_array_equal(found.inner_val.labels, kept.labels)
+    assert (found.inner_val.clip_ids, found.inner_val.subjects) == (kept.clip_ids, kept.subjects)
+    np.testing.assert_array_equal(found.logits, result.logits)
+
+
+def test_a_fold_that_holds_out_nothing_says_so(tmp_path: Path, result: FoldResult) -> None:
+    everything = replace(
+        result,
+        logits=np.empty((3, 0, 3), dtype=np.float32),
+        labels=np.empty(0, dtype=np.int64),
+        clip_ids=(),
+        subjects=(),
+        info={**INFO, "num_train": 7},
+    )
+    write_result(everything, tmp_path)
+    assert read_result(tmp_path).summary() == "fold 3: trained on all 7 clips, nothing was held out"
 
 
 def test_summary_tells_the_last_epoch_from_the_best(result: FoldResult) -> None:
@@ -129,7 +174,7 @@ DAMAGES = {
     "empty logits.npz": truncate("logits.npz", 0),
     "a flipped byte": flip_byte,
     "missing arrays": save_other_arrays,
-    "another format": edit(format=2),
+    "another format": edit(format=1),
 }
 
 

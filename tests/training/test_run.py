@@ -16,10 +16,11 @@ from omegaconf import DictConfig
 from fer3d.clips.folds import FoldError
 from fer3d.clips.preprocess import load_clips, normalise, to_unit_range
 from fer3d.clips.store import ClipStore
+from fer3d.training.identity import COUNTED
 from fer3d.training.module import DivergedError
 from fer3d.training.precision import resolve_precision
 from fer3d.training.results import ResultError, read_result
-from fer3d.training.run import COUNTED, Run
+from fer3d.training.run import Run
 
 Compose = Callable[..., DictConfig]
 MakeStore = Callable[..., ClipStore]
@@ -95,7 +96,7 @@ def test_digest_ignores_what_changes_no_number(compose_tiny: Compose, store: Cli
 
 def test_no_key_of_the_configuration_is_forgotten(compose_tiny: Compose) -> None:
     """A new key belongs into COUNTED or here, or else two different settings share a folder."""
-    shape_the_clips_or_count_by_parts = {"data", "faces", "clips", "precision"}
+    shape_the_clips_or_count_by_parts = {"data", "faces", "clips", "precision", "start_from"}
     change_no_number = {"logger", "name", "outputs", "save_checkpoint", "progress"}
     assert set(compose_tiny()) == {*COUNTED, *shape_the_clips_or_count_by_parts, *change_no_number}
 

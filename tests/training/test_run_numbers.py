@@ -72,7 +72,7 @@ def test_seeds_and_folds_differ(compose_tiny: Compose, store: ClipStore) -> None
     # What is random in a fold depends on its number, not only on its clips.
     everyone = Run.of(compose_tiny("save_checkpoint=true", "optimizer.lr=0.0"), store)
     everyone.train()
-    layer = "classifier.0.weight"
+    layer = "hidden.0.weight"
     assert not torch.equal(weights(everyone, 1)[layer], weights(everyone, 2)[layer])
 
 

@@ -1,4 +1,4 @@
-"""Who the people of the twin are and which sequences they have: CK+'s counts, without any image."""
+"""Who the people of a twin are and which sequences they have: CK+'s counts or Oulu-CASIA's, without any image."""
 
 from __future__ import annotations
 
@@ -28,13 +28,29 @@ SUBJECTS_PER_SIZE = {1: 21, 2: 22, 3: 47, 4: 20, 5: 7, 6: 1}
 _REDUCED_SIZE = 3
 _NUM_SWAPS = 5_000
 
+# Oulu-CASIA's folder of each emotion.
+OULU_FOLDERS = {
+    "anger": "Anger",
+    "disgust": "Disgust",
+    "fear": "Fear",
+    "happy": "Happiness",
+    "sadness": "Sadness",
+    "surprise": "Surprise",
+}
+NUM_OULU_SUBJECTS = 80
+_SHORTEST_OULU = 9
+
+# The second word of every seed, after the user's: a cast draws from [seed, stream], its people from [seed, stream + 1]
+# and their takes from [seed, stream + 2]. Twins of the same seed thus share nobody.
+CKPLUS_STREAM, OULU_STREAM = 0, 3
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedSequence:
     """One sequence to render.
 
     Attributes:
-        name: The sequence's id within the subject, such as `001`.
+        name: The sequence's id within the subject, such as `001` in CK+ and `Anger` in Oulu-CASIA.
         emotion: One of `EMOTIONS`.
         num_frames: Its length, neutral to apex.
     """
@@ -50,7 +66,7 @@ class Role:
 
     Attributes:
         index: Position in the cast, from 0; seeds everything drawn for this person.
-        subject: The subject's id, such as `S005`.
+        subject: The subject's id, such as `S005` in CK+ and `P001` in Oulu-CASIA.
         sequences: What this person performs, each emotion at most once.
     """
 
@@ -60,7 +76,7 @@ class Role:
 
 
 def plan_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_SUBJECTS) -> list[Role]:
-    """Plans the people and their sequences, sorted by subject.
+    """Plans CK+'s people and their sequences, sorted by subject.
 
     With all 118 subjects the counts per emotion and per person are CK+'s. A smaller cast has three sequences a person
     and its emotions as balanced as that allows.
@@ -68,9 +84,8 @@ def plan_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_SUBJECT
     Raises:
         CorpusError: `num_subjects` is not between 1 and 118.
     """
-    if not 1 <= num_subjects <= NUM_SUBJECTS:
-        raise CorpusError(f"The synthetic twin has 1 to {NUM_SUBJECTS} subjects, not {num_subjects}.")
-    rng = np.random.default_rng([seed, 0])
+    _check_number(num_subjects, NUM_SUBJECTS, "CK+")
+    rng = np.random.default_rng([seed, CKPLUS_STREAM])
     sizes, quotas = _margins(num_subjects, rng)
     performs = _shuffle(_fill(sizes, quotas), rng)
     lengths = iter(_draw_lengths(int(sizes.sum()), settings, rng))
@@ -84,6 +99,35 @@ def plan_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_SUBJECT
         )
         roles.append(Role(index, subject, sequences))
     return roles
+
+
+def plan_oulu_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_OULU_SUBJECTS) -> list[Role]:
+    """Plans Oulu-CASIA's people, sorted by subject, each of whom performs all six emotions once, in 9 frames or more.
+
+    Raises:
+        CorpusError: `num_subjects` is not between 1 and 80.
+    """
+    _check_number(num_subjects, NUM_OULU_SUBJECTS, "Oulu-CASIA")
+    rng = np.random.default_rng([seed, OULU_STREAM])
+    extra = _draw_extra(num_subjects * len(OULU_FOLDERS), settings, rng)
+    lengths = _SHORTEST_OULU + np.minimum(extra, max(0, settings.max_frames - _SHORTEST_OULU))
+    remaining = iter(lengths.tolist())
+    return [
+        Role(
+            index,
+            f"P{index + 1:03d}",
+            tuple(PlannedSequence(folder, emotion, next(remaining)) for emotion, folder in OULU_FOLDERS.items()),
+        )
+        for index in range(num_subjects)
+    ]
+
+
+def _check_number(num_subjects: int, largest: int, corpus: str) -> None:
+    if not 1 <= num_subjects <= largest:
+        raise CorpusError(
+            f"data.num_subjects is {num_subjects}, but the synthetic twin of {corpus} has 1 to {largest} people; set "
+            "it to a number in that range"
+        )
 
 
 def _margins(num_subjects: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -128,9 +172,13 @@ def _draw_lengths(num_sequences: int, settings: TwinSettings, rng: np.random.Gen
     short = rng.integers(6, 10, size=num_short)
     # CK+ has one labelled sequence of 6 frames, its shortest.
     short[0] = 6
-    extra = rng.geometric(1 / (1 + settings.mean_extra_frames), size=num_sequences - num_short) - 1
+    extra = _draw_extra(num_sequences - num_short, settings, rng)
     lengths = np.concatenate([short, np.minimum(10 + extra, settings.max_frames)])
     return [int(length) for length in rng.permutation(lengths)]
+
+
+def _draw_extra(num_sequences: int, settings: TwinSettings, rng: np.random.Generator) -> np.ndarray:
+    return rng.geometric(1 / (1 + settings.mean_extra_frames), size=num_sequences) - 1
 
 
 def _draw_subjects(num_subjects: int, rng: np.random.Generator) -> list[str]:

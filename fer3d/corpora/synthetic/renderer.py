@@ -6,6 +6,7 @@ shadows are soft. Importing this module imports Warp; only the processes that re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,12 +43,12 @@ class Renderer:
         self._patches = _vectors(head.paint)
         self._grain: _WarpArray = wp.array(_draw_grain(), dtype=wp.float32, device="cpu")
 
-    def shade(self, vertices: FloatArray, look: Look, shot: Shot) -> FloatArray:
-        """Returns the (height, width) light that reaches the camera, linear; -1 where it sees no surface.
+    def shade(self, vertices: FloatArray, looks: Sequence[Look], shot: Shot) -> list[FloatArray]:
+        """Returns, for each look, the (height, width) light that the camera sees, linear; -1 where it sees no surface.
 
         Args:
             vertices: (V, 3) positions before the camera.
-            look: How the surface reflects light.
+            looks: How the surface reflects light, in each band of the spectrum that the camera tells apart.
             shot: Camera and light.
         """
         scale = shot.focal / (shot.distance - vertices[:, 2])
@@ -57,11 +58,13 @@ class Renderer:
         _, faces = self._rasterise(projected, self._shape)
         shadows, _ = self._rasterise(lightward, (_SHADOW_SIZE, _SHADOW_SIZE))
         normals = _vectors(vertex_normals(vertices, self._corners))
-        image: _WarpArray = wp.empty(self._shape, dtype=wp.float32, device="cpu")
         mesh = [projected, self._triangles, self._materials, self._rests, self._patches, normals]
-        inputs = [faces, *mesh, lightward, shadows, self._grain, _to_paint(look), _to_view(shot)]
-        wp.launch(kernels.shade, dim=self._shape, inputs=inputs, outputs=[image], device="cpu")
-        seen: FloatArray = image.numpy()
+        seen: list[FloatArray] = []
+        for look in looks:
+            image: _WarpArray = wp.empty(self._shape, dtype=wp.float32, device="cpu")
+            inputs = [faces, *mesh, lightward, shadows, self._grain, _to_paint(look), _to_view(shot)]
+            wp.launch(kernels.shade, dim=self._shape, inputs=inputs, outputs=[image], device="cpu")
+            seen.append(image.numpy())
         return seen
 
     def _rasterise(self, projected: _WarpArray, shape: tuple[int, int]) -> tuple[_WarpArray, _WarpArray]:

@@ -1,4 +1,4 @@
-"""Every knob of the synthetic twin, in one place."""
+"""Every knob of the synthetic twins, in one place."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class TwinSettings:
         noise: Standard deviation of the camera's noise, in grey levels of 0..255.
         width: Width of the image in pixels.
         height: Height of the image in pixels.
-        short_share: Share of sequences with 6 to 9 frames.
-        mean_extra_frames: Mean number of frames beyond 10 in the others.
+        short_share: Share of sequences with 6 to 9 frames; Oulu-CASIA's layout has none.
+        mean_extra_frames: Mean number of frames beyond 10 in the others, and beyond 9 in Oulu-CASIA's layout.
         max_frames: Length of the longest sequence.
     """
 

@@ -63,6 +63,7 @@ def test_the_marker_says_how_the_twin_was_made(twin: Path) -> None:
     marker = json.loads((twin / SYNTHETIC_MARKER).read_text())
     assert re.match(r"\d+\.\d+", marker.pop("anny"))
     assert marker == describe_twin(0, SMALL, NUM_SUBJECTS)
+    assert set(marker) == {"format", "seed", "num_subjects", "settings"}
 
 
 def test_a_description_changes_with_everything_that_decides_the_images() -> None:

@@ -1,0 +1,19 @@
+"""Child processes that do not outlive their parent."""
+
+from __future__ import annotations
+
+import os
+import threading
+from multiprocessing import connection, parent_process
+
+
+def leave_with_parent() -> None:
+    """Ends this process when its parent ends, be it killed; otherwise it would wait for work for ever."""
+    threading.Thread(target=_wait_and_leave, daemon=True).start()
+
+
+def _wait_and_leave() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

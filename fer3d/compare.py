@@ -1,0 +1,70 @@
+"""Compares two runs on the clips that both held out: `python -m fer3d.compare outputs/<run> outputs/<run>`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer3d.command import user_errors
+
+if TYPE_CHECKING:
+    from fer3d.evaluation.comparison import Comparison
+    from fer3d.evaluation.run_results import RunResults
+
+
+def compare(arguments: Sequence[str] | None = None) -> None:
+    """Prints how two runs compare under every epoch protocol that both allow, and writes it with `--json`.
+
+    Args:
+        arguments: The command line; None for the real one.
+    """
+    options = _parser().parse_args(arguments)
+    with user_errors():
+        from fer3d.evaluation.comparison import compare_runs
+        from fer3d.evaluation.comparison_tables import comparison_tables
+        from fer3d.evaluation.run_results import RunResults
+
+        first, second = (RunResults.read(folder, partial=options.partial) for folder in (options.first, options.second))
+        comparisons = compare_runs(first, second)
+        for table in comparison_tables(comparisons):
+            table.print()
+        _say_left_out(first, second)
+        if options.json:
+            _write(options.json, comparisons)
+
+
+def _say_left_out(first: RunResults, second: RunResults) -> None:
+    """Says which epoch protocols only one of the runs allows."""
+    from fer3d.evaluation.protocols import protocols_of
+
+    for run, other in ((first, second), (second, first)):
+        for protocol in protocols_of(run):
+            if protocol not in protocols_of(other):
+                print(f"{protocol.name} is left out: only {run.folder} has the predictions that it takes")
+
+
+def _write(path: Path, comparisons: Sequence[Comparison]) -> None:
+    from fer3d.atomic_file import write_file
+    from fer3d.evaluation.comparison import comparison_json
+    from fer3d.evaluation.tables import json_text
+
+    write_file(path, json_text(comparison_json(comparisons)))
+    print(f"written: {path}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fer3d.compare",
+        description="Compares two runs under every epoch protocol, paired over the folds and clips that both held out.",
+    )
+    parser.add_argument("first", type=Path, help="a run's folder, such as outputs/<run>: is it better?")
+    parser.add_argument("second", type=Path, help="the folder of the run that it is compared with")
+    parser.add_argument("--partial", action="store_true", help="go on where both lack the same folds, and say so")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there, too")
+    return parser
+
+
+if __name__ == "__main__":
+    compare()

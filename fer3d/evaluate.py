@@ -1,0 +1,110 @@
+"""Evaluates runs: `python -m fer3d.evaluate outputs/<run>`; several runs are taken for seeds of one configuration."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer3d.command import user_errors
+
+if TYPE_CHECKING:
+    from fer3d.evaluation.evaluation import Evaluation
+    from fer3d.evaluation.run_results import RunResults
+
+
+def evaluate(arguments: Sequence[str] | None = None) -> None:
+    """Prints the measures of runs under every epoch protocol and writes them beside the runs.
+
+    Args:
+        arguments: The command line; None for the real one.
+    """
+    options = _parser().parse_args(arguments)
+    with user_errors():
+        from fer3d.evaluation.evaluation import Evaluation
+        from fer3d.evaluation.run_results import RunResults
+
+        _check_none_twice(options.runs)
+        runs = [RunResults.read(folder, partial=options.partial) for folder in options.runs]
+        if len(runs) == 1:
+            _evaluate_run(Evaluation.of(runs[0]), options.into)
+        else:
+            _evaluate_seeds(runs, options.into)
+
+
+def _evaluate_run(evaluation: Evaluation, into: Path | None) -> None:
+    from fer3d.evaluation.evaluation_files import write_evaluation
+    from fer3d.evaluation.evaluation_tables import evaluation_tables
+
+    files = write_evaluation(evaluation, into)
+    _announce(evaluation.run)
+    for table in evaluation_tables(evaluation):
+        table.print()
+    _say_where(files)
+
+
+def _evaluate_seeds(runs: Sequence[RunResults], into: Path | None) -> None:
+    from fer3d.evaluation.evaluation_files import write_evaluation
+    from fer3d.evaluation.seed_reports import seeds_tables, write_seeds
+    from fer3d.evaluation.seeds import SeedGroup
+
+    group = SeedGroup.of(runs)
+    written = [
+        write_evaluation(evaluation, into / evaluation.run.info["run"] if into else None)
+        for evaluation in group.evaluations
+    ]
+    written.append(write_seeds(group, into))
+    for run in group.runs:
+        _announce(run)
+    for table in seeds_tables(group):
+        table.print()
+    for files in written:
+        _say_where(files)
+
+
+def _announce(run: RunResults) -> None:
+    from fer3d.evaluation.run_results import name_folds
+
+    told = run.provenance()
+    caution = f" [{run.caution}]" if run.caution else ""
+    print(
+        f"run {run.folder}: {told['num_held_out']} held-out clips of {told['num_subjects']} subjects, {run.corpus}, "
+        f"{run.cross_validation}, {run.num_epochs} epochs, seed {run.seed}{caution}"
+    )
+    if run.missing:
+        print(f"missing folds: {name_folds(run.missing)}")
+
+
+def _say_where(files: Sequence[Path]) -> None:
+    print(f"{files[0].parent}: {', '.join(file.name for file in files)}")
+
+
+def _check_none_twice(folders: Sequence[Path]) -> None:
+    from fer3d.evaluation.run_results import EvaluationError
+
+    seen: set[Path] = set()
+    for folder in folders:
+        if folder.resolve() in seen:
+            raise EvaluationError(f"{folder} is given twice")
+        seen.add(folder.resolve())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fer3d.evaluate",
+        description="Evaluates a run under every epoch protocol; several runs as seeds of one configuration.",
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="run", help="a run's folder, such as outputs/<run>")
+    parser.add_argument("--partial", action="store_true", help="go on where folds are missing, and say so everywhere")
+    parser.add_argument(
+        "--into",
+        type=Path,
+        metavar="FOLDER",
+        help="where the files go; by default the folder `evaluation` of the run, or of its seeds beside them",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    evaluate()

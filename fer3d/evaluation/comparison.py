@@ -1,0 +1,177 @@
+"""Two runs side by side, paired over the folds and the clips that both held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from fer3d.evaluation.protocols import EpochProtocol, held_out_predictions, protocols_of
+from fer3d.evaluation.run_results import EvaluationError, RunResults, name_folds
+from fer3d.evaluation.significance import ClipTest, FoldTests, compare_clips, compare_folds
+
+_MAX_CLIPS_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs compared under one epoch protocol.
+
+    Attributes:
+        first: The run that may be better.
+        second: The run it is compared with.
+        protocol: The epoch protocol of both.
+        folds: Tests and effects paired over folds.
+        clips: The test and effects paired over clips.
+    """
+
+    first: RunResults
+    second: RunResults
+    protocol: EpochProtocol
+    folds: FoldTests
+    clips: ClipTest
+
+    @classmethod
+    def of(cls, first: RunResults, second: RunResults, protocol: EpochProtocol) -> Comparison:
+        """Compares two runs.
+
+        Raises:
+            EvaluationError: The runs cannot be paired, or one of them does not allow the protocol.
+        """
+        check_paired(first, second)
+        right, also_right = _right(first, protocol), _right(second, protocol)
+        # For each fold `(num_clips, 2)`: whether first and second get a clip right.
+        folds = [np.array([(right[clip_id], also_right[clip_id]) for clip_id in fold.clip_ids]) for fold in first.folds]
+        accuracies, clips = np.array([fold.mean(0) for fold in folds]), np.concatenate(folds)
+        return cls(
+            first=first,
+            second=second,
+            protocol=protocol,
+            folds=compare_folds(accuracies[:, 0], accuracies[:, 1], _test_train_ratio(first, second)),
+            clips=compare_clips(clips[:, 0], clips[:, 1]),
+        )
+
+    @property
+    def caution(self) -> str:
+        """What every heading over the comparison has to say: synthetic, partial, both, or nothing."""
+        return self.first.caution or self.second.caution
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """All numbers by name, and whether the epoch protocol makes them optimistic."""
+        return {
+            "optimistic": self.protocol.optimistic,
+            "folds": asdict(self.folds) | {"mean_difference": self.folds.mean_difference},
+            "clips": asdict(self.clips) | {"difference": self.clips.difference},
+        }
+
+
+def compare_runs(first: RunResults, second: RunResults) -> tuple[Comparison, ...]:
+    """Compares two runs under every epoch protocol that both allow.
+
+    Raises:
+        EvaluationError: The runs cannot be paired.
+    """
+    allowed = protocols_of(second)
+    return tuple(Comparison.of(first, second, protocol) for protocol in protocols_of(first) if protocol in allowed)
+
+
+def comparison_json(comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    """The numbers of two runs' comparisons as plain values for JSON, which knows neither NaN nor infinity: None.
+
+    Args:
+        comparisons: Those of the same two runs, such as `compare_runs` makes; at least one.
+    """
+    either = comparisons[0]
+    return {
+        "caution": either.caution,
+        "first": either.first.provenance(),
+        "second": either.second.provenance(),
+        "protocols": {comparison.protocol.name: _plain(comparison.numbers) for comparison in comparisons},
+    }
+
+
+def check_paired(first: RunResults, second: RunResults) -> None:
+    """Checks that two runs held out the same clips in the same folds; their clip stores and settings may differ.
+
+    Raises:
+        EvaluationError: They did not; says what differs.
+    """
+    reason = _whole_difference(first, second) or _clip_difference(first, second)
+    if reason:
+        raise EvaluationError(f"{first.folder} and {second.folder} cannot be compared pair by pair: {reason}")
+
+
+def _right(run: RunResults, protocol: EpochProtocol) -> dict[str, bool]:
+    """Whether the run gets a clip right, by its id: two runs may hold out a fold's clips in another order."""
+    predictions = held_out_predictions(run, protocol)
+    return dict(zip(predictions.clip_ids, predictions.correct.tolist(), strict=True))
+
+
+def _test_train_ratio(first: RunResults, second: RunResults) -> float:
+    folds = (*first.folds, *second.folds)
+    return float(sum(len(fold.labels) for fold in folds) / sum(fold.info["num_train"] for fold in folds))
+
+
+def _whole_difference(first: RunResults, second: RunResults) -> str:
+    """What is wrong with the runs as wholes; nothing if nothing is."""
+    if first.corpus != second.corpus:
+        return f"one is about the clips of {first.corpus}, the other about those of {second.corpus}"
+    if first.emotions != second.emotions:
+        return f"one tells apart {', '.join(first.emotions)}, the other {', '.join(second.emotions)}"
+    if first.num_folds != second.num_folds:
+        kinds = (f"{run.num_folds} folds ({run.cross_validation})" for run in (first, second))
+        return f"their cross-validations are {' and '.join(kinds)}"
+    numbers, others = ({fold.fold for fold in run.folds} for run in (first, second))
+    if numbers != others:
+        lacking = [
+            f"{run.folder} lacks {name_folds(sorted(there - here))}"
+            for run, here, there in ((first, numbers, others), (second, others, numbers))
+            if there - here
+        ]
+        return f"they are partial in different folds ({'; '.join(lacking)}). Train those, or set the others aside"
+    return ""
+
+
+def _clip_difference(first: RunResults, second: RunResults) -> str:
+    """Which clips stand in the way; nothing if none do."""
+    clips, others = _held_out(first), _held_out(second)
+    alone = [
+        f"{len(only)} by {run.folder} alone, such as {', '.join(only[:_MAX_CLIPS_NAMED])}"
+        for run, only in ((first, sorted(clips.keys() - others)), (second, sorted(others.keys() - clips)))
+        if only
+    ]
+    if alone:
+        return f"they hold out other clips: {'; '.join(alone)}"
+    moved = [clip_id for clip_id, (fold, _) in clips.items() if fold != others[clip_id][0]]
+    if moved:
+        folds = clips[moved[0]][0], others[moved[0]][0]
+        return (
+            f"they hold out the same clips in other folds ({len(moved)}, such as {moved[0]} in fold {folds[0]} of "
+            f"one and in fold {folds[1]} of the other)"
+        )
+    renamed = [clip_id for clip_id, (_, emotion) in clips.items() if emotion != others[clip_id][1]]
+    if renamed:
+        emotions = clips[renamed[0]][1], others[renamed[0]][1]
+        return f"they label clips differently ({len(renamed)}, such as {renamed[0]}: {' and '.join(emotions)})"
+    return ""
+
+
+def _held_out(run: RunResults) -> dict[str, tuple[int, str]]:
+    """Each held-out clip's fold and emotion."""
+    return {
+        clip_id: (fold.fold, run.emotions[label])
+        for fold in run.folds
+        for clip_id, label in zip(fold.clip_ids, fold.labels.tolist(), strict=True)
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if not isinstance(value, float) or isfinite(value) else None

@@ -1,0 +1,170 @@
+"""The files that an evaluation leaves: everything as JSON for programs, rows as CSV for spreadsheets and pandas."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fer3d.atomic_file import write_file
+from fer3d.evaluation.evaluation import Evaluation, Outcome, SubjectScore
+from fer3d.evaluation.measures import Score
+from fer3d.evaluation.run_results import EvaluationError, RunResults
+from fer3d.evaluation.tables import csv_text, json_text
+
+FORMAT_VERSION = 1
+FOLDER_NAME = "evaluation"
+
+Row = dict[str, Any]
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path | None = None) -> list[Path]:
+    """Writes `evaluation.json`, `measures.csv`, `folds.csv`, `subjects.csv`, `emotions.csv` and `clips.csv`.
+
+    Args:
+        evaluation: What to write; files of an earlier evaluation are replaced.
+        folder: Where to; by default `evaluation` in the run's folder.
+
+    Returns:
+        The files.
+
+    Raises:
+        EvaluationError: The folder cannot be written to.
+    """
+    rows = {"folds": fold_rows, "subjects": subject_rows, "emotions": emotion_rows, "clips": clip_rows}
+    texts = {
+        "evaluation.json": json_text(evaluation_content(evaluation)),
+        "measures.csv": rows_text(measures_rows([evaluation])),
+    }
+    for name, rows_of in rows.items():
+        texts[f"{name}.csv"] = rows_text(
+            _flat({**_origin(evaluation.run, outcome), **row})
+            for outcome in evaluation.outcomes
+            for row in rows_of(outcome)
+        )
+    return write_texts(folder or evaluation.run.folder / FOLDER_NAME, texts)
+
+
+def evaluation_content(evaluation: Evaluation) -> dict[str, Any]:
+    """Everything but each clip's prediction, in plain values for JSON; None where an emotion has no clips."""
+    content = {
+        outcome.protocol.name: {
+            **protocol_content(outcome),
+            **_numbers(outcome),
+            "folds": fold_rows(outcome),
+            "subjects": subject_rows(outcome),
+            "emotions": emotion_rows(outcome),
+            "confusion": outcome.measures.confusion.tolist(),
+            "hardest_subjects": list(map(_subject_row, outcome.hardest_subjects())),
+            "most_confidently_wrong": [asdict(clip) for clip in outcome.most_confidently_wrong()],
+        }
+        for outcome in evaluation.outcomes
+    }
+    return {"format": FORMAT_VERSION, **evaluation.run.provenance(), "epoch_protocols": content}
+
+
+def protocol_content(outcome: Outcome) -> dict[str, Any]:
+    """What a reader of JSON has to know of an outcome's epoch protocol."""
+    return {"optimistic": outcome.protocol.optimistic, "meaning": outcome.protocol.meaning}
+
+
+def measures_rows(evaluations: Iterable[Evaluation]) -> list[Row]:
+    """A row a run and epoch protocol."""
+    return [
+        {**_origin(evaluation.run, outcome), "optimistic": outcome.protocol.optimistic, **_numbers(outcome)}
+        for evaluation in evaluations
+        for outcome in evaluation.outcomes
+    ]
+
+
+def fold_rows(outcome: Outcome) -> list[Row]:
+    """A row a fold, with the epoch that counts there."""
+    epochs = outcome.predictions.epochs
+    return [{"fold": fold, "epoch": epochs[fold], **_score(score)} for fold, score in outcome.measures.per_fold.items()]
+
+
+def subject_rows(outcome: Outcome) -> list[Row]:
+    """A row a subject."""
+    return list(map(_subject_row, outcome.subjects))
+
+
+def emotion_rows(outcome: Outcome) -> list[Row]:
+    """A row an emotion: its recall, and how many of its clips were taken for which emotion."""
+    confusion, recall = outcome.measures.confusion.tolist(), outcome.measures.recall.tolist()
+    return [
+        {
+            "emotion": emotion,
+            "num_correct": counts[label],
+            "num_clips": sum(counts),
+            "recall": number_or_none(recall[label]),
+            "predicted": dict(zip(outcome.emotions, counts, strict=True)),
+        }
+        for label, (emotion, counts) in enumerate(zip(outcome.emotions, confusion, strict=True))
+    ]
+
+
+def clip_rows(outcome: Outcome) -> list[Row]:
+    """A row a held-out clip."""
+    return [asdict(clip) for clip in outcome.clips]
+
+
+def number_or_none(value: float) -> float | None:
+    """None for NaN, which JSON does not know."""
+    return None if math.isnan(value) else value
+
+
+def rows_text(rows: Iterable[Row]) -> str:
+    """Returns the content of a CSV file with a row for each of `rows`, which have the same keys; at least one."""
+    listed = list(rows)
+    return csv_text(list(listed[0]), [list(row.values()) for row in listed])
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Writes files, each of them whole or not at all, and returns where they are.
+
+    Raises:
+        EvaluationError: The folder cannot be written to.
+    """
+    try:
+        for name, text in texts.items():
+            write_file(folder / name, text)
+    except OSError as error:
+        raise EvaluationError(f"cannot write to {folder}: {error}. --into FOLDER writes elsewhere") from error
+    return [folder / name for name in texts]
+
+
+def _origin(run: RunResults, outcome: Outcome) -> Row:
+    """The columns that every CSV file begins with."""
+    return {
+        "run": run.info["run"],
+        "corpus": run.corpus,
+        "synthetic": run.synthetic,
+        "partial": run.partial,
+        "seed": run.seed,
+        "epoch_protocol": outcome.protocol.name,
+    }
+
+
+def _numbers(outcome: Outcome) -> Row:
+    measures = outcome.measures
+    low, high = measures.pooled.interval()
+    counts = {"num_correct": measures.pooled.num_correct, "num_clips": measures.pooled.num_clips}
+    return counts | {"wilson_95_low": low, "wilson_95_high": high} | measures.numbers
+
+
+def _subject_row(subject: SubjectScore) -> Row:
+    return {"subject": subject.subject, "fold": subject.fold, **_score(subject.score)}
+
+
+def _score(score: Score) -> Row:
+    return {"num_correct": score.num_correct, "num_clips": score.num_clips, "accuracy": score.accuracy}
+
+
+def _flat(row: Row) -> Row:
+    """The row with `predicted_anger` and so on in place of a dictionary."""
+    flat: Row = {}
+    for key, value in row.items():
+        flat |= {f"{key}_{name}": each for name, each in value.items()} if isinstance(value, dict) else {key: value}
+    return flat

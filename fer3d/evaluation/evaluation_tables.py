@@ -1,0 +1,125 @@
+"""The tables of an evaluation: epoch protocols side by side, and where the run fails."""
+
+from __future__ import annotations
+
+from fer3d.evaluation.evaluation import Evaluation, Outcome
+from fer3d.evaluation.protocols import LAST_EPOCH, EpochProtocol
+from fer3d.evaluation.tables import Table, percent
+
+# The names for people of what `Measures.numbers` holds.
+NUMBER_TITLES = {
+    "pooled_accuracy": "pooled accuracy",
+    "mean_over_folds": "mean over folds",
+    "mean_over_subjects": "mean over subjects",
+    "uar": "mean recall (UAR)",
+    "macro_f1": "macro F1",
+}
+
+
+def measures_table(evaluation: Evaluation) -> Table:
+    """The measures, a column an epoch protocol."""
+    columns = [_measures_column(outcome) for outcome in evaluation.outcomes]
+    return Table(
+        title="Measures",
+        columns=("", *(outcome.protocol.title for outcome in evaluation.outcomes)),
+        rows=tuple((title, *(column[title] for column in columns)) for title in columns[0]),
+        note="Optimistic: held-out clips have a say in which epoch counts.",
+        caution=evaluation.run.caution,
+    )
+
+
+def recall_table(evaluation: Evaluation) -> Table:
+    """Each emotion's recall, a column an epoch protocol; a dash for an emotion without clips."""
+    num_clips = evaluation.outcomes[0].measures.confusion.sum(1)
+    recalls = [outcome.measures.recall for outcome in evaluation.outcomes]
+    return Table(
+        title="Recall of each emotion",
+        columns=("emotion", "clips", *(outcome.protocol.title for outcome in evaluation.outcomes)),
+        rows=tuple(
+            (emotion, str(num_clips[label]), *(percent(float(recall[label])) for recall in recalls))
+            for label, emotion in enumerate(evaluation.run.emotions)
+        ),
+        caution=evaluation.run.caution,
+    )
+
+
+def confusion_table(evaluation: Evaluation, protocol: EpochProtocol = LAST_EPOCH) -> Table:
+    """How many clips of each emotion were taken for which.
+
+    Raises:
+        EvaluationError: The run does not allow the epoch protocol.
+    """
+    emotions = evaluation.run.emotions
+    confusion = evaluation.under(protocol).measures.confusion
+    return Table(
+        title=f"Confusion, {protocol.title}",
+        columns=("emotion", *emotions),
+        rows=tuple((emotion, *map(str, counts)) for emotion, counts in zip(emotions, confusion.tolist(), strict=True)),
+        note="Rows: what a clip shows. Columns: what it was taken for.",
+        caution=evaluation.run.caution,
+    )
+
+
+def subjects_table(evaluation: Evaluation, protocol: EpochProtocol = LAST_EPOCH) -> Table:
+    """The hardest subjects, at most ten.
+
+    Raises:
+        EvaluationError: The run does not allow the epoch protocol.
+    """
+    hardest = evaluation.under(protocol).hardest_subjects()
+    return Table(
+        title=f"Hardest subjects, {protocol.title}",
+        columns=("subject", "fold", "clips wrong", "clips", "accuracy"),
+        rows=tuple(
+            (
+                subject.subject,
+                str(subject.fold),
+                str(subject.score.num_wrong),
+                str(subject.score.num_clips),
+                percent(subject.score.accuracy),
+            )
+            for subject in hardest
+        ),
+        caution=evaluation.run.caution,
+    )
+
+
+def wrong_clips_table(evaluation: Evaluation, protocol: EpochProtocol = LAST_EPOCH) -> Table:
+    """The clips most confidently wrong, at most ten.
+
+    Raises:
+        EvaluationError: The run does not allow the epoch protocol.
+    """
+    wrong = evaluation.under(protocol).most_confidently_wrong()
+    return Table(
+        title=f"Most confidently wrong clips, {protocol.title}",
+        columns=("clip", "fold", "shows", "taken for", "probability"),
+        rows=tuple(
+            (clip.clip_id, str(clip.fold), clip.label, clip.predicted, percent(clip.probability)) for clip in wrong
+        ),
+        caution=evaluation.run.caution,
+    )
+
+
+def evaluation_tables(evaluation: Evaluation) -> list[Table]:
+    """All of them, without those that have no rows."""
+    makers = (measures_table, recall_table, confusion_table, subjects_table, wrong_clips_table)
+    return [table for table in (make(evaluation) for make in makers) if table.rows]
+
+
+def epochs_text(outcome: Outcome) -> str:
+    """The epoch that counts, or the first and the last of those that count in the folds."""
+    epochs = outcome.predictions.epochs.values()
+    first, last = min(epochs), max(epochs)
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def _measures_column(outcome: Outcome) -> dict[str, str]:
+    measures = outcome.measures
+    pooled = {
+        "epoch": epochs_text(outcome),
+        "clips right": f"{measures.pooled.num_correct} of {measures.pooled.num_clips}",
+        NUMBER_TITLES["pooled_accuracy"]: percent(measures.pooled.accuracy),
+        "95% Wilson interval": " to ".join(map(percent, measures.pooled.interval())),
+    }
+    return pooled | {title: percent(measures.numbers[name]) for name, title in NUMBER_TITLES.items()}

@@ -1,0 +1,206 @@
+"""The fold results of a run, read back and checked before anything is computed from them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fer3d.training.results import FoldResult, read_result
+
+_FOLD_FOLDER = re.compile(r"fold_(\d{3,})")
+_MAX_NAMED = 12
+
+
+class EvaluationError(Exception):
+    """Results that cannot be evaluated, compared or reported: which, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """The results of a run's folds.
+
+    Attributes:
+        folder: The run's folder.
+        folds: The fold results that are there, in ascending order; at least one.
+        missing: Numbers of the folds that are not there.
+    """
+
+    folder: Path
+    folds: tuple[FoldResult, ...]
+    missing: tuple[int, ...]
+
+    @classmethod
+    def read(cls, folder: Path, *, partial: bool = False) -> RunResults:
+        """Reads a run's folder.
+
+        Args:
+            folder: Such as `outputs/ckplus_loso-1a2b3c4d`.
+            partial: Whether to go on where folds are missing.
+
+        Raises:
+            EvaluationError: There are no folds; folds are missing and `partial` is not set; folds come from different
+                configurations; a clip was predicted twice; the run holds out nothing.
+            ResultError: A fold's result cannot be read.
+        """
+        folds = _read_folds(folder)
+        _check_one_configuration(folder, folds)
+        if not any(fold.clip_ids for fold in folds):
+            raise EvaluationError(
+                f"{folder} trained on all clips and held out none (cv=all_clips): there is nothing to evaluate"
+            )
+        _check_no_clip_twice(folder, folds)
+        present = {fold.fold for fold in folds}
+        missing = tuple(sorted(set(range(1, folds[0].info["num_folds"] + 1)) - present))
+        if missing and not partial:
+            raise EvaluationError(
+                f"{folder} lacks {len(missing)} of {folds[0].info['num_folds']} folds: {name_folds(missing)}. Train "
+                "them (the command that made the others continues), or evaluate what is there with --partial"
+            )
+        return cls(folder, tuple(folds), missing)
+
+    @property
+    def name(self) -> str:
+        """The configured name, such as `ckplus_loso`."""
+        return str(self.config["name"])
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What the first fold's `result.json` says; digest, corpus and configuration are those of all folds."""
+        return self.folds[0].info
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration, resolved."""
+        config: Mapping[str, Any] = self.info["config"]
+        return config
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that changes the run's numbers."""
+        return str(self.info["digest"])
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.info["seed"])
+
+    @property
+    def corpus(self) -> str:
+        """The corpus's name, such as `ckplus` or `synthetic`."""
+        return str(self.info["corpus"])
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the clips are rendered, so that every number, table and figure must say so."""
+        return bool(self.info["synthetic"])
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """The class names."""
+        return self.folds[0].emotions
+
+    @property
+    def num_folds(self) -> int:
+        """Number of folds of the whole cross-validation."""
+        return int(self.info["num_folds"])
+
+    @property
+    def num_epochs(self) -> int:
+        """Number of epochs of every fold."""
+        return len(self.folds[0].logits)
+
+    @property
+    def partial(self) -> bool:
+        """Whether folds are missing, so that every number, table and figure must say so."""
+        return bool(self.missing)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of fer3d and its libraries; of all folds, where they were trained with different ones."""
+        told = [fold.info["versions"] for fold in self.folds]
+        names = sorted({name for versions in told for name in versions})
+        return {name: ", ".join(sorted({str(each[name]) for each in told if name in each})) for name in names}
+
+    @property
+    def cross_validation(self) -> str:
+        """How the folds were made: `LOSO` or, for example, `10-fold`."""
+        loso = str(self.config["cv"]["_target_"]).endswith("leave_one_subject_out")
+        return "LOSO" if loso else f"{self.num_folds}-fold"
+
+    @property
+    def caution(self) -> str:
+        """What every heading over the run's numbers has to say: synthetic, partial, both, or nothing."""
+        missing = f"PARTIAL: {len(self.missing)} of {self.num_folds} folds missing" if self.missing else ""
+        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", missing]))
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the run's numbers come from, in plain values for JSON."""
+        return {
+            "run": self.info["run"],
+            "name": self.name,
+            "digest": self.digest,
+            "corpus": self.corpus,
+            "synthetic": self.synthetic,
+            "partial": self.partial,
+            "missing_folds": list(self.missing),
+            "clip_store": self.info["clip_store"],
+            "start_from": self.info.get("start_from"),
+            "seed": self.seed,
+            "precision": self.info["precision"],
+            "cross_validation": self.cross_validation,
+            "num_folds": self.num_folds,
+            "num_epochs": self.num_epochs,
+            "num_held_out": sum(len(fold.clip_ids) for fold in self.folds),
+            "num_subjects": len({subject for fold in self.folds for subject in fold.subjects}),
+            "emotions": list(self.emotions),
+            "versions": self.versions,
+        }
+
+
+def name_folds(numbers: Sequence[int]) -> str:
+    """Returns fold numbers as one phrase, the first few in full."""
+    rest = len(numbers) - _MAX_NAMED
+    return ", ".join(map(str, numbers[:_MAX_NAMED])) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _read_folds(folder: Path) -> list[FoldResult]:
+    if not folder.is_dir():
+        raise EvaluationError(f"{folder} is no folder of a run; give one such as outputs/ckplus_loso-1a2b3c4d")
+    numbered = {
+        path: int(match[1]) for path in sorted(folder.iterdir()) if (match := _FOLD_FOLDER.fullmatch(path.name))
+    }
+    if not numbered:
+        raise EvaluationError(f"{folder} holds no folds (folders such as fold_001): nothing was trained there yet")
+    folds = []
+    for path, number in numbered.items():
+        result = read_result(path)
+        if result.fold != number:
+            raise EvaluationError(f"{path} holds the result of fold {result.fold}: it was renamed or copied; remove it")
+        folds.append(result)
+    return sorted(folds, key=lambda fold: fold.fold)
+
+
+def _check_one_configuration(folder: Path, folds: Sequence[FoldResult]) -> None:
+    made_by = defaultdict(list)
+    for fold in folds:
+        made_by[str(fold.info["digest"])].append(fold.fold)
+    if len(made_by) > 1:
+        parts = "; ".join(f"{digest[:8]} made {name_folds(numbers)}" for digest, numbers in made_by.items())
+        raise EvaluationError(
+            f"{folder} mixes folds of different configurations: {parts}. Move those that do not belong to it elsewhere"
+        )
+
+
+def _check_no_clip_twice(folder: Path, folds: Sequence[FoldResult]) -> None:
+    counts = Counter(clip_id for fold in folds for clip_id in fold.clip_ids)
+    twice = [clip_id for clip_id, count in counts.items() if count > 1]
+    if twice:
+        where = [str(fold.fold) for fold in folds if twice[0] in fold.clip_ids]
+        raise EvaluationError(
+            f"{folder} predicts {len(twice)} clips more than once, such as {twice[0]} in folds {', '.join(where)}: "
+            "a clip counts once; remove the folds that do not belong there"
+        )

@@ -1,0 +1,166 @@
+"""Several seeds of one configuration: how much of a result is luck."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer3d.evaluation.evaluation import Evaluation, Outcome
+from fer3d.evaluation.protocols import EpochProtocol
+from fer3d.evaluation.run_results import EvaluationError, RunResults, name_folds
+from fer3d.training.identity import counted_settings
+
+_MAX_NAMED = 4
+_MISSING = "nothing"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One measure over seeds.
+
+    Attributes:
+        values: A value a seed, at least two; NaN where an emotion has no clips, which makes all below NaN.
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return float(np.mean(self.values))
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of a seed, estimated from these (divided by their number less one)."""
+        return float(np.std(self.values, ddof=1))
+
+    @property
+    def minimum(self) -> float:
+        """The lowest value."""
+        return float(np.min(self.values))
+
+    @property
+    def maximum(self) -> float:
+        """The highest value."""
+        return float(np.max(self.values))
+
+
+@dataclass(frozen=True)
+class SeedGroup:
+    """Runs that differ in nothing but the seed.
+
+    Attributes:
+        evaluations: Their evaluations in ascending order of seed; at least two.
+    """
+
+    evaluations: tuple[Evaluation, ...]
+
+    @classmethod
+    def of(cls, runs: Sequence[RunResults]) -> SeedGroup:
+        """Evaluates several seeds of one configuration.
+
+        Raises:
+            EvaluationError: There are fewer than two runs; they differ in more than the seed, or not in the seed; or
+                not all of them have the same folds.
+        """
+        if len(runs) < 2:
+            raise EvaluationError(f"a spread over seeds needs at least two runs, got {len(runs)}")
+        ordered = sorted(runs, key=lambda run: run.seed)
+        for run in ordered[1:]:
+            _check_one_configuration(ordered[0], run)
+        for run, after in pairwise(ordered):
+            if run.seed == after.seed:
+                raise EvaluationError(f"{run.folder} and {after.folder} have the same seed, {run.seed}")
+        for run in ordered[1:]:
+            _check_same_folds(ordered[0], run)
+        return cls(tuple(Evaluation.of(run) for run in ordered))
+
+    @property
+    def runs(self) -> tuple[RunResults, ...]:
+        """The runs, in ascending order of seed."""
+        return tuple(evaluation.run for evaluation in self.evaluations)
+
+    @property
+    def protocols(self) -> tuple[EpochProtocol, ...]:
+        """The epoch protocols that the runs allow."""
+        return tuple(outcome.protocol for outcome in self.evaluations[0].outcomes)
+
+    @property
+    def folder(self) -> Path:
+        """A folder for what is said of all seeds, beside the first: `outputs/<name>-seeds-<digest of theirs>`."""
+        first = self.runs[0]
+        digest = hashlib.sha256(" ".join(sorted(run.digest for run in self.runs)).encode()).hexdigest()
+        return first.folder.resolve().parent / f"{first.name}-seeds-{digest[:8]}"
+
+    def spreads(self, protocol: EpochProtocol) -> dict[str, Spread]:
+        """Each measure over the seeds, by its name: those of `Measures.numbers`, and `recall_anger` and so on.
+
+        Raises:
+            EvaluationError: The runs do not allow the epoch protocol.
+        """
+        named = [_named_values(evaluation.under(protocol)) for evaluation in self.evaluations]
+        return {name: Spread(tuple(values[name] for values in named)) for name in named[0]}
+
+
+def _named_values(outcome: Outcome) -> dict[str, float]:
+    recalls = zip(outcome.emotions, outcome.measures.recall.tolist(), strict=True)
+    return outcome.measures.numbers | {f"recall_{emotion}": recall for emotion, recall in recalls}
+
+
+def _check_one_configuration(first: RunResults, other: RunResults) -> None:
+    ours, theirs = dict(_leaves(_counted(first))), dict(_leaves(_counted(other)))
+    different = [
+        f"{key} ({ours.get(key, _MISSING)} and {theirs.get(key, _MISSING)})"
+        for key in ours | theirs
+        if ours.get(key, _MISSING) != theirs.get(key, _MISSING)
+    ]
+    if different:
+        rest = len(different) - _MAX_NAMED
+        raise EvaluationError(
+            f"{first.folder} and {other.folder} are not seeds of one configuration: they differ in "
+            f"{', '.join(different[:_MAX_NAMED])}{f' and {rest} more' if rest > 0 else ''}. Evaluate them one by one, "
+            "or compare them with fer3d.compare"
+        )
+
+
+def _check_same_folds(first: RunResults, other: RunResults) -> None:
+    """Partial runs may lack different folds, so that their measures would be those of different clips."""
+    numbers = [{fold.fold for fold in run.folds} for run in (first, other)]
+    if numbers[0] != numbers[1]:
+        raise EvaluationError(
+            f"{first.folder} and {other.folder} do not have the same folds: only one of them has "
+            f"{name_folds(sorted(numbers[0] ^ numbers[1]))}. Train what is missing"
+        )
+
+
+def _counted(run: RunResults) -> dict[str, Any]:
+    """What the run's digest is made of, but for the seed."""
+    start = run.info.get("start_from")
+    try:
+        counted = counted_settings(
+            run.config,
+            precision=run.info["precision"],
+            clip_store=run.info["clip_store"],
+            start_from=start["weights"] if start else None,
+        )
+    except KeyError as error:
+        raise EvaluationError(
+            f"{run.folder} was trained by another version of fer3d: its configuration has no {error}. Train it again"
+        ) from error
+    return {key: value for key, value in counted.items() if key != "seed"}
+
+
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings that hold no others, by their dotted names."""
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{name}.")
+        else:
+            yield name, value

@@ -1,0 +1,200 @@
+"""The figures of the page, each drawn twice and with what it shows in words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from hydra.utils import instantiate
+from matplotlib.figure import Figure
+
+from fer3d.clips.store import ClipStore
+from fer3d.evaluation.evaluation import Outcome
+from fer3d.evaluation.measures import Score
+from fer3d.evaluation.protocols import LAST_EPOCH, EpochProtocol
+from fer3d.evaluation.run_results import EvaluationError
+from fer3d.evaluation.tables import percent
+from fer3d.reporting.architecture import architecture_figure, describe_network
+from fer3d.reporting.confusion import confusion_figure
+from fer3d.reporting.curves import curves_figure, read_curves
+from fer3d.reporting.missed_strips import MissedClip, missed_clips, missed_figure
+from fer3d.reporting.parts import Part, Picture, Prose
+from fer3d.reporting.protocol_chart import protocols_figure
+from fer3d.reporting.report_runs import ReportRun, joint_caution
+from fer3d.reporting.subjects_chart import subjects_figure
+from fer3d.reporting.theme import DARK, LIGHT, Theme, png, svg
+
+_NAMED = 3
+
+
+def draw(name: str, alt: str, caption: str, figure: Callable[[Theme], Figure]) -> Picture:
+    """Draws a figure for a light and for a dark page."""
+    light = figure(LIGHT)
+    return Picture(name, alt, caption, svg(light), svg(figure(DARK)), png(light))
+
+
+def confusion_picture(one: ReportRun, protocol: EpochProtocol) -> Picture:
+    """A run's confusion matrix under an epoch protocol."""
+    outcome = one.evaluation.under(protocol)
+    title = f"{one.label}, {protocol.title}"
+    return draw(
+        f"confusion-{protocol.name.replace('_', '-')}-{one.slug}",
+        f"Confusion matrix of {one.marked_label}, {protocol.title}. {_confusions(outcome)}",
+        f"{one.run.cross_validation} on {one.corpus_title}. {_confusions(outcome)}",
+        lambda theme: confusion_figure(
+            outcome.measures.confusion, one.run.emotions, title, caution=one.run.caution, theme=theme
+        ),
+    )
+
+
+def curves_part(one: ReportRun) -> Part:
+    """A run's learning curves, or why there are none."""
+    try:
+        curves = read_curves(one.run)
+    except EvaluationError as error:
+        # Without the folders of the machine that this runs on.
+        return Prose(f"No learning curves: {str(error).replace(f'{one.run.folder}{os.sep}', f'{one.label}/')}.")
+    title = f"{one.label}: learning curves"
+    last = percent(one.evaluation.under(LAST_EPOCH).measures.pooled.accuracy)
+    return draw(
+        f"curves-{one.slug}",
+        f"Loss and accuracy of {one.marked_label} by epoch, of training and held-out clips; {last} of the held-out "
+        f"clips are right after the last of {one.run.num_epochs} epochs.",
+        "Loss and accuracy by epoch, of training and of held-out clips.",
+        lambda theme: curves_figure(curves, title, caution=one.run.caution, theme=theme),
+    )
+
+
+def subjects_picture(one: ReportRun) -> Picture:
+    """A run's accuracy on each subject, after the last epoch."""
+    scores = one.evaluation.under(LAST_EPOCH).measures.per_subject
+    title = f"{one.label}: accuracy on each subject, {LAST_EPOCH.title}"
+    whole = sum(score.num_correct == score.num_clips for score in scores.values())
+    said = f"All clips of {whole} of {len(scores)} subjects are right after the last epoch."
+    return draw(
+        f"subjects-{one.slug}",
+        f"Accuracy of {one.marked_label} on each subject. {said}",
+        said,
+        lambda theme: subjects_figure(scores, title, caution=one.run.caution, theme=theme),
+    )
+
+
+def protocols_picture(runs: Sequence[ReportRun]) -> Picture:
+    """The accuracy of all runs under each epoch protocol."""
+    caution = joint_caution(runs)
+    mixed = len({one.run.caution for one in runs}) > 1
+    scores: Mapping[str, Mapping[EpochProtocol, Score]] = {
+        one.marked_label if mixed else one.label: {
+            outcome.protocol: outcome.measures.pooled for outcome in one.evaluation.outcomes
+        }
+        for one in runs
+    }
+    said = "; ".join(
+        f"{label}: " + ", ".join(f"{protocol.title} {percent(score.accuracy)}" for protocol, score in row.items())
+        for label, row in scores.items()
+    )
+    return draw(
+        "epoch-protocols",
+        f"Pooled accuracy under each epoch protocol with 95% intervals. {said}.{f' {caution}.' if caution else ''}",
+        "Pooled accuracy with 95% Wilson intervals, by the rule that says which epoch counts.",
+        lambda theme: protocols_figure(scores, caution=caution, theme=theme),
+    )
+
+
+def architecture_part(one: ReportRun, heading: str) -> Part:
+    """A run's network as its configuration builds it, or why it cannot be drawn.
+
+    Args:
+        one: The run.
+        heading: What the figure is of.
+    """
+    channels, num_frames, size = input_size(one)
+    try:
+        network = _network(one, num_frames, size)
+        boxes = describe_network(network, (channels, num_frames, size, size))
+    except Exception as error:  # a network of somebody's own may fail in any way, and the rest of the page stands
+        return Prose(f"{heading} cannot be drawn here: {' '.join(str(error).split())}")
+    layers = "; ".join(" ".join(box.lines) for box in boxes)
+    millions = sum(box.num_parameters for box in boxes) / 1e6
+    said = f"{millions:.2f} million parameters; the input is {channels} x {num_frames} x {size} x {size}."
+    return draw(
+        f"architecture-{one.slug}",
+        f"{heading}, from input to output: {layers}.",
+        said,
+        lambda theme: architecture_figure(boxes, heading, theme=theme),
+    )
+
+
+def missed_part(one: ReportRun, *, faces: bool) -> Part:
+    """The clips that a run missed as strips of frames, or why they are not shown.
+
+    Args:
+        one: The run.
+        faces: Whether faces may be shown at all.
+    """
+    if not faces:
+        return Prose("Missed clips are left out (--no-clips).")
+    if one.store is None:
+        digest = str(one.run.info["clip_store"])[:8]
+        return Prose(
+            f"Missed clips are not shown: the clip store that the run was trained on (digest {digest}) was not found; "
+            "--clips names the folder where it lies."
+        )
+    store = one.store
+    missed = missed_clips(one.evaluation.under(LAST_EPOCH).predictions, one.run.emotions)
+    title = f"{one.label}: missed clips, {LAST_EPOCH.title}"
+    if not missed:
+        return Prose("No clip was missed after the last epoch.")
+    said = f"{len(missed)} held-out clips were missed after the last epoch; those most sure of a wrong emotion first."
+    licence = "" if one.run.synthetic else f" The licence of {one.corpus_title} restricts publishing these images."
+    worst = "; ".join(f"{clip.clip_id}: {clip.emotion} taken for {clip.predicted}" for clip in missed[:_NAMED])
+    return draw(
+        f"missed-{one.slug}",
+        f"Frames of clips that {one.marked_label} missed. {worst}.",
+        said + licence,
+        lambda theme: _strips(store, missed, title, one.run.caution, theme),
+    )
+
+
+def input_size(one: ReportRun) -> tuple[int, int, int]:
+    """Channels, frames and side of a run's clips: from its clip store, else as configured."""
+    if one.store is not None:
+        header = one.store.header
+        return header.num_channels, header.num_frames, header.size
+    config = one.run.config
+    return int(config["model"].get("in_channels", 3)), config["clips"]["num_frames"], config["faces"]["crop"]["size"]
+
+
+def _network(one: ReportRun, num_frames: int, size: int) -> torch.nn.Module:
+    """The network without memory for its weights."""
+    with torch.device("meta"):
+        network: torch.nn.Module = instantiate(
+            one.run.config["model"], num_classes=len(one.run.emotions), num_frames=num_frames, size=size
+        )
+    return network
+
+
+def _strips(store: ClipStore, missed: Sequence[MissedClip], title: str, caution: str, theme: Theme) -> Figure:
+    figure = missed_figure(store, missed, title, caution=caution, theme=theme)
+    if figure is None:
+        raise ValueError("there are no missed clips to draw")
+    return figure
+
+
+def _confusions(outcome: Outcome) -> str:
+    """The most frequent confusions as a sentence."""
+    counts = outcome.measures.confusion
+    wrong = [
+        (-int(counts[label, said]), label, said)
+        for label in range(len(counts))
+        for said in range(len(counts))
+        if label != said and counts[label, said]
+    ]
+    if not wrong:
+        return "No clip was taken for another emotion."
+    named = (
+        f"{outcome.emotions[label]} for {outcome.emotions[said]} ({-count})"
+        for count, label, said in sorted(wrong)[:_NAMED]
+    )
+    return f"Most often taken for another: {', '.join(named)}."

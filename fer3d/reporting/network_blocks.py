@@ -1,0 +1,208 @@
+"""What a network consists of, read off the network itself: its layers in the order in which a clip passes them."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fer3d.evaluation.run_results import EvaluationError
+
+_CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_NORMS = {
+    "BatchNorm": "batch norm",
+    "LayerNorm": "layer norm",
+    "GroupNorm": "group norm",
+    "InstanceNorm": "instance norm",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One box of a drawing: a layer with the normalisation and the activation that follow it.
+
+    Attributes:
+        kind: `input`, `conv`, `pool`, `linear`, `dropout`, `output` (a last linear layer) or `other`.
+        lines: What it is, such as `Conv 3x3x3`, `64 filters`, `batch norm`, `ReLU`.
+        num_filters: Filters of a convolution, or units of a linear layer; None for anything else.
+        output_shape: Shape of what leaves it, without the batch: channels, frames, height, width of a clip.
+        num_parameters: Parameters that it brings; one that is used twice counts where it is used first.
+    """
+
+    kind: str
+    lines: tuple[str, ...]
+    num_filters: int | None
+    output_shape: tuple[int, ...]
+    num_parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A layer that was called, and what it gave."""
+
+    layer: nn.Module
+    output_shape: tuple[int, ...]
+    num_parameters: int
+
+
+def describe_network(network: nn.Module, input_shape: Sequence[int]) -> tuple[Block, ...]:
+    """Describes any network by sending a clip without content through it, in evaluation mode.
+
+    Nothing is computed and the network stays as it is: a copy of it on PyTorch's meta device takes no memory. Steps
+    that are no modules (a sum, a reshape) do not show, and branches follow one another.
+
+    Args:
+        network: The network.
+        input_shape: What it takes, without the batch: `(C, T, H, W)` for clips.
+
+    Returns:
+        The input and one block a layer; parameters that belong to no layer that was called come last, so that the
+        blocks' parameters add up to the network's.
+
+    Raises:
+        EvaluationError: The network does not take such an input, or cannot work without real numbers.
+    """
+    blocks = [_input_block(tuple(input_shape))]
+    finished = True  # whether nothing more can join the last block
+    for step in _trace(network, input_shape):
+        extra = _extra(step.layer)
+        if extra and not finished:
+            blocks[-1] = _joined(blocks[-1], step, extra)
+            finished = _is_activation(step.layer)
+        elif not isinstance(step.layer, nn.Identity):
+            blocks.append(_block(step, extra))
+            finished = blocks[-1].kind not in ("conv", "linear") and not extra
+    if blocks[-1].kind == "linear" and len(blocks[-1].lines) == 2:
+        blocks[-1] = replace(blocks[-1], kind="output", lines=("Output", f"{blocks[-1].num_filters} classes"))
+    rest = sum(p.numel() for p in network.parameters()) - sum(block.num_parameters for block in blocks)
+    if rest:
+        blocks.append(Block("other", ("other", "parameters"), None, (), rest))
+    return tuple(blocks)
+
+
+def _trace(network: nn.Module, input_shape: Sequence[int]) -> list[_Step]:
+    """Returns the layers in the order in which they are called."""
+    steps: list[_Step] = []
+    counted: set[int] = set()
+
+    def note(layer: nn.Module, _: Any, output: Any) -> None:
+        new = {id(p): p.numel() for p in layer.parameters() if id(p) not in counted}
+        counted.update(new)
+        steps.append(_Step(layer, _shape(output), sum(new.values())))
+
+    tensors = chain(network.parameters(), network.buffers())
+    try:
+        # The copy takes what stands here for each tensor instead of copying it.
+        blank = copy.deepcopy(network, {id(tensor): _without_content(tensor) for tensor in tensors}).eval()
+        for layer in dict.fromkeys(_layers(blank)):
+            layer.register_forward_hook(note)
+        dtype = next((p.dtype for p in blank.parameters() if p.is_floating_point()), torch.float32)
+        with torch.no_grad():
+            blank(torch.empty(1, *input_shape, dtype=dtype, device="meta"))
+    except Exception as error:  # a network of somebody's own may fail in any way
+        raise EvaluationError(
+            f"{type(network).__name__} cannot be drawn: clips of shape {tuple(input_shape)} without content do not "
+            f"pass it: {error}"
+        ) from error
+    return steps
+
+
+def _without_content(tensor: Tensor) -> Tensor:
+    blank = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(blank, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else blank
+
+
+def _layers(module: nn.Module) -> Iterator[nn.Module]:
+    """Yields what is one layer to a reader: modules without children, and those that PyTorch ships as a whole."""
+    children = list(module.children())
+    shipped = type(module).__module__.startswith("torch.nn.") and not isinstance(module, _CONTAINERS)
+    if shipped or not children:
+        yield module
+    else:
+        for child in children:
+            yield from _layers(child)
+
+
+def _input_block(shape: tuple[int, ...]) -> Block:
+    lines: tuple[str, ...] = ("Input",)
+    if len(shape) == 4:
+        channels, frames, height, width = shape
+        colour = {1: ("grey",), 3: ("RGB",)}.get(channels, ())
+        lines = ("Input", f"{frames} frames", f"{height}x{width}", *colour)
+    return Block("input", lines, None, shape, 0)
+
+
+def _joined(block: Block, step: _Step, extra: str) -> Block:
+    return replace(
+        block,
+        lines=(*block.lines, extra),
+        output_shape=step.output_shape,
+        num_parameters=block.num_parameters + step.num_parameters,
+    )
+
+
+def _block(step: _Step, extra: str) -> Block:
+    layer = step.layer
+    name = type(layer).__name__
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)  # which can be wrapped
+    kind, num_filters = "other", None
+    lines: tuple[str, ...] = (extra or words,)
+    if isinstance(layer, _CONVS):
+        num_filters = layer.out_channels
+        strides = () if set(layer.stride) == {1} else (f"stride {_by(layer.stride)}",)
+        kind, lines = "conv", (f"Conv {_by(layer.kernel_size)}", f"{num_filters} filters", *strides)
+    elif isinstance(layer, nn.Linear):
+        num_filters = layer.out_features
+        kind, lines = "linear", ("Linear", f"{num_filters} units")
+    elif "dropout" in name.lower():
+        probability = getattr(layer, "p", None)
+        known = (f"{probability:g}",) if isinstance(probability, float | int) else ()
+        kind, lines = "dropout", ("Dropout", *known)
+    elif "pool" in name.lower():
+        kind, lines = "pool", _pool_lines(layer)
+    return Block(kind, lines, num_filters, step.output_shape, step.num_parameters)
+
+
+def _pool_lines(pool: nn.Module) -> tuple[str, ...]:
+    name = type(pool).__name__
+    title = "Average pool" if "avg" in name.lower() else "Max pool" if "max" in name.lower() else name
+    kernel = getattr(pool, "kernel", getattr(pool, "kernel_size", None))
+    if kernel is None:
+        return title, f"to {_by(getattr(pool, 'output_size', '?'))}"
+    stride, padding = getattr(pool, "stride", None) or kernel, getattr(pool, "padding", 0)
+    lines = [title, _by(kernel)]
+    if _by(stride) != _by(kernel):
+        lines.append(f"stride {_by(stride)}")
+    if any(padding if isinstance(padding, Sequence) else [padding]):
+        lines.append(f"pad {_by(padding)}")
+    return tuple(lines)
+
+
+def _by(extent: Any) -> str:
+    return "x".join(map(str, extent)) if isinstance(extent, Sequence) else str(extent)
+
+
+def _is_activation(layer: nn.Module) -> bool:
+    return type(layer).__module__ == "torch.nn.modules.activation" and not isinstance(layer, nn.MultiheadAttention)
+
+
+def _extra(layer: nn.Module) -> str:
+    """What a layer is called within the block of the layer before it; nothing if it has a block of its own."""
+    name = type(layer).__name__
+    if _is_activation(layer):
+        return name
+    return next((label for norm, label in _NORMS.items() if norm in name), "")
+
+
+def _shape(output: Any) -> tuple[int, ...]:
+    """The shape of a layer's (first) result, without the batch."""
+    while isinstance(output, list | tuple) and output:
+        output = output[0]
+    return tuple(output.shape[1:]) if isinstance(output, Tensor) else ()

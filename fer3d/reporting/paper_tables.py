@@ -1,0 +1,199 @@
+"""The paper's tables with our runs beside them. Which run goes where follows from its corpus and cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fer3d.evaluation.evaluation import Outcome
+from fer3d.evaluation.paper import C1, C2, Architecture, PublishedResult, Setting, published_results
+from fer3d.evaluation.protocols import BEST_EPOCH
+from fer3d.evaluation.tables import Table, percent
+from fer3d.reporting.parts import DataTable
+from fer3d.reporting.report_runs import CORPUS_TITLES, ReportRun, joint_caution
+
+# The paper's corpus whose tables a run's corpus belongs beside.
+PAPER_CORPORA = {
+    "ckplus": "ckplus",
+    "synthetic": "ckplus",
+    "oulu_casia": "oulu_casia",
+    "synthetic_oulu": "oulu_casia",
+}
+# What the paper calls the configurations of `conf/experiment`, by their names.
+ARCHITECTURES = {
+    "ckplus_loso": "c1",
+    "ckplus_kfold10": "c1",
+    "ckplus_kfold10_c2": "c2",
+    "ckplus_kfold10_c3": "c3",
+    "oulu_kfold10": "c2",
+    "oulu_kfold10_c1": "c1",
+    "oulu_kfold10_c4": "c4",
+}
+# c3 and c4 are c2 and c1, trained on the other corpus before.
+_SETTINGS = {"c1": C1, "c2": C2, "c3": C2, "c4": C1}
+# What the paper's text leaves open.
+_OPEN = {
+    "Learning rate over a fold": ("scheduler._target_", "not in the text"),
+    "Filters of each group": ("model.filters", "not in the text"),
+    "Hidden layers": ("model.hidden", "not in the text"),
+    "Frames shrunk at the entrance by": ("model.downsample", "1"),
+}
+_DIFFERS = "≠ "
+
+# Table number, corpus, cross-validation.
+_RESULTS = (("Table 6", "ckplus", "LOSO"), ("Table 7", "ckplus", "10-fold"), ("Table 8", "oulu_casia", "10-fold"))
+
+
+def paper_name(one: ReportRun) -> str:
+    """What the paper calls a run's configuration, such as `c1`; nothing where it is none of the paper's."""
+    return ARCHITECTURES.get(one.run.name, "")
+
+
+def row_label(one: ReportRun) -> str:
+    """A run's name beside the paper: its own, after what the paper calls its configuration."""
+    name = paper_name(one)
+    return f"{name}: {one.label}" if name else one.label
+
+
+def runs_beside(runs: Sequence[ReportRun], corpus: str, cross_validation: str) -> list[ReportRun]:
+    """The runs that belong beside the paper's numbers on a corpus under a cross-validation."""
+    return [
+        one
+        for one in runs
+        if PAPER_CORPORA.get(one.run.corpus) == corpus and one.run.cross_validation == cross_validation
+    ]
+
+
+def beside_paper(printed: Table, ours: Sequence[tuple[Sequence[ReportRun], tuple[str, ...]]]) -> DataTable:
+    """Adds our rows to a table of the paper, each with its caution, since the paper's own are of real clips.
+
+    Args:
+        printed: The table with the paper's rows.
+        ours: Our rows, each with the runs that it shows.
+    """
+    numbers = range(len(printed.rows), len(printed.rows) + len(ours))
+    caution = joint_caution(list({one.slug: one for runs, _ in ours for one in runs}.values()))
+    return DataTable(
+        replace(
+            printed,
+            rows=(*printed.rows, *(row for _, row in ours)),
+            caution=f"our rows: {caution}" if caution else "",
+        ),
+        ours=frozenset(numbers),
+        cautions={number: joint_caution(runs) for number, (runs, _) in zip(numbers, ours, strict=True)},
+    )
+
+
+def accuracy_tables(runs: Sequence[ReportRun]) -> tuple[DataTable, ...]:
+    """Tables 6, 7 and 8: accuracies of published approaches, and of our runs under each epoch protocol."""
+    return tuple(_accuracy_table(beside, *table) for table in _RESULTS if (beside := runs_beside(runs, *table[1:])))
+
+
+def absent_tables(runs: Sequence[ReportRun]) -> tuple[str, ...]:
+    """The titles of the tables that no run belongs to."""
+    return tuple(_title(*table) for table in _RESULTS if not runs_beside(runs, *table[1:]))
+
+
+def settings_table(runs: Sequence[ReportRun]) -> DataTable:
+    """Tables 2 and 3: the hyper-parameters of the paper's two configurations beside those of our runs."""
+    names = dict.fromkeys(setting.name for architecture in (C1, C2) for setting in _settings(architecture))
+    rows = [
+        (
+            name,
+            *(setting.printed if (setting := _setting(it, name)) else "" for it in (C1, C2)),
+            *(_our_setting(one, name) for one in runs),
+        )
+        for name in names
+    ]
+    rows += [
+        (name, printed, printed, *(_short(_value(one.run.config, key)) for one in runs))
+        for name, (key, printed) in _OPEN.items()
+    ]
+    return DataTable(
+        Table(
+            title="Tables 2 and 3: hyper-parameters",
+            columns=("", *(f"{it.source} ({it.name})" for it in (C1, C2)), *(row_label(one) for one in runs)),
+            rows=tuple(rows),
+            note=(
+                f"{_DIFFERS.strip()} differs from the paper's configuration of that name; other configurations are not "
+                "marked. c3 and c4 are c2 and c1, trained on the other corpus before."
+            ),
+        )
+    )
+
+
+def _title(number: str, corpus: str, cross_validation: str) -> str:
+    return f"{number} ({CORPUS_TITLES[corpus]}, {cross_validation})"
+
+
+def _accuracy_table(runs: Sequence[ReportRun], number: str, corpus: str, cross_validation: str) -> DataTable:
+    published = [_published_row(result) for result in published_results(corpus, cross_validation)]
+    ours = [(one, _our_row(one, outcome)) for one in runs for outcome in one.evaluation.outcomes]
+    return beside_paper(
+        Table(
+            title=f"{_title(number, corpus, cross_validation)}: accuracy",
+            columns=("approach", "epoch", "accuracy", "95% Wilson interval", "clips right", "source"),
+            rows=tuple(published),
+            note=(
+                "The paper reports each fold's best epoch; how the others were measured was not checked. Ours is "
+                "pooled over all held-out clips."
+            ),
+        ),
+        [((one,), row) for one, row in ours],
+    )
+
+
+def _published_row(result: PublishedResult) -> tuple[str, ...]:
+    source = f"{result.source}; {result.note}" if result.note else result.source
+    epoch = BEST_EPOCH.title if result.by_paper else "-"
+    return result.approach, epoch, percent(result.accuracy / 100), "-", "-", source
+
+
+def _our_row(one: ReportRun, outcome: Outcome) -> tuple[str, ...]:
+    score = outcome.measures.pooled
+    return (
+        row_label(one),
+        outcome.protocol.title,
+        percent(score.accuracy),
+        " to ".join(map(percent, score.interval())),
+        f"{score.num_correct} of {score.num_clips}",
+        "this page",
+    )
+
+
+def _settings(architecture: Architecture) -> tuple[Setting, ...]:
+    return (*architecture.searched, *architecture.fixed)
+
+
+def _setting(architecture: Architecture, name: str) -> Setting | None:
+    return next((setting for setting in _settings(architecture) if setting.name == name), None)
+
+
+def _our_setting(one: ReportRun, name: str) -> str:
+    """A run's value of a hyper-parameter, in the paper's words where it has some, marked where it should be another."""
+    options = [setting for it in (C1, C2) for setting in _settings(it) if setting.name == name]
+    value = next((value for option in options if (value := _value(one.run.config, option.key)) is not None), None)
+    text = next((option.printed for option in options if option.value == value), _short(value))
+    architecture = _SETTINGS.get(paper_name(one))
+    expected = _setting(architecture, name) if architecture else None
+    return f"{_DIFFERS}{text}" if expected and expected.value != value else text
+
+
+def _value(config: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key; None where there is none, as in another optimizer's section."""
+    value: Any = config
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _short(value: Any) -> str:
+    """A configuration's value as a table shows it: of a dotted name the last part."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return " | ".join(", ".join(map(str, each)) if isinstance(each, list) else str(each) for each in value)
+    return value.rpartition(".")[2] if isinstance(value, str) else f"{value:g}"

@@ -1,0 +1,89 @@
+"""The report of some runs, from their folders to the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fer3d.evaluation.run_results import EvaluationError
+from fer3d.reporting.page import Page, write_report
+from fer3d.reporting.paper_sections import (
+    accuracy_section,
+    comparison_section,
+    confusion_section,
+    discrepancies_section,
+    settings_section,
+)
+from fer3d.reporting.report_runs import ReportRun, read_runs
+from fer3d.reporting.run_sections import banners, headline, protocols_section, provenance_section, runs_section
+
+
+def make_report(
+    folders: Sequence[Path],
+    *,
+    into: Path | None = None,
+    partial: bool = False,
+    faces: bool = True,
+    clips: Path | None = None,
+) -> Path:
+    """Writes the report of runs and returns the page's path; the same runs give the same bytes.
+
+    Args:
+        folders: The runs' folders.
+        into: Where the report goes; None for `report` in the run, or beside several.
+        partial: Whether to go on where folds are missing.
+        faces: Whether missed clips are shown.
+        clips: Where to look for clip stores, or a store itself; None looks in `clips` beside each run.
+
+    Raises:
+        EvaluationError: A folder is no run, a run misses folds or is given twice; several runs lie in different
+            folders and `into` is not set; or it cannot be made.
+        ResultError: A fold's result cannot be read.
+        OSError: A file cannot be written.
+    """
+    folder = into or _default_folder(folders)
+    runs = read_runs(folders, partial=partial, clips=clips)
+    try:
+        # Before the figures, which take their time.
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvaluationError(f"the report cannot be written to {folder}: {error.strerror}") from error
+    return write_report(compose_page(runs, faces=faces), folder)
+
+
+def compose_page(runs: Sequence[ReportRun], *, faces: bool = True) -> Page:
+    """Puts the page together.
+
+    Args:
+        runs: At least one.
+        faces: Whether missed clips are shown.
+    """
+    sections = (
+        accuracy_section(runs),
+        protocols_section(runs),
+        comparison_section(runs),
+        confusion_section(runs),
+        settings_section(runs),
+        runs_section(runs, faces=faces),
+        discrepancies_section(),
+        provenance_section(runs),
+    )
+    what = runs[0].label if len(runs) == 1 else f"{len(runs)} runs"
+    return Page(
+        title=f"fer3d: {what} beside the paper",
+        banners=banners(runs),
+        headlines=tuple(map(headline, runs)),
+        sections=tuple(section for section in sections if section),
+    )
+
+
+def _default_folder(folders: Sequence[Path]) -> Path:
+    if len(folders) == 1:
+        return folders[0] / "report"
+    parents = list(dict.fromkeys(folder.absolute().parent for folder in folders))
+    if len(parents) > 1:
+        raise EvaluationError(
+            f"the runs lie in {len(parents)} folders, {parents[0]} and {parents[1]} among them: say with --into where "
+            "their report goes"
+        )
+    return parents[0] / "report"

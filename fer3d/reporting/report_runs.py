@@ -1,0 +1,138 @@
+"""The runs of a report, checked before anything is drawn: each with its evaluation, its name on the page, its clips."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fer3d.clips.store import INDEX_NAME, ClipStore, StoreError
+from fer3d.evaluation.evaluation import Evaluation
+from fer3d.evaluation.run_results import EvaluationError, RunResults
+from fer3d.reporting.parts import slug
+
+# The corpora's names for people.
+CORPUS_TITLES = {
+    "ckplus": "CK+",
+    "oulu_casia": "Oulu-CASIA",
+    "synthetic": "the synthetic twin of CK+",
+    "synthetic_oulu": "the synthetic twin of Oulu-CASIA",
+}
+
+
+@dataclass(frozen=True)
+class ReportRun:
+    """A run of the report.
+
+    Attributes:
+        evaluation: The run and its measures.
+        label: Its name on the page: the configured one; with the start of its digest where several have that.
+        store: Its clip store; None where it was not found.
+    """
+
+    evaluation: Evaluation
+    label: str
+    store: ClipStore | None
+
+    @property
+    def run(self) -> RunResults:
+        """The run's fold results."""
+        return self.evaluation.run
+
+    @property
+    def renamed(self) -> RunResults:
+        """The run as if its folder had its name on the page, for sentences that are to be read there."""
+        return replace(self.run, folder=Path(self.label))
+
+    @property
+    def slug(self) -> str:
+        """The run's part of addresses and file names; unlike that of any other run."""
+        return slug(f"{self.run.name}-{self.run.digest[:8]}")
+
+    @property
+    def corpus_title(self) -> str:
+        """The corpus's name for people."""
+        return CORPUS_TITLES.get(self.run.corpus, self.run.corpus)
+
+    @property
+    def marked_label(self) -> str:
+        """The label with what has to be said beside each of the run's numbers."""
+        return f"{self.label} [{self.run.caution}]" if self.run.caution else self.label
+
+
+def read_runs(folders: Sequence[Path], *, partial: bool = False, clips: Path | None = None) -> list[ReportRun]:
+    """Reads and evaluates runs.
+
+    Args:
+        folders: The runs' folders.
+        partial: Whether to go on where folds are missing.
+        clips: Where to look for the clip stores, or a store itself; None looks beside each run, in `clips`.
+
+    Raises:
+        EvaluationError: A folder is no run, a run misses folds, or a run is given twice; `clips` is no folder.
+        ResultError: A fold's result cannot be read.
+    """
+    if clips is not None and not clips.is_dir():
+        raise EvaluationError(f"{clips} is no folder; --clips takes one with clip stores, such as outputs/clips")
+    runs = [RunResults.read(folder, partial=partial) for folder in folders]
+    _check_no_run_twice(runs)
+    names = Counter(run.name for run in runs)
+    return [
+        ReportRun(
+            evaluation=Evaluation.of(run),
+            label=run.name if names[run.name] == 1 else f"{run.name}-{run.digest[:8]}",
+            store=find_store(run, clips or run.folder.absolute().parent / "clips"),
+        )
+        for run in runs
+    ]
+
+
+def find_store(run: RunResults, folder: Path) -> ClipStore | None:
+    """Returns the clip store that a run was trained on, if it lies in a folder or is that folder."""
+    for store in _stores(folder):
+        if store.digest == run.info["clip_store"]:
+            return store
+    return None
+
+
+def joint_caution(runs: Sequence[ReportRun]) -> str:
+    """What a heading over the numbers of several runs has to say; where they differ, each is marked by itself, too."""
+    if len({one.run.caution for one in runs}) <= 1:
+        return runs[0].run.caution if runs else ""
+    num_synthetic, num_partial = sum(one.run.synthetic for one in runs), sum(one.run.partial for one in runs)
+    said = [
+        f"{text}{'' if number == len(runs) else f' in {number} of {len(runs)} runs'}"
+        for text, number in (("SYNTHETIC data", num_synthetic), ("PARTIAL", num_partial))
+        if number
+    ]
+    return ", ".join(said)
+
+
+def alike(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
+    """Groups runs that should have held out the same clips in the same folds: by corpus and cross-validation."""
+    groups: dict[tuple[str, str], list[ReportRun]] = {}
+    for one in runs:
+        groups.setdefault((one.run.corpus, one.run.cross_validation), []).append(one)
+    return list(groups.values())
+
+
+def _check_no_run_twice(runs: Sequence[RunResults]) -> None:
+    seen: dict[str, RunResults] = {}
+    for run in runs:
+        first = seen.setdefault(run.digest, run)
+        if first is not run:
+            where = str(run.folder) if run.folder == first.folder else f"{first.folder} and {run.folder}"
+            raise EvaluationError(f"{where} is the same run (digest {run.digest[:8]}) twice: give each run once")
+
+
+def _stores(folder: Path) -> Iterator[ClipStore]:
+    """The usable stores in a folder, or the one that it is."""
+    if not folder.is_dir():
+        return
+    for path in [folder] if (folder / INDEX_NAME).exists() else sorted(folder.iterdir()):
+        try:
+            yield ClipStore.open(path)
+        except StoreError:
+            # A damaged store or something else is no clip store of this run; the report says that none was found.
+            continue

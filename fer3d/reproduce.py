@@ -1,0 +1,87 @@
+"""Does everything the paper reports on a corpus: `python -m fer3d.reproduce ckplus`, `oulu`, or `rehearsal`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fer3d.command import user_errors
+from fer3d.corpora.sequences import CorpusError
+
+# Where each corpus is expected, by the environment variable that conf/data reads.
+ROOTS = {"ckplus": "CKPLUS_ROOT", "oulu_casia": "OULU_ROOT"}
+CORPORA = {"ckplus": "ckplus", "oulu": "oulu_casia"}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Carries out the chosen plan."""
+    parser = ArgumentParser(
+        prog="python -m fer3d.reproduce",
+        formatter_class=RawDescriptionHelpFormatter,
+        description="Prepares, trains, evaluates, compares and reports; continues where it stopped.\n\n"
+        "CK+ is read from the folder in CKPLUS_ROOT and Oulu-CASIA from that in OULU_ROOT. One of them is enough;\n"
+        "with both, the transfer between them is added. The rehearsal needs neither: it does the same with a small\n"
+        "network on synthetic twins.",
+    )
+    parser.add_argument("plan", choices=[*CORPORA, "rehearsal"])
+    parser.add_argument("overrides", metavar="SETTING", nargs="*", help="for all runs, such as batch_size=8")
+    parser.add_argument("--jobs", type=int, help="folds to train side by side; default: 1, for a rehearsal one a core")
+    parser.add_argument("--outputs", type=Path, help="default: outputs, for a rehearsal outputs/rehearsal")
+    # Intermixed, since otherwise no setting could follow an option.
+    options = parser.parse_intermixed_args(arguments)
+    if options.jobs is not None and options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {options.jobs}")
+    with user_errors():
+        started = time.perf_counter()
+        try:
+            report = _carry_out(options.plan, options.overrides, options.jobs, options.outputs)
+        except KeyboardInterrupt:
+            raise SystemExit("fer3d: stopped; the same command continues") from None
+        print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes; look at {report}")
+
+
+def _carry_out(name: str, overrides: Sequence[str], num_jobs: int | None, outputs: Path | None) -> Path:
+    if name in CORPORA:
+        missing = check_roots(CORPORA[name], os.environ)
+
+    from fer3d.reproduction.carry_out import carry_out
+    from fer3d.reproduction.fold_workers import count_cores
+    from fer3d.reproduction.plan import rehearsal, reproduce_ckplus, reproduce_oulu
+
+    if name == "rehearsal":
+        plan = rehearsal(outputs or Path("outputs/rehearsal"), corpora=Path("outputs/corpora"))
+        return carry_out(plan, overrides=overrides, num_jobs=num_jobs or count_cores())
+    plan = (reproduce_ckplus if name == "ckplus" else reproduce_oulu)(outputs or Path("outputs"))
+    for corpus in missing:
+        print(f"without {corpus}, since {ROOTS[corpus]} is not set: no transfer runs")
+        plan = plan.without(corpus)
+    return carry_out(plan, overrides=overrides, num_jobs=num_jobs or 1)
+
+
+def check_roots(corpus: str, environment: Mapping[str, str]) -> list[str]:
+    """Makes sure that a corpus is where it should be, and returns the names of the other ones that are not there.
+
+    Raises:
+        CorpusError: The corpus has no folder, or a folder that is named does not exist.
+    """
+    for name, variable in ROOTS.items():
+        root = environment.get(variable)
+        if root and not Path(root).expanduser().is_dir():
+            raise CorpusError(
+                f"{variable} is {root}, which is no folder; name the one into which the corpus was unpacked"
+            )
+        if name == corpus and not root:
+            target = next(short for short, long in CORPORA.items() if long == corpus)
+            raise CorpusError(
+                f"{variable} is not set: make reproduce-{target} {variable}=/data/{target}, the folder into which the "
+                "corpus was unpacked; without a licence, make rehearse does the same on synthetic data"
+            )
+    return [name for name, variable in ROOTS.items() if not environment.get(variable)]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

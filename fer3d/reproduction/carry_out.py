@@ -1,0 +1,116 @@
+"""Carries out a plan: prepares the corpora, trains what is missing, then evaluates, compares and reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fer3d.atomic_file import write_file
+from fer3d.clips.store import ClipStore
+from fer3d.command import compose_train
+from fer3d.evaluation.comparison import compare_runs, comparison_json
+from fer3d.evaluation.comparison_tables import comparison_tables
+from fer3d.evaluation.evaluation import Evaluation
+from fer3d.evaluation.evaluation_files import write_evaluation
+from fer3d.evaluation.evaluation_tables import measures_table
+from fer3d.evaluation.run_results import RunResults
+from fer3d.evaluation.tables import json_text
+from fer3d.reporting.report import make_report
+from fer3d.reproduction.fold_workers import FoldWorkers
+from fer3d.reproduction.plan import Plan, Step
+from fer3d.training.results import fold_folder
+from fer3d.training.run import CHECKPOINT_NAME, Run, prepare
+
+
+def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int = 1) -> Path:
+    """Carries out a plan, skips what is done, and says what it does.
+
+    Args:
+        plan: What to do.
+        overrides: Settings for all runs, as on the command line of `fer3d.train`.
+        num_jobs: Number of folds to train side by side.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        HydraException: There is no such setting; found out before any work.
+        CorpusError: A corpus cannot be read.
+        WorkerError: A process that trained folds was killed.
+        DivergedError: A fold's training loss is no longer finite.
+    """
+    common = [f"outputs={plan.outputs}", "progress=false", *overrides]
+    for step in plan.steps:
+        compose_train(_overrides(step, common))
+    with FoldWorkers(num_jobs) as workers:
+        folders = _train(plan, common, workers)
+    evaluated = {step.experiment: folders[step.experiment] for step in plan.steps if step.is_evaluated}
+    with _stage("evaluate"):
+        runs = {experiment: _evaluate(folder) for experiment, folder in evaluated.items()}
+    with _stage("compare"):
+        for first, second in plan.comparisons:
+            _compare(runs[first], runs[second], plan.outputs / "comparisons" / f"{first}-{second}.json")
+    with _stage("report"):
+        return make_report([run.folder for run in runs.values()], into=plan.outputs / "report")
+
+
+def _train(plan: Plan, common: Sequence[str], workers: FoldWorkers) -> Mapping[str, Path]:
+    # All faces first: a corpus that cannot be read should not be found out about after hours.
+    stores: dict[str, ClipStore] = {}
+    for step in plan.steps:
+        if step.corpus not in stores:
+            stores[step.corpus] = _prepare(step, common)
+    folders: dict[str, Path] = {}
+    for step in plan.steps:
+        settings = _overrides(step, common)
+        if step.starts_from is not None:
+            settings.append(f"start_from={fold_folder(folders[step.starts_from], 1) / CHECKPOINT_NAME}")
+        with _stage(f"train {step.experiment}"):
+            folders[step.experiment] = _train_run(settings, stores[step.corpus], workers)
+    return folders
+
+
+def _prepare(step: Step, common: Sequence[str]) -> ClipStore:
+    with _stage(f"prepare {step.corpus}"):
+        preparation = prepare(compose_train(_overrides(step, common)))
+        if preparation.built:
+            preparation.report.print()
+        return preparation.store
+
+
+def _train_run(settings: Sequence[str], store: ClipStore, workers: FoldWorkers) -> Path:
+    run = Run.of(compose_train(settings), store)
+    unfinished = run.unfinished
+    run.announce(unfinished)
+    for count, result in enumerate(workers.train(settings, store.folder, unfinished), start=1):
+        print(f"{count}/{len(unfinished)} {result.summary()}", flush=True)
+    return run.folder
+
+
+def _overrides(step: Step, common: Sequence[str]) -> list[str]:
+    return [f"experiment={step.experiment}", *step.overrides, *common]
+
+
+def _evaluate(folder: Path) -> RunResults:
+    run = RunResults.read(folder)
+    evaluation = Evaluation.of(run)
+    write_evaluation(evaluation)
+    measures_table(evaluation).print()
+    return run
+
+
+def _compare(first: RunResults, second: RunResults, path: Path) -> None:
+    comparisons = compare_runs(first, second)
+    for table in comparison_tables(comparisons):
+        table.print()
+    write_file(path, json_text(comparison_json(comparisons)))
+
+
+@contextmanager
+def _stage(name: str) -> Iterator[None]:
+    print(f"== {name}", flush=True)
+    started = time.perf_counter()
+    yield
+    print(f"== {name}: {time.perf_counter() - started:.0f} s", flush=True)

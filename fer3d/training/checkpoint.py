@@ -1,0 +1,166 @@
+"""Checkpoints: a fold's last network with what is needed to start another training from it, or to refuse to."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+FORMAT_VERSION = 1
+# The part of a network that knows the emotions, by the name that fer3d's networks give it.
+CLASSIFIER = "classifier"
+_MAX_NAMED = 6
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be used: which, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and where it comes from.
+
+    Attributes:
+        state_dict: The network's parameters and buffers.
+        emotions: The class names.
+        corpus: The corpus's name.
+        synthetic: Whether its clips are rendered.
+        clip_store: The clip store's digest.
+        subjects: The subjects whose clips took part in training, be it only to choose an epoch.
+        digest: The run's digest.
+        fold: The fold's number.
+        config: The run's configuration, resolved.
+    """
+
+    state_dict: Mapping[str, Tensor]
+    emotions: tuple[str, ...]
+    corpus: str
+    synthetic: bool
+    clip_store: str
+    subjects: tuple[str, ...]
+    digest: str
+    fold: int
+    config: Mapping[str, Any]
+
+    def write(self, path: Path) -> None:
+        """Writes it so that `torch.load(weights_only=True)` accepts it: tensors and plain values."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain |= {"emotions": list(self.emotions), "subjects": list(self.subjects), "state_dict": dict(self.state_dict)}
+        torch.save({"format": FORMAT_VERSION, **plain}, path)
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """Reads a checkpoint that fer3d wrote, without running any code that the file may hold.
+
+        Raises:
+            CheckpointError: There is no such file, or it is something else.
+        """
+        if not path.is_file():
+            raise CheckpointError(
+                f"start_from is {path}, which is no file; give the last.ckpt of a run with save_checkpoint=true, such "
+                "as one of cv=all_clips"
+            )
+        try:
+            with warnings.catch_warnings():
+                # PyTorch muses about other pickles' protocols before it refuses them.
+                warnings.simplefilter("ignore")
+                loaded = torch.load(path, map_location="cpu", weights_only=True)
+            if loaded.pop("format") != FORMAT_VERSION:
+                raise ValueError(f"its format is not {FORMAT_VERSION}")
+            loaded |= {"emotions": tuple(loaded["emotions"]), "subjects": tuple(loaded["subjects"])}
+            return cls(**loaded)
+        except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _unreadable(path, error) from error
+        except pickle.UnpicklingError as error:
+            raise _unreadable(path, "it holds more than tensors and plain values") from error
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 of the weights: the same wherever the file lies and whatever else it says."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.state_dict.items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(np.ascontiguousarray(tensor.contiguous().view(-1).view(torch.uint8).numpy()).data)
+        return digest.hexdigest()
+
+    def origin(self) -> dict[str, Any]:
+        """Where it comes from, for a fold's result."""
+        named = ("corpus", "synthetic", "clip_store", "digest", "fold")
+        return {name: getattr(self, name) for name in named} | {"weights": self.weights_digest}
+
+    def check_unseen(self, corpus: str, clip_store: str, held_out: Collection[str]) -> None:
+        """Makes sure that no held-out subject took part in the checkpoint's training.
+
+        Raises:
+            CheckpointError: One did, so that its clips would not be held out at all.
+        """
+        if self.corpus != corpus and self.clip_store != clip_store:
+            return
+        seen = sorted(set(held_out) & set(self.subjects))
+        if seen:
+            raise CheckpointError(
+                f"start_from was trained on {len(seen)} subjects of {corpus} that this run holds out, such as "
+                f"{', '.join(seen[:_MAX_NAMED])}: their clips would not be held out at all. Start from a checkpoint of "
+                "another corpus"
+            )
+
+    def start(self, network: nn.Module, emotions: tuple[str, ...]) -> bool:
+        """Loads the weights into a network; where the emotions differ, its classifier keeps its own.
+
+        Returns:
+            Whether the classifier was loaded, too.
+
+        Raises:
+            CheckpointError: The checkpoint is of another network; the message names what differs.
+        """
+        own = network.state_dict()
+        same_emotions = self.emotions == emotions
+        replaced = {name for name in own if name.partition(".")[0] == CLASSIFIER}
+        if not same_emotions and not replaced:
+            raise CheckpointError(
+                f"start_from knows {', '.join(self.emotions)} and this corpus has {', '.join(emotions)}, so that the "
+                f"classifier has to be replaced, but {type(network).__name__} has no part named `{CLASSIFIER}`"
+            )
+        left_out = set() if same_emotions else replaced
+        wanted = {name: tensor for name, tensor in own.items() if name not in left_out}
+        given = {
+            name: tensor
+            for name, tensor in self.state_dict.items()
+            if same_emotions or name.partition(".")[0] != CLASSIFIER
+        }
+        differences = list(_differences(given, wanted))
+        if differences:
+            rest = len(differences) - _MAX_NAMED
+            raise CheckpointError(
+                f"start_from does not fit the network in {len(differences)} places: "
+                f"{'; '.join(differences[:_MAX_NAMED])}{f'; and {rest} more' if rest > 0 else ''}. Train with the "
+                "network of the checkpoint (its configuration is in the result.json beside it)"
+            )
+        network.load_state_dict({**own, **given})
+        return same_emotions
+
+
+def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    found = []
+    for name in [*wanted, *(name for name in given if name not in wanted)]:
+        if name not in given:
+            found.append(f"{name} is not in the checkpoint")
+        elif name not in wanted:
+            found.append(f"{name} is not in the network")
+        elif given[name].shape != wanted[name].shape:
+            found.append(f"{name} is {tuple(given[name].shape)} there and {tuple(wanted[name].shape)} here")
+    return found
+
+
+def _unreadable(path: Path, reason: object) -> CheckpointError:
+    what = f"no entry {reason}" if isinstance(reason, KeyError) else str(reason).partition("\n")[0]
+    return CheckpointError(f"start_from is {path}, which is not a checkpoint of this version of fer3d: {what}")

@@ -1,0 +1,48 @@
+"""What a run is: everything that changes its numbers, as one digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+# Sections and keys of the configuration that change a run's numbers; what `data` and `faces` make counts by the digest
+# of the clips, and what `start_from` names by the digest of the checkpoint.
+COUNTED = (
+    "seed",
+    "model",
+    "optimizer",
+    "scheduler",
+    "augment",
+    "cv",
+    "trainer",
+    "batch_size",
+    "class_weights",
+    "compile",
+)
+COUNTED_CLIPS = ("clahe", "normalise")
+# Trainer settings that say where to compute, not what.
+UNCOUNTED_TRAINER = ("accelerator", "devices")
+
+
+def counted_settings(
+    config: Mapping[str, Any], *, precision: str, clip_store: str, start_from: str | None
+) -> dict[str, Any]:
+    """What makes two runs the same run.
+
+    Args:
+        config: The resolved configuration.
+        precision: The number format that `precision` came down to.
+        clip_store: The clip store's digest.
+        start_from: The digest of the checkpoint that the folds start from; None where they start from scratch.
+    """
+    counted = {key: config[key] for key in COUNTED}
+    counted["trainer"] = {key: value for key, value in config["trainer"].items() if key not in UNCOUNTED_TRAINER}
+    counted |= {key: config["clips"][key] for key in COUNTED_CLIPS}
+    return counted | {"precision": precision, "clip_store": clip_store, "start_from": start_from}
+
+
+def run_digest(counted: Mapping[str, Any]) -> str:
+    """SHA-256 of what `counted_settings` returns."""
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,28 @@
+"""A written report, for the tests that look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer3d.reporting.page import Page
+from fer3d.reporting.report_runs import ReportRun
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A written report.
+
+    Attributes:
+        folders: The runs' folders: c1 and c2 on the synthetic twin of CK+, c2 on Oulu-CASIA without its last folds.
+        runs: The same, read.
+        page: The page as data.
+        path: The page as a file.
+        html: Its content.
+    """
+
+    folders: list[Path]
+    runs: list[ReportRun]
+    page: Page
+    path: Path
+    html: str

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from reported import Reported
+
+from fer3d.evaluation.tables import Table
+from fer3d.reporting.page import Headline, Page, render, write_report
+from fer3d.reporting.parts import DataTable, Facts, Folded, Picture, Prose, Section
+from fer3d.reporting.report import make_report
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="72pt" height="36pt" viewBox="0 0 72 36"><title>t</title></svg>'
+HOSTILE = '<script>alert("&")</script>'
+
+
+class Tags(HTMLParser):
+    """The tags of a page with their attributes; fails where they are not closed in order."""
+
+    EMPTY = frozenset({"meta", "img", "source", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def picture(name: str = "one") -> Picture:
+    return Picture(name, "what it shows", "its caption", SVG, SVG.replace("36", "37"), b"png")
+
+
+def page(*sections: Section, **fields: object) -> Page:
+    return Page(**{"title": "a title", "banners": (), "headlines": (), "sections": sections, **fields})  # type: ignore[arg-type]
+
+
+def test_whatever_a_run_is_called_stays_text() -> None:
+    table = Table(HOSTILE, (HOSTILE, "b"), ((HOSTILE, "1"),), HOSTILE, HOSTILE)
+    parts = (Prose(HOSTILE), Facts(((HOSTILE, HOSTILE),)), Folded(HOSTILE, HOSTILE), DataTable(table))
+    headlines = (Headline(HOSTILE, HOSTILE, HOSTILE, HOSTILE),)
+    html = render(page(Section("one", HOSTILE, parts), title=HOSTILE, banners=(HOSTILE,), headlines=headlines))
+    assert Tags(html).all("script") == []
+    assert html.count("&lt;script&gt;alert(&#34;&amp;&#34;)&lt;/script&gt;") >= 15
+
+
+def test_numbers_go_to_the_right_and_words_to_the_left() -> None:
+    rows = (("a", "1.5%", "2 to 3", "-", "Adam", "1"), ("b", "< 0.1", "4 of 5", "+1", "3", "one"))
+    assert DataTable(Table("", tuple("abcdef"), rows)).numeric == (False, True, True, True, False, False)
+
+
+def test_a_picture_comes_in_both_colours_with_its_size_in_pixels() -> None:
+    tags = Tags(render(page(Section("one", "One", (picture(),)))))
+    (image,), (source,) = tags.all("img"), tags.all("source")
+    assert (image["width"], image["height"], image["alt"]) == ("96", "48", "what it shows")
+    assert source["media"] == "screen and (prefers-color-scheme: dark)"
+    assert source["srcset"] != image["src"]
+
+
+def test_two_figures_of_one_name_are_refused(tmp_path: Path) -> None:
+    twice = page(Section("one", "One", (picture(), Section("two", "Two", (picture(), picture("other"))))))
+    with pytest.raises(ValueError, match=r"several figures are named one$"):
+        write_report(twice, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_an_older_report_is_replaced(tmp_path: Path) -> None:
+    for title in ("first", "second"):
+        path = write_report(page(Section("one", "One", (picture(),)), title=title), tmp_path)
+    assert "second" in path.read_text()
+    assert "first" not in path.read_text()
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert names == ["figures", "figures/one.png", "figures/one.svg", "report.html"]
+
+
+def test_the_page_needs_nothing_else(reported: Reported) -> None:
+    tags = Tags(reported.html)
+    addresses = [
+        value for _, attributes in tags.found for key, value in attributes.items() if key in {"src", "srcset", "href"}
+    ]
+    assert len(addresses) > 30
+    assert [address for address in addresses if not str(address).startswith(("data:image/svg+xml;base64,", "#"))] == []
+    assert not re.search(r"url\(|@import|<script|<link|<iframe", reported.html)
+    (policy,) = (meta for meta in tags.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    assert str(policy["content"]).startswith("default-src 'none'; img-src data:")
+
+
+def test_every_link_leads_somewhere_and_every_address_is_one_of_a_kind(reported: Reported) -> None:
+    tags = Tags(reported.html)
+    ids = [attributes["id"] for _, attributes in tags.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [str(link["href"]).removeprefix("#") for link in tags.all("a")]
+    assert links
+    assert set(links) <= set(ids)
+
+
+def test_every_picture_says_what_it_shows_and_lies_beside_the_page(reported: Reported) -> None:
+    pictures = reported.page.pictures
+    assert [image["alt"] for image in Tags(reported.html).all("img")] == [picture.alt for picture in pictures]
+    assert all(len(picture.alt) > 40 and min(picture.size) > 100 for picture in pictures)
+    figures = reported.path.parent / "figures"
+    names = {f"{picture.name}.{ending}" for picture in pictures for ending in ("png", "svg")}
+    assert {path.name for path in figures.iterdir()} == names
+    for picture in pictures:
+        assert (figures / f"{picture.name}.svg").read_text() == picture.light
+        assert (figures / f"{picture.name}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_same_runs_give_the_same_bytes(reported: Reported, tmp_path: Path) -> None:
+    one, other = (make_report(reported.folders[1:2], into=tmp_path / name).parent for name in ("one", "other"))
+    files = [path.relative_to(one) for path in one.rglob("*") if path.is_file()]
+    assert len(files) > 8
+    assert [path for path in files if (one / path).read_bytes() != (other / path).read_bytes()] == []

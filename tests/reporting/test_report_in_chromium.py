@@ -1,0 +1,110 @@
+"""The page in a real browser: nothing fails to load, nothing complains, nothing sticks out on a phone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import chromium
+import pytest
+from chromium import Browser, Visit
+from reported import Reported
+
+pytestmark = pytest.mark.skipif(chromium.BINARY is None, reason="needs Chromium")
+
+PHONE = 390
+WIDE = 1280
+
+SCROLL_WIDTH = "document.documentElement.scrollWidth"
+# Each picture in the colours that the page has now; decoding fails where it is no picture.
+PICTURES = """Promise.all([...document.images].map(image =>
+    image.decode().then(() => image.naturalWidth > 0 && image.clientWidth > 100, () => false)))"""
+SHOWN = "[...document.images].map(image => image.currentSrc)"
+# What sticks out of the page where nothing scrolls it.
+OUTSIDE = f"""[...document.querySelectorAll("main *, header *, nav *")].filter(element =>
+    !element.closest(".scroll, pre") && element.getBoundingClientRect().right > {PHONE} + 1
+).map(element => element.outerHTML.slice(0, 80))"""
+BACKGROUNDS = """[document.body, ...document.querySelectorAll(".banner, .ours td, nav")].map(
+    element => getComputedStyle(element).backgroundColor)"""
+COLUMNS = """["nav", "main"].map(name => document.querySelector(name).getBoundingClientRect().left)"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium.open_browser(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+def problems(visit: Visit, page: Path) -> list[str]:
+    """What the browser has to complain of; a page may ask for itself and for nothing else."""
+    asked = [address for address in visit.requests if address != page.resolve().as_uri()]
+    return [*visit.messages, *visit.failures, *asked]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, WIDE])
+def test_the_page_loads_whole_and_quietly(width: int, dark: bool, browser: Browser, reported: Reported) -> None:
+    visit = browser.visit(reported.path, SCROLL_WIDTH, PICTURES, width=width, dark=dark)
+    scroll_width, pictures = visit.values
+    assert problems(visit, reported.path) == []
+    assert scroll_width <= width
+    assert len(pictures) == len(reported.page.pictures)
+    assert all(pictures)
+
+
+def test_nothing_sticks_out_on_a_phone(browser: Browser, reported: Reported) -> None:
+    assert browser.visit(reported.path, OUTSIDE, width=PHONE).values == [[]]
+
+
+def test_dark_is_dark_with_pictures_of_its_own(browser: Browser, reported: Reported) -> None:
+    light, dark = (browser.visit(reported.path, BACKGROUNDS, SHOWN, dark=dark).values for dark in (False, True))
+    assert light[0][0] == "rgb(255, 255, 255)"
+    for colours, is_dark in ((light[0], False), (dark[0], True)):
+        channels = {int(channel) for colour in colours for channel in re.findall(r"\d+", colour)}
+        assert (max(channels) < 70) == is_dark
+        assert (min(channels) > 200) == (not is_dark)
+    assert not set(light[1]) & set(dark[1])
+    # Paper is white, whatever the screen is.
+    paper = browser.visit(reported.path, BACKGROUNDS, SHOWN, dark=True, media="print").values
+    assert paper == light
+
+
+def test_contents_stand_beside_the_page_where_there_is_room(browser: Browser, reported: Reported) -> None:
+    (beside,) = browser.visit(reported.path, COLUMNS, width=WIDE).values
+    (above,) = browser.visit(reported.path, COLUMNS, width=PHONE).values
+    assert beside[1] > beside[0] + 200
+    assert above[0] == above[1]
+
+
+HEAD = '<!doctype html><meta name="viewport" content="width=device-width, initial-scale=1"><title>x</title>'
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ("<script>console.error('oh')</script>", "oh"),
+        ("<script>console.warn('hm')</script>", "hm"),
+        ("<script>nowhere()</script>", "nowhere is not defined"),
+        ("<img src='missing.png'>", "ERR_FILE_NOT_FOUND"),
+        ("<img src='https://example.com/picture.png'>", "https://example.com/picture.png"),
+        ("<style>@import 'https://example.com/style.css';</style>", "https://example.com/style.css"),
+    ],
+)
+def test_these_tests_would_notice_a_complaint(body: str, complaint: str, browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(HEAD + body)
+    assert any(complaint in problem for problem in problems(browser.visit(page), page))
+
+
+def test_these_tests_would_notice_what_sticks_out_or_is_no_picture(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(f"{HEAD}<main><p style='width: 500px'>wide</p><img src='data:image/svg+xml;base64,AAAA'></main>")
+    scroll_width, outside, pictures = browser.visit(page, SCROLL_WIDTH, OUTSIDE, PICTURES).values
+    assert scroll_width > PHONE
+    assert len(outside) == 1
+    assert pictures == [False]
+    page.write_text(f"{HEAD}<p>narrow</p>")
+    visit = browser.visit(page, SCROLL_WIDTH)
+    assert visit.values == [PHONE]
+    assert problems(visit, page) == []

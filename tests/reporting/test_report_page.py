@@ -1,0 +1,241 @@
+"""What the page says of three runs: c1 and c2 on synthetic clips, c2 on real ones without its last two folds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fake_runs import right, write_run
+from reported import Reported
+
+from fer3d.evaluation.paper_discrepancies import DISCREPANCIES
+from fer3d.evaluation.run_results import EvaluationError
+from fer3d.reporting import drawings, paper_sections
+from fer3d.reporting.page import render
+from fer3d.reporting.parts import DataTable, Facts, Folded, Part, Prose, Section
+from fer3d.reporting.report import compose_page
+from fer3d.reporting.report_runs import joint_caution, read_runs
+from fer3d.reporting.run_sections import headline, provenance_section
+from fer3d.reporting.theme import LIGHT
+
+
+def parts_of(section: Section) -> Iterator[tuple[Part, Section]]:
+    """All parts with the section that they stand in."""
+    for part in section.parts:
+        yield part, section
+        if isinstance(part, Section):
+            yield from parts_of(part)
+
+
+def section(reported: Reported, slug: str) -> Section:
+    (found,) = (one for one in reported.page.sections if one.slug == slug)
+    return found
+
+
+def test_a_headline_is_the_honest_number_with_the_papers_beside_it(reported: Reported) -> None:
+    c1, _, oulu = reported.page.headlines
+    assert (c1.label, c1.accuracy, c1.caution) == ("ckplus_kfold10", "83.33%", "SYNTHETIC data")
+    assert c1.sentence == (
+        "50 of 60 SYNTHETIC held-out clips of the synthetic twin of CK+ are right after the last epoch under 10-fold "
+        "cross-validation (95% Wilson interval 71.97% to 90.69%); the paper's protocol, each fold's best epoch, gives "
+        "100.00%, which is optimistic."
+    )
+    assert oulu.accuracy == "66.67%"
+    assert oulu.sentence.startswith("64 of 96 held-out clips of Oulu-CASIA are right after the last epoch")
+    assert oulu.caution == "PARTIAL: 2 of 10 folds missing"
+
+
+def test_banners_name_what_is_synthetic_and_what_is_partial(reported: Reported) -> None:
+    synthetic, partial = reported.page.banners
+    assert synthetic.startswith("SYNTHETIC data: ckplus_kfold10, ckplus_kfold10_c2 were measured on rendered faces.")
+    assert partial.startswith("PARTIAL: oulu_kfold10 lacks 2 of 10 folds (9, 10).")
+
+
+def test_every_number_from_synthetic_clips_is_called_so(reported: Reported) -> None:
+    seen = 0
+    for top in reported.page.sections:
+        for part, _ in parts_of(top):
+            if isinstance(part, DataTable):
+                for number, row in enumerate(part.table.rows):
+                    if "ckplus_kfold10" in row[0] or ("c1, c2" in row[0] and "paper" not in row[0]):
+                        seen += 1
+                        assert part.cautions[number] == "SYNTHETIC data"
+                        assert "SYNTHETIC data" in part.table.caution
+    assert seen >= 10
+    for one in reported.runs[:2]:
+        own = [part for part, _ in parts_of(section(reported, "runs")) if isinstance(part, Section)]
+        (mine,) = (part for part in own if part.title == one.label)
+        assert mine.caution == "SYNTHETIC data"
+        tables = [part for part, _ in parts_of(mine) if isinstance(part, DataTable)]
+        assert {part.table.caution for part in tables} == {"SYNTHETIC data"}
+
+
+def test_every_figure_with_synthetic_numbers_says_so_in_words_and_in_the_drawing(reported: Reported) -> None:
+    slugs = {one.slug for one in reported.runs if one.run.synthetic}
+    synthetic, others = [], []
+    for picture in reported.page.pictures:
+        named = any(picture.name.endswith(slug) for slug in slugs) and not picture.name.startswith("architecture")
+        (synthetic if named or picture.name == "epoch-protocols" else others).append(picture)
+    kinds = {picture.name.split("-ckplus")[0] for picture in synthetic}
+    assert kinds == {"epoch-protocols", "confusion-last-epoch", "curves", "subjects", "missed"}
+    for picture in synthetic:
+        assert "SYNTHETIC data" in picture.alt
+        for drawn in (picture.light, picture.dark):
+            assert "SYNTHETIC data" in re.findall("<title>(.*?)</title>", drawn)[0]
+    for picture in others:
+        assert "SYNTHETIC" not in picture.light + picture.alt
+
+
+def test_figures_of_the_paper_stand_beside_the_run_that_repeats_them(reported: Reported) -> None:
+    paper, ours = section(reported, "confusion").pictures
+    assert paper.name == "confusion-paper-figure-6"
+    assert "404 of 480" in paper.caption
+    assert ours.name == f"confusion-best-epoch-{reported.runs[2].slug}"
+    assert "best epoch of each fold (optimistic)" in ours.alt
+    printed = next(part for part in section(reported, "confusion").parts if isinstance(part, DataTable))
+    assert printed.table.rows[0] == ("anger", "0.75", "0.15", "0", "0", "0.1", "0")
+
+
+def test_the_papers_matrix_is_turned_so_that_a_row_is_an_emotion(
+    reported: Reported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[int]] = []
+    monkeypatch.setattr(paper_sections, "draw", lambda name, alt, caption, figure: figure(LIGHT) or Prose(caption))
+    monkeypatch.setattr(
+        paper_sections, "confusion_figure", lambda counts, *_, **__: drawn.append(counts.sum(1).tolist())
+    )
+    monkeypatch.setattr(paper_sections, "confusion_picture", lambda *_: Prose(""))
+    loso = read_runs([write_run(tmp_path, [right(4, 3)] * 3, cv="loso")])
+    paper_sections.confusion_section([*loso, reported.runs[2]])
+    # Clips of each emotion of CK+, in the figure's order, and of Oulu-CASIA.
+    assert drawn == [[45, 59, 25, 69, 28, 83, 18], [80] * 6]
+
+
+def test_networks_are_drawn_as_configured_each_once(reported: Reported) -> None:
+    names = [picture.name for picture in section(reported, "settings").pictures]
+    assert names == [f"architecture-{one.slug}" for one in reported.runs]
+    alts = [picture.alt for picture in section(reported, "settings").pictures]
+    assert ["Max pool" in alt for alt in alts] == [False, True, False]
+    # The size of clips is that of the clip store where it is found, else the configured one.
+    captions = [picture.caption for picture in section(reported, "settings").pictures]
+    sizes = ("1 x 10 x 32 x 32", "3 x 10 x 112 x 112", "3 x 10 x 112 x 112")
+    assert [size in caption for size, caption in zip(sizes, captions, strict=True)] == [True] * 3
+
+
+def test_missed_clips_are_shown_where_the_clip_store_is_found(reported: Reported) -> None:
+    assert [picture.name for picture in reported.page.pictures if picture.name.startswith("missed")] == [
+        f"missed-{reported.runs[0].slug}"
+    ]
+    said = [part.text for part, _ in parts_of(section(reported, "runs")) if isinstance(part, Prose)]
+    assert sum("clip store that the run was trained on (digest cccccccc) was not found" in text for text in said) == 2
+
+
+def test_faces_can_be_left_out(reported: Reported, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawings, "missed_figure", None)
+    part = drawings.missed_part(reported.runs[0], faces=False)
+    assert part == Prose("Missed clips are left out (--no-clips).")
+
+
+def test_real_faces_come_with_a_word_on_their_licence(reported: Reported) -> None:
+    one = reported.runs[0]
+    assert "licence" not in drawings.missed_part(one, faces=True).caption  # type: ignore[union-attr]
+    folds = tuple(replace(fold, info={**fold.info, "synthetic": False, "corpus": "ckplus"}) for fold in one.run.folds)
+    real = replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
+    caption = drawings.missed_part(real, faces=True).caption  # type: ignore[union-attr]
+    assert caption.endswith("The licence of CK+ restricts publishing these images.")
+
+
+def test_curves_that_are_not_there_are_a_sentence_without_this_machines_folders(reported: Reported) -> None:
+    part = drawings.curves_part(reported.runs[1])
+    assert isinstance(part, Prose)
+    assert part.text.startswith("No learning curves: ckplus_kfold10_c2/fold_001/metrics.csv")
+    assert str(reported.folders[1].parent) not in render(reported.page)
+
+
+def test_a_network_that_cannot_be_built_here_is_a_sentence(reported: Reported) -> None:
+    one = reported.runs[0]
+    config = {**one.run.config, "model": {"_target_": "their_own.Network"}}
+    folds = tuple(replace(fold, info={**fold.info, "config": config}) for fold in one.run.folds)
+    theirs = replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
+    part = drawings.architecture_part(theirs, "Their network")
+    assert isinstance(part, Prose)
+    assert part.text.startswith("Their network cannot be drawn here: ")
+    assert "their_own" in part.text
+
+
+def test_what_does_not_add_up_is_told(reported: Reported) -> None:
+    (facts,) = section(reported, "discrepancies").parts
+    assert isinstance(facts, Facts)
+    assert len(facts.pairs) == len(DISCREPANCIES)
+
+
+def test_says_how_each_run_was_made(reported: Reported) -> None:
+    c1, _, oulu = section(reported, "provenance").sections
+    facts, configuration = c1.parts
+    assert isinstance(facts, Facts)
+    told = dict(facts.pairs)
+    assert told["Digest"] == reported.runs[0].run.digest
+    assert told["Folds"] == "10 (step_folds), 6 held-out clips each"
+    assert told["Training time"] == "15 s"
+    assert told["Finished"] == "2026-11-23T08:00:00+00:00"
+    assert told["Versions"] == "fer3d 0.1.0; python 3.11.2; torch 2.13.0"
+    assert (told["Seed"], told["Device"], told["Starts from"]) == ("0", "cpu, 32-true", "scratch")
+    assert isinstance(configuration, Folded)
+    assert "dropout: 0.2511" in configuration.text
+    assert "logger" not in configuration.text
+    assert isinstance(oulu.parts[0], Facts)
+    assert dict(oulu.parts[0].pairs)["Folds"] == "8 of 10 (step_folds), 12 held-out clips each"
+
+
+def test_a_transfer_says_where_it_started(reported: Reported) -> None:
+    one = reported.runs[0]
+    origin = {"corpus": "synthetic_oulu", "synthetic": True, "digest": "d" * 64, "fold": 1, "weights": "a" * 64}
+    folds = tuple(replace(fold, info={**fold.info, "start_from": origin}) for fold in one.run.folds)
+    moved = replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
+    facts = provenance_section([moved]).sections[0].parts[0]
+    assert isinstance(facts, Facts)
+    assert dict(facts.pairs)["Starts from"] == (
+        "a network trained on SYNTHETIC clips of synthetic_oulu (run dddddddd, fold 1, weights aaaaaaaa)"
+    )
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path, [right(4, 2)] * 3, name=name, seed=seed) for name, seed in (("a", 0), ("a", 1), ("b", 0))
+    ]
+    labels = [one.label for one in read_runs(folders)]
+    assert labels == [folders[0].name, folders[1].name, "b"]
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_the_same_run_twice_is_refused(copied: bool, tmp_path: Path) -> None:
+    first = write_run(tmp_path, [right(4, 2)] * 3)
+    second = write_run(tmp_path / "copy", [right(4, 2)] * 3) if copied else first
+    with pytest.raises(EvaluationError, match=f"{first}.* is the same run .* twice: give each run once"):
+        read_runs([first, second])
+
+
+def test_the_caution_of_several_runs_says_how_many(reported: Reported) -> None:
+    c1, c2, oulu = reported.runs
+    assert joint_caution([c1, c2]) == "SYNTHETIC data"
+    assert joint_caution([c1, c2, oulu]) == "SYNTHETIC data in 2 of 3 runs, PARTIAL in 1 of 3 runs"
+    assert joint_caution([oulu]) == "PARTIAL: 2 of 10 folds missing"
+    assert joint_caution([]) == ""
+
+
+def test_a_run_without_mistakes_or_equals_makes_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawings, "draw", lambda name, alt, caption, figure: Prose(alt))
+    (one,) = read_runs([write_run(tmp_path, [right(4, 4)] * 3, name="perfect", corpus="ckplus", synthetic=False)])
+    page = compose_page([one])
+    assert [part.slug for part in page.sections] == [
+        "accuracy", "epoch-protocols", "settings", "runs", "discrepancies", "provenance"
+    ]  # fmt: skip
+    assert page.banners == ()
+    assert headline(one).sentence.startswith("12 of 12 held-out clips of CK+ are right")
+    html = render(page)
+    assert "SYNTHETIC" not in html
+    assert "No clip was taken for another emotion." in html
+    assert "made on that corpus in that way: Table 6 (CK+, LOSO), Table 7 (CK+, 10-fold), Table 8 (Oulu" in html

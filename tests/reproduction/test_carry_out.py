@@ -1,0 +1,177 @@
+"""Plans at toy size on two tiny corpora of a real face: carried out, continued, killed and continued."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing import active_children
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from prepared import TINY
+
+from fer3d.command import compose_train
+from fer3d.reproduction.carry_out import carry_out
+from fer3d.reproduction.fold_workers import FoldWorkers, WorkerError
+from fer3d.reproduction.plan import CKPLUS, Plan, Step, reproduce_ckplus
+from fer3d.training.results import read_result
+from fer3d.training.run import prepare
+
+SMALL_FACES = ("faces.crop.size=32",)
+
+
+def write_oulu(root: Path, num_subjects: int = 2) -> Path:
+    """Two emotions of a few people in Oulu-CASIA's layout; every frame shows the same real face at another place."""
+    photograph = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
+    for subject in range(1, num_subjects + 1):
+        for number, emotion in enumerate(("Anger", "Fear")):
+            folder = root / "OriginalImg/VL/Strong" / f"P{subject:03d}" / emotion
+            folder.mkdir(parents=True)
+            for frame in range(2):
+                left = 100 + 8 * number + frame
+                image = np.ascontiguousarray(photograph[20:260, left : left + 200])
+                (folder / f"{frame:03d}.jpeg").write_bytes(cv2.imencode(".jpeg", image)[1].tobytes())
+    return root
+
+
+@pytest.fixture
+def plan(write_ckplus: Callable[..., Path], tmp_path: Path) -> Plan:
+    """Two folds with c1, two with c2, and two that start from c2 trained on the other corpus."""
+    ckplus, oulu = write_ckplus(tmp_path / "CK+"), write_oulu(tmp_path / "Oulu")
+    tiny = (*TINY, *SMALL_FACES)
+
+    def small(step: Step) -> Step:
+        root = ckplus if step.corpus == CKPLUS else oulu
+        folds = ("cv.num_folds=2",) if step.is_evaluated else ()
+        return replace(step, overrides=(f"data.root={root}", *tiny, *folds))
+
+    whole = reproduce_ckplus(tmp_path / "outputs")
+    chosen = {"ckplus_kfold10", "ckplus_kfold10_c2", "oulu_all", "ckplus_kfold10_c3"}
+    return replace(whole, steps=tuple(small(step) for step in whole.steps if step.experiment in chosen))
+
+
+def settings_and_store(step: Step, tmp_path: Path) -> tuple[list[str], Path]:
+    settings = [f"experiment={step.experiment}", *step.overrides]
+    return settings, prepare(compose_train([*settings, f"outputs={tmp_path}"])).store.folder
+
+
+def times(outputs: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in sorted(outputs.glob("*/fold_*/*"))}
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
+def test_a_plan_from_corpora_to_the_report(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    report = carry_out(plan)
+    out = capsys.readouterr().out
+    runs = {path.name.rpartition("-")[0]: path for path in plan.outputs.glob("*-*") if path.is_dir()}
+    assert set(runs) == {"ckplus_kfold10", "ckplus_kfold10_c2", "oulu_all", "ckplus_kfold10_c3"}
+    for name, folder in runs.items():
+        numbers = [1] if name == "oulu_all" else [1, 2]
+        assert sorted(path.name for path in folder.glob("fold_*")) == [f"fold_{number:03d}" for number in numbers]
+        assert (folder / "evaluation" / "evaluation.json").exists() == (name != "oulu_all")
+    transferred = read_result(runs["ckplus_kfold10_c3"] / "fold_001").info["start_from"]
+    source = read_result(runs["oulu_all"] / "fold_001").info
+    assert (transferred["corpus"], transferred["digest"]) == ("oulu_casia", source["digest"])
+    assert sorted(path.stem for path in (plan.outputs / "comparisons").iterdir()) == [
+        "ckplus_kfold10-ckplus_kfold10_c2",
+        "ckplus_kfold10-ckplus_kfold10_c3",
+    ]
+    compared = json.loads((plan.outputs / "comparisons/ckplus_kfold10-ckplus_kfold10_c2.json").read_text())
+    assert compared["protocols"]["last_epoch"]["folds"]["num_folds"] == 2
+    page = report.read_text(encoding="utf-8")
+    assert report == plan.outputs / "report" / "report.html"
+    assert all(folder.name in page for name, folder in runs.items() if name != "oulu_all")
+    assert "1/2 fold 1" in out
+
+    before = times(plan.outputs)
+    lost = runs["ckplus_kfold10"] / "fold_002"
+    for path in lost.iterdir():
+        path.unlink()
+    lost.rmdir()
+    carry_out(plan)
+    out = capsys.readouterr().out
+    assert re.findall(r"^\d+/\d+ fold \d+", out, flags=re.MULTILINE) == ["1/1 fold 2"]
+    again = times(plan.outputs)
+    assert again.keys() == before.keys()
+    assert {path for path, written in again.items() if written != before[path]} == set(lost.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
+def test_folds_are_the_same_side_by_side(plan: Plan, tmp_path: Path) -> None:
+    settings, store = settings_and_store(plan.steps[0], tmp_path)
+    logits = []
+    for jobs in (1, 2):
+        here = [*settings, f"outputs={tmp_path / f'jobs{jobs}'}"]
+        with FoldWorkers(jobs) as workers:
+            results = {result.fold: result for result in workers.train(here, store, [1, 2])}
+        assert sorted(results) == [1, 2]
+        logits.append([results[number].logits for number in (1, 2)])
+    np.testing.assert_allclose(logits[0], logits[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
+def test_an_error_in_a_worker_ends_the_others(plan: Plan, tmp_path: Path) -> None:
+    settings, store = settings_and_store(plan.steps[0], tmp_path)
+    settings += [f"outputs={tmp_path / 'o'}", "optimizer.lr=1e30"]
+    with pytest.raises(Exception, match=r"the training loss became|no longer finite"), FoldWorkers(2) as workers:
+        list(workers.train(settings, store, [1, 2]))
+    assert not list((tmp_path / "o").glob("*/fold_*"))
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
+def test_a_killed_worker_is_one_sentence(plan: Plan, tmp_path: Path) -> None:
+    settings, store = settings_and_store(plan.steps[0], tmp_path)
+    with FoldWorkers(2) as workers:
+        # Four folds for two processes: when the first is done, the last is still to come.
+        results = workers.train([*settings, "cv.num_folds=4", f"outputs={tmp_path / 'o'}"], store, [1, 2, 3, 4])
+        next(results)
+        for process in active_children():
+            process.kill()
+        with pytest.raises(WorkerError, match="fewer --jobs than 2"):
+            list(results)
+
+
+@pytest.mark.slow
+def test_killed_halfway_and_started_again(write_ckplus: Callable[..., Path], tmp_path: Path) -> None:
+    """The real command in its own processes, which must not go on without the first one."""
+    root = write_ckplus(tmp_path / "CK+", num_subjects=10)
+    environment = {**os.environ, "CKPLUS_ROOT": str(root), "OULU_ROOT": "", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "fer3d.reproduce", "ckplus", "--jobs", "2", *TINY, *SMALL_FACES]
+    outputs = tmp_path / "outputs"
+    with (tmp_path / "log").open("w") as log:
+        first = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+        wait_for(lambda: len(list(outputs.glob("*/fold_*"))) >= 12, first)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    time.sleep(1.0)
+    before = times(outputs)
+    time.sleep(1.5)
+    assert times(outputs) == before
+
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.fullmatch(r"fer3d: CK\+ in .* differs from the corpus as distributed: .*\n", done.stderr)
+    assert "without oulu_casia, since OULU_ROOT is not set: no transfer runs" in done.stdout
+    after = times(outputs)
+    assert {path: after[path] for path in before} == before
+    assert len(list(outputs.glob("*/fold_*"))) == 40
+    assert not list(outputs.glob("*/.fold_*"))
+    assert (outputs / "report" / "report.html").is_file()
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,76 @@
+"""The plans name experiments that exist, on the corpora that these use, in an order that works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra.utils import instantiate
+
+from fer3d.command import compose_train
+from fer3d.reproduction.plan import CKPLUS, OULU, Plan, rehearsal, reproduce_ckplus, reproduce_oulu
+
+OUTPUTS = Path("outputs")
+PLANS = {
+    "ckplus": reproduce_ckplus(OUTPUTS),
+    "oulu": reproduce_oulu(OUTPUTS),
+    "rehearsal": rehearsal(OUTPUTS, Path("corpora")),
+}
+
+
+def names(plan: Plan) -> list[str]:
+    return [step.experiment for step in plan.steps]
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_every_step_composes_on_its_corpus(plan: Plan) -> None:
+    for step in plan.steps:
+        config = compose_train([f"experiment={step.experiment}", *step.overrides])
+        assert config.name == step.experiment
+        assert config.model.dropout == {"c1": 0.2511, "c2": 0.4233}[step.configuration]
+        corpus = instantiate(config.data)
+        assert corpus.name in {CKPLUS: ("ckplus", "synthetic"), OULU: ("oulu_casia", "synthetic_oulu")}[step.corpus]
+        assert step.is_evaluated == ("all_clips" not in config.cv._target_)
+        assert (config.start_from == "required") == (step.starts_from is not None)
+        assert config.save_checkpoint == (not step.is_evaluated)
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_what_a_step_needs_comes_before_it(plan: Plan) -> None:
+    assert len(set(names(plan))) == len(plan.steps)
+    for number, step in enumerate(plan.steps):
+        if step.starts_from is not None:
+            source = plan.steps[names(plan).index(step.starts_from)]
+            assert names(plan).index(step.starts_from) < number
+            assert source.corpus != step.corpus
+            assert not source.is_evaluated
+    assert all(set(pair) <= set(names(plan)) for pair in plan.comparisons)
+
+
+def test_the_plans_hold_every_run_of_the_papers_tables() -> None:
+    assert {"ckplus_loso", "ckplus_kfold10", "ckplus_kfold10_c2", "ckplus_kfold10_c3"} <= set(names(PLANS["ckplus"]))
+    assert {"oulu_kfold10", "oulu_kfold10_c1", "oulu_kfold10_c4"} <= set(names(PLANS["oulu"]))
+
+
+def test_the_rehearsal_is_both_plans() -> None:
+    assert names(PLANS["rehearsal"]) == [*names(PLANS["ckplus"]), *names(PLANS["oulu"])]
+    assert PLANS["rehearsal"].comparisons == (*PLANS["ckplus"].comparisons, *PLANS["oulu"].comparisons)
+
+
+def test_without_the_other_corpus_its_transfer_is_left_out() -> None:
+    alone = PLANS["ckplus"].without(OULU)
+    assert names(alone) == ["ckplus_kfold10", "ckplus_kfold10_c2", "ckplus_kfold10_inner_val", "ckplus_loso"]
+    assert alone.comparisons == (("ckplus_kfold10", "ckplus_kfold10_c2"),)
+    assert names(PLANS["oulu"].without(CKPLUS)) == ["oulu_kfold10", "oulu_kfold10_c1", "oulu_kfold10_inner_val"]
+
+
+def test_the_rehearsal_keeps_what_the_paper_searched_for() -> None:
+    """It changes the network's size, the amount of work and the learning rate, and nothing that Table 1 lists."""
+    for step in PLANS["rehearsal"].steps:
+        paper = compose_train([f"experiment={step.experiment}"])
+        small = compose_train([f"experiment={step.experiment}", *step.overrides])
+        for key in ("temporal_kernel", "second_conv", "activation", "pooling", "initializer", "dropout"):
+            assert small.model[key] == paper.model[key]
+        assert small.optimizer._target_ == paper.optimizer._target_
+        assert (small.class_weights, small.clips) == (paper.class_weights, paper.clips)
+        assert small.cv == paper.cv

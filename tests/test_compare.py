@@ -1,0 +1,103 @@
+"""The command that compares two runs."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_runs import right, write_run
+
+from fer3d.evaluation.comparison import compare_runs, comparison_json
+from fer3d.evaluation.run_results import RunResults
+
+Invoke = Callable[..., tuple[int, str, str]]
+BETTER = right(8, 8), right(8, 7), right(4, 3)
+WORSE = right(8, 4), right(8, 7), right(4, 1)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> tuple[Path, Path]:
+    """The folders of a better and a worse run."""
+    return write_run(tmp_path, BETTER, name="better"), write_run(tmp_path, WORSE, name="worse")
+
+
+def test_help_is_quick() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-m", "fer3d.compare", "--help"], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "--partial" in done.stdout
+    assert done.stderr == ""
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+
+
+def test_prints_accuracies_tests_and_effects(invoke: Invoke, runs: tuple[Path, Path]) -> None:
+    status, out, err = invoke("compare", *map(str, runs))
+    assert (status, err) == (0, "")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[0] == "Accuracy [SYNTHETIC data]"
+    assert "first: clips right 18 of 20 18 of 20 18 of 20" in lines
+    assert "second: pooled accuracy 60.00% 60.00% 60.00%" in lines
+    assert f"First: {runs[0].name}. Second: {runs[1].name}." in lines
+    assert "clips: McNemar 0.03125 0.03125 0.03125" in lines
+    assert "clips: pooled, points +30.00 +30.00 +30.00" in lines
+    assert "left out" not in out
+
+
+def test_says_which_protocol_is_left_out_and_why(invoke: Invoke, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    kept = write_run(tmp_path, BETTER, name="kept", inner_val=0.5)
+    said = f"inner_val is left out: only {kept} has the predictions that it takes\n"
+    for pair in ((kept, runs[1]), (runs[1], kept)):
+        status, out, _ = invoke("compare", *map(str, pair))
+        assert status == 0
+        assert out.endswith(said)
+
+
+def test_writes_the_same_numbers_as_json(invoke: Invoke, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    file = tmp_path / "new" / "comparison.json"
+    status, out, _ = invoke("compare", *map(str, runs), "--json", str(file))
+    assert status == 0
+    assert out.endswith(f"written: {file}\n")
+    expected = comparison_json(compare_runs(*(RunResults.read(folder) for folder in runs)))
+    assert json.loads(file.read_text(encoding="utf-8")) == json.loads(json.dumps(expected))
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_partial_runs_are_compared_only_when_asked(invoke: Invoke, tmp_path: Path) -> None:
+    runs = [str(write_run(tmp_path, correct, only=[1, 3])) for correct in (BETTER, WORSE)]
+    status, out, err = invoke("compare", *runs)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"fer3d: {runs[0]} lacks 1 of 3 folds: 2.")
+    status, out, err = invoke("compare", "--partial", *runs)
+    assert (status, err) == (0, "")
+    assert out.startswith("Accuracy [SYNTHETIC data, PARTIAL: 1 of 3 folds missing]\n")
+
+
+def test_runs_that_cannot_be_paired_are_one_sentence(invoke: Invoke, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    other = write_run(tmp_path, BETTER, corpus="ckplus", name="other")
+    status, out, err = invoke("compare", str(runs[0]), str(other), "--json", str(tmp_path / "no.json"))
+    assert (status, out) == (1, "")
+    assert err == (
+        f"fer3d: {runs[0]} and {other} cannot be compared pair by pair: one is about the clips of synthetic, the other "
+        "about those of ckplus\n"
+    )
+    assert not (tmp_path / "no.json").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["one"], ["one", "two", "three"], ["one", "two", "--jsn", "x"]])
+def test_a_wrong_command_line_says_how_it_goes(invoke: Invoke, arguments: list[Any]) -> None:
+    status, out, err = invoke("compare", *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("usage: python -m fer3d.compare")
+
+
+def test_a_folder_that_is_none_is_one_sentence(invoke: Invoke, runs: tuple[Path, Path]) -> None:
+    status, _, err = invoke("compare", str(runs[0]), "nowhere")
+    assert status == 1
+    assert err.startswith("fer3d: nowhere is no folder of a run")
+    assert "Traceback" not in err

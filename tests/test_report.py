@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_clips import write_store
+from fake_runs import right, write_run
+from omegaconf import DictConfig
+
+import fer3d.reporting.report as report_module
+from fer3d.clips.store import ClipStore
+from fer3d.reporting.page import Page
+from fer3d.reporting.report_runs import ReportRun
+from fer3d.training.run import Run
+
+Report = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def report(invoke: Callable[..., tuple[int, str, str]]) -> Report:
+    return lambda *arguments: invoke("report", *map(str, arguments))
+
+
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[ReportRun], bool]]:
+    """Lets the command write a page without figures, and keeps what the page was to be made of."""
+    asked: list[tuple[list[ReportRun], bool]] = []
+
+    def compose(runs: list[ReportRun], *, faces: bool) -> Page:
+        asked.append((runs, faces))
+        return Page("a page", (), (), ())
+
+    monkeypatch.setattr(report_module, "compose_page", compose)
+    return asked
+
+
+def test_writes_one_page_and_its_figures_and_says_where(report: Report, tmp_path: Path) -> None:
+    run = write_run(tmp_path, [right(4, 3, 2)] * 3)
+    status, out, err = report(run)
+    page = run / "report" / "report.html"
+    assert (status, err) == (0, "")
+    assert out == f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)\n"
+    html = page.read_text()
+    assert "6 of 12 SYNTHETIC held-out clips" in html
+    assert html.count("<img ") == len(list((page.parent / "figures").glob("*.png"))) > 3
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_one_runs_report_lies_in_it_and_that_of_several_beside_them(
+    report: Report, composed: list[Any], tmp_path: Path
+) -> None:
+    first, second = (write_run(tmp_path / "outputs", [right(4, 3)] * 3, name=name) for name in ("a", "b"))
+    assert report(first)[:2] == (0, f"report: {first}/report/report.html (0.0 MB)\n")
+    assert report(first, second)[1].startswith(f"report: {tmp_path}/outputs/report/report.html ")
+    assert report(first, "--into", tmp_path / "x" / "y")[1].startswith(f"report: {tmp_path}/x/y/report.html ")
+    assert [[one.label for one in runs] for runs, _ in composed] == [["a"], ["a", "b"], ["a"]]
+
+
+def test_runs_of_different_folders_need_a_place_for_their_report(
+    report: Report, composed: list[Any], tmp_path: Path
+) -> None:
+    first, second = (write_run(tmp_path / name, [right(4, 3)] * 3, name=name) for name in ("a", "b"))
+    status, out, err = report(first, second)
+    assert (status, out) == (1, "")
+    assert err == (
+        f"fer3d: the runs lie in 2 folders, {tmp_path / 'a'} and {tmp_path / 'b'} among them: say with --into where "
+        "their report goes\n"
+    )
+    assert report(first, second, "--into", tmp_path / "both")[0] == 0
+
+
+def test_errors_are_one_sentence_before_anything_is_written(report: Report, tmp_path: Path) -> None:
+    run = write_run(tmp_path, [right(4, 3)] * 3, only=[1, 3])
+    whole = write_run(tmp_path, [right(4, 3)] * 3, name="whole")
+    for arguments, message in (
+        ((tmp_path / "nowhere",), "nowhere is no folder of a run"),
+        ((run,), "lacks 1 of 3 folds: 2. Train them"),
+        ((whole, whole), "is the same run"),
+        ((whole, "--clips", tmp_path / "nowhere"), "nowhere is no folder; --clips takes one with clip stores"),
+    ):
+        status, out, err = report(*arguments)
+        assert (status, out) == (1, "")
+        assert err.startswith("fer3d: ")
+        assert message in err
+        assert len(err.splitlines()) == 1
+    assert not list(tmp_path.rglob("report"))
+
+
+def test_a_place_that_cannot_be_written_to_is_an_error_before_any_figure(
+    report: Report, composed: list[Any], tmp_path: Path
+) -> None:
+    run = write_run(tmp_path, [right(4, 3)] * 3)
+    (tmp_path / "file").touch()
+    status, _, err = report(run, "--into", tmp_path / "file" / "report")
+    assert (status, composed) == (1, [])
+    assert err == f"fer3d: the report cannot be written to {tmp_path / 'file' / 'report'}: Not a directory\n"
+
+
+def test_shows_what_training_leaves(
+    report: Report, compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore], tmp_path: Path
+) -> None:
+    run = Run.of(compose_tiny("cv.inner_val=0.5"), make_store())
+    results = run.train()
+    correct = sum(int(fold.num_correct[-1]) for fold in results)
+    status, _, err = report(run.folder, "--clips", tmp_path / "stores")
+    assert (status, err) == (0, "")
+    page = run.folder / "report"
+    assert f"{correct} of 28 SYNTHETIC held-out clips" in (page / "report.html").read_text()
+    kinds = {path.name.split("-test-")[0] for path in (page / "figures").glob("*.svg")}
+    drawn = {"architecture", "confusion-last-epoch", "curves", "missed", "subjects", "epoch-protocols.svg"}
+    assert kinds == drawn - ({"missed"} if correct == 28 else set())
+    # A report in its folder does not get in the run's way.
+    assert len(run.train()) == 2
+
+
+def test_missing_folds_pass_when_asked_for(report: Report, composed: list[Any], tmp_path: Path) -> None:
+    run = write_run(tmp_path, [right(4, 3)] * 3, only=[1, 3])
+    assert report(run, "--partial")[0] == 0
+    assert composed[0][0][0].run.missing == (2,)
+
+
+def test_faces_are_left_out_when_asked_for(report: Report, composed: list[Any], tmp_path: Path) -> None:
+    run = write_run(tmp_path, [right(4, 3)] * 3)
+    assert report(run)[0] == report(run, "--no-clips")[0] == 0
+    assert [faces for _, faces in composed] == [True, False]
+
+
+def test_the_clip_store_is_found_beside_the_run_or_where_it_is_said_to_be(
+    report: Report, composed: list[Any], tmp_path: Path
+) -> None:
+    draft = write_run(tmp_path / "draft", [right(4, 3)] * 3)
+    outputs, elsewhere = tmp_path / "outputs", tmp_path / "elsewhere"
+    store = write_store(draft, outputs / "clips" / "right")
+    write_store(draft, outputs / "clips" / "another", size=8)
+    (outputs / "clips" / "damaged").mkdir()
+    run = write_run(outputs, [right(4, 3)] * 3, clip_store=store.digest)
+    report(run)
+    shutil.move(outputs / "clips", elsewhere)
+    report(run)
+    report(run, "--clips", elsewhere)
+    report(run, "--clips", elsewhere / "right")
+    report(run, "--clips", elsewhere / "another")
+    stores = [runs[0].store for runs, _ in composed]
+    assert [one.digest if one else None for one in stores] == [store.digest, None, store.digest, store.digest, None]
+
+
+def test_help_is_quick_and_names_every_option() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "fer3d.report", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"COLUMNS": "100"},
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stdout.startswith("usage: python -m fer3d.report")
+    for option in ("--into", "--partial", "--no-clips", "--clips"):
+        assert option in done.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2

@@ -1,0 +1,60 @@
+"""The command's way of asking for corpora, and a plan carried out at toy size, killed and continued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fer3d.corpora.sequences import CorpusError
+from fer3d.reproduce import check_roots
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize(("plan", "variable"), [("ckplus", "CKPLUS_ROOT"), ("oulu", "OULU_ROOT")])
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_root_is_one_sentence(
+    plan: str, variable: str, value: str | None, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    if value is not None:
+        monkeypatch.setenv(variable, value)
+    status, out, err = invoke("reproduce", plan)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"fer3d: {variable} is not set: make reproduce-{plan} {variable}=/data/{plan}, ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("variable", ["CKPLUS_ROOT", "OULU_ROOT"])
+def test_a_root_that_is_not_there_is_named_before_any_work(
+    variable: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The other corpus's, too: it would be found out about after hours."""
+    monkeypatch.setenv("CKPLUS_ROOT", str(tmp_path))
+    monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
+    status, out, err = invoke("reproduce", "ckplus")
+    assert (status, out) == (1, "")
+    assert f"{variable} is {tmp_path / 'nowhere'}, which is no folder" in err
+
+
+def test_says_which_corpora_are_not_there(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    assert check_roots("ckplus", {"CKPLUS_ROOT": root}) == ["oulu_casia"]
+    assert check_roots("oulu_casia", {"OULU_ROOT": root, "CKPLUS_ROOT": root}) == []
+    with pytest.raises(CorpusError, match="OULU_ROOT is not set"):
+        check_roots("oulu_casia", {"CKPLUS_ROOT": root})
+
+
+@pytest.mark.parametrize("arguments", [["rehearsal", "--jobs", "0"], ["ck"], []])
+def test_a_wrong_command_line_is_refused(arguments: list[str], invoke: Invoke) -> None:
+    status, _, err = invoke("reproduce", *arguments)
+    assert status == 2
+    assert "usage: python -m fer3d.reproduce" in err
+
+
+def test_an_unknown_setting_is_found_out_before_any_work(invoke: Invoke) -> None:
+    status, out, err = invoke("reproduce", "rehearsal", "--jobs", "1", "trainer.max_epoch=1")
+    assert (status, out) == (1, "")
+    assert err.startswith("fer3d: Could not override 'trainer.max_epoch'.")

@@ -1,0 +1,246 @@
+"""Checkpoints: what they carry, what they refuse, and what a training that starts from one does."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from fer3d.clips.store import ClipStore
+from fer3d.training.checkpoint import Checkpoint, CheckpointError
+from fer3d.training.run import Run
+
+Compose = Callable[..., DictConfig]
+MakeStore = Callable[..., ClipStore]
+OTHER_EMOTIONS = ("anger", "disgust", "fear", "happy", "sadness", "surprise")
+
+
+class Small(nn.Module):
+    def __init__(self, width: int = 3, num_classes: int = 2, extra: bool = False) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(4, width)
+        self.norm = nn.BatchNorm1d(width)
+        self.classifier = nn.Linear(width, num_classes)
+        if extra:
+            self.extra = nn.Linear(2, 2)
+
+
+def checkpoint_of(network: nn.Module, emotions: tuple[str, ...] = ("anger", "fear")) -> Checkpoint:
+    return Checkpoint(
+        state_dict={name: tensor.clone() for name, tensor in network.state_dict().items()},
+        emotions=emotions,
+        corpus="oulu_casia",
+        synthetic=False,
+        clip_store="c" * 64,
+        subjects=("P001", "P002"),
+        digest="d" * 64,
+        fold=1,
+        config={"model": {"_target_": "somewhere"}},
+    )
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    checkpoint_of(Small()).write(tmp_path / "last.ckpt")
+    return tmp_path / "last.ckpt"
+
+
+def test_reads_what_was_written(written: Path) -> None:
+    found = Checkpoint.read(written)
+    want = checkpoint_of(Small())
+    assert found.state_dict.keys() == want.state_dict.keys()
+    assert replace(found, state_dict={}) == replace(want, state_dict={})
+
+
+def test_weights_have_a_digest_of_their_own(written: Path) -> None:
+    found = Checkpoint.read(written)
+    assert replace(found, config={}, digest="e" * 64).weights_digest == found.weights_digest
+    changed = {name: tensor.clone() for name, tensor in found.state_dict.items()}
+    changed["hidden.bias"][0] += 1e-3
+    assert replace(found, state_dict=changed).weights_digest != found.weights_digest
+
+
+def test_same_emotions_load_everything() -> None:
+    source, target = Small(), Small()
+    assert checkpoint_of(source).start(target, ("anger", "fear"))
+    for name, tensor in source.state_dict().items():
+        assert torch.equal(target.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize(("num_classes", "emotions"), [(2, ("anger", "happy")), (3, ("anger", "fear", "happy"))])
+def test_other_emotions_keep_the_new_classifier(num_classes: int, emotions: tuple[str, ...]) -> None:
+    source, target = Small(), Small(num_classes=num_classes)
+    source.norm.running_mean += 5.0
+    own = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    assert not checkpoint_of(source).start(target, emotions)
+    for name, tensor in target.state_dict().items():
+        want = own if name.startswith("classifier") else source.state_dict()
+        assert torch.equal(tensor, want[name]), name
+
+
+def test_mismatches_are_named() -> None:
+    target = Small(width=5)
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"hidden.weight is \(3, 4\) there and \(5, 4\) here"):
+        checkpoint_of(Small()).start(target, ("anger", "fear"))
+    with pytest.raises(CheckpointError, match=r"extra.weight is not in the checkpoint"):
+        checkpoint_of(Small()).start(Small(extra=True), ("anger", "fear"))
+    with pytest.raises(CheckpointError, match=r"extra.bias is not in the network"):
+        checkpoint_of(Small(extra=True)).start(Small(), ("anger", "happy"))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
+
+
+def test_a_network_without_a_classifier_cannot_change_its_emotions() -> None:
+    network = nn.Sequential(nn.Linear(4, 2))
+    with pytest.raises(CheckpointError, match="no part named `classifier`"):
+        checkpoint_of(network).start(network, ("anger", "happy"))
+    assert checkpoint_of(network).start(network, ("anger", "fear"))
+
+
+def _archive(content: object) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+class _Code:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("this must never be printed",)
+
+
+WRONG_FILES = {
+    "empty": b"",
+    "text": b"no checkpoint",
+    "pickle of code": pickle.dumps(_Code()),
+    "archive of code": _archive({"format": 1, "state_dict": _Code()}),
+    "lightning": _archive({"state_dict": {}, "pytorch-lightning_version": "2.6.6"}),
+    "list": _archive([1, 2]),
+    "other format": _archive({"format": 99}),
+    "fields missing": _archive({"format": 1, "emotions": [], "subjects": []}),
+}
+
+
+@pytest.mark.parametrize("content", WRONG_FILES.values(), ids=WRONG_FILES)
+def test_another_file_is_refused_in_a_sentence(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"start_from is .*last\.ckpt, which is not a checkpoint"):
+        Checkpoint.read(path)
+    assert "never" not in capsys.readouterr().out
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nothing.ckpt, which is no file"):
+        Checkpoint.read(tmp_path / "nothing.ckpt")
+
+
+@pytest.fixture
+def trained_on_all(compose_tiny: Compose, make_store: MakeStore) -> Path:
+    """The checkpoint of a training on all clips of a colour corpus of other people with six emotions."""
+    store = make_store(num_subjects=3, emotions=OTHER_EMOTIONS, corpus="other", num_channels=3, negatives=["S002"])
+    config = compose_tiny("cv=all_clips", "save_checkpoint=true", "augment=none", "optimizer.lr=0.01")
+    run = Run.of(config, store)
+    (result,) = run.train()
+    assert (len(result.labels), result.logits.shape) == (0, (2, 0, 6))
+    return run.folder / "fold_001" / "last.ckpt"
+
+
+def test_training_on_all_clips_leaves_curves_and_a_checkpoint(trained_on_all: Path) -> None:
+    checkpoint = Checkpoint.read(trained_on_all)
+    assert checkpoint.subjects == ("S001", "S002", "S003")
+    assert (checkpoint.corpus, checkpoint.emotions) == ("other", OTHER_EMOTIONS)
+    header, *rows = (trained_on_all.parent / "metrics.csv").read_text().splitlines()
+    assert "train/loss" in header
+    assert len(rows) == 2
+
+
+def test_folds_start_from_the_checkpoint(compose_tiny: Compose, make_store: MakeStore, trained_on_all: Path) -> None:
+    """With a learning rate of zero, what is loaded stays, and only the classifier is the fold's own."""
+    run = Run.of(compose_tiny(f"start_from={trained_on_all}", "optimizer.lr=0.0", "save_checkpoint=true"), make_store())
+    (result,) = run.train(1)
+    start = Checkpoint.read(trained_on_all)
+    end = Checkpoint.read(run.folder / "fold_001" / "last.ckpt")
+    weights = [name for name in start.state_dict if name.endswith(("weight", "bias"))]
+    for name in weights:
+        same = torch.equal(start.state_dict[name], end.state_dict[name]) if "classifier" not in name else False
+        assert same == ("classifier" not in name), name
+    assert result.info["start_from"] == start.origin()
+
+
+def test_the_start_counts_for_the_digest_by_its_weights(
+    compose_tiny: Compose, make_store: MakeStore, trained_on_all: Path, tmp_path: Path
+) -> None:
+    store = make_store()
+    elsewhere = tmp_path / "copy.ckpt"
+    elsewhere.write_bytes(trained_on_all.read_bytes())
+    changed = Checkpoint.read(trained_on_all)
+    changed.state_dict["classifier.bias"][0] += 1  # type: ignore[index]
+    changed.write(tmp_path / "changed.ckpt")
+    afresh, here, copied, other = (
+        Run.of(compose_tiny(*overrides), store).digest
+        for overrides in (
+            [],
+            [f"start_from={trained_on_all}"],
+            [f"start_from={elsewhere}"],
+            [f"start_from={tmp_path / 'changed.ckpt'}"],
+        )
+    )
+    assert here == copied
+    assert len({afresh, here, other}) == 3
+
+
+def test_a_checkpoint_that_has_seen_the_held_out_subjects_is_refused(
+    compose_tiny: Compose, make_store: MakeStore
+) -> None:
+    store = make_store()
+    everything = Run.of(compose_tiny("cv=all_clips", "save_checkpoint=true"), store)
+    everything.train()
+    path = everything.folder / "fold_001" / "last.ckpt"
+    with pytest.raises(CheckpointError, match="4 subjects of test that this run holds out, such as S001, S002"):
+        Run.of(compose_tiny(f"start_from={path}"), store)
+    # The same people under another corpus's name are the same people.
+    renamed = Checkpoint.read(path)
+    replace(renamed, corpus="renamed").write(path)
+    with pytest.raises(CheckpointError, match="would not be held out at all"):
+        Run.of(compose_tiny(f"start_from={path}"), store)
+    replace(renamed, corpus="renamed", clip_store="f" * 64).write(path)
+    assert Run.of(compose_tiny(f"start_from={path}"), store).start is not None
+
+
+def test_another_network_is_refused_before_it_trains(
+    compose_tiny: Compose, make_store: MakeStore, trained_on_all: Path
+) -> None:
+    run = Run.of(compose_tiny(f"start_from={trained_on_all}", "model.temporal_kernel=5"), make_store())
+    with pytest.raises(CheckpointError, match=r"features\.1\.0\.0\.weight is \(2, 3, 3, 3, 3\) there"):
+        run.train(1)
+    assert not list(run.folder.glob("fold_*"))
+
+
+def test_an_experiment_that_needs_a_start_asks_for_it(compose_tiny: Compose, make_store: MakeStore) -> None:
+    config = compose_tiny("experiment=ckplus_kfold10_c3", "data.root=/data", "augment=none")
+    with pytest.raises(CheckpointError, match="set start_from to its checkpoint"):
+        Run.of(config, make_store())
+
+
+def test_inner_validation_is_kept_out_of_training(compose_tiny: Compose, make_store: MakeStore) -> None:
+    store = make_store(num_subjects=6)
+    plain, kept = (Run.of(compose_tiny(f"cv.inner_val={share}"), store) for share in (0.0, 0.34))
+    (without,), (result,) = plain.train(1), kept.train(1)
+    assert without.inner_val is None
+    assert result.inner_val is not None
+    assert result.inner_val.logits.shape == (2, 7, 7)
+    assert set(result.inner_val.subjects).isdisjoint(result.subjects)
+    assert result.info["num_train"] == without.info["num_train"] - 7
+    assert result.clip_ids == without.clip_ids
+    indices = [store.clip_ids.index(clip_id) for clip_id in result.inner_val.clip_ids]
+    np.testing.assert_array_equal(result.inner_val.labels, store.labels[indices])
