@@ -47,9 +47,10 @@ class FoldWorkers:
         if self._pool is None:
             return
         if error is not None:
-            # Folds that are under way would take minutes; what they leave is cleared away by the next run.
+            # Folds that are under way would take minutes; what they leave is cleared away by the next run. Lightning
+            # catches the milder SIGTERM, after which a process would wait for work for ever.
             for process in active_children():
-                process.terminate()
+                process.kill()
         self._pool.shutdown(cancel_futures=True)
 
     def train(self, overrides: Sequence[str], store: Path, numbers: Sequence[int]) -> Iterator[FoldResult]:
