@@ -107,6 +107,6 @@ def _mendable() -> tuple[type[Exception], ...]:
         WorkerError,
         ValueError,
     )
-    # Such as an unknown setting, an environment variable that is not set, a GPU that is not there, and no W&B key for
-    # mode=online.
-    return *ours, HydraException, InterpolationResolutionError, MisconfigurationException, WandbError
+    # Such as an unknown setting, an environment variable that is not set, a GPU that is not there, no W&B key for
+    # mode=online, and a full disk.
+    return *ours, HydraException, InterpolationResolutionError, MisconfigurationException, WandbError, OSError

@@ -101,3 +101,12 @@ def test_a_folder_that_is_none_is_one_sentence(invoke: Invoke, runs: tuple[Path,
     assert status == 1
     assert err.startswith("fer3d: nowhere is no folder of a run")
     assert "Traceback" not in err
+
+
+def test_a_file_that_cannot_be_written_is_named(invoke: Invoke, runs: tuple[Path, Path]) -> None:
+    below_a_file = runs[0] / "fold_001" / "result.json" / "comparison.json"
+    status, _, err = invoke("compare", *map(str, runs), "--json", str(below_a_file))
+    assert status == 1
+    assert err.startswith("fer3d: ")
+    assert str(below_a_file.parent) in err
+    assert "Traceback" not in err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +14,9 @@ import numpy as np
 from fer3d.evaluation.evaluation import Evaluation, Outcome
 from fer3d.evaluation.protocols import EpochProtocol
 from fer3d.evaluation.run_results import EvaluationError, RunResults, name_folds
-from fer3d.training.identity import counted_settings
+from fer3d.training.identity import counted_settings, differences
 
 _MAX_NAMED = 4
-_MISSING = "nothing"
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,8 @@ def _named_values(outcome: Outcome) -> dict[str, float]:
 
 
 def _check_one_configuration(first: RunResults, other: RunResults) -> None:
-    ours, theirs = dict(_leaves(_counted(first))), dict(_leaves(_counted(other)))
-    different = [
-        f"{key} ({ours.get(key, _MISSING)} and {theirs.get(key, _MISSING)})"
-        for key in ours | theirs
-        if ours.get(key, _MISSING) != theirs.get(key, _MISSING)
-    ]
+    found = differences(_counted(first), _counted(other))
+    different = [f"{key} ({ours} and {theirs})" for key, (ours, theirs) in found.items()]
     if different:
         rest = len(different) - _MAX_NAMED
         raise EvaluationError(
@@ -154,13 +149,3 @@ def _counted(run: RunResults) -> dict[str, Any]:
             f"{run.folder} was trained by another version of fer3d: its configuration has no {error}. Train it again"
         ) from error
     return {key: value for key, value in counted.items() if key != "seed"}
-
-
-def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings that hold no others, by their dotted names."""
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{name}.")
-        else:
-            yield name, value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
@@ -34,16 +35,24 @@ def draw(name: str, alt: str, caption: str, figure: Callable[[Theme], Figure]) -
     return Picture(name, alt, caption, svg(light), svg(figure(DARK)), png(light))
 
 
-def confusion_picture(one: ReportRun, protocol: EpochProtocol) -> Picture:
-    """A run's confusion matrix under an epoch protocol."""
+def confusion_picture(one: ReportRun, protocol: EpochProtocol, order: Sequence[str] = ()) -> Picture:
+    """A run's confusion matrix under an epoch protocol.
+
+    Args:
+        one: The run.
+        protocol: The epoch protocol.
+        order: Emotions in the order of another matrix that stands beside it; the run's others come after them.
+    """
     outcome = one.evaluation.under(protocol)
+    emotions = sorted(one.run.emotions, key=lambda emotion: order.index(emotion) if emotion in order else len(order))
+    places = [one.run.emotions.index(emotion) for emotion in emotions]
     title = f"{one.label}, {protocol.title}"
     return draw(
         f"confusion-{protocol.name.replace('_', '-')}-{one.slug}",
         f"Confusion matrix of {one.marked_label}, {protocol.title}. {_confusions(outcome)}",
         f"{one.run.cross_validation} on {one.corpus_title}. {_confusions(outcome)}",
         lambda theme: confusion_figure(
-            outcome.measures.confusion, one.run.emotions, title, caution=one.run.caution, theme=theme
+            outcome.measures.confusion[np.ix_(places, places)], emotions, title, caution=one.run.caution, theme=theme
         ),
     )
 

@@ -50,7 +50,7 @@ def confusion_section(runs: Sequence[ReportRun]) -> Section | None:
     for printed in (FIGURE_5, FIGURE_6):
         beside = runs_beside(runs, printed.corpus, printed.cross_validation)
         if beside:
-            ours = (confusion_picture(one, BEST_EPOCH) for one in beside)
+            ours = (confusion_picture(one, BEST_EPOCH, printed.emotions) for one in beside)
             parts += [Gallery((_printed_picture(printed), *ours)), _printed_table(printed)]
     if not parts:
         return None

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fer3d.training.identity import differences, leaves
+
 FORMAT_VERSION = 1
 # The part of a network that knows the emotions, by the name that fer3d's networks give it.
 CLASSIFIER = "classifier"
@@ -113,6 +115,26 @@ class Checkpoint:
                 "another corpus"
             )
 
+    def check_same_parts(self, config: Mapping[str, Any]) -> None:
+        """Makes sure that the weights were trained for what they are going to be used for.
+
+        Shapes do not tell all: weights trained with ReLU fit a network with LeakyReLU, too, and mean something else
+        there.
+
+        Args:
+            config: The configuration of the run that starts from the checkpoint, resolved.
+
+        Raises:
+            CheckpointError: The network's parts, or the range of the values that enter it, are others.
+        """
+        found = differences(_parts(self.config), _parts(config))
+        if found:
+            named = "; ".join(f"{key} is {there} there and {here} here" for key, (there, here) in found.items())
+            raise CheckpointError(
+                f"start_from was trained with another network: {named}. Use the same, or train a checkpoint that has "
+                "what this run has"
+            )
+
     def start(self, network: nn.Module, emotions: tuple[str, ...]) -> bool:
         """Loads the weights into a network; where the emotions differ, its classifier keeps its own.
 
@@ -147,6 +169,13 @@ class Checkpoint:
             )
         network.load_state_dict({**own, **given})
         return same_emotions
+
+
+def _parts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What gives weights their meaning: the classes that make up the network, and the range of its input."""
+    parts = {name: value for name, value in config["model"].items() if name != "initializer"}
+    targets = {name: value for name, value in leaves(parts, "model.") if name.endswith("_target_")}
+    return {**targets, "clips.normalise": config["clips"]["normalise"]}
 
 
 def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:

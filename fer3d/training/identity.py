@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 # Sections and keys of the configuration that change a run's numbers; what `data` and `faces` make counts by the digest
@@ -46,3 +46,19 @@ def counted_settings(
 def run_digest(counted: Mapping[str, Any]) -> str:
     """SHA-256 of what `counted_settings` returns."""
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
+
+
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the settings that hold no others, by their dotted names."""
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Both values of each setting that two configurations do not share, by its dotted name; None where it is absent."""
+    ours, theirs = dict(leaves(first)), dict(leaves(second))
+    return {key: (ours.get(key), theirs.get(key)) for key in ours | theirs if ours.get(key) != theirs.get(key)}

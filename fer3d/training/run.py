@@ -80,7 +80,8 @@ class Run:
 
         Raises:
             FoldError: The corpus cannot be split as asked.
-            CheckpointError: `start_from` is no checkpoint, or one that has seen the held-out subjects.
+            CheckpointError: `start_from` is no checkpoint, one of another network, or one that has seen the held-out
+                subjects.
             ValueError: A setting is out of range.
         """
         config = config.copy()
@@ -281,6 +282,7 @@ def _start(config: DictConfig, store: ClipStore, folds: Iterable[Fold]) -> Check
     if not config.start_from:
         return None
     start = Checkpoint.read(Path(config.start_from))
+    start.check_same_parts(_container(config))
     start.check_unseen(store.corpus, store.digest, {store.subjects[index] for fold in folds for index in fold.held_out})
     return start
 

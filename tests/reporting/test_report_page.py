@@ -11,7 +11,9 @@ import pytest
 from fake_runs import right, write_run
 from reported import Reported
 
+from fer3d.evaluation.paper import FIGURE_5
 from fer3d.evaluation.paper_discrepancies import DISCREPANCIES
+from fer3d.evaluation.protocols import LAST_EPOCH
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.reporting import drawings, paper_sections
 from fer3d.reporting.page import render
@@ -112,6 +114,23 @@ def test_the_papers_matrix_is_turned_so_that_a_row_is_an_emotion(
     paper_sections.confusion_section([*loso, reported.runs[2]])
     # Clips of each emotion of CK+, in the figure's order, and of Oulu-CASIA.
     assert drawn == [[45, 59, 25, 69, 28, 83, 18], [80] * 6]
+
+
+def test_a_matrix_beside_the_papers_has_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[list[str], list[int]]] = []
+    monkeypatch.setattr(drawings, "draw", lambda name, alt, caption, figure: figure(LIGHT))
+    monkeypatch.setattr(
+        drawings,
+        "confusion_figure",
+        lambda counts, emotions, *_, **__: drawn.append((list(emotions), counts.sum(1).tolist())),
+    )
+    (one,) = read_runs([write_run(tmp_path, [right(4, 3)] * 3, cv="loso")])
+    drawings.confusion_picture(one, LAST_EPOCH)
+    drawings.confusion_picture(one, LAST_EPOCH, FIGURE_5.emotions)
+    (own, num_clips), (papers, moved) = drawn
+    assert own == list(one.run.emotions) != papers == list(FIGURE_5.emotions)
+    assert dict(zip(own, num_clips, strict=True)) == dict(zip(papers, moved, strict=True))
+    assert len(set(num_clips)) > 1
 
 
 def test_networks_are_drawn_as_configured_each_once(reported: Reported) -> None:

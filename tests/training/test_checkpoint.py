@@ -226,6 +226,28 @@ def test_another_network_is_refused_before_it_trains(
     assert not list(run.folder.glob("fold_*"))
 
 
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("model/activation=leaky_relu", "model.activation._target_ is torch.nn.ReLU there and torch.nn.LeakyReLU here"),
+        ("model/pooling=max", r"model.pooling._target_ is .*BlockAvgPool3d there and .*BlockMaxPool3d here"),
+        ("clips.normalise=true", "clips.normalise is False there and True here"),
+    ],
+)
+def test_weights_that_fit_and_mean_something_else_are_refused(
+    setting: str, named: str, compose_tiny: Compose, make_store: MakeStore, trained_on_all: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=named):
+        Run.of(compose_tiny(f"start_from={trained_on_all}", setting), make_store())
+
+
+def test_rates_and_starting_values_may_be_others(
+    compose_tiny: Compose, make_store: MakeStore, trained_on_all: Path
+) -> None:
+    others = ("model.dropout=0.1", "model/initializer=none", "clips.clahe=true")
+    assert Run.of(compose_tiny(f"start_from={trained_on_all}", *others), make_store()).start is not None
+
+
 def test_an_experiment_that_needs_a_start_asks_for_it(compose_tiny: Compose, make_store: MakeStore) -> None:
     config = compose_tiny("experiment=ckplus_kfold10_c3", "data.root=/data", "augment=none")
     with pytest.raises(CheckpointError, match="set start_from to its checkpoint"):
