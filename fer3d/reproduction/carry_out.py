@@ -53,7 +53,7 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int = 1) -
         for first, second in plan.comparisons:
             _compare(runs[first], runs[second], plan.outputs / "comparisons" / f"{first}-{second}.json")
     with _stage("report"):
-        return make_report([run.folder for run in runs.values()], into=plan.outputs / "report")
+        return make_report([run.folder for run in runs.values()], into=plan.outputs / plan.report)
 
 
 def _train(plan: Plan, common: Sequence[str], workers: FoldWorkers) -> Mapping[str, Path]:

@@ -41,11 +41,13 @@ class Plan:
         steps: The runs.
         comparisons: Pairs of experiments to compare, the one that is expected to be better first.
         outputs: Where everything goes.
+        report: Name of the report's folder there; each plan has its own.
     """
 
     steps: tuple[Step, ...]
     comparisons: tuple[tuple[str, str], ...]
     outputs: Path
+    report: str
 
     def without(self, corpus: str) -> Plan:
         """The plan without a corpus that is not there: its own runs, and those that start from them."""
@@ -93,12 +95,12 @@ _REHEARSAL_RATE = {"c1": "optimizer.lr=2e-3", "c2": "optimizer.inner.lr=2e-3"}
 
 def reproduce_ckplus(outputs: Path) -> Plan:
     """Everything the paper reports on CK+; c3 needs Oulu-CASIA, too."""
-    return Plan(_CKPLUS_STEPS, _CKPLUS_COMPARISONS, outputs)
+    return Plan(_CKPLUS_STEPS, _CKPLUS_COMPARISONS, outputs, "report_ckplus")
 
 
 def reproduce_oulu(outputs: Path) -> Plan:
     """Everything the paper reports on Oulu-CASIA; c4 needs CK+, too."""
-    return Plan(_OULU_STEPS, _OULU_COMPARISONS, outputs)
+    return Plan(_OULU_STEPS, _OULU_COMPARISONS, outputs, "report_oulu")
 
 
 def rehearsal(outputs: Path, corpora: Path) -> Plan:
@@ -117,4 +119,4 @@ def rehearsal(outputs: Path, corpora: Path) -> Plan:
         return replace(step, overrides=(*where, *small))
 
     steps = tuple(shrink(step) for step in (*_CKPLUS_STEPS, *_OULU_STEPS))
-    return Plan(steps, (*_CKPLUS_COMPARISONS, *_OULU_COMPARISONS), outputs)
+    return Plan(steps, (*_CKPLUS_COMPARISONS, *_OULU_COMPARISONS), outputs, "report")

@@ -89,7 +89,7 @@ def test_a_plan_from_corpora_to_the_report(plan: Plan, capsys: pytest.CaptureFix
     compared = json.loads((plan.outputs / "comparisons/ckplus_kfold10-ckplus_kfold10_c2.json").read_text())
     assert compared["protocols"]["last_epoch"]["folds"]["num_folds"] == 2
     page = report.read_text(encoding="utf-8")
-    assert report == plan.outputs / "report" / "report.html"
+    assert report == plan.outputs / "report_ckplus" / "report.html"
     assert all(folder.name in page for name, folder in runs.items() if name != "oulu_all")
     assert "1/2 fold 1" in out
 
@@ -166,7 +166,7 @@ def test_killed_halfway_and_started_again(write_ckplus: Callable[..., Path], tmp
     assert {path: after[path] for path in before} == before
     assert len(list(outputs.glob("*/fold_*"))) == 40
     assert not list(outputs.glob("*/.fold_*"))
-    assert (outputs / "report" / "report.html").is_file()
+    assert (outputs / "report_ckplus" / "report.html").is_file()
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 120.0) -> None:

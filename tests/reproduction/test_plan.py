@@ -57,6 +57,10 @@ def test_the_rehearsal_is_both_plans() -> None:
     assert PLANS["rehearsal"].comparisons == (*PLANS["ckplus"].comparisons, *PLANS["oulu"].comparisons)
 
 
+def test_no_plan_writes_over_the_report_of_another() -> None:
+    assert len({plan.outputs / plan.report for plan in PLANS.values()}) == len(PLANS)
+
+
 def test_without_the_other_corpus_its_transfer_is_left_out() -> None:
     alone = PLANS["ckplus"].without(OULU)
     assert names(alone) == ["ckplus_kfold10", "ckplus_kfold10_c2", "ckplus_kfold10_inner_val", "ckplus_loso"]
