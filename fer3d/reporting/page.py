@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from fer3d.atomic_file import write_file
 from fer3d.reporting.parts import Picture, Section
@@ -73,7 +74,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_uri"] = _data_uri
+    environment.filters |= {"data_uri": _data_uri, "breakable": _breakable}
     return environment.get_template("report.html.j2").render(page=page, light=LIGHT, dark=DARK)
 
 
@@ -91,6 +92,11 @@ def write_report(page: Page, folder: Path) -> Path:
     # The page comes last: who sees it finds its figures, too.
     write_file(path, render(page))
     return path
+
+
+def _breakable(name: str) -> Markup:
+    """The name as HTML that a narrow column breaks after an underscore rather than within a word."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def _data_uri(svg: str) -> str:

@@ -19,7 +19,7 @@ HOSTILE = '<script>alert("&")</script>'
 class Tags(HTMLParser):
     """The tags of a page with their attributes; fails where they are not closed in order."""
 
-    EMPTY = frozenset({"meta", "img", "source", "br"})
+    EMPTY = frozenset({"meta", "img", "source", "wbr"})
 
     def __init__(self, html: str) -> None:
         super().__init__()

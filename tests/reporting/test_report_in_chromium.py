@@ -21,6 +21,9 @@ SCROLL_WIDTH = "document.documentElement.scrollWidth"
 PICTURES = """Promise.all([...document.images].map(image =>
     image.decode().then(() => image.naturalWidth > 0 && image.clientWidth > 100, () => false)))"""
 SHOWN = "[...document.images].map(image => image.currentSrc)"
+# Where the first column of numbers of each table of measures ends.
+FIRST_NUMBERS = """[...document.querySelectorAll("table")].filter(table => table.innerText.includes("macro F1")).map(
+    table => table.rows[1].cells[1].getBoundingClientRect().right)"""
 # What sticks out of the page where nothing scrolls it.
 OUTSIDE = f"""[...document.querySelectorAll("main *, header *, nav *")].filter(element =>
     !element.closest(".scroll, pre") && element.getBoundingClientRect().right > {PHONE} + 1
@@ -55,6 +58,12 @@ def test_the_page_loads_whole_and_quietly(width: int, dark: bool, browser: Brows
 
 def test_nothing_sticks_out_on_a_phone(browser: Browser, reported: Reported) -> None:
     assert browser.visit(reported.path, OUTSIDE, width=PHONE).values == [[]]
+
+
+def test_a_phone_shows_the_first_numbers_of_the_measures(browser: Browser, reported: Reported) -> None:
+    (lefts,) = browser.visit(reported.path, FIRST_NUMBERS, width=PHONE).values
+    assert len(lefts) == len(reported.runs)
+    assert max(lefts) < PHONE
 
 
 def test_dark_is_dark_with_pictures_of_its_own(browser: Browser, reported: Reported) -> None:
