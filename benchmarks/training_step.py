@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch.nn import functional as F
 
-from fer3d.command import config_folder
+from fer3d.configuration import config_folder
 from fer3d.training.precision import resolve_precision
 
 

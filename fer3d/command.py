@@ -1,36 +1,13 @@
-"""What the commands share: where the configuration lies, and errors that are one sentence instead of a traceback."""
+"""What the commands share: errors that are one sentence instead of a traceback."""
 
 from __future__ import annotations
 
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-
-def config_folder() -> str:
-    """The folder `conf`: inside the package when installed from a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    installed = package / "conf"
-    return str(installed if installed.is_dir() else package.parent / "conf")
-
-
-def compose_train(overrides: Sequence[str]) -> DictConfig:
-    """Composes the configuration of `fer3d.train` from settings as on its command line.
-
-    Raises:
-        HydraException: There is no such setting.
-    """
-    from hydra import compose, initialize_config_dir
-
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        return compose("train", overrides=list(overrides))
+from typing import Any
 
 
 @contextmanager

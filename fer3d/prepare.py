@@ -5,7 +5,8 @@ from __future__ import annotations
 import hydra
 from omegaconf import DictConfig
 
-from fer3d.command import config_folder, user_errors
+from fer3d.command import user_errors
+from fer3d.configuration import config_folder
 
 
 @hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")

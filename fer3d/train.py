@@ -10,7 +10,8 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from fer3d.command import config_folder, user_errors
+from fer3d.command import user_errors
+from fer3d.configuration import config_folder
 
 
 @hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")

@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from prepared import TINY, PreparedCKPlus
 
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
-from fer3d.command import config_folder
+from fer3d.configuration import config_folder
 
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from omegaconf import OmegaConf
 
 from fer3d.atomic_folder import atomic_folder
-from fer3d.command import config_folder
+from fer3d.configuration import config_folder
 from fer3d.training.results import EpochPredictions, FoldResult, fold_folder, write_result
 
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")

@@ -14,14 +14,10 @@ import torch
 from prepared import PreparedCKPlus
 
 from fer3d.clips.folds import FoldError
-from fer3d.command import config_folder, user_errors
+from fer3d.command import user_errors
 from fer3d.corpora.sequences import CorpusWarning
 
 Invoke = Callable[..., tuple[int, str, str]]
-
-
-def test_the_configuration_of_a_checkout_is_found() -> None:
-    assert (Path(config_folder()) / "train.yaml").is_file()
 
 
 def test_an_error_of_ours_is_a_sentence_and_status_1() -> None:

@@ -21,7 +21,7 @@ from torch import nn
 from fer3d.clips.augment import Augmentation
 from fer3d.clips.detectors import DetectorError
 from fer3d.clips.faces import FaceExtraction
-from fer3d.command import config_folder
+from fer3d.configuration import config_folder
 
 Compose = Callable[..., DictConfig]
 
@@ -196,6 +196,6 @@ def test_a_wheel_carries_the_configuration(tmp_path: Path) -> None:
         command: list[Any] = [sys.executable, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment).stdout
 
-    where = python("-c", "from fer3d.command import config_folder; print(config_folder())").strip()
+    where = python("-c", "from fer3d.configuration import config_folder; print(config_folder())").strip()
     assert Path(where) == tmp_path / "installed/fer3d/conf"
     assert "oulu_casia" in python("-m", "fer3d.train", "--help")

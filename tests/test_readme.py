@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from fer3d.command import config_folder
+from fer3d.configuration import config_folder
 from fer3d.train import expand_fold_range
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fer3d.atomic_file import write_file
 from fer3d.clips.store import ClipStore
-from fer3d.command import compose_train
+from fer3d.configuration import compose_train
 from fer3d.evaluation.comparison import compare_runs, comparison_json
 from fer3d.evaluation.comparison_tables import comparison_tables
 from fer3d.evaluation.evaluation import Evaluation

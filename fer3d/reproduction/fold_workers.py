@@ -14,7 +14,7 @@ from types import TracebackType
 
 from fer3d.child_process import leave_with_parent
 from fer3d.clips.store import ClipStore
-from fer3d.command import compose_train
+from fer3d.configuration import compose_train
 from fer3d.training.results import FoldResult
 from fer3d.training.run import Run
 

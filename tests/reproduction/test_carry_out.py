@@ -20,7 +20,7 @@ import pytest
 import skimage.data
 from prepared import TINY
 
-from fer3d.command import compose_train
+from fer3d.configuration import compose_train
 from fer3d.reproduction.carry_out import carry_out
 from fer3d.reproduction.fold_workers import FoldWorkers, WorkerError
 from fer3d.reproduction.plan import CKPLUS, Plan, Step, reproduce_ckplus

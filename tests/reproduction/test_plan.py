@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hydra.utils import instantiate
 
-from fer3d.command import compose_train
+from fer3d.configuration import compose_train
 from fer3d.reproduction.plan import CKPLUS, OULU, Plan, rehearsal, reproduce_ckplus, reproduce_oulu
 
 OUTPUTS = Path("outputs")
