@@ -83,6 +83,9 @@ def _prepare(step: Step, common: Sequence[str]) -> ClipStore:
 def _train_run(settings: Sequence[str], store: ClipStore, workers: FoldWorkers) -> Path:
     run = Run.of(compose_train(settings), store)
     unfinished = run.unfinished
+    if not unfinished:
+        print(f"run {run.folder}: all {len(run.folds)} folds are done already", flush=True)
+        return run.folder
     run.announce(unfinished)
     for count, result in enumerate(workers.train(settings, store.folder, unfinished), start=1):
         print(f"{count}/{len(unfinished)} {result.summary()}", flush=True)

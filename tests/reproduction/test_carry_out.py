@@ -101,6 +101,7 @@ def test_a_plan_from_corpora_to_the_report(plan: Plan, capsys: pytest.CaptureFix
     carry_out(plan)
     out = capsys.readouterr().out
     assert re.findall(r"^\d+/\d+ fold \d+", out, flags=re.MULTILINE) == ["1/1 fold 2"]
+    assert re.findall(r"all (\d+) folds are done already", out) == ["2", "1", "2"]
     again = times(plan.outputs)
     assert again.keys() == before.keys()
     assert {path for path, written in again.items() if written != before[path]} == set(lost.iterdir())
