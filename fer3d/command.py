@@ -68,6 +68,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from fer3d.corpora.sequences import CorpusError
     from fer3d.evaluation.run_results import EvaluationError
     from fer3d.reproduction.fold_workers import WorkerError
+    from fer3d.search.storage import StudyError
     from fer3d.training.checkpoint import CheckpointError
     from fer3d.training.module import DivergedError
     from fer3d.training.results import ResultError
@@ -82,6 +83,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         ResultError,
         EvaluationError,
         WorkerError,
+        StudyError,
         ValueError,
     )
     # Such as an unknown setting, an environment variable that is not set, a GPU that is not there, no W&B key for

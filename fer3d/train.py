@@ -15,8 +15,13 @@ from fer3d.configuration import config_folder
 
 
 @hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")
-def train(config: DictConfig) -> None:
-    """Trains the chosen folds of the configured run."""
+def train(config: DictConfig) -> Any:
+    """Trains the chosen folds of the configured run; as a job of a search, returns their results and says nothing."""
+    if config.get("trial") is not None:
+        from fer3d.training.run import Run, prepare
+
+        run = Run.of(config, prepare(config).store)
+        return [run.fold_result(number) for number in _fold_numbers(config)]
     with user_errors():
         from fer3d.training.run import Run, prepare
 
@@ -24,6 +29,7 @@ def train(config: DictConfig) -> None:
         if preparation.built:
             preparation.report.print()
         Run.of(config, preparation.store).train(_fold_numbers(config))
+    return None
 
 
 def _fold_numbers(config: DictConfig) -> Any:

@@ -162,9 +162,9 @@ def keys(path: Path) -> Iterator[tuple[str, bool]]:
         commented = False
 
 
-# Hydra's own words, and the table of copies, whose rows its first definition explains.
+# Hydra's own words; and tables whose rows the heading explains.
 SELF_EXPLAINING = ("_target_", "_partial_")
-EXPLAINED_BY_PARENT = "augment.copies."
+EXPLAINED_BY_PARENT = ("augment.copies.", "search.space.")
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

@@ -104,7 +104,7 @@ def chosen_epochs(run: RunResults, protocol: EpochProtocol) -> dict[int, int]:
         return {fold.fold: epoch for fold in run.folds}
     if protocol == LAST_EPOCH:
         return {fold.fold: len(fold.logits) for fold in run.folds}
-    epochs = {fold.fold: _best_inner_epoch(fold.inner_val) for fold in run.folds if fold.inner_val is not None}
+    epochs = {fold.fold: best_inner_epoch(fold.inner_val) for fold in run.folds if fold.inner_val is not None}
     if len(epochs) < len(run.folds):
         raise EvaluationError(
             f"{run.folder} kept no training subjects back, so that inner_val can choose no epoch: train with, "
@@ -133,7 +133,7 @@ def _has_inner_val(run: RunResults) -> bool:
     return all(fold.inner_val is not None for fold in run.folds)
 
 
-def _best_inner_epoch(clips: EpochPredictions) -> int:
+def best_inner_epoch(clips: EpochPredictions) -> int:
     """The epoch with the most clips right; the loss decides between equals, which are frequent among few clips."""
     said = log_softmax(clips.logits.astype(np.float64), axis=-1)
     loss = -said[:, np.arange(len(clips.labels)), clips.labels].mean(-1)

@@ -193,3 +193,31 @@ def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
 def _unreadable(path: Path, reason: object) -> CheckpointError:
     what = f"no entry {reason}" if isinstance(reason, KeyError) else str(reason).partition("\n")[0]
     return CheckpointError(f"start_from is {path}, which is not a checkpoint of this version of fer3d: {what}")
+
+
+def starting_checkpoint(
+    start_from: str | None, *, config: Mapping[str, Any], corpus: str, clip_store: str, held_out: Collection[str]
+) -> Checkpoint | None:
+    """Reads the checkpoint from which every fold of a run starts, and makes sure that it may.
+
+    Args:
+        start_from: Its path; `required` where the user has to name one; None where folds start from scratch.
+        config: The run's configuration.
+        corpus: The run's corpus.
+        clip_store: The digest of the run's clip store.
+        held_out: All subjects that the run holds out.
+
+    Raises:
+        CheckpointError: There is none, it is one of another network, or it has seen a held-out subject.
+    """
+    if start_from == "required":
+        raise CheckpointError(
+            f"{config['name']} starts from a network trained on another corpus: set start_from to its checkpoint, such "
+            "as outputs/oulu_all-<digest>/fold_001/last.ckpt"
+        )
+    if not start_from:
+        return None
+    start = Checkpoint.read(Path(start_from))
+    start.check_same_parts(config)
+    start.check_unseen(corpus, clip_store, held_out)
+    return start

@@ -135,7 +135,7 @@ class FoldModule(pl.LightningModule):
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(
             f"{what} in epoch {self.current_epoch + 1}: the fold is stopped; "
-            "a lower optimizer.lr or precision=32-true may help"
+            "a lower learning_rate or precision=32-true may help"
         )
 
 

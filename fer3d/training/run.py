@@ -23,7 +23,9 @@ from fer3d.clips.folds import Fold, select_folds
 from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.preprocess import load_clips
 from fer3d.clips.store import ClipStore
-from fer3d.training.checkpoint import Checkpoint, CheckpointError
+from fer3d.file_lock import file_lock
+from fer3d.training.checkpoint import Checkpoint, starting_checkpoint
+from fer3d.training.device import trainer_devices
 from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.identity import counted_settings, run_digest
 from fer3d.training.precision import resolve_precision
@@ -32,6 +34,8 @@ from fer3d.training.seeding import FoldSeeds
 from fer3d.training.tracking import finish, log_fold
 
 CHECKPOINT_NAME = "last.ckpt"
+# Keys of a configuration that say how a run came to be tried, or Hydra's own.
+NOT_OF_THE_RUN = ("search", "trial", "hydra")
 LIBRARIES = ("torch", "pytorch-lightning", "kornia", "opencv-python-headless", "numpy", "scikit-learn", "hydra-core")
 
 
@@ -84,9 +88,15 @@ class Run:
                 subjects.
             ValueError: A setting is out of range.
         """
-        config = config.copy()
+        config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_OF_THE_RUN])
         folds = instantiate(config.cv)(store.subjects)
-        start = _start(config, store, folds)
+        start = starting_checkpoint(
+            config.start_from,
+            config=_container(config),
+            corpus=store.corpus,
+            clip_store=store.digest,
+            held_out={store.subjects[index] for fold in folds for index in fold.held_out},
+        )
         precision = resolve_precision(config.precision, config.trainer.accelerator)
         counted = counted_settings(
             _container(config),
@@ -127,7 +137,11 @@ class Run:
         """
         (fold,) = select_folds(self.folds, number)
         folder = fold_folder(self.folder, number)
-        return read_result(folder) if folder.exists() else self._train(fold, folder)
+        if folder.exists():
+            return read_result(folder)
+        # Another process may be at it: trials of a search share the folds of equal settings.
+        with file_lock(self.folder / f".{folder.name}.lock"):
+            return read_result(folder) if folder.exists() else self._train(fold, folder)
 
     @property
     def unfinished(self) -> list[int]:
@@ -189,7 +203,9 @@ class Run:
             optimizer=instantiate(config.optimizer),
             scheduler=instantiate(config.scheduler),
             augmentation=instantiate(config.augment),
-            trainer=instantiate(config.trainer),
+            trainer=instantiate(
+                config.trainer, devices=trainer_devices(config.trainer.accelerator, config.trainer.devices)
+            ),
             batch_size=config.batch_size,
             normalise=config.clips.normalise,
             class_weights=config.class_weights,
@@ -271,20 +287,6 @@ class Run:
             f"{len(numbers)} of {len(self.folds)} folds, {self.precision}",
             flush=True,
         )
-
-
-def _start(config: DictConfig, store: ClipStore, folds: Iterable[Fold]) -> Checkpoint | None:
-    if config.start_from == "required":
-        raise CheckpointError(
-            f"{config.name} starts from a network trained on another corpus: set start_from to its checkpoint, such as "
-            "outputs/oulu_all-<digest>/fold_001/last.ckpt"
-        )
-    if not config.start_from:
-        return None
-    start = Checkpoint.read(Path(config.start_from))
-    start.check_same_parts(_container(config))
-    start.check_unseen(store.corpus, store.digest, {store.subjects[index] for fold in folds for index in fold.held_out})
-    return start
 
 
 def _container(config: DictConfig) -> dict[str, Any]:

@@ -207,7 +207,7 @@ class BreaksLater(nn.Module):
 def test_a_loss_that_is_not_finite_stops_the_fold_in_that_epoch(
     num_good_batches: int, epoch: int, fit: Callable[..., TrainedFold]
 ) -> None:
-    with pytest.raises(DivergedError, match=rf"loss became nan in epoch {epoch}.* lower optimizer.lr .*may help"):
+    with pytest.raises(DivergedError, match=rf"loss became nan in epoch {epoch}.* lower learning_rate .*may help"):
         fit(partial(BreaksLater, num_good_batches))  # two batches an epoch
 
 

@@ -1,0 +1,1 @@
+"""The search: which trial to try, and which of its folds to train next."""

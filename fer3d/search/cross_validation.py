@@ -1,0 +1,205 @@
+"""A trial as a cross-validation: fold jobs, the hardest folds first, and an end as soon as it has lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optuna.pruners import BasePruner
+from optuna.trial import Trial, TrialState
+
+from fer3d.evaluation.protocols import EpochProtocol
+from fer3d.search.fold_order import ORDERS, Order, fold_order
+from fer3d.search.jobs import Job
+from fer3d.search.objective import TrialRun, Verdict
+from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome
+from fer3d.search.pruning import Progress, Pruning
+from fer3d.search.tracking import TrialTracker
+from fer3d.training.results import FoldResult
+
+# What a trial keeps in its study besides its settings.
+FOLDS, ORDER, RUN = "folds", "order", "run"
+
+
+class CrossValidationSettings:
+    """How a search carries out cross-validations: `conf/search`.
+
+    Args:
+        space: What each searched setting is drawn from, in the words of Hydra's command line.
+        protocol: The epoch protocol whose accuracy is a trial's value.
+        pruning: When a trial ends before its last fold.
+        order: In which order a trial trains its folds.
+        order_seed: Decides between folds of which nothing is known yet.
+        folds_per_job: Number of folds that a job trains.
+
+    Raises:
+        ValueError: A setting is out of range.
+    """
+
+    def __init__(
+        self,
+        space: Mapping[str, Any],
+        protocol: str,
+        pruning: Pruning,
+        order: Order = "hardest_first",
+        order_seed: int = 0,
+        folds_per_job: int = 1,
+    ) -> None:
+        if protocol not in SEARCH_PROTOCOLS:
+            raise ValueError(f"search.protocol must be one of {', '.join(SEARCH_PROTOCOLS)}, got {protocol!r}")
+        if order not in ORDERS:
+            raise ValueError(f"search.order must be one of {', '.join(ORDERS)}, got {order!r}")
+        if not isinstance(folds_per_job, int) or folds_per_job < 1:
+            raise ValueError(f"search.folds_per_job must be at least 1, got {folds_per_job!r}")
+        self.space = space
+        self.protocol = SEARCH_PROTOCOLS[protocol]
+        self.pruning = pruning
+        self.order = order
+        self.order_seed = order_seed
+        self.folds_per_job = folds_per_job
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a search of cross-validations optimises.
+
+    Attributes:
+        settings: How.
+        sizes: Number of held-out clips of each fold.
+        folder: The study's folder, below which each job has its own.
+        job_overrides: What every job is told besides its trial's settings.
+        tracker: Where trials are logged.
+    """
+
+    settings: CrossValidationSettings
+    sizes: Mapping[int, int]
+    folder: Path
+    job_overrides: Sequence[str] = ()
+    tracker: TrialTracker | None = None
+    directions: Sequence[str] = field(default=("maximize",), init=False)
+
+    def pruner(self) -> BasePruner:
+        """The pruner that the study is opened with."""
+        return self.settings.pruning.pruner()
+
+    def begin(self, trial: Trial, overrides: Sequence[str]) -> TrialRun:
+        """Begins a trial, or goes on with one from the folds that it has."""
+        trials = trial.study.get_trials(deepcopy=False)
+        stored = trials[trial.number].user_attrs
+        order = stored.get(ORDER)
+        if order is None:
+            finished = [other for other in trials if other.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+            history = [read_outcomes(other.user_attrs) for other in finished]
+            order = fold_order(
+                self.settings.order,
+                dict(self.sizes),
+                history,
+                self.settings.protocol,
+                # The trial's number, so that shuffled folds are so anew in each trial.
+                self.settings.order_seed + (trial.number if self.settings.order == "shuffled" else 0),
+            )
+            trial.set_user_attr(ORDER, order)
+        return CrossValidationRun(self, trial, tuple(overrides), order, read_outcomes(stored))
+
+
+class CrossValidationRun:
+    """A trial that is being carried out.
+
+    Args:
+        objective: What it is a trial of.
+        trial: The trial.
+        overrides: Its settings as on the command line.
+        order: The numbers of all folds, in the order in which they are trained.
+        outcomes: Those that are done.
+    """
+
+    def __init__(
+        self,
+        objective: CrossValidation,
+        trial: Trial,
+        overrides: tuple[str, ...],
+        order: Sequence[int],
+        outcomes: Sequence[FoldOutcome],
+    ) -> None:
+        self._objective = objective
+        self._trial = trial
+        self._overrides = overrides
+        self._order = order
+        self._outcomes = list(outcomes)
+        self._pruned = bool(outcomes) and self._prunes()
+
+    @property
+    def progress(self) -> Progress:
+        """How far the trial has come."""
+        sizes = self._objective.sizes
+        return Progress(tuple(self._outcomes), sum(sizes.values()), len(sizes), self._protocol)
+
+    def next_job(self) -> Job | None:
+        """The next block of folds; None where the trial is complete or pruned."""
+        done = {outcome.fold for outcome in self._outcomes}
+        block = [fold for fold in self._order if fold not in done][: self._objective.settings.folds_per_job]
+        if not block or self._pruned:
+            return None
+        number = self._trial.number
+        return Job(
+            number,
+            (
+                *self._overrides,
+                *self._objective.job_overrides,
+                f"+trial={number}",
+                f"+fold=[{','.join(map(str, block))}]",
+                f"hydra.sweep.dir={self._objective.folder}",
+                f"hydra.sweep.subdir={job_folder(number, block)}",
+                # Its settings lie there, since nothing else does.
+                "hydra.output_subdir=.hydra",
+            ),
+        )
+
+    def receive(self, returned: Any) -> None:
+        """Takes the fold results of a job."""
+        if not isinstance(returned, list) or not all(isinstance(result, FoldResult) for result in returned):
+            raise ValueError(f"a fold job must return fold results, got {returned!r}")
+        self._outcomes += [FoldOutcome.of(result) for result in returned]
+        # One write for a block: a process that is killed leaves whole blocks.
+        self._trial.set_user_attr(FOLDS, {str(outcome.fold): outcome.as_json() for outcome in self._outcomes})
+        self._trial.set_user_attr(RUN, returned[0].info["run"])
+        self._pruned = self._prunes()
+
+    @property
+    def verdict(self) -> Verdict:
+        """How the trial ended."""
+        progress = self.progress
+        num_wrong = round((1 - progress.attainable) * progress.num_clips)
+        folds = f"{len(progress.outcomes)} of {progress.num_folds} folds"
+        done = f"{folds}, {num_wrong} of {progress.num_clips} clips wrong"
+        if self._pruned:
+            return Verdict(TrialState.PRUNED, None, f"pruned after {done}: {progress.attainable:.2%} at most")
+        accuracy = progress.attainable
+        return Verdict(TrialState.COMPLETE, (accuracy,), f"{accuracy:.2%} ({self._protocol.title}), {done}")
+
+    def close(self, state: TrialState, error: str | None = None) -> None:
+        """Logs the trial."""
+        if self._objective.tracker is not None:
+            self._objective.tracker.log(self._trial, self.progress, state, error)
+
+    @property
+    def _protocol(self) -> EpochProtocol:
+        return self._objective.settings.protocol
+
+    def _prunes(self) -> bool:
+        """A trial whose folds are all done is complete, whatever they gave."""
+        prunes = self._objective.settings.pruning.prunes(self._trial, self.progress)
+        return prunes and not self.progress.complete
+
+
+def read_outcomes(attributes: Mapping[str, Any]) -> list[FoldOutcome]:
+    """The outcomes that a trial keeps, in the order of their training."""
+    return [FoldOutcome.from_json(fold, stored) for fold, stored in attributes.get(FOLDS, {}).items()]
+
+
+def job_folder(trial: int, block: Sequence[int]) -> str:
+    """A job's folder within its study's, such as `trial_0007/fold_003`, or `trial_0007/fold_003_and_3_more`."""
+    more = f"_and_{len(block) - 1}_more" if len(block) > 1 else ""
+    return f"trial_{trial:04d}/fold_{block[0]:03d}{more}"

@@ -1,0 +1,211 @@
+"""A search of cross-validations: what it is given, its study, and what it says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from hydra.plugins.launcher import Launcher
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from fer3d.search.cross_validation import CrossValidation, CrossValidationSettings
+from fer3d.search.session import SETTINGS, run_search
+from fer3d.search.space import SearchSpace, SpaceError
+from fer3d.search.sweeper_settings import SweeperSettings
+from fer3d.search.tracking import TrialTracker
+from fer3d.training.identity import counted_settings
+from fer3d.training.run import Run, prepare
+from fer3d.training.tracking import wandb_mode
+
+SEARCH_FOLDER = "search"
+# What cannot differ between the trials of a study.
+_SHARED = ("cv", "data", "search", "outputs", "name", "fold", "trial", "experiment")
+
+Compose = Callable[[Sequence[str]], DictConfig]
+
+
+@dataclass(frozen=True)
+class FoldSearch:
+    """A search whose trials are cross-validated runs.
+
+    Attributes:
+        base: The configuration of all trials, save for what is searched.
+        base_run: The run that it makes, for its clips and folds.
+        space: The search space.
+        sweeper: How to sample, and where the study is kept.
+        settings: How cross-validations are carried out.
+    """
+
+    base: DictConfig
+    base_run: Run
+    space: SearchSpace
+    sweeper: SweeperSettings
+    settings: CrossValidationSettings
+
+    @classmethod
+    def of(cls, base: DictConfig, compose: Compose, sweeper: SweeperSettings, arguments: Sequence[str]) -> FoldSearch:
+        """Reads what is to be searched, and makes or finds the clip store.
+
+        Args:
+            base: The configuration without what is searched, Hydra's own part included.
+            compose: Composes one from settings as on the command line.
+            sweeper: The sweeper's settings.
+            arguments: The settings of the command line.
+
+        Raises:
+            SpaceError: Nothing is searched, or something that trials must share, or a setting that does not exist.
+            ValueError: Another setting is out of range.
+        """
+        if sweeper.directions not in ((), ("maximize",)):
+            raise ValueError(
+                "a trial of a cross-validation has one value, its accuracy: leave hydra.sweeper.direction alone, got "
+                f"{list(sweeper.directions)}"
+            )
+        settings: CrossValidationSettings = instantiate(base.search)
+        space = SearchSpace.parse({**settings.space, **sweeper.params}, arguments)
+        _check_space(space, compose)
+        preparation = prepare(base)
+        if preparation.built:
+            preparation.report.print()
+        run = Run.of(base, preparation.store)
+        if not any(fold.held_out for fold in run.folds):
+            raise ValueError("cv=all_clips holds nothing out, so that no trial has an accuracy: choose another cv")
+        return cls(base, run, space, sweeper, settings)
+
+    @property
+    def name(self) -> str:
+        """The study's name; by default one of what makes it, so that the same command goes on with it."""
+        digest = hashlib.sha256(json.dumps(self._identity(), sort_keys=True).encode()).hexdigest()
+        return self.sweeper.study_name or f"{self.base.name}-{digest[:8]}"
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return Path(self.base.outputs) / SEARCH_FOLDER / self.name
+
+    def run(self, launcher: Launcher) -> float | None:
+        """Searches, and says what came of it.
+
+        Returns:
+            The best trial's accuracy; None where no trial is complete.
+
+        Raises:
+            StudyError: The study cannot be opened or continued, or too many trials failed.
+        """
+        store, folds = self.base_run.store, self.base_run.folds
+        kind = "SYNTHETIC " if store.synthetic else ""
+        print(
+            f"study {self.folder}: {len(self.space.distributions)} settings, {self.sweeper.num_trials} trials of "
+            f"{len(folds)} folds, {len(store)} {kind}clips",
+            flush=True,
+        )
+        logs_to_wandb = "wandb" in self.base.logger
+        objective = CrossValidation(
+            settings=self.settings,
+            sizes={fold.number: len(fold.held_out) for fold in folds},
+            folder=self.folder,
+            # One W&B run a trial, not one a fold.
+            job_overrides=["progress=false", *(["~logger.wandb"] if logs_to_wandb else [])],
+            tracker=self._tracker() if logs_to_wandb else None,
+        )
+        study = run_search(
+            objective,
+            self.space,
+            self.sweeper,
+            launcher,
+            name=self.name,
+            folder=self.folder,
+            extend=self.sweeper.extend(self.base_run.config),
+            attributes=self._attributes(),
+        )
+        return self._report(study)
+
+    def _identity(self) -> dict[str, Any]:
+        run = self.base_run
+        config: Any = OmegaConf.to_container(run.config, resolve=True)
+        counted = counted_settings(
+            config,
+            # As written: a login node and its GPU nodes may understand `auto` differently.
+            precision=str(self.base.precision),
+            clip_store=run.store.digest,
+            start_from=run.start.weights_digest if run.start else None,
+        )
+        pruning: Any = OmegaConf.to_container(self.base.search.pruning, resolve=True)
+        return {
+            **counted,
+            "space": self.space.written,
+            "protocol": self.settings.protocol.name,
+            "pruning": pruning,
+            "custom_search_space": self.sweeper.custom_search_space,
+        }
+
+    def _attributes(self) -> dict[str, Any]:
+        store, folds = self.base_run.store, self.base_run.folds
+        return {
+            SETTINGS: self._identity(),
+            "overrides": list(self.space.fixed),
+            "protocol": self.settings.protocol.name,
+            "threshold": self.settings.pruning.threshold,
+            "order": self.settings.order,
+            "sampler": str(self.sweeper.sampler["_target_"]).rpartition(".")[2],
+            "num_startup_trials": int(self.sweeper.sampler.get("n_startup_trials") or 0),
+            "corpus": store.corpus,
+            "synthetic": store.synthetic,
+            "num_clips": sum(len(fold.held_out) for fold in folds),
+            "num_folds": len(folds),
+            "cv": str(self.base.cv["_target_"]).rpartition(".")[2],
+        }
+
+    def _tracker(self) -> TrialTracker:
+        wandb = self.base.logger.wandb
+        config: Any = OmegaConf.to_container(self.base_run.config, resolve=True)
+        return TrialTracker(
+            study=self.name,
+            folder=self.folder,
+            project=wandb.project,
+            entity=wandb.entity,
+            mode=wandb_mode(wandb.mode),
+            config=config,
+            synthetic=self.base_run.store.synthetic,
+        )
+
+    def _report(self, study: Study) -> float | None:
+        trials = study.get_trials(deepcopy=False)
+        counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
+        print(
+            f"study {self.folder}: {counts[TrialState.COMPLETE]} trials complete, {counts[TrialState.PRUNED]} pruned, "
+            f"{counts[TrialState.FAIL]} failed"
+        )
+        if not counts[TrialState.COMPLETE]:
+            print("no trial is complete: search.pruning.threshold may be out of reach")
+            return None
+        best = study.best_trial
+        kind = "SYNTHETIC data, " if self.base_run.store.synthetic else ""
+        print(
+            f"best: trial {best.number} with {best.value:.2%} ({kind}{self.settings.protocol.title}; chosen on these "
+            "very folds, and so optimistic)"
+        )
+        for setting in self.space.overrides(best.params):
+            print(f"  {setting}")
+        return best.value
+
+
+def _check_space(space: SearchSpace, compose: Compose) -> None:
+    """Finds a setting or a choice that does not exist before a trial stumbles over it."""
+    if not space.distributions:
+        raise SpaceError("nothing is searched: search.space and hydra.sweeper.params are empty, or all held fixed")
+    for name in space.distributions:
+        top = name.lstrip("+").replace("/", ".").split(".")[0]
+        if top in _SHARED:
+            raise SpaceError(f"{name} cannot be searched: all trials of a study share it")
+    grids = [[f"{name}={text}" for text in space.examples(name)] for name in space.distributions]
+    for settings in zip_longest(*grids):
+        compose([*space.fixed, *(text or grid[0] for text, grid in zip(settings, grids, strict=True))])

@@ -1,0 +1,90 @@
+"""Samplers that draw by the number of the trial, so that a study that goes on repeats no draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from hydra.utils import get_class, instantiate
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from fer3d.search.space import SearchSpace
+
+
+class SeededSampler(BaseSampler):
+    """Lends each trial a sampler of its own, seeded by the study's seed and the trial's number.
+
+    A sampler that is seeded alike at each start draws the same again after a resume, and so do two processes side by
+    side. Samplers of Optuna's keep in the study whatever else they have to remember.
+
+    Args:
+        settings: `_target_` and arguments; without a `seed`, or with `seed: null`, draws are not reproducible.
+        space: The search space, which a grid needs.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], space: SearchSpace) -> None:
+        self._settings = dict(settings)
+        self._seed: int | None = self._settings.get("seed")
+        self._class = get_class(self._settings["_target_"])
+        self._space = space
+        self._sampler = self._make(0)
+
+    @property
+    def num_trials(self) -> int | None:
+        """How many trials there are to draw; None where there is no end."""
+        if not issubclass(self._class, GridSampler):
+            return None
+        return math.prod(len(values) for values in self._space.grid().values())
+
+    @property
+    def num_startup_trials(self) -> int:
+        """How many trials are drawn at random before the sampler learns."""
+        return int(self._settings.get("n_startup_trials") or 0)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Makes the trial's own sampler."""
+        self._sampler = self._make(trial.number)
+        self._sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """See `optuna.samplers.BaseSampler`."""
+        return self._sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """See `optuna.samplers.BaseSampler`."""
+        return self._sampler.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """See `optuna.samplers.BaseSampler`."""
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """See `optuna.samplers.BaseSampler`."""
+        # A grid that is done would stop `Study.optimize`; here `num_trials` ends it.
+        if not isinstance(self._sampler, GridSampler):
+            self._sampler.after_trial(study, trial, state, values)
+
+    def _make(self, number: int) -> BaseSampler:
+        settings: dict[str, Any] = dict(self._settings)
+        more: dict[str, Any] = {}
+        drawn = None if self._seed is None else int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
+        if issubclass(self._class, GridSampler):
+            # The whole grid in one order for all trials; which points are taken is kept in the study.
+            more["search_space"] = self._space.grid()
+        elif issubclass(self._class, QMCSampler):
+            # One sequence for all trials, whose place is kept in the study; only choices are drawn besides.
+            more["independent_sampler"] = RandomSampler(drawn)
+        elif "seed" in settings:
+            more["seed"] = drawn
+        made = instantiate(settings, **more)
+        sampler: BaseSampler = made if isinstance(made, BaseSampler) else made()
+        return sampler

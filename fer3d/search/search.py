@@ -1,0 +1,187 @@
+"""The search itself: begins trials while there is room, gives their jobs away, and tells Optuna how they ended."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from fer3d.search.jobs import JobResult, Jobs
+from fer3d.search.leases import Leases
+from fer3d.search.objective import Objective, TrialRun
+from fer3d.search.space import SearchSpace
+from fer3d.search.storage import StudyError
+
+ERROR = "error"
+# How often to look whether other processes still live, where nothing else is left to do.
+_POLL_SECONDS = 2.0
+
+
+@dataclass
+class Active:
+    """A trial that this process carries out."""
+
+    trial: Trial
+    run: TrialRun
+
+
+@dataclass
+class Search:
+    """A search of one process; any number of them share a study.
+
+    Attributes:
+        study: The study.
+        leases: Which process carries out which trial.
+        space: The search space.
+        objective: What trials are carried out on.
+        jobs: The jobs under way.
+        num_trials: How many finished trials the study is to have, those of earlier starts and other processes included.
+        num_at_once: How many trials this process carries out at a time.
+        max_failure_rate: The share of `num_trials` that may fail before the search gives up.
+        extend: Adds to a trial's settings, once the space is drawn; see `hydra.sweeper.custom_search_space`.
+        say: Where sentences for people go.
+    """
+
+    study: Study
+    leases: Leases
+    space: SearchSpace
+    objective: Objective
+    jobs: Jobs
+    num_trials: int
+    num_at_once: int = 1
+    max_failure_rate: float = 0.0
+    extend: Callable[[Trial], None] | None = None
+    say: Callable[[str], None] = lambda sentence: print(sentence, flush=True)
+    _active: dict[int, Active] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Searches until the study has its number of finished trials.
+
+        Raises:
+            StudyError: Too many trials failed.
+        """
+        try:
+            while True:
+                while len(self._active) < self.num_at_once and self._begin():
+                    pass
+                if self._active:
+                    self._receive(self.jobs.wait())
+                elif not self._wait_for_others():
+                    return
+        except BaseException:
+            self.jobs.cancel()
+            raise
+
+    def _begin(self) -> bool:
+        """Begins a trial, or goes on with one whose process is gone; False if there is none to begin."""
+        self._check_failures()
+        with self.leases.mutex():
+            trial = self._orphan() or self._next()
+        if trial is None:
+            return False
+        try:
+            self.space.draw(trial)
+            if self.extend is not None:
+                self.extend(trial)
+            run = self.objective.begin(trial, [*self.space.fixed, *self.space.overrides(trial.params)])
+        except BaseException:
+            # Not yet among those that are told; the next start takes it from here.
+            self.leases.give_back(trial.number)
+            raise
+        self._active[trial.number] = Active(trial, run)
+        self._go_on(trial.number)
+        return True
+
+    def _orphan(self) -> Trial | None:
+        for trial in self._unfinished():
+            if trial.number not in self._active and self.leases.take(trial.number):
+                self.say(f"trial {trial.number}: goes on where its process left it")
+                return Trial(self.study, trial._trial_id)
+        return None
+
+    def _next(self) -> Trial | None:
+        # Waiting ones were enqueued by the user, and count once they run.
+        running_or_done = [
+            trial for trial in self.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING
+        ]
+        if len(running_or_done) >= self.num_trials:
+            return None
+        trial = self.study.ask()
+        self.leases.take(trial.number)
+        return trial
+
+    def _unfinished(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+    def _go_on(self, number: int) -> None:
+        """Submits a trial's next job, or tells its verdict."""
+        active = self._active[number]
+        job = active.run.next_job()
+        if job is not None:
+            self.jobs.submit(job)
+            return
+        verdict = active.run.verdict
+        self._tell(active, verdict.state, verdict.values, verdict.sentence)
+
+    def _receive(self, result: JobResult) -> None:
+        active = self._active[result.job.trial]
+        error = result.error
+        if error is None:
+            try:
+                active.run.receive(result.returned)
+            except ValueError as raised:
+                error = raised
+        if error is None:
+            self._go_on(result.job.trial)
+        else:
+            sentence = f"{type(error).__name__}: {error}"
+            active.trial.set_user_attr(ERROR, sentence)
+            self._tell(active, TrialState.FAIL, None, f"failed: {sentence}", error=sentence)
+
+    def _tell(
+        self,
+        active: Active,
+        state: TrialState,
+        values: Sequence[float] | None,
+        sentence: str,
+        error: str | None = None,
+    ) -> None:
+        number = active.trial.number
+        del self._active[number]
+        if not self.leases.holds(number):
+            self.say(f"trial {number}: was taken over by another process while this one was silent")
+            return
+        active.run.close(state, error)
+        self.study.tell(number, values=values, state=state)
+        self.leases.give_back(number)
+        self.say(f"trial {number}: {sentence}")
+
+    def _check_failures(self) -> None:
+        failed = self.study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+        # Of the trials that there are to be, so that a first one that fails is not all of them.
+        allowed = math.floor(self.max_failure_rate * self.num_trials)
+        if len(failed) > allowed:
+            raise StudyError(
+                f"{len(failed)} trials of the study {self.study.study_name} failed, and "
+                f"hydra.sweeper.max_failure_rate={self.max_failure_rate:g} allows {allowed} of {self.num_trials}; the "
+                f"last one, trial {failed[-1].number}, with {failed[-1].user_attrs.get(ERROR, 'no message')}"
+            )
+
+    def _wait_for_others(self) -> bool:
+        """Waits as long as it is open whether a trial of another process is still carried out.
+
+        Returns False when nothing is left to do here.
+        """
+        unfinished = self._unfinished()
+        undecided = [trial.number for trial in unfinished if not self.leases.known_alive(trial.number)]
+        if undecided:
+            time.sleep(_POLL_SECONDS)
+            return True
+        if unfinished:
+            numbers = ", ".join(str(trial.number) for trial in unfinished)
+            self.say(f"other processes carry out the rest: trial {numbers}")
+        return False

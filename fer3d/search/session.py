@@ -1,0 +1,90 @@
+"""One process's part in a study: opens it, searches, and leaves it so that the next start goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.plugins.launcher import Launcher
+from optuna.study import Study
+from optuna.trial import Trial
+
+from fer3d.search.jobs import make_jobs
+from fer3d.search.leases import Leases
+from fer3d.search.objective import Objective
+from fer3d.search.sampling import SeededSampler
+from fer3d.search.search import Search
+from fer3d.search.space import SearchSpace
+from fer3d.search.storage import StudyError, open_storage, open_study, storage_url
+from fer3d.search.sweeper_settings import SweeperSettings
+from fer3d.training.identity import differences
+
+# What a study was made of; the same for every process and every start.
+SETTINGS = "settings"
+_MAX_NAMED = 5
+
+
+def run_search(
+    objective: Objective,
+    space: SearchSpace,
+    settings: SweeperSettings,
+    launcher: Launcher,
+    *,
+    name: str,
+    folder: Path,
+    extend: Callable[[Trial], None] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> Study:
+    """Searches until the study has its number of finished trials.
+
+    Args:
+        objective: What trials are carried out on.
+        space: The search space.
+        settings: How to sample, and where the study is kept.
+        launcher: What carries out jobs.
+        name: The study's name.
+        folder: The study's folder, where its database is unless `settings` name another.
+        extend: Adds to a trial's settings.
+        attributes: What the study is to say of itself; `settings` among them may not differ from start to start.
+
+    Raises:
+        StudyError: The study cannot be opened, or was made of other settings; or too many trials failed.
+        SystemExit: Ctrl-C.
+    """
+    storage = open_storage(storage_url(folder, settings.storage))
+    sampler = SeededSampler(settings.sampler, space)
+    study = open_study(name, storage, objective.directions, sampler, objective.pruner())
+    for key, value in (attributes or {}).items():
+        if key == SETTINGS:
+            _check_same(study, value)
+        study.set_user_attr(key, value)
+    with Leases(storage.engine, name) as leases:
+        search = Search(
+            study=study,
+            leases=leases,
+            space=space,
+            objective=objective,
+            jobs=make_jobs(launcher, settings.num_at_once),
+            num_trials=min(settings.num_trials, sampler.num_trials or settings.num_trials),
+            num_at_once=settings.num_at_once,
+            max_failure_rate=settings.max_failure_rate,
+            extend=extend,
+        )
+        try:
+            search.run()
+        except KeyboardInterrupt:
+            raise SystemExit("fer3d: stopped; the same command continues") from None
+    return study
+
+
+def _check_same(study: Study, settings: Mapping[str, Any]) -> None:
+    before = study.user_attrs.get(SETTINGS)
+    if before is None or before == settings:
+        return
+    changed = [f"{key} was {old}, now {new}" for key, (old, new) in differences(before, settings).items()]
+    more = f" and {len(changed) - _MAX_NAMED} more" if len(changed) > _MAX_NAMED else ""
+    raise StudyError(
+        f"the study {study.study_name} was made of other settings: {'; '.join(changed[:_MAX_NAMED])}{more}. Its trials "
+        "could not be compared: give another hydra.sweeper.study_name, or none"
+    )

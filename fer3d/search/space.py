@@ -1,0 +1,163 @@
+"""The search space, in the words of Hydra's command line: `choice`, `range`, `interval`, `tag(log, ...)`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
+from hydra.errors import HydraException
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial
+
+Value = str | int | float | bool | None
+
+
+class SpaceError(ValueError):
+    """A search space that cannot be searched: which setting, why, and what to write."""
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Which settings a search varies, and which it holds fixed.
+
+    Attributes:
+        distributions: What each varied setting is drawn from, by its name on the command line.
+        fixed: The other settings of the command line, as they stand there.
+        texts: What a choice looks like on the command line, by setting and choice, where it is more than the choice
+            itself (a list, a quoted text).
+        written: The varied settings as they were written.
+    """
+
+    distributions: dict[str, BaseDistribution]
+    fixed: tuple[str, ...] = ()
+    texts: dict[tuple[str, Value], str] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, params: Mapping[str, Any], overrides: Iterable[str] = ()) -> SearchSpace:
+        """Reads a space.
+
+        Args:
+            params: Settings and what they are drawn from, such as `{"model.dropout": "interval(0, 1)"}`; one without a
+                sweep is held fixed.
+            overrides: Settings of the command line, which win: a sweep there replaces that of `params`, a plain value
+                holds the setting fixed.
+
+        Raises:
+            SpaceError: A sweep cannot be read, or is of no kind that can be searched.
+        """
+        space = cls({}, (), {}, {})
+        fixed: dict[str, str] = {}
+        for override in _parsed([f"{name}={_text(value)}" for name, value in params.items()] + list(overrides)):
+            name = override.get_key_element()
+            bare = name.lstrip("+")
+            for known in (name, bare):
+                space.distributions.pop(known, None)
+                space.written.pop(known, None)
+            fixed.pop(bare, None)
+            if override.is_sweep_override():
+                space.distributions[name] = _distribution(override, name, space.texts)
+                space.written[name] = str(override.input_line).partition("=")[2]
+            else:
+                fixed[bare] = str(override.input_line)
+        return cls(space.distributions, tuple(fixed.values()), space.texts, space.written)
+
+    def draw(self, trial: Trial) -> None:
+        """Draws each setting that the trial does not have yet."""
+        for name, distribution in self.distributions.items():
+            if isinstance(distribution, CategoricalDistribution):
+                trial.suggest_categorical(name, distribution.choices)
+            elif isinstance(distribution, IntDistribution):
+                trial.suggest_int(
+                    name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+                )
+            elif isinstance(distribution, FloatDistribution):
+                trial.suggest_float(
+                    name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+                )
+
+    def overrides(self, params: Mapping[str, Any]) -> list[str]:
+        """A trial's settings as on the command line; those that a custom search space added, too."""
+        return [f"{name}={self.texts.get((name, value)) or _text(value)}" for name, value in params.items()]
+
+    def examples(self, name: str) -> list[str]:
+        """All choices of a setting, or the two ends of what it is drawn from, as on the command line."""
+        distribution: Any = self.distributions[name]
+        if isinstance(distribution, CategoricalDistribution):
+            return [self.texts.get((name, choice)) or _text(choice) for choice in distribution.choices]
+        return [_text(distribution.low), _text(distribution.high)]
+
+    def grid(self) -> dict[str, list[Value]]:
+        """All values of each setting.
+
+        Raises:
+            SpaceError: A setting is drawn from infinitely many values.
+        """
+        return {name: _values(name, distribution) for name, distribution in self.distributions.items()}
+
+
+def _parsed(lines: Sequence[str]) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(list(lines))
+    except HydraException as error:
+        raise SpaceError(f"the search space cannot be read: {error}") from error
+
+
+def _distribution(override: Override, name: str, texts: dict[tuple[str, Value], str]) -> BaseDistribution:
+    value = override.value()
+    try:
+        if override.is_choice_sweep() or (isinstance(value, RangeSweep) and value.shuffle):
+            return CategoricalDistribution(_choices(override, name, texts))
+        if isinstance(value, RangeSweep) and value.start is not None and value.stop is not None:
+            if any(isinstance(number, float) for number in (value.start, value.stop, value.step)):
+                return FloatDistribution(value.start, value.stop, step=value.step)
+            return IntDistribution(int(value.start), int(value.stop), step=int(value.step))
+        if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
+            log = "log" in value.tags
+            if isinstance(value.start, int) and isinstance(value.end, int) and not isinstance(value.start, bool):
+                return IntDistribution(value.start, value.end, log=log)
+            return FloatDistribution(value.start, value.end, log=log)
+    except (ValueError, HydraException) as error:
+        raise SpaceError(f"{override.input_line} cannot be searched: {error}") from error
+    raise SpaceError(
+        f"{override.input_line} cannot be searched: write choice(a, b), range(start, stop, step), interval(low, high) "
+        "or tag(log, interval(low, high))"
+    )
+
+
+def _choices(override: Override, name: str, texts: dict[tuple[str, Value], str]) -> list[Value]:
+    choices: list[Value] = []
+    for element in override.sweep_iterator(transformer=Transformer.identity):
+        # A text in quotes, a list or a dictionary is stored as the text that stands for it on the command line.
+        plain = isinstance(element, str | int | float | bool | None)
+        text = str(Override._get_value_element_as_str(element))
+        choice: Value = element if plain else text  # type: ignore[assignment]
+        choices.append(choice)
+        texts[name, choice] = text
+    return choices
+
+
+def _text(value: Any) -> str:
+    """A value as it stands on Hydra's command line."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def _values(name: str, distribution: BaseDistribution) -> list[Value]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    if isinstance(distribution, IntDistribution) and not distribution.log:
+        return list(range(distribution.low, distribution.high + 1, distribution.step))
+    if isinstance(distribution, FloatDistribution) and distribution.step is not None:
+        number = math.floor((distribution.high - distribution.low) / distribution.step + 1e-9) + 1
+        return [distribution.low + place * distribution.step for place in range(number)]
+    raise SpaceError(
+        f"a grid needs a finite number of values, and {name} is drawn from an interval: write choice or range"
+    )

@@ -1,0 +1,87 @@
+"""Where a study is kept: a SQLite file in its folder, or any database that Optuna knows by its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import RDBStorage
+from optuna.study import Study
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+STUDY_FILE = "study.db"
+
+
+class StudyError(RuntimeError):
+    """A study that cannot be opened, continued or read: which, why, and what to do."""
+
+
+def storage_url(folder: Path, url: str | None) -> str:
+    """The URL of a study's database: the given one, else that of the SQLite file in the study's folder."""
+    return url or f"sqlite:///{folder.absolute() / STUDY_FILE}"
+
+
+def open_storage(url: str) -> RDBStorage:
+    """Opens a database, and makes Optuna's tables where there are none.
+
+    Raises:
+        StudyError: It cannot be reached, or its driver is missing.
+    """
+    _make_sqlite_folder(url)
+    try:
+        return RDBStorage(url, engine_kwargs=_engine_settings(url))
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StudyError(
+            f"{redacted(url)} is no database's URL: {error}; write one such as sqlite:///study.db"
+        ) from error
+    except ImportError as error:
+        raise StudyError(f"{redacted(url)} needs a driver that is not installed: {error}") from error
+    except OperationalError as error:
+        raise StudyError(f"{redacted(url)} cannot be opened: {error.orig}") from error
+
+
+def open_study(
+    name: str, storage: RDBStorage, directions: Sequence[str], sampler: BaseSampler, pruner: BasePruner
+) -> Study:
+    """Opens a study, or makes it.
+
+    Raises:
+        StudyError: It is there, with other directions.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        directions=list(directions),  # type: ignore[arg-type]
+        sampler=sampler,
+        pruner=pruner,
+        load_if_exists=True,
+    )
+    there = [direction.name.lower() for direction in study.directions]
+    if there != list(directions):
+        raise StudyError(
+            f"the study {name} is there already, with directions {there} instead of {list(directions)}: give another "
+            "hydra.sweeper.study_name"
+        )
+    return study
+
+
+def redacted(url: str) -> str:
+    """A database's URL without its password."""
+    head, at, tail = url.rpartition("@")
+    scheme, slashes, user = head.partition("://")
+    return f"{scheme}{slashes}{user.partition(':')[0]}{at}{tail}" if at else url
+
+
+def _make_sqlite_folder(url: str) -> None:
+    scheme, _, path = url.partition(":///")
+    if scheme == "sqlite" and path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _engine_settings(url: str) -> dict[str, object]:
+    # SQLite gives up after 5 seconds where another process writes.
+    return {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}

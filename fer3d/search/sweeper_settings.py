@@ -1,0 +1,99 @@
+"""The settings of `hydra.sweeper`, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.utils import get_method
+from omegaconf import DictConfig, OmegaConf
+from optuna.trial import Trial
+
+from fer3d.search.space import SpaceError
+
+DIRECTIONS = ("minimize", "maximize")
+
+
+@dataclass(frozen=True)
+class SweeperSettings:
+    """How a study is sampled and kept, whatever its trials are.
+
+    Attributes:
+        sampler: `_target_` and arguments.
+        directions: One for each value; empty where the objective decides.
+        storage: The database's URL; None for a file in the study's folder.
+        study_name: The study's name; None for one made of what is searched.
+        num_trials: How many finished trials the study is to have.
+        num_at_once: How many trials a process carries out at a time.
+        max_failure_rate: The share of them that may fail.
+        params: Settings and what they are drawn from.
+        custom_search_space: The dotted name of a function that draws more settings; None for none.
+    """
+
+    sampler: Mapping[str, Any]
+    directions: tuple[str, ...]
+    storage: str | None
+    study_name: str | None
+    num_trials: int
+    num_at_once: int
+    max_failure_rate: float
+    params: Mapping[str, Any]
+    custom_search_space: str | None
+
+    @classmethod
+    def read(cls, sweeper: DictConfig) -> SweeperSettings:
+        """Reads the settings.
+
+        Raises:
+            ValueError: One is out of range, or of another kind.
+        """
+        given: Any = OmegaConf.to_container(sweeper, resolve=True)
+        if given["storage"] is not None and not isinstance(given["storage"], str):
+            raise ValueError(
+                "hydra.sweeper.storage must be a database's URL, such as sqlite:///study.db or "
+                f"postgresql+psycopg://user@host/database, got {given['storage']!r}"
+            )
+        for key, least in (("n_trials", 1), ("n_jobs", 1)):
+            if not isinstance(given[key], int) or given[key] < least:
+                raise ValueError(f"hydra.sweeper.{key} must be a whole number of at least {least}, got {given[key]!r}")
+        if not 0 <= given["max_failure_rate"] <= 1:
+            raise ValueError(
+                f"hydra.sweeper.max_failure_rate must be a share from 0 to 1, got {given['max_failure_rate']!r}"
+            )
+        return cls(
+            sampler=given["sampler"],
+            directions=_directions(given["direction"]),
+            storage=given["storage"],
+            study_name=given["study_name"],
+            num_trials=given["n_trials"],
+            num_at_once=given["n_jobs"],
+            max_failure_rate=float(given["max_failure_rate"]),
+            params=given["params"] or {},
+            custom_search_space=given["custom_search_space"],
+        )
+
+    def extend(self, config: DictConfig) -> Callable[[Trial], None] | None:
+        """What draws a trial's further settings, given the configuration.
+
+        Raises:
+            SpaceError: There is no such function.
+        """
+        if self.custom_search_space is None:
+            return None
+        try:
+            function = get_method(self.custom_search_space)
+        except Exception as error:
+            raise SpaceError(
+                f"hydra.sweeper.custom_search_space={self.custom_search_space} is no function (config, trial): {error}"
+            ) from error
+        return lambda trial: function(config, trial)
+
+
+def _directions(given: Any) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    directions = tuple(given) if isinstance(given, list) else (given,)
+    if not directions or any(direction not in DIRECTIONS for direction in directions):
+        raise ValueError(f"hydra.sweeper.direction must be minimize, maximize or a list of them, got {given!r}")
+    return directions

@@ -1,0 +1,1 @@
+"""The settings of `hydra/sweeper=optuna`, for every Hydra application."""
