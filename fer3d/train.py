@@ -1,4 +1,7 @@
-"""Trains folds: `python -m fer3d.train +fold=3`, several with `+fold=[1,2,5]`, all of them without `+fold`."""
+"""Trains folds: `python -m fer3d.train +fold=3`, several with `+fold=[1,2,5]`, all of them without `+fold`.
+
+`-m hydra/sweeper=optuna` searches, and `from_study=outputs/search/NAME` trains what a search found best.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fer3d.command import user_errors
 from fer3d.configuration import config_folder
+from hydra_plugins.fer3d_sweeper.sweeper import stock_is_installed
 
 
 @hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")
@@ -57,6 +61,30 @@ def _expanded(argument: str) -> str:
     return f"{key}=[{','.join(map(str, numbers))}]"
 
 
+def refuse_stock_sweeper(arguments: Sequence[str]) -> None:
+    """Says so where `hydra/sweeper=optuna` would be another package's.
+
+    Raises:
+        SystemExit: It would.
+    """
+    if "hydra/sweeper=optuna" in arguments and stock_is_installed():
+        raise SystemExit(
+            "fer3d: hydra/sweeper=optuna is the one of hydra-optuna-sweeper here, which knows no folds and cannot go "
+            "on: pip uninstall hydra-optuna-sweeper"
+        )
+
+
+def expand_study(arguments: Sequence[str]) -> list[str]:
+    """Writes `from_study=outputs/search/NAME` out as the settings of the study's best trial."""
+    if not any(argument.startswith("from_study=") for argument in arguments):
+        return list(arguments)
+    with user_errors():
+        from fer3d.search.from_study import expand_from_study
+
+        return expand_from_study(arguments)
+
+
 if __name__ == "__main__":
-    sys.argv[1:] = expand_fold_range(sys.argv[1:])
+    refuse_stock_sweeper(sys.argv[1:])
+    sys.argv[1:] = expand_study(expand_fold_range(sys.argv[1:]))
     train()

@@ -188,8 +188,12 @@ def test_a_wheel_carries_the_configuration(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("fer3d-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
-    found = sorted(path.relative_to(tmp_path / "installed/fer3d/conf") for path in tmp_path.rglob("conf/**/*.yaml"))
+    installed = tmp_path / "installed"
+    found = sorted(path.relative_to(installed / "fer3d/conf") for path in installed.glob("fer3d/conf/**/*.yaml"))
     assert found == FILES
+    # A namespace package, which other plugins of Hydra share.
+    assert not (installed / "hydra_plugins/__init__.py").exists()
+    assert (installed / "hydra_plugins/fer3d_sweeper/conf/hydra/sweeper/optuna.yaml").is_file()
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
 
     def python(*arguments: str) -> str:
@@ -199,3 +203,4 @@ def test_a_wheel_carries_the_configuration(tmp_path: Path) -> None:
     where = python("-c", "from fer3d.configuration import config_folder; print(config_folder())").strip()
     assert Path(where) == tmp_path / "installed/fer3d/conf"
     assert "oulu_casia" in python("-m", "fer3d.train", "--help")
+    assert "n_trials: 20" in python("-m", "fer3d.train", "hydra/sweeper=optuna", "--cfg", "hydra")

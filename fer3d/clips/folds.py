@@ -5,13 +5,15 @@ No fold has a subject on two sides, and every clip is held out in exactly one fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, LeaveOneGroupOut, PredefinedSplit
+
+Split = Callable[[Sequence[str]], "list[Fold]"]
 
 
 class FoldError(ValueError):
@@ -85,6 +87,42 @@ def balanced_folds(subjects: Sequence[str], num_folds: int = 10, inner_val: floa
     """
     _check_num_subjects(subjects, num_folds)
     return _folds(GroupKFold(num_folds).split(subjects, groups=subjects), subjects, inner_val)
+
+
+def nested_folds(
+    subjects: Sequence[str], outer: Split, inner: Split | None, outer_fold: int | None = None
+) -> list[Fold]:
+    """The folds of one search within a nested cross-validation: inner folds of an outer fold's training clips alone.
+
+    The outer fold's held-out clips are in none of them, so that a search on them knows nothing of those clips.
+
+    Args:
+        subjects: The subject of each clip.
+        outer: Makes the outer folds.
+        inner: Makes the inner folds; None for the outer folds themselves, on which the best trials are tested.
+        outer_fold: The number of the outer fold.
+
+    Raises:
+        FoldError: There is no such outer fold, or the clips cannot be split as asked.
+    """
+    outer_folds = outer(subjects)
+    if inner is None:
+        return outer_folds
+    if outer_fold is None:
+        raise FoldError(
+            "cv=nested is a search's: python -m fer3d.train -m hydra/sweeper=optuna cv=nested. To train the inner "
+            "folds of one outer fold, set cv.outer_fold"
+        )
+    (chosen,) = select_folds(outer_folds, outer_fold)
+    there = chosen.train
+
+    def outside(indices: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(there[index] for index in indices)
+
+    return [
+        Fold(fold.number, outside(fold.train), outside(fold.held_out), outside(fold.inner_val))
+        for fold in inner([subjects[index] for index in there])
+    ]
 
 
 def all_clips(subjects: Sequence[str]) -> list[Fold]:

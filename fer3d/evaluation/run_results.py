@@ -129,13 +129,31 @@ class RunResults:
     def cross_validation(self) -> str:
         """How the folds were made: `LOSO` or, for example, `10-fold`."""
         loso = str(self.config["cv"]["_target_"]).endswith("leave_one_subject_out")
-        return "LOSO" if loso else f"{self.num_folds}-fold"
+        folds = "LOSO" if loso else f"{self.num_folds}-fold"
+        return f"nested {folds}" if self.is_nested else folds
+
+    @property
+    def selected_by(self) -> Mapping[str, Any] | None:
+        """The study whose best trial gave the settings, its number, and the corpus that it searched; None for none."""
+        selected: Mapping[str, Any] | None = self.config.get("selected_by")
+        return selected
+
+    @property
+    def is_selected(self) -> bool:
+        """Whether the settings were chosen by how they did on this very corpus, so that the score is optimistic."""
+        return self.selected_by is not None and self.selected_by["corpus"] == self.corpus
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether each fold has settings of its own, from a search among its training subjects."""
+        return "chosen" in self.info
 
     @property
     def caution(self) -> str:
-        """What every heading over the run's numbers has to say: synthetic, partial, both, or nothing."""
+        """What every heading over the run's numbers has to say: synthetic, selected, partial, or nothing."""
+        selected = "CHOSEN BY A SEARCH on these clips" if self.is_selected else ""
         missing = f"PARTIAL: {len(self.missing)} of {self.num_folds} folds missing" if self.missing else ""
-        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", missing]))
+        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", selected, missing]))
 
     def provenance(self) -> dict[str, Any]:
         """Where the run's numbers come from, in plain values for JSON."""
@@ -149,6 +167,7 @@ class RunResults:
             "missing_folds": list(self.missing),
             "clip_store": self.info["clip_store"],
             "start_from": self.info.get("start_from"),
+            "selected_by": self.selected_by,
             "seed": self.seed,
             "precision": self.info["precision"],
             "cross_validation": self.cross_validation,

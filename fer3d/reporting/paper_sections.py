@@ -65,6 +65,8 @@ def confusion_section(runs: Sequence[ReportRun]) -> Section | None:
 
 def settings_section(runs: Sequence[ReportRun]) -> Section:
     """Tables 2 and 3 and networks such as those of Figures 3 and 4, each network once."""
+    # The folds of a nested run have settings of their own, which its provenance tells.
+    runs = [one for one in runs if not one.run.is_nested]
     networks: dict[str, ReportRun] = {}
     for one in runs:
         key = json.dumps([one.run.config["model"], input_size(one), len(one.run.emotions)], sort_keys=True)

@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 
 from fer3d.evaluation.evaluation_tables import measures_table, recall_table, subjects_table
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH, PROTOCOLS
-from fer3d.evaluation.run_results import name_folds
-from fer3d.evaluation.tables import percent
+from fer3d.evaluation.run_results import RunResults, name_folds
+from fer3d.evaluation.tables import Table, percent
 from fer3d.reporting.drawings import confusion_picture, curves_part, missed_part, protocols_picture, subjects_picture
 from fer3d.reporting.page import Headline
 from fer3d.reporting.parts import DataTable, Facts, Folded, Gallery, Part, Picture, Prose, Section
@@ -33,6 +33,7 @@ _TOLD = (
     "precision",
     "compile",
     "start_from",
+    "selected_by",
 )
 
 
@@ -67,6 +68,13 @@ def banners(runs: Sequence[ReportRun]) -> tuple[str, ...]:
         f"({name_folds(one.run.missing)}). Its numbers leave out their clips."
         for one in runs
         if one.run.partial
+    ]
+    said += [
+        f"CHOSEN BY A SEARCH: the settings of {one.label} did best of all that {one.run.selected_by['study']} tried on "
+        "these very clips, which makes every one of its scores optimistic. A nested search (cv=nested) says what such a "
+        "choice is worth."
+        for one in runs
+        if one.run.is_selected and one.run.selected_by
     ]
     return tuple(said)
 
@@ -114,6 +122,31 @@ def _run_section(one: ReportRun, *, faces: bool) -> Section:
     return Section(f"run-{one.slug}", one.label, tuple(parts), caution=one.run.caution)
 
 
+def _chosen_table(run: RunResults) -> Table:
+    """What the search of each outer fold of a nested run chose."""
+    chosen = {fold.fold: fold.info["chosen"] for fold in run.folds}
+    names = list(dict.fromkeys(name for choice in chosen.values() for name in choice["params"]))
+    return Table(
+        title="What each fold's own search chose",
+        columns=("outer fold", "trial", "inner accuracy", *names),
+        rows=tuple(
+            (
+                str(fold),
+                str(choice["trial"]),
+                percent(choice["accuracy"]),
+                *(_short(choice["params"].get(name, "")) for name in names),
+            )
+            for fold, choice in chosen.items()
+        ),
+        note="Inner accuracies are those that the searches chose by, and optimistic; the run's own are not.",
+        caution=run.caution,
+    )
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _provenance(one: ReportRun) -> Section:
     run = one.run
     told = {key: run.config[key] for key in _TOLD if key in run.config}
@@ -122,6 +155,7 @@ def _provenance(one: ReportRun) -> Section:
         one.label,
         (
             Facts(tuple(_facts(one))),
+            *([DataTable(_chosen_table(run))] if run.is_nested else []),
             Folded("Configuration", OmegaConf.to_yaml(OmegaConf.create(told))),
         ),
         caution=run.caution,

@@ -51,12 +51,11 @@ class FoldSearch:
     settings: CrossValidationSettings
 
     @classmethod
-    def of(cls, base: DictConfig, compose: Compose, sweeper: SweeperSettings, arguments: Sequence[str]) -> FoldSearch:
+    def of(cls, compose: Compose, sweeper: SweeperSettings, arguments: Sequence[str]) -> FoldSearch:
         """Reads what is to be searched, and makes or finds the clip store.
 
         Args:
-            base: The configuration without what is searched, Hydra's own part included.
-            compose: Composes one from settings as on the command line.
+            compose: Composes a configuration from settings as on the command line, Hydra's own part included.
             sweeper: The sweeper's settings.
             arguments: The settings of the command line.
 
@@ -69,8 +68,9 @@ class FoldSearch:
                 "a trial of a cross-validation has one value, its accuracy: leave hydra.sweeper.direction alone, got "
                 f"{list(sweeper.directions)}"
             )
-        settings: CrossValidationSettings = instantiate(base.search)
+        settings: CrossValidationSettings = instantiate(compose(SearchSpace.parse({}, arguments).fixed).search)
         space = SearchSpace.parse({**settings.space, **sweeper.params}, arguments)
+        base = compose(space.fixed)
         _check_space(space, compose)
         preparation = prepare(base)
         if preparation.built:
@@ -83,13 +83,19 @@ class FoldSearch:
     @property
     def name(self) -> str:
         """The study's name; by default one of what makes it, so that the same command goes on with it."""
-        digest = hashlib.sha256(json.dumps(self._identity(), sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
         return self.sweeper.study_name or f"{self.base.name}-{digest[:8]}"
 
     @property
     def folder(self) -> Path:
         """The study's folder."""
         return Path(self.base.outputs) / SEARCH_FOLDER / self.name
+
+    @property
+    def job_overrides(self) -> list[str]:
+        """What every job is told besides its trial's settings."""
+        # One W&B run a trial, not one a fold.
+        return ["progress=false", *(["~logger.wandb"] if "wandb" in self.base.logger else [])]
 
     def run(self, launcher: Launcher) -> float | None:
         """Searches, and says what came of it.
@@ -100,21 +106,32 @@ class FoldSearch:
         Raises:
             StudyError: The study cannot be opened or continued, or too many trials failed.
         """
-        store, folds = self.base_run.store, self.base_run.folds
-        kind = "SYNTHETIC " if store.synthetic else ""
+        study = self.search(launcher)
+        return study.best_value if self._has_best(study) else None
+
+    def search(self, launcher: Launcher, *, wait_for_others: bool = False) -> Study:
+        """Searches, and says what came of it.
+
+        Args:
+            launcher: What carries out jobs.
+            wait_for_others: Whether to wait for trials that other processes carry out.
+
+        Raises:
+            StudyError: As `run`.
+        """
+        sizes = {fold.number: len(fold.held_out) for fold in self.base_run.folds}
+        kind = "SYNTHETIC " if self.base_run.store.synthetic else ""
         print(
             f"study {self.folder}: {len(self.space.distributions)} settings, {self.sweeper.num_trials} trials of "
-            f"{len(folds)} folds, {len(store)} {kind}clips",
+            f"{len(sizes)} folds, {sum(sizes.values())} {kind}held-out clips",
             flush=True,
         )
-        logs_to_wandb = "wandb" in self.base.logger
         objective = CrossValidation(
             settings=self.settings,
-            sizes={fold.number: len(fold.held_out) for fold in folds},
+            sizes=sizes,
             folder=self.folder,
-            # One W&B run a trial, not one a fold.
-            job_overrides=["progress=false", *(["~logger.wandb"] if logs_to_wandb else [])],
-            tracker=self._tracker() if logs_to_wandb else None,
+            job_overrides=self.job_overrides,
+            tracker=self._tracker() if "wandb" in self.base.logger else None,
         )
         study = run_search(
             objective,
@@ -125,10 +142,13 @@ class FoldSearch:
             folder=self.folder,
             extend=self.sweeper.extend(self.base_run.config),
             attributes=self._attributes(),
+            wait_for_others=wait_for_others,
         )
-        return self._report(study)
+        self._say(study)
+        return study
 
-    def _identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
+        """Everything that the trials of a study share, in plain values."""
         run = self.base_run
         config: Any = OmegaConf.to_container(run.config, resolve=True)
         counted = counted_settings(
@@ -150,7 +170,7 @@ class FoldSearch:
     def _attributes(self) -> dict[str, Any]:
         store, folds = self.base_run.store, self.base_run.folds
         return {
-            SETTINGS: self._identity(),
+            SETTINGS: self.identity(),
             "overrides": list(self.space.fixed),
             "protocol": self.settings.protocol.name,
             "threshold": self.settings.pruning.threshold,
@@ -177,25 +197,27 @@ class FoldSearch:
             synthetic=self.base_run.store.synthetic,
         )
 
-    def _report(self, study: Study) -> float | None:
+    def _say(self, study: Study) -> None:
         trials = study.get_trials(deepcopy=False)
         counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
         print(
             f"study {self.folder}: {counts[TrialState.COMPLETE]} trials complete, {counts[TrialState.PRUNED]} pruned, "
             f"{counts[TrialState.FAIL]} failed"
         )
-        if not counts[TrialState.COMPLETE]:
-            print("no trial is complete: search.pruning.threshold may be out of reach")
-            return None
+        if not self._has_best(study):
+            print("no trial is complete: search.pruning.threshold may be out of reach", flush=True)
+            return
         best = study.best_trial
         kind = "SYNTHETIC data, " if self.base_run.store.synthetic else ""
         print(
             f"best: trial {best.number} with {best.value:.2%} ({kind}{self.settings.protocol.title}; chosen on these "
             "very folds, and so optimistic)"
         )
-        for setting in self.space.overrides(best.params):
-            print(f"  {setting}")
-        return best.value
+        print("\n".join(f"  {setting}" for setting in self.space.overrides(best.params)), flush=True)
+
+    @staticmethod
+    def _has_best(study: Study) -> bool:
+        return any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False))
 
 
 def _check_space(space: SearchSpace, compose: Compose) -> None:

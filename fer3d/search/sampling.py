@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from hydra.utils import get_class, instantiate
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -82,9 +84,12 @@ class SeededSampler(BaseSampler):
             more["search_space"] = self._space.grid()
         elif issubclass(self._class, QMCSampler):
             # One sequence for all trials, whose place is kept in the study; only choices are drawn besides.
-            more["independent_sampler"] = RandomSampler(drawn)
+            more |= {"independent_sampler": RandomSampler(drawn), "seed": self._seed or 0}
         elif "seed" in settings:
             more["seed"] = drawn
-        made = instantiate(settings, **more)
+        with warnings.catch_warnings():
+            # Optuna says so of samplers that have been there for years, and would for each trial.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            made = instantiate(settings, **more)
         sampler: BaseSampler = made if isinstance(made, BaseSampler) else made()
         return sampler

@@ -43,6 +43,7 @@ class Search:
         num_at_once: How many trials this process carries out at a time.
         max_failure_rate: The share of `num_trials` that may fail before the search gives up.
         extend: Adds to a trial's settings, once the space is drawn; see `hydra.sweeper.custom_search_space`.
+        wait_for_others: Whether to end only when no trial is carried out any more, be it by another process.
         say: Where sentences for people go.
     """
 
@@ -55,6 +56,7 @@ class Search:
     num_at_once: int = 1
     max_failure_rate: float = 0.0
     extend: Callable[[Trial], None] | None = None
+    wait_for_others: bool = False
     say: Callable[[str], None] = lambda sentence: print(sentence, flush=True)
     _active: dict[int, Active] = field(default_factory=dict)
 
@@ -172,13 +174,13 @@ class Search:
             )
 
     def _wait_for_others(self) -> bool:
-        """Waits as long as it is open whether a trial of another process is still carried out.
+        """Waits a moment where it is open whether a trial of another process is still carried out, or matters.
 
         Returns False when nothing is left to do here.
         """
         unfinished = self._unfinished()
-        undecided = [trial.number for trial in unfinished if not self.leases.known_alive(trial.number)]
-        if undecided:
+        undecided = any(not self.leases.known_alive(trial.number) for trial in unfinished)
+        if undecided or (unfinished and self.wait_for_others):
             time.sleep(_POLL_SECONDS)
             return True
         if unfinished:

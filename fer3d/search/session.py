@@ -35,6 +35,7 @@ def run_search(
     folder: Path,
     extend: Callable[[Trial], None] | None = None,
     attributes: Mapping[str, Any] | None = None,
+    wait_for_others: bool = False,
 ) -> Study:
     """Searches until the study has its number of finished trials.
 
@@ -46,6 +47,7 @@ def run_search(
         name: The study's name.
         folder: The study's folder, where its database is unless `settings` name another.
         extend: Adds to a trial's settings.
+        wait_for_others: Whether to wait for trials that other processes carry out.
         attributes: What the study is to say of itself; `settings` among them may not differ from start to start.
 
     Raises:
@@ -70,6 +72,7 @@ def run_search(
             num_at_once=settings.num_at_once,
             max_failure_rate=settings.max_failure_rate,
             extend=extend,
+            wait_for_others=wait_for_others,
         )
         try:
             search.run()

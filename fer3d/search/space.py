@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
@@ -55,9 +55,8 @@ class SearchSpace:
         for override in _parsed([f"{name}={_text(value)}" for name, value in params.items()] + list(overrides)):
             name = override.get_key_element()
             bare = name.lstrip("+")
-            for known in (name, bare):
-                space.distributions.pop(known, None)
-                space.written.pop(known, None)
+            for known in [known for known in space.distributions if known.lstrip("+") == bare]:
+                del space.distributions[known], space.written[known]
             fixed.pop(bare, None)
             if override.is_sweep_override():
                 space.distributions[name] = _distribution(override, name, space.texts)
@@ -110,12 +109,13 @@ def _parsed(lines: Sequence[str]) -> list[Override]:
 def _distribution(override: Override, name: str, texts: dict[tuple[str, Value], str]) -> BaseDistribution:
     value = override.value()
     try:
-        if override.is_choice_sweep() or (isinstance(value, RangeSweep) and value.shuffle):
-            return CategoricalDistribution(_choices(override, name, texts))
+        if isinstance(value, ChoiceSweep):
+            return CategoricalDistribution(_choices(value, name, texts))
         if isinstance(value, RangeSweep) and value.start is not None and value.stop is not None:
-            if any(isinstance(number, float) for number in (value.start, value.stop, value.step)):
-                return FloatDistribution(value.start, value.stop, step=value.step)
-            return IntDistribution(int(value.start), int(value.stop), step=int(value.step))
+            numbers = _range(value.start, value.stop, value.step)
+            # Shuffled values have no order; neither they nor choices are really shuffled, since Optuna takes the same
+            # ones in another order for another distribution, and refuses to go on.
+            return CategoricalDistribution(_values(name, numbers)) if value.shuffle else numbers
         if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
             log = "log" in value.tags
             if isinstance(value.start, int) and isinstance(value.end, int) and not isinstance(value.start, bool):
@@ -129,15 +129,23 @@ def _distribution(override: Override, name: str, texts: dict[tuple[str, Value], 
     )
 
 
-def _choices(override: Override, name: str, texts: dict[tuple[str, Value], str]) -> list[Value]:
+def _range(start: float, stop: float, step: float) -> BaseDistribution:
+    if any(isinstance(number, float) for number in (start, stop, step)):
+        return FloatDistribution(start, stop, step=step)
+    return IntDistribution(int(start), int(stop), step=int(step))
+
+
+def _choices(sweep: ChoiceSweep, name: str, texts: dict[tuple[str, Value], str]) -> list[Value]:
     choices: list[Value] = []
-    for element in override.sweep_iterator(transformer=Transformer.identity):
+    for element in sweep.list:
         # A text in quotes, a list or a dictionary is stored as the text that stands for it on the command line.
         plain = isinstance(element, str | int | float | bool | None)
         text = str(Override._get_value_element_as_str(element))
         choice: Value = element if plain else text  # type: ignore[assignment]
         choices.append(choice)
-        texts[name, choice] = text
+        # Not of numbers: 1 and true are the same key.
+        if isinstance(choice, str):
+            texts[name, choice] = text
     return choices
 
 
@@ -156,8 +164,9 @@ def _values(name: str, distribution: BaseDistribution) -> list[Value]:
     if isinstance(distribution, IntDistribution) and not distribution.log:
         return list(range(distribution.low, distribution.high + 1, distribution.step))
     if isinstance(distribution, FloatDistribution) and distribution.step is not None:
-        number = math.floor((distribution.high - distribution.low) / distribution.step + 1e-9) + 1
-        return [distribution.low + place * distribution.step for place in range(number)]
+        # 0.1 + 2 * 0.1 is more than 0.3, and would be out of the range.
+        low, high, step = (Decimal(str(end)) for end in (distribution.low, distribution.high, distribution.step))
+        return [float(low + place * step) for place in range(int((high - low) // step) + 1)]
     raise SpaceError(
         f"a grid needs a finite number of values, and {name} is drawn from an interval: write choice or range"
     )

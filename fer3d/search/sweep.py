@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 
 from fer3d.atomic_file import write_file
-from fer3d.search.fold_search import FoldSearch
 from fer3d.search.objective import FunctionObjective
 from fer3d.search.session import run_search
 from fer3d.search.space import SearchSpace, SpaceError
@@ -48,7 +47,12 @@ def sweep(config: DictConfig, context: HydraContext, launcher: Launcher, argumen
     HydraConfig.instance().set_config(base)
     settings = SweeperSettings.read(base.hydra.sweeper)
     if "_target_" in (OmegaConf.select(base, "search") or {}):
-        return FoldSearch.of(base, compose, settings, arguments).run(launcher)
+        # Here, since a function that has nothing to do with folds should not wait for PyTorch.
+        from fer3d.search.fold_search import FoldSearch
+        from fer3d.search.nested import NestedSearch, is_nested
+
+        kind = NestedSearch if is_nested(base) else FoldSearch
+        return kind.of(compose, settings, arguments).run(launcher)
     return _search_function(base, settings, launcher, arguments)
 
 

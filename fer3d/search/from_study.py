@@ -1,0 +1,38 @@
+"""After a search: the settings of its best trial, as on the command line of `fer3d.train`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fer3d.search.records import StudyRecord
+from fer3d.search.space import SearchSpace
+from fer3d.search.storage import StudyError
+
+FROM_STUDY, STORAGE = "from_study=", "study_storage="
+
+
+def expand_from_study(arguments: Sequence[str]) -> list[str]:
+    """Writes `from_study=outputs/search/NAME` out as the settings of the study's best trial.
+
+    The study's own settings come first, then those of its trial, then the other arguments, which win. The run gets a
+    name of its own and says by what it was selected, so that its score cannot pass for one that nobody chose.
+
+    Args:
+        arguments: The command line. `study_storage=URL` names the database of a study that is kept elsewhere.
+
+    Raises:
+        StudyError: There is no such study, or it has no complete trial.
+    """
+    given = [argument for argument in arguments if argument.startswith(FROM_STUDY)]
+    storage = [argument for argument in arguments if argument.startswith(STORAGE)]
+    if not given:
+        return list(arguments)
+    study = StudyRecord.read(given[-1].removeprefix(FROM_STUDY), storage[-1].removeprefix(STORAGE) if storage else None)
+    best = study.best
+    if best is None:
+        raise StudyError(f"the study {study.name} has no complete trial to train")
+    rest = [argument for argument in arguments if argument not in (*given, *storage)]
+    selected_by = f"selected_by={{study:'{study.name}',trial:{best.number},corpus:{study.corpus}}}"
+    name = f"name=best_of_{study.name.replace('/', '_')}"
+    params = SearchSpace.parse(study.space).overrides(best.params)
+    return [*study.overrides, *params, name, selected_by, *rest]

@@ -1,0 +1,153 @@
+"""Nested cross-validation of a search: what its choice is worth on subjects that it never saw."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
+
+from fer3d.atomic_folder import atomic_folder
+from fer3d.search.cross_validation import job_folder
+from fer3d.search.fold_search import SEARCH_FOLDER, Compose, FoldSearch
+from fer3d.search.jobs import Job, JobsInTurn
+from fer3d.search.records import StudyRecord, TrialRecord
+from fer3d.search.space import SearchSpace
+from fer3d.search.storage import StudyError
+from fer3d.search.sweeper_settings import SweeperSettings
+from fer3d.training.results import FoldResult, fold_folder, read_result, write_result
+
+# The outer folds themselves, on which the best trials are tested.
+OUTER = "cv.inner=null"
+
+
+def is_nested(base: DictConfig) -> bool:
+    """Whether a configuration asks for a nested cross-validation."""
+    return str(base.cv["_target_"]).endswith(".nested_folds")
+
+
+@dataclass(frozen=True)
+class NestedSearch:
+    """One search for each outer fold, among its training subjects, and a test of the best trial on the others.
+
+    The results form a run of their own, `outputs/search/<name>/nested-<digest>`, which can be evaluated and reported as
+    any other. Nothing of an outer fold's held-out clips reaches its search: not the folds, and so neither the pruning
+    nor the order that it learns.
+
+    Attributes:
+        compose: Composes a configuration from settings as on the command line.
+        sweeper: The sweeper's settings, of all searches.
+        arguments: The settings of the command line.
+        outer: The search as it would be on the outer folds: their clips, the space, the settings that all share.
+    """
+
+    compose: Compose
+    sweeper: SweeperSettings
+    arguments: tuple[str, ...]
+    outer: FoldSearch
+
+    @classmethod
+    def of(cls, compose: Compose, sweeper: SweeperSettings, arguments: Sequence[str]) -> NestedSearch:
+        """Reads what is to be searched.
+
+        Raises:
+            SpaceError, ValueError: As `FoldSearch.of`.
+        """
+        return cls(compose, sweeper, tuple(arguments), FoldSearch.of(compose, sweeper, [*arguments, OUTER]))
+
+    @property
+    def name(self) -> str:
+        """The name that all its studies begin with."""
+        return self.outer.name
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its studies and of the nested run."""
+        return Path(self.outer.base.outputs) / SEARCH_FOLDER / self.name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that changes the nested run's numbers."""
+        counted = {
+            **self.outer.identity(),
+            "inner": str(self.compose(SearchSpace.parse({}, self.arguments).fixed).cv.inner),
+            "sampler": dict(self.sweeper.sampler),
+            "num_trials": self.sweeper.num_trials,
+        }
+        return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
+
+    def run(self, launcher: Launcher) -> float:
+        """Searches and tests fold by fold, skips what is done, and says what it does.
+
+        Returns:
+            The accuracy of the best trials on the outer folds' held-out clips, after the last epoch.
+
+        Raises:
+            StudyError: A search has no complete trial, or cannot be carried out, or the test of its best trial failed.
+        """
+        folder = self.folder / f"nested-{self.digest[:8]}"
+        results = []
+        for fold in self.outer.base_run.folds:
+            done = fold_folder(folder, fold.number)
+            if not done.exists():
+                print(f"== outer fold {fold.number} of {len(self.outer.base_run.folds)}", flush=True)
+                study = self._search(fold.number, launcher)
+                self._keep(self._test(fold.number, study, launcher), study, done)
+            results.append(read_result(done))
+            print(results[-1].summary(), flush=True)
+        print(f"nested run {folder}: python -m fer3d.report {folder}")
+        num_clips = sum(len(result.labels) for result in results)
+        return sum(int(result.num_correct[-1]) for result in results) / num_clips
+
+    def _search(self, outer_fold: int, launcher: Launcher) -> StudyRecord:
+        sweeper = replace(self.sweeper, study_name=f"{self.name}/outer_{outer_fold:02d}")
+        search = FoldSearch.of(self.compose, sweeper, [*self.arguments, f"cv.outer_fold={outer_fold}"])
+        # Another process may still be at the trial that turns out to be the best one.
+        return StudyRecord.of(search.search(launcher, wait_for_others=True))
+
+    def _test(self, outer_fold: int, study: StudyRecord, launcher: Launcher) -> FoldResult:
+        best = _best(study)
+        overrides = [*self.outer.space.fixed, *self.outer.space.overrides(best.params), *self.outer.job_overrides]
+        jobs = JobsInTurn(launcher)
+        jobs.submit(
+            Job(
+                best.number,
+                (
+                    *overrides,
+                    f"+trial={best.number}",
+                    f"+fold=[{outer_fold}]",
+                    f"hydra.sweep.dir={self.folder}",
+                    f"hydra.sweep.subdir=outer_{outer_fold:02d}/best_{job_folder(best.number, [outer_fold])}",
+                    "hydra.output_subdir=.hydra",
+                ),
+            )
+        )
+        result = jobs.wait()
+        if result.error is not None:
+            raise StudyError(
+                f"the best trial of outer fold {outer_fold}, trial {best.number}, could not be trained on all its "
+                f"training subjects: {result.error}"
+            ) from result.error
+        tested: FoldResult = result.returned[0]
+        return tested
+
+    def _keep(self, tested: FoldResult, study: StudyRecord, folder: Path) -> None:
+        """Keeps a fold's test as a fold of the nested run, whose folds differ in their settings."""
+        best = _best(study)
+        chosen = {"study": study.name, "trial": best.number, "accuracy": best.attainable, "params": dict(best.params)}
+        info: dict[str, Any] = {**tested.info, "run": folder.parent.name, "digest": self.digest, "chosen": chosen}
+        with atomic_folder(folder) as work:
+            write_result(replace(tested, info=info), work)
+
+
+def _best(study: StudyRecord) -> TrialRecord:
+    if study.best is None:
+        raise StudyError(
+            f"the search {study.name} has no complete trial to test: search.pruning.threshold may be out of reach"
+        )
+    return study.best
