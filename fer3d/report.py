@@ -1,9 +1,12 @@
-"""Writes the report of runs, one page that needs nothing else: `python -m fer3d.report outputs/<run>`."""
+"""Writes the report of runs or of a search, one page that needs nothing else: `python -m fer3d.report outputs/<run>`.
+
+`python -m fer3d.report --study outputs/search/<name>` makes that of a search.
+"""
 
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +14,30 @@ from fer3d.command import user_errors
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Reads runs, draws what they achieved beside the paper, and writes `report.html` with its figures."""
+    """Reads runs or a study, draws what they achieved, and writes `report.html` with its figures."""
+    options = _parse(arguments)
+    with user_errors():
+        path = _study_report(options) if options.study else _runs_report(options)
+        print(f"report: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _parse(arguments: Sequence[str]) -> Namespace:
     parser = ArgumentParser(
         prog="python -m fer3d.report",
         description="Writes report.html, which needs nothing else, and its figures as PNG and SVG files.",
     )
-    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run's folder")
+    parser.add_argument("runs", metavar="RUN", nargs="*", type=Path, help="a run's folder")
     parser.add_argument(
-        "--into", metavar="FOLDER", type=Path, help="where the report goes; default: report/ in the run or beside runs"
+        "--study", metavar="STUDY", help="a search instead of runs: its folder outputs/search/NAME, or its name"
+    )
+    parser.add_argument(
+        "--storage", metavar="URL", help="the database of a study that is not kept in its folder; --study is its name"
+    )
+    parser.add_argument(
+        "--into",
+        metavar="FOLDER",
+        type=Path,
+        help="where the report goes; default: report/ in the run, beside runs, or in the study's folder",
     )
     parser.add_argument("--partial", action="store_true", help="go on where folds are missing, and say so everywhere")
     parser.add_argument("--no-clips", action="store_true", help="show no faces, as a licence may demand")
@@ -26,17 +45,29 @@ def main(arguments: Sequence[str]) -> None:
         "--clips", metavar="FOLDER", type=Path, help="where the clip stores are; default: clips/ beside each run"
     )
     options = parser.parse_args(arguments)
-    with user_errors():
-        from fer3d.reporting.report import make_report
+    if not options.study and not options.runs:
+        parser.error("give the folders of runs, or a search with --study outputs/search/NAME")
+    if options.study and options.runs:
+        parser.error("a report is of runs or of a search: give folders of runs or --study, not both")
+    if options.storage and not options.study:
+        parser.error("--storage is the database of a search: name it with --study")
+    if options.study and (options.partial or options.no_clips or options.clips):
+        parser.error("--partial, --no-clips and --clips are for runs: the report of a search shows no clips")
+    return options
 
-        path = make_report(
-            options.runs,
-            into=options.into,
-            partial=options.partial,
-            faces=not options.no_clips,
-            clips=options.clips,
-        )
-        print(f"report: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+def _runs_report(options: Namespace) -> Path:
+    from fer3d.reporting.report import make_report
+
+    return make_report(
+        options.runs, into=options.into, partial=options.partial, faces=not options.no_clips, clips=options.clips
+    )
+
+
+def _study_report(options: Namespace) -> Path:
+    from fer3d.reporting.study_report import make_study_report
+
+    return make_study_report(options.study, storage=options.storage, into=options.into)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,10 +23,7 @@ from hydra_plugins.fer3d_sweeper.sweeper import stock_is_installed
 def train(config: DictConfig) -> Any:
     """Trains the chosen folds of the configured run; as a job of a search, returns their results and says nothing."""
     if config.get("trial") is not None:
-        from fer3d.training.run import Run, prepare
-
-        run = Run.of(config, prepare(config).store)
-        return [run.fold_result(number) for number in _fold_numbers(config)]
+        return _fold_job(config)
     with user_errors():
         from fer3d.training.run import Run, prepare
 
@@ -34,6 +32,18 @@ def train(config: DictConfig) -> Any:
             preparation.report.print()
         Run.of(config, preparation.store).train(_fold_numbers(config))
     return None
+
+
+def _fold_job(config: DictConfig) -> Any:
+    """Trains the folds of a search's job."""
+    from fer3d.corpora.sequences import CorpusWarning
+    from fer3d.training.run import Run, prepare
+
+    with warnings.catch_warnings():
+        # The search has said so once.
+        warnings.simplefilter("ignore", CorpusWarning)
+        run = Run.of(config, prepare(config).store)
+    return [run.fold_result(number) for number in _fold_numbers(config)]
 
 
 def _fold_numbers(config: DictConfig) -> Any:

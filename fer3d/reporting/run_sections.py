@@ -71,8 +71,8 @@ def banners(runs: Sequence[ReportRun]) -> tuple[str, ...]:
     ]
     said += [
         f"CHOSEN BY A SEARCH: the settings of {one.label} did best of all that {one.run.selected_by['study']} tried on "
-        "these very clips, which makes every one of its scores optimistic. A nested search (cv=nested) says what such a "
-        "choice is worth."
+        "these very clips, which makes every one of its scores optimistic. A nested search (cv=nested) says what such "
+        "a choice is worth."
         for one in runs
         if one.run.is_selected and one.run.selected_by
     ]
@@ -105,6 +105,14 @@ def runs_section(runs: Sequence[ReportRun], *, faces: bool) -> Section:
 def provenance_section(runs: Sequence[ReportRun]) -> Section:
     """How every run was made."""
     return Section("provenance", "How it was obtained", tuple(_provenance(one) for one in runs))
+
+
+def duration_text(seconds: float) -> str:
+    """A time for people: seconds, minutes, or hours and minutes."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _run_section(one: ReportRun, *, faces: bool) -> Section:
@@ -173,7 +181,7 @@ def _facts(one: ReportRun) -> list[tuple[str, str]]:
         ("Seed", str(run.seed)),
         ("Starts from", _start(one)),
         ("Device", f"{_all(one, 'device')}, {_all(one, 'precision')}"),
-        ("Training time", _duration(sum(float(fold.info["seconds"]) for fold in run.folds))),
+        ("Training time", duration_text(sum(float(fold.info["seconds"]) for fold in run.folds))),
         ("Finished", max(str(fold.info["finished"]) for fold in run.folds)),
         ("Versions", "; ".join(f"{name} {version}" for name, version in run.versions.items())),
     ]
@@ -201,13 +209,6 @@ def _start(one: ReportRun) -> str:
 def _all(one: ReportRun, key: str) -> str:
     """What the folds say, each thing once."""
     return ", ".join(sorted({str(fold.info[key]) for fold in one.run.folds}))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _named(labels: Sequence[str], runs: Sequence[ReportRun]) -> str:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import TrialState
 
+from fer3d.evaluation.protocols import INNER_VAL
 from fer3d.search.cross_validation import CrossValidation, CrossValidationSettings
 from fer3d.search.session import SETTINGS, run_search
 from fer3d.search.space import SearchSpace, SpaceError
@@ -78,6 +79,8 @@ class FoldSearch:
         run = Run.of(base, preparation.store)
         if not any(fold.held_out for fold in run.folds):
             raise ValueError("cv=all_clips holds nothing out, so that no trial has an accuracy: choose another cv")
+        if settings.protocol == INNER_VAL and not all(fold.inner_val for fold in run.folds):
+            raise ValueError("search.protocol=inner_val needs training subjects that are kept back: cv.inner_val=0.1")
         return cls(base, run, space, sweeper, settings)
 
     @property

@@ -31,8 +31,10 @@ def expand_from_study(arguments: Sequence[str]) -> list[str]:
     best = study.best
     if best is None:
         raise StudyError(f"the study {study.name} has no complete trial to train")
-    rest = [argument for argument in arguments if argument not in (*given, *storage)]
+    # All settings of a command line stand together.
+    place = next(place for place, argument in enumerate(arguments) if "=" in argument)
+    rest = [argument for argument in arguments[place:] if argument not in (*given, *storage)]
     selected_by = f"selected_by={{study:'{study.name}',trial:{best.number},corpus:{study.corpus}}}"
     name = f"name=best_of_{study.name.replace('/', '_')}"
     params = SearchSpace.parse(study.space).overrides(best.params)
-    return [*study.overrides, *params, name, selected_by, *rest]
+    return [*arguments[:place], *study.overrides, *params, name, selected_by, *rest]

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,6 +22,8 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 # A process shows every few seconds that it lives; on another machine it counts as dead after a while of silence.
 BEAT_SECONDS = 5.0
 GRACE_SECONDS = 60.0
+# How old a beat that is seen may be for its process to be alive.
+_FRESH_SECONDS = 2 * BEAT_SECONDS
 _POLL_SECONDS = 0.05
 
 _METADATA = sa.MetaData()
@@ -77,6 +79,7 @@ class _Sighting:
     owner: str
     beats: int
     since: float
+    looked: float
     has_beaten: bool
 
 
@@ -145,7 +148,8 @@ class Leases:
         owner = Owner.parse(row[0])
         if owner.machine == _machine():
             return not owner.known_dead
-        return self._look(str(trial), *row).has_beaten
+        seen = self._look(str(trial), *row)
+        return seen.has_beaten and seen.looked - seen.since < _FRESH_SECONDS
 
     @property
     def _mine(self) -> sa.ColumnElement[bool]:
@@ -162,6 +166,8 @@ class Leases:
     def _take(self, item: str) -> bool:
         row = self._row(item)
         if row is None:
+            # When its process takes the mutex again, no beat tells the two times apart.
+            self._seen.pop(item, None)
             return self._insert(item)
         owner, beats = row
         if not self._is_dead(item, owner, beats):
@@ -187,10 +193,15 @@ class Leases:
 
     def _look(self, item: str, owner: str, beats: int) -> _Sighting:
         """Remembers since when a lease has had its beats, by this process's clock: those of two machines differ."""
+        now = time.monotonic()
         last = self._seen.get(item)
-        if last is None or (last.owner, last.beats) != (owner, beats):
-            beaten = last is not None and last.owner == owner
-            self._seen[item] = _Sighting(owner, beats, time.monotonic(), beaten)
+        if last is None or last.owner != owner:
+            self._seen[item] = _Sighting(owner, beats, now, now, has_beaten=False)
+        elif last.beats != beats:
+            # After a long look elsewhere, the beat may be old.
+            self._seen[item] = _Sighting(owner, beats, now, now, now - last.looked < _FRESH_SECONDS)
+        else:
+            self._seen[item] = replace(last, looked=now)
         return self._seen[item]
 
     def _beat(self) -> None:
@@ -215,7 +226,9 @@ def _started(pid: int) -> str:
     """When a process of this machine started; empty where there is none."""
     try:
         # After the name, which may hold anything.
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        # A zombie is dead, however long its parent does not ask for it.
+        return "" if state[0] in "ZX" else state[19]
     except OSError:
         return "" if not _runs(pid) else "running"
 

@@ -72,10 +72,7 @@ class FoldOutcome:
             return self.num_held_out - max(self.num_correct)
         if protocol == INNER_VAL:
             if self.inner_epoch is None:
-                raise ValueError(
-                    "search.protocol=inner_val needs training subjects that are kept back, such as with "
-                    "cv.inner_val=0.1"
-                )
+                raise ValueError(f"fold {self.fold} kept no training subjects back to choose an epoch on")
             return self.num_held_out - self.num_correct[self.inner_epoch - 1]
         return self.num_held_out - self.num_correct[-1]
 

@@ -146,6 +146,10 @@ class StudyRecord:
             num_startup_trials=told["num_startup_trials"],
         )
 
+    def close(self) -> None:
+        """Closes the connections to the study's database."""
+        dispose(self.study)
+
     @property
     def name(self) -> str:
         """The study's name."""
@@ -195,6 +199,14 @@ def load_study(study: str, storage: str | None = None) -> Study:
         where = redacted(storage) if storage else str(folder / STUDY_FILE)
         raise StudyError(f"{where} holds no study {name}; it holds {', '.join(sorted(names)) or 'none'}")
     return optuna.load_study(study_name=name, storage=opened)
+
+
+def dispose(study: Study) -> None:
+    """Closes the connections to a study's database."""
+    # Optuna wraps its storages in a cache, which hands on what it does not know.
+    backend = getattr(study._storage, "_backend", study._storage)
+    if isinstance(backend, RDBStorage):
+        backend.engine.dispose()
 
 
 def _record(trial: FrozenTrial, num_clips: int, protocol: EpochProtocol) -> TrialRecord:

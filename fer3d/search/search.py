@@ -130,7 +130,13 @@ class Search:
         self._tell(active, verdict.state, verdict.values, verdict.sentence)
 
     def _receive(self, result: JobResult) -> None:
-        active = self._active[result.job.trial]
+        number = result.job.trial
+        active = self._active[number]
+        if not self.leases.holds(number):
+            # Another process is at it or done, and nothing more may be written.
+            del self._active[number]
+            self.say(f"trial {number}: was taken over by another process while this one was silent")
+            return
         error = result.error
         if error is None:
             try:
@@ -138,7 +144,7 @@ class Search:
             except ValueError as raised:
                 error = raised
         if error is None:
-            self._go_on(result.job.trial)
+            self._go_on(number)
         else:
             sentence = f"{type(error).__name__}: {error}"
             active.trial.set_user_attr(ERROR, sentence)
@@ -154,9 +160,6 @@ class Search:
     ) -> None:
         number = active.trial.number
         del self._active[number]
-        if not self.leases.holds(number):
-            self.say(f"trial {number}: was taken over by another process while this one was silent")
-            return
         active.run.close(state, error)
         self.study.tell(number, values=values, state=state)
         self.leases.give_back(number)

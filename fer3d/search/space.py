@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
@@ -140,13 +140,23 @@ def _choices(sweep: ChoiceSweep, name: str, texts: dict[tuple[str, Value], str])
     for element in sweep.list:
         # A text in quotes, a list or a dictionary is stored as the text that stands for it on the command line.
         plain = isinstance(element, str | int | float | bool | None)
-        text = str(Override._get_value_element_as_str(element))
+        text = _quoted(element) if isinstance(element, str) else str(Override._get_value_element_as_str(element))
         choice: Value = element if plain else text  # type: ignore[assignment]
         choices.append(choice)
         # Not of numbers: 1 and true are the same key.
         if isinstance(choice, str):
             texts[name, choice] = text
     return choices
+
+
+def _quoted(text: str) -> str:
+    """A text as it stands on Hydra's command line, in quotes where it would be something else without."""
+    escaped = str(Override._get_value_element_as_str(text))
+    try:
+        read = OverridesParser.create().parse_override(f"x={escaped}").value()
+    except HydraException:
+        read = None
+    return escaped if read == text else QuotedString(text, Quote.single).with_quotes()
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +12,11 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.study import Study
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 STUDY_FILE = "study.db"
+_NUM_TRIES = 20
+_PAUSE_SECONDS = 0.2
 
 
 class StudyError(RuntimeError):
@@ -32,15 +36,18 @@ def open_storage(url: str) -> RDBStorage:
     """
     _make_sqlite_folder(url)
     try:
-        return RDBStorage(url, engine_kwargs=_engine_settings(url))
-    except (ArgumentError, NoSuchModuleError) as error:
+        return _opened(url)
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StudyError(
             f"{redacted(url)} is no database's URL: {error}; write one such as sqlite:///study.db"
         ) from error
     except ImportError as error:
         raise StudyError(f"{redacted(url)} needs a driver that is not installed: {error}") from error
-    except OperationalError as error:
-        raise StudyError(f"{redacted(url)} cannot be opened: {error.orig}") from error
+    except DBAPIError as error:
+        raise StudyError(f"{redacted(url)} cannot be opened: {' '.join(str(error.orig).split())}") from error
+    except RuntimeError as error:
+        # Tables of another version of Optuna.
+        raise StudyError(f"{redacted(url)} cannot be opened: {error}") from error
 
 
 def open_study(
@@ -73,7 +80,20 @@ def redacted(url: str) -> str:
     """A database's URL without its password."""
     head, at, tail = url.rpartition("@")
     scheme, slashes, user = head.partition("://")
-    return f"{scheme}{slashes}{user.partition(':')[0]}{at}{tail}" if at else url
+    bare = f"{scheme}{slashes}{user.partition(':')[0]}{at}{tail}" if at else url
+    return re.sub(r"([?&]password=)[^&]*", r"\1...", bare)
+
+
+def _opened(url: str) -> RDBStorage:
+    for _ in range(_NUM_TRIES - 1):
+        try:
+            return RDBStorage(url, engine_kwargs=_engine_settings(url))
+        except DBAPIError as error:
+            # Of several processes that start at once, only one can make each of Optuna's tables.
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error.orig):
+                raise
+        time.sleep(_PAUSE_SECONDS)
+    return RDBStorage(url, engine_kwargs=_engine_settings(url))
 
 
 def _make_sqlite_folder(url: str) -> None:

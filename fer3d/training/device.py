@@ -37,8 +37,10 @@ def pick_gpu(num_gpus: int, pid: int) -> int:
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     names = visible if len(visible) == num_gpus else [str(gpu) for gpu in range(num_gpus)]
+    # By number, since a container may know no name; another user's file could not be opened.
+    user = os.getuid() if hasattr(os, "getuid") else ""
     for gpu, name in enumerate(names):
-        lock = try_lock(Path(tempfile.gettempdir()) / f"fer3d-gpu-{os.environ.get('USER', '')}-{name}.lock")
+        lock = try_lock(Path(tempfile.gettempdir()) / f"fer3d-gpu-{user}-{name}.lock")
         if lock is not None:
             _KEPT.append(lock)
             return gpu

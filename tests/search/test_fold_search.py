@@ -1,0 +1,161 @@
+"""`python -m fer3d.train -m hydra/sweeper=optuna` on a tiny corpus, in this process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from prepared import PreparedCKPlus
+
+from fer3d.evaluation.evaluation import Evaluation
+from fer3d.evaluation.protocols import BEST_COMMON_EPOCH, BEST_EPOCH, LAST_EPOCH, EpochProtocol
+from fer3d.evaluation.run_results import RunResults
+from fer3d.search.records import StudyRecord
+
+Invoke = Callable[..., tuple[int, str, str]]
+Searching = Callable[..., str]
+
+# Table 1 without what makes a trial slow, and two settings left to search.
+FIXED = [
+    *("optimizer=adam", "clips.clahe=false", "clips.normalise=false", "class_weights=false", "model.temporal_kernel=3"),
+    *("model/initializer=none", "model/pooling=max", "model.second_conv=false"),
+]
+SEARCH = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=2"]
+
+
+@pytest.fixture
+def settings(prepared: PreparedCKPlus) -> list[str]:
+    return [*prepared.settings, "name=test", f"outputs={prepared.outputs}"]
+
+
+@pytest.fixture
+def search(settings: list[str], invoke: Invoke) -> Searching:
+    """Searches and returns what was said."""
+
+    def run(*arguments: str) -> str:
+        status, out, err = invoke("train", *SEARCH, *settings, *FIXED, *arguments)
+        assert status == 0, err
+        return out
+
+    return run
+
+
+@pytest.fixture
+def record(prepared: PreparedCKPlus) -> Iterator[Callable[[], StudyRecord]]:
+    opened = []
+
+    def read() -> StudyRecord:
+        opened.append(StudyRecord.read(str(prepared.outputs / "search" / "s")))
+        return opened[-1]
+
+    yield read
+    for study in opened:
+        study.close()
+
+
+Record = Callable[[], StudyRecord]
+
+
+@pytest.mark.parametrize("protocol", [LAST_EPOCH, BEST_EPOCH, BEST_COMMON_EPOCH], ids=lambda protocol: protocol.name)
+def test_a_trials_value_is_the_accuracy_that_its_run_evaluates_to(
+    protocol: EpochProtocol, search: Searching, record: Record, prepared: PreparedCKPlus
+) -> None:
+    out = search(f"search.protocol={protocol.name}", "search/pruning=none")
+    study = record()
+    assert [trial.state for trial in study.trials] == ["complete", "complete"]
+    for trial in study.trials:
+        evaluation = Evaluation.of(RunResults.read(prepared.outputs / str(trial.run)))
+        assert trial.accuracy == evaluation.under(protocol).measures.pooled.accuracy
+    assert re.search(r"^best: trial \d with .*chosen on these very folds, and so optimistic", out, re.MULTILINE)
+
+
+def test_a_search_and_a_single_run_of_the_same_settings_share_their_folds(
+    search: Searching, record: Record, settings: list[str], invoke: Invoke
+) -> None:
+    search("hydra.sweeper.n_trials=1")
+    (trial,) = record().trials
+    chosen = [f"{name}={value}" for name, value in trial.params.items()]
+    status, out, err = invoke("train", *settings, *FIXED, *chosen)
+    assert status == 0, err
+    assert [line.split(":")[0] for line in out.splitlines()[1:]] == ["done already, fold 1", "done already, fold 2"]
+    assert f"/{trial.run}: " in out
+
+
+def test_jobs_have_folders_named_by_trial_and_fold_with_their_settings(
+    search: Searching, record: Record, prepared: PreparedCKPlus
+) -> None:
+    search("cv.num_folds=4", "search.folds_per_job=3", "hydra.sweeper.n_trials=1", "search.order=by_number")
+    folder = prepared.outputs / "search" / "s" / "trial_0000"
+    assert sorted(path.name for path in folder.iterdir()) == ["fold_001_and_2_more", "fold_004"]
+    assert "- +fold=[1,2,3]" in (folder / "fold_001_and_2_more" / ".hydra" / "overrides.yaml").read_text()
+    assert [outcome.fold for outcome in record().trials[0].outcomes] == [1, 2, 3, 4]
+
+
+def test_a_trial_is_pruned_as_soon_as_the_threshold_is_out_of_reach(search: Searching, record: Record) -> None:
+    out = search("search.pruning.threshold=1.0")
+    pruned = [trial for trial in record().trials if trial.state == "pruned"]
+    assert pruned
+    assert all(len(trial.outcomes) == 1 and trial.attainable < 1 for trial in pruned)
+    assert "pruned after 1 of 2 folds" in out
+    assert "no trial is complete: search.pruning.threshold may be out of reach" in out
+
+
+def test_a_fold_that_diverges_fails_its_trial_and_the_search_goes_on(search: Searching, record: Record) -> None:
+    out = search("learning_rate=choice(1e-3,1e30)", "hydra.sweeper.n_trials=5", "hydra.sweeper.max_failure_rate=1")
+    states = {trial.number: trial.state for trial in record().trials}
+    assert {*states.values()} >= {"failed", "complete"}
+    assert all(
+        (trial.params["learning_rate"] == 1e30) == (trial.state == "failed") == ("loss became" in str(trial.error))
+        for trial in record().trials
+    )
+    assert len(re.findall(r"^trial \d: failed: DivergedError", out, re.MULTILINE)) == [*states.values()].count("failed")
+
+
+def test_too_many_failures_end_it_with_the_last_error(settings: list[str], invoke: Invoke) -> None:
+    status, _, err = invoke("train", *SEARCH, *settings, *FIXED, "learning_rate=1e30")
+    assert status == 1
+    assert re.search(r"1 trials .* failed, and hydra.sweeper.max_failure_rate=0.1 allows 0 of 2; .*loss became", err)
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("model.dropuot=interval(0,1)", "Could not override 'model.dropuot'"),
+        ("model/activation=choice(relu,rleu)", "Could not find 'model/activation/rleu'"),
+        ("cv=choice(loso,kfold10)", "cv cannot be searched: all trials of a study share it"),
+        ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials must be a whole number of at least 1, got 0"),
+        ("hydra.sweeper.n_jobs=x", "hydra.sweeper.n_jobs must be a whole number"),
+        ("hydra.sweeper.max_failure_rate=2", "hydra.sweeper.max_failure_rate must be a share"),
+        ("hydra.sweeper.direction=minimize", "leave hydra.sweeper.direction alone"),
+        ("hydra.sweeper.direction=up", "hydra.sweeper.direction must be minimize, maximize"),
+        ("hydra.sweeper.storage=nix", "nix is no database's URL"),
+        ("hydra.sweeper.custom_search_space=nix.nix", "hydra.sweeper.custom_search_space=nix.nix is no function"),
+        ("search.protocol=first_epoch", "search.protocol must be one of"),
+        ("search.protocol=inner_val", "search.protocol=inner_val needs training subjects"),
+        ("search.pruning.threshold=96.5", "search.pruning.threshold must be a share"),
+        ("search.order=hardest", "search.order must be one of"),
+        ("search.folds_per_job=0", "search.folds_per_job must be at least 1"),
+        ("search.treshold=0.9", "Could not override 'search.treshold'"),
+        ("hydra.sweeper.trials=9", "Could not override 'hydra.sweeper.trials'"),
+    ],
+)
+def test_wrong_input_is_one_sentence(argument: str, said: str, settings: list[str], invoke: Invoke) -> None:
+    status, _, err = invoke("train", *SEARCH, *settings, *FIXED, argument)
+    assert status == 1
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_a_study_goes_on_with_its_own_settings_alone(
+    search: Searching, settings: list[str], invoke: Invoke, prepared: PreparedCKPlus
+) -> None:
+    search("hydra.sweeper.n_trials=1")
+    status, _, err = invoke("train", *SEARCH, *settings, *FIXED, "trainer.max_epochs=3")
+    assert status == 1
+    assert "the study s was made of other settings: trainer.max_epochs was 2, now 3" in err
+    # Unless it is named by hand, other settings make another study.
+    for epochs in (1, 2):
+        out = search("hydra.sweeper.study_name=null", "hydra.sweeper.n_trials=1", f"trainer.max_epochs={epochs}")
+        assert "1 trials complete" in out
+    assert len(list((prepared.outputs / "search").glob("test-*"))) == 2
