@@ -33,6 +33,13 @@ def _no_wandb_account(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 
 
 @pytest.fixture
+def wandb_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keeps W&B's caches out of the home folder."""
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "wandb"))
+
+
+@pytest.fixture
 def compose_config(tmp_path: Path) -> Callable[..., DictConfig]:
     """Composes the real configuration with its outputs in the test's folder."""
 

@@ -105,15 +105,14 @@ def nested_folds(
     Raises:
         FoldError: There is no such outer fold, or the clips cannot be split as asked.
     """
-    outer_folds = outer(subjects)
     if inner is None:
-        return outer_folds
+        return outer(subjects)
     if outer_fold is None:
         raise FoldError(
             "cv=nested is a search's: python -m fer3d.train -m hydra/sweeper=optuna cv=nested. To train the inner "
             "folds of one outer fold, set cv.outer_fold"
         )
-    (chosen,) = select_folds(outer_folds, outer_fold)
+    (chosen,) = select_folds(outer(subjects), outer_fold)
     there = chosen.train
 
     def outside(indices: tuple[int, ...]) -> tuple[int, ...]:

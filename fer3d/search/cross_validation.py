@@ -16,7 +16,7 @@ from fer3d.search.jobs import Job
 from fer3d.search.objective import TrialRun, Verdict
 from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome
 from fer3d.search.pruning import Progress, Pruning
-from fer3d.search.tracking import TrialTracker
+from fer3d.search.trial_tracking import TrialTracker
 from fer3d.training.results import FoldResult
 
 # What a trial keeps in its study besides its settings.

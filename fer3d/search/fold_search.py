@@ -21,7 +21,7 @@ from fer3d.search.cross_validation import CrossValidation, CrossValidationSettin
 from fer3d.search.session import SETTINGS, run_search
 from fer3d.search.space import SearchSpace, SpaceError
 from fer3d.search.sweeper_settings import SweeperSettings
-from fer3d.search.tracking import TrialTracker
+from fer3d.search.trial_tracking import TrialTracker
 from fer3d.training.identity import counted_settings
 from fer3d.training.run import Run, prepare
 from fer3d.training.tracking import wandb_mode

@@ -100,9 +100,14 @@ class Search:
 
     def _orphan(self) -> Trial | None:
         for trial in self._unfinished():
-            if trial.number not in self._active and self.leases.take(trial.number):
-                self.say(f"trial {trial.number}: goes on where its process left it")
+            number = trial.number
+            if number in self._active or not self.leases.take(number):
+                continue
+            # Its process may have ended it between the two.
+            if any(still.number == number for still in self._unfinished()):
+                self.say(f"trial {number}: goes on where its process left it")
                 return Trial(self.study, trial._trial_id)
+            self.leases.give_back(number)
         return None
 
     def _next(self) -> Trial | None:

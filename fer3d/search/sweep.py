@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,12 @@ def sweep(config: DictConfig, context: HydraContext, launcher: Launcher, argumen
     """
     given = SearchSpace.parse({}, arguments)
 
-    def compose(overrides: Sequence[str]) -> DictConfig:
+    @cache
+    def composed(overrides: tuple[str, ...]) -> DictConfig:
         return context.config_loader.load_sweep_config(config, list(overrides))
+
+    def compose(overrides: Sequence[str]) -> DictConfig:
+        return composed(tuple(overrides))
 
     base = compose(given.fixed)
     # What `${hydra:...}` is resolved from outside of jobs.

@@ -28,7 +28,7 @@ class TrialTracker:
         project: The W&B project.
         entity: The W&B user or team; None: the account's default.
         mode: `online`, `offline` or `disabled`.
-        config: What all trials share.
+        config: What all trials share, the searched settings aside.
         synthetic: Whether the clips are rendered.
     """
 
@@ -62,7 +62,7 @@ class TrialTracker:
             resume="allow",
             tags=[name, *(["synthetic"] if self.synthetic else [])],
             dir=self.folder,
-            config={**self.config, **trial.params, "trial": trial.number},
+            config={**trial.params, "trial": trial.number, "shared": dict(self.config)},
             reinit="create_new",
             settings=wandb.Settings(silent=True, console="off"),
         )
@@ -75,7 +75,8 @@ class TrialTracker:
             table.add_data(
                 outcome.fold, outcome.num_held_out, num_wrong, outcome.accuracy(progress.protocol), outcome.seconds
             )
-        run.log({"folds": table})
+        if progress.outcomes:
+            run.log({"folds": table})
         run.summary["state"] = name
         run.summary["num_folds"] = len(progress.outcomes)
         if state == TrialState.COMPLETE:

@@ -1,0 +1,95 @@
+"""Trials as cross-validations, with jobs that make results up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from killed import SIZES, SPACE, FoldFactory, make_result, search_once
+from optuna.trial import TrialState
+
+from fer3d.search.cross_validation import FOLDS, ORDER, RUN, CrossValidationSettings, job_folder, read_outcomes
+from fer3d.search.outcomes import FoldOutcome
+from fer3d.search.pruning import ExactBound, NoPruning
+
+
+def test_a_trial_keeps_its_folds_their_order_and_its_run(tmp_path: Path) -> None:
+    study = search_once(tmp_path, FoldFactory())
+    assert study is not None
+    for trial in study.get_trials():
+        outcomes = read_outcomes(trial.user_attrs)
+        assert [outcome.fold for outcome in outcomes] == trial.user_attrs[ORDER][: len(outcomes)]
+        assert sorted(trial.user_attrs[ORDER]) == sorted(SIZES)
+        assert trial.user_attrs[RUN].startswith("run of ")
+        num_wrong = sum(outcome.num_held_out - outcome.num_correct[-1] for outcome in outcomes)
+        assert trial.value == (sum(SIZES.values()) - num_wrong) / sum(SIZES.values())
+        assert (len(outcomes) < len(SIZES)) == (trial.state == TrialState.PRUNED)
+        # Steps are numbers of folds, and so what TPE sorts pruned trials by.
+        assert [*trial.intermediate_values] == [*range(1, len(outcomes) + 1)]
+
+
+@pytest.mark.parametrize("folds_per_job", [1, 2, 3, 4, 9])
+def test_blocks_of_folds_change_what_is_trained_and_not_what_passes(folds_per_job: int, tmp_path: Path) -> None:
+    study = search_once(tmp_path, FoldFactory(), folds_per_job=folds_per_job, order="by_number", num_trials=6)
+    assert study is not None
+    for trial in study.get_trials():
+        num_done = len(read_outcomes(trial.user_attrs))
+        assert num_done % folds_per_job == 0 or num_done == len(SIZES)
+        whole = [FoldOutcome.of(make_result(trial.user_attrs[RUN].removeprefix("run of "), fold)) for fold in SIZES]
+        accuracy = sum(outcome.num_correct[-1] for outcome in whole) / sum(SIZES.values())
+        # A trial whose last fold decides is complete, below the threshold as it is.
+        assert accuracy < 0.7 if trial.state == TrialState.PRUNED else trial.value == accuracy
+
+
+def test_trials_of_equal_settings_share_their_folds(tmp_path: Path) -> None:
+    factory = FoldFactory()
+    study = search_once(tmp_path, factory, num_trials=3)
+    assert study is not None
+    for number in range(2):
+        study.enqueue_trial(study.get_trials()[number].params)
+    again = search_once(tmp_path, factory, num_trials=5)
+    assert again is not None
+    trials = again.get_trials()
+    assert [trial.params for trial in trials[3:]] == [trial.params for trial in trials[:2]]
+    assert set(factory.trained.values()) == {1}
+
+
+def test_the_order_is_learned_from_the_trials_before(tmp_path: Path) -> None:
+    study = search_once(tmp_path, FoldFactory(), num_trials=8)
+    assert study is not None
+    orders = [tuple(trial.user_attrs[ORDER]) for trial in study.get_trials()]
+    assert len(set(orders)) > 1
+    shuffled = search_once(tmp_path / "shuffled", FoldFactory(), num_trials=8, order="shuffled")
+    assert shuffled is not None
+    assert len({tuple(trial.user_attrs[ORDER]) for trial in shuffled.get_trials()}) > 4
+
+
+def test_a_job_that_returns_something_else_fails_its_trial(tmp_path: Path) -> None:
+    class Empty(FoldFactory):
+        def launch(self, *args: object, **kwargs: object):  # type: ignore[no-untyped-def]
+            returned = super().launch(*args, **kwargs)  # type: ignore[arg-type]
+            returned[0].return_value = 0.5
+            return returned
+
+    with pytest.raises(RuntimeError, match=r"a fold job must return fold results, got 0\.5"):
+        search_once(tmp_path, Empty())
+
+
+def test_job_folders_are_named_by_trial_and_fold() -> None:
+    assert job_folder(7, [3]) == "trial_0007/fold_003"
+    assert job_folder(12345, [118, 2, 5]) == "trial_12345/fold_118_and_2_more"
+
+
+def test_settings_are_checked() -> None:
+    for wrong in ({"protocol": "x"}, {"order": "x"}, {"folds_per_job": 0}, {"folds_per_job": 1.5}):
+        settings = {"space": SPACE, "protocol": "last_epoch", "pruning": NoPruning(), **wrong}
+        with pytest.raises(ValueError, match=rf"search\.{next(iter(wrong))} must be"):
+            CrossValidationSettings(**settings)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"search\.pruning\.threshold"):
+        ExactBound(1.5)
+
+
+def test_outcomes_survive_their_way_through_the_study() -> None:
+    outcome = FoldOutcome.of(make_result("relu 0.5", 2))
+    assert read_outcomes({FOLDS: {"2": outcome.as_json()}}) == [outcome]
+    assert read_outcomes({}) == []

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from killed import FoldFactory, search_once
+from prepared import PreparedCKPlus
+
+from fer3d.evaluation.run_results import RunResults
+from fer3d.search.from_study import expand_from_study
+from fer3d.search.records import StudyRecord, dispose, load_study
+from fer3d.search.storage import StudyError
+from fer3d.train import expand_study
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A study of made-up folds, which says of itself what a real one says."""
+    folder = tmp_path / "search" / "s"
+    study = search_once(folder, FoldFactory())
+    assert study is not None
+    told = {"settings": {"space": {"model/activation": "choice(relu,elu,mish)", "model.dropout": "interval(0,1)"}}}
+    told |= {"overrides": ["data=ckplus", "data.root=/data/ck"], "protocol": "last_epoch", "threshold": 0.7}
+    told |= {"num_folds": 4, "num_clips": 18, "corpus": "ckplus", "synthetic": False, "cv": "step_folds"}
+    told |= {"sampler": "TPESampler", "num_startup_trials": 2}
+    for key, value in told.items():
+        study.set_user_attr(key, value)
+    dispose(study)
+    return folder
+
+
+def test_it_stands_for_the_settings_of_the_best_trial(folder: Path) -> None:
+    record = StudyRecord.read(str(folder))
+    best = record.best
+    record.close()
+    assert best is not None
+    assert best.attainable == max(trial.attainable for trial in record.complete)
+    expanded = expand_from_study(["-m", "seed=0,1", f"from_study={folder}", "batch_size=3"])
+    assert expanded == [
+        "-m",
+        "data=ckplus",
+        "data.root=/data/ck",
+        f"model/activation={best.params['model/activation']}",
+        f"model.dropout={best.params['model.dropout']}",
+        "name=best_of_s",
+        f"selected_by={{study:'s',trial:{best.number},corpus:ckplus}}",
+        "seed=0,1",
+        "batch_size=3",
+    ]
+
+
+def test_a_study_elsewhere_goes_by_its_name(folder: Path) -> None:
+    url = f"sqlite:///{folder / 'study.db'}"
+    assert expand_from_study(["from_study=s", f"study_storage={url}"]) == expand_from_study([f"from_study={folder}"])
+    with pytest.raises(StudyError, match=r"study\.db holds no study t; it holds s"):
+        expand_from_study(["from_study=t", f"study_storage={url}"])
+
+
+def test_other_command_lines_stay_as_they_are() -> None:
+    assert expand_study(["+fold=3", "seed=1"]) == ["+fold=3", "seed=1"]
+    assert expand_from_study([]) == []
+
+
+def test_no_such_study_is_one_sentence(invoke: Invoke, tmp_path: Path) -> None:
+    status, _, err = invoke("train", f"from_study={tmp_path / 'nix'}")
+    assert status == 1
+    assert err.startswith(f"fer3d: {tmp_path / 'nix'} holds no study.db: give a study's folder")
+
+
+def test_a_study_of_a_function_is_refused(tmp_path: Path) -> None:
+    search_once(tmp_path, FoldFactory(), num_trials=1)
+    with pytest.raises(StudyError, match="is none of cross-validations"):
+        StudyRecord.read(str(tmp_path))
+    dispose(load_study(str(tmp_path)))
+
+
+def test_its_run_says_that_it_was_chosen(prepared: PreparedCKPlus, invoke: Invoke) -> None:
+    settings = [*prepared.settings, f"outputs={prepared.outputs}"]
+    search = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=s", "optimizer=adam"]
+    status, _, err = invoke("train", *search, *settings)
+    assert status == 0, err
+    status, _, err = invoke("train", f"from_study={prepared.outputs / 'search' / 's'}")
+    assert status == 0, err
+    (folder,) = prepared.outputs.glob("best_of_s-*")
+    run = RunResults.read(folder)
+    assert run.selected_by == {"study": "s", "trial": 0, "corpus": "ckplus"}
+    assert run.caution == "CHOSEN BY A SEARCH on these clips"
+    (trial,) = StudyRecord.read(str(prepared.outputs / "search" / "s")).trials
+    # The same settings, and so the same numbers.
+    assert folder.name.rpartition("-")[2] == str(trial.run).rpartition("-")[2]
+    assert {fold.fold: fold.num_correct.tolist() for fold in run.folds} == {
+        outcome.fold: list(outcome.num_correct) for outcome in trial.outcomes
+    }
+    status, _, err = invoke("report", str(folder))
+    assert status == 0, err
+    assert "CHOSEN BY A SEARCH: the settings of" in (folder / "report" / "report.html").read_text(encoding="utf-8")

@@ -1,0 +1,82 @@
+"""One W&B run a trial. They are real ones, kept offline and read back from their files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from prepared import PreparedCKPlus
+from wandb_files import of_kind, records, values
+
+from fer3d.search.records import StudyRecord
+
+SEARCH = [
+    *("-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=s", "hydra.sweeper.max_failure_rate=1"),
+    *("optimizer=adam", "model.temporal_kernel=3", "learning_rate=choice(1e-3,1e30)", "search.pruning.threshold=0.9"),
+]
+
+
+@pytest.fixture
+def logged(wandb_folders: None, prepared: PreparedCKPlus, invoke: Callable[..., tuple[int, str, str]]) -> Path:
+    """A study whose trials were logged; returns its folder."""
+    more = [f"outputs={prepared.outputs}", "logger=wandb", "logger.wandb.project=faces", "hydra.sweeper.n_trials=5"]
+    status, _, err = invoke("train", *SEARCH, *prepared.settings, *more)
+    assert status == 0, err
+    return prepared.outputs / "search" / "s"
+
+
+def summary(content: list[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in of_kind(content, "summary"):
+        found |= values(part.update)
+    return found
+
+
+def test_a_trial_is_a_run_with_its_settings_its_folds_and_its_end(logged: Path, prepared: PreparedCKPlus) -> None:
+    study = StudyRecord.read(str(logged))
+    study.close()
+    assert {trial.state for trial in study.trials} == {"pruned", "failed"}
+    # Folds have no runs of their own.
+    assert not [folder for folder in prepared.outputs.glob("*/wandb") if folder.parent.name != "search"]
+    for trial in study.trials:
+        (folder,) = (logged / "wandb").glob(f"offline-run-*-s-{trial.number}")
+        content = records(folder)
+        (start,) = of_kind(content, "run")
+        assert (start.project, start.run_group, start.job_type) == ("faces", "s", "trial")
+        assert start.display_name == f"s/trial_{trial.number:04d}"
+        assert list(start.tags) == [{"failed": "fail"}.get(trial.state, trial.state)]
+        config = values(start.config.update)
+        assert {name: config[name] for name in trial.params} == trial.params
+        assert config["shared"]["trainer"]["max_epochs"] == 2
+        told = summary(content)
+        assert told["num_folds"] == len(trial.outcomes)
+        assert ("error" in told) == (trial.state == "failed")
+        (end,) = of_kind(content, "exit")
+        assert end.exit_code == (trial.state == "failed")
+        history = [values(row.item) for row in of_kind(content, "history")]
+        curve = [row["attainable_accuracy"] for row in history if "attainable_accuracy" in row]
+        assert curve[-1:] == ([trial.attainable] if trial.outcomes else [])
+        assert ("folds" in told) == bool(trial.outcomes)
+        if not trial.outcomes:
+            continue
+        table = json.loads((folder / "files" / told["folds"]["path"]).read_text(encoding="utf-8"))
+        assert table["columns"] == ["fold", "num_held_out", "num_wrong", "accuracy", "seconds"]
+        assert [row[0] for row in table["data"]] == [outcome.fold for outcome in trial.outcomes]
+
+
+def test_where_wandb_fails_the_search_goes_on(
+    prepared: PreparedCKPlus, invoke: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(**_: Any) -> None:
+        raise wandb.errors.CommError("nobody answers")
+
+    monkeypatch.setattr(wandb, "init", away)
+    more = [f"outputs={prepared.outputs}", "logger=wandb", "hydra.sweeper.n_trials=1", "learning_rate=1e-3"]
+    status, out, err = invoke("train", *SEARCH, *prepared.settings, *more)
+    assert status == 0
+    assert "fer3d: trial 0 is not on W&B: nobody answers" in err
+    assert "1 pruned" in out or "1 trials complete" in out
