@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo rehearse reproduce-ckplus reproduce-oulu test test-slow lint prepare-ckplus prepare-oulu
+.PHONY: help setup demo rehearse reproduce-ckplus reproduce-oulu dashboard test test-slow lint prepare-ckplus prepare-oulu
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,6 +7,9 @@ BIN := .venv/bin
 CKPLUS_ROOT ?=
 OULU_ROOT ?=
 export CKPLUS_ROOT OULU_ROOT
+# The study that the dashboard shows, by its folder or by the URL of its database.
+STUDY ?= $(firstword $(wildcard outputs/search/*))
+STORAGE ?= sqlite:///$(STUDY)/study.db
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -34,6 +37,10 @@ reproduce-ckplus: setup ## Everything that the paper reports on CK+: make reprod
 
 reproduce-oulu: setup ## The same on Oulu-CASIA: make reproduce-oulu OULU_ROOT=/data/oulu
 	@$(BIN)/python -m fer3d.reproduce oulu
+
+dashboard: setup ## Look at a search in the browser: make dashboard STUDY=outputs/search/NAME (or STORAGE=URL)
+	@$(if $(STUDY)$(filter-out sqlite:///%,$(STORAGE)),,echo "there is no study in outputs/search yet: make dashboard STUDY=outputs/search/NAME" >&2; exit 1)
+	$(BIN)/optuna-dashboard $(STORAGE)
 
 test: setup ## Run the tests
 	$(BIN)/python -m pytest

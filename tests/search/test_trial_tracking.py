@@ -60,10 +60,10 @@ def test_a_trial_is_a_run_with_its_settings_its_folds_and_its_end(logged: Path, 
         history = [values(row.item) for row in of_kind(content, "history")]
         curve = [row["attainable_accuracy"] for row in history if "attainable_accuracy" in row]
         assert curve[-1:] == ([trial.attainable] if trial.outcomes else [])
-        assert ("folds" in told) == bool(trial.outcomes)
+        assert ("folds/path" in told) == bool(trial.outcomes)
         if not trial.outcomes:
             continue
-        table = json.loads((folder / "files" / told["folds"]["path"]).read_text(encoding="utf-8"))
+        table = json.loads((folder / "files" / told["folds/path"]).read_text(encoding="utf-8"))
         assert table["columns"] == ["fold", "num_held_out", "num_wrong", "accuracy", "seconds"]
         assert [row[0] for row in table["data"]] == [outcome.fold for outcome in trial.outcomes]
 
