@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 from fake_clips import write_store
 from fake_runs import right, write_run
+from fake_studies import FakeTrial, write_study
 from omegaconf import DictConfig
 
 import fer3d.reporting.report as report_module
+import fer3d.reporting.study_report as study_report_module
 from fer3d.clips.store import ClipStore
 from fer3d.reporting.page import Page
 from fer3d.reporting.report_runs import ReportRun
+from fer3d.search.records import StudyRecord
 from fer3d.training.run import Run
 
 Report = Callable[..., tuple[int, str, str]]
@@ -151,6 +154,62 @@ def test_the_clip_store_is_found_beside_the_run_or_where_it_is_said_to_be(
     assert [one.digest if one else None for one in stores] == [store.digest, None, store.digest, store.digest, None]
 
 
+@pytest.fixture
+def composed_studies(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Lets the command write a page without figures, and keeps which study it was to be made of."""
+    asked: list[tuple[str, bool]] = []
+
+    def compose(record: StudyRecord, *, own_database: bool) -> Page:
+        asked.append((record.name, own_database))
+        return Page("a page", (), (), ())
+
+    monkeypatch.setattr(study_report_module, "compose_study_page", compose)
+    return asked
+
+
+def test_the_report_of_a_search_lies_in_its_folder(
+    report: Report, composed_studies: list[tuple[str, bool]], tmp_path: Path
+) -> None:
+    study = write_study(tmp_path / "outputs", [FakeTrial("complete", [1] * 10)], name="a-search")
+    assert report("--study", study) == (0, f"report: {study}/report/report.html (0.0 MB)\n", "")
+    assert report("--study", study, "--into", tmp_path / "x")[1] == f"report: {tmp_path}/x/report.html (0.0 MB)\n"
+    database = ("--storage", f"sqlite:///{study / 'study.db'}")
+    status, out, err = report("--study", "a-search", *database, "--into", tmp_path / "y")
+    assert (status, out, err) == (0, f"report: {tmp_path}/y/report.html (0.0 MB)\n", "")
+    assert composed_studies == [("a-search", False), ("a-search", False), ("a-search", True)]
+
+
+def test_a_search_that_is_not_there_is_one_sentence(
+    report: Report, composed_studies: list[tuple[str, bool]], tmp_path: Path
+) -> None:
+    study = write_study(tmp_path, [], name="a-search")
+    for arguments, message in (
+        ((tmp_path / "nowhere",), "nowhere holds no study.db: give a study's folder such as outputs/search/NAME"),
+        (("another", "--storage", f"sqlite:///{study / 'study.db'}"), "holds no study another; it holds a-search"),
+    ):
+        status, out, err = report("--study", *arguments)
+        assert (status, out) == (1, "")
+        assert err.startswith("fer3d: ")
+        assert message in err
+    assert composed_studies == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give the folders of runs, or a search with --study outputs/search/NAME"),
+        (["run", "--study", "study"], "give folders of runs or --study, not both"),
+        (["run", "--storage", "sqlite:///study.db"], "--storage is the database of a search: name it with --study"),
+        (["--study", "study", "--partial"], "are for runs: the report of a search shows no clips"),
+        (["--study", "study", "--clips", "clips"], "are for runs: the report of a search shows no clips"),
+    ],
+)
+def test_runs_and_searches_do_not_mix(report: Report, arguments: list[str], message: str) -> None:
+    status, out, err = report(*arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+
+
 def test_help_is_quick_and_names_every_option() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
@@ -162,6 +221,6 @@ def test_help_is_quick_and_names_every_option() -> None:
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.stdout.startswith("usage: python -m fer3d.report")
-    for option in ("--into", "--partial", "--no-clips", "--clips"):
+    for option in ("--study", "--storage", "--into", "--partial", "--no-clips", "--clips"):
         assert option in done.stdout
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
