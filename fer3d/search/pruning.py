@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -85,7 +86,8 @@ class ExactBound:
     """
 
     def __init__(self, threshold: float | Literal["best"]) -> None:
-        if threshold != "best" and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
+        is_share = isinstance(threshold, int | float) and not isinstance(threshold, bool) and 0 <= threshold <= 1
+        if threshold != "best" and not is_share:
             raise ValueError(f"search.pruning.threshold must be a share such as 0.965, or best, got {threshold!r}")
         self.threshold = threshold
 
@@ -105,7 +107,8 @@ class ExactBound:
 class Wilcoxon:
     """Ends a trial that a signed-rank test finds worse than the best one on the folds that both have run.
 
-    Statistical, not exact: it ends good trials, too. In simulations it cut 2 to 10 % of those that would have passed.
+    Statistical, not exact: it ends good trials, too. In simulated studies (`benchmarks/search_cost.py`) it cut one in
+    seven of those that would have reached 96.5 %.
 
     Args:
         p_threshold: The p-value below which a trial ends.
@@ -126,20 +129,27 @@ class Wilcoxon:
 
     def prunes(self, trial: Trial, progress: Progress) -> bool:
         """Reports each fold's accuracy under the fold's number, which pairs it with the best trial's."""
+        last_step = progress.num_folds + 1
+        if last_step in _reported(trial):
+            return True  # the process ended before Optuna was told
         accuracies = {outcome.fold: outcome.accuracy(progress.protocol) for outcome in progress.outcomes}
         for fold, accuracy in accuracies.items():
             _report(trial, accuracy, fold)
         if not trial.should_prune():
             return False
         # The last step is what Optuna takes for the value of a pruned trial; one fold's accuracy would say little.
-        _report(trial, sum(accuracies.values()) / len(accuracies), progress.num_folds + 1)
+        _report(trial, sum(accuracies.values()) / len(accuracies), last_step)
         return True
 
 
 def _report(trial: Trial, value: float, step: int) -> None:
     """Reports a value once: a trial that goes on after an interruption has reported some already."""
-    if step not in trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values:
+    if step not in _reported(trial):
         trial.report(value, step)
+
+
+def _reported(trial: Trial) -> Mapping[int, float]:
+    return trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
 
 
 def _finished_values(study: Study) -> list[float]:
