@@ -27,6 +27,7 @@ Compose = Callable[..., DictConfig]
 
 CONF = Path(config_folder())
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
+SWEEPER = CONF.parent / "hydra_plugins" / "fer3d_sweeper" / "conf"
 
 
 def options(group: str) -> list[str]:
@@ -81,8 +82,10 @@ def test_every_augmentation_can_be_made(option: str, compose_config: Compose) ->
 @pytest.mark.parametrize("option", options("cv"))
 def test_every_cross_validation_splits(option: str, compose_config: Compose) -> None:
     subjects = [f"S{number:03d}" for number in range(12) for _ in range(2)]
-    folds = instantiate(compose_config(f"cv={option}").cv)(subjects)
-    assert len(folds) == {"loso": 12, "all_clips": 1}.get(option, 10)
+    # The folds of a search, which sets the number of the outer one.
+    more = ["cv.outer_fold=3"] if option == "nested" else []
+    folds = instantiate(compose_config(f"cv={option}", *more).cv)(subjects)
+    assert len(folds) == {"loso": 12, "all_clips": 1, "nested": 5}.get(option, 10)
 
 
 @pytest.mark.parametrize("option", options("data"))
@@ -180,6 +183,13 @@ def test_every_file_and_every_key_says_what_it_is(path: Path) -> None:
         and not key.startswith(EXPLAINED_BY_PARENT)
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPER.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_the_sweepers_settings_are_explained_too(path: Path) -> None:
+    assert path.read_text(encoding="utf-8").startswith("#")
+    silent = [key.rpartition(".")[2] for key, commented in keys(path) if not commented]
+    assert set(silent) <= {*SELF_EXPLAINING}
 
 
 def test_a_wheel_carries_the_configuration(tmp_path: Path) -> None:

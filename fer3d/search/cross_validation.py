@@ -13,7 +13,7 @@ from optuna.trial import Trial, TrialState
 from fer3d.evaluation.protocols import EpochProtocol
 from fer3d.search.fold_order import ORDERS, Order, fold_order
 from fer3d.search.jobs import Job
-from fer3d.search.objective import TrialRun, Verdict
+from fer3d.search.objective import Steps, TrialRun, Verdict
 from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome
 from fer3d.search.pruning import Progress, Pruning
 from fer3d.search.trial_tracking import TrialTracker
@@ -166,6 +166,12 @@ class CrossValidationRun:
         self._trial.set_user_attr(FOLDS, {str(outcome.fold): outcome.as_json() for outcome in self._outcomes})
         self._trial.set_user_attr(RUN, returned[0].info["run"])
         self._pruned = self._prunes()
+
+    @property
+    def steps(self) -> Steps:
+        """How many of its folds are done."""
+        progress = self.progress
+        return Steps(len(progress.outcomes), progress.num_folds, f"{progress.attainable:.2%} at most")
 
     @property
     def verdict(self) -> Verdict:

@@ -13,6 +13,21 @@ from fer3d.search.jobs import Job
 
 
 @dataclass(frozen=True)
+class Steps:
+    """How far a trial has come, for people.
+
+    Attributes:
+        done: Number of its steps that are done.
+        total: Number of all its steps.
+        said: What is known of it.
+    """
+
+    done: int
+    total: int
+    said: str = ""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """How a trial ended.
 
@@ -39,6 +54,10 @@ class TrialRun(Protocol):
         Raises:
             ValueError: It is not what the objective needs.
         """
+
+    @property
+    def steps(self) -> Steps:
+        """How far the trial has come."""
 
     @property
     def verdict(self) -> Verdict:
@@ -93,6 +112,10 @@ class _FunctionRun:
 
     def receive(self, returned: Any) -> None:
         self._values = _floats(returned, self._num_values)
+
+    @property
+    def steps(self) -> Steps:
+        return Steps(0, 1)
 
     @property
     def verdict(self) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optuna.study import Study
@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fer3d.search.jobs import JobResult, Jobs
 from fer3d.search.leases import Leases
-from fer3d.search.objective import Objective, TrialRun
+from fer3d.search.objective import Objective, Steps, TrialRun
 from fer3d.search.space import SearchSpace
 from fer3d.search.storage import StudyError
 
@@ -45,6 +45,7 @@ class Search:
         extend: Adds to a trial's settings, once the space is drawn; see `hydra.sweeper.custom_search_space`.
         wait_for_others: Whether to end only when no trial is carried out any more, be it by another process.
         say: Where sentences for people go.
+        show: Is told the number of finished trials, and how far each trial under way has come.
     """
 
     study: Study
@@ -58,6 +59,7 @@ class Search:
     extend: Callable[[Trial], None] | None = None
     wait_for_others: bool = False
     say: Callable[[str], None] = lambda sentence: print(sentence, flush=True)
+    show: Callable[[int, Mapping[int, Steps]], None] = lambda num_finished, active: None
     _active: dict[int, Active] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -70,6 +72,7 @@ class Search:
             while True:
                 while len(self._active) < self.num_at_once and self._begin():
                     pass
+                self._show()
                 if self._active:
                     self._receive(self.jobs.wait())
                 elif not self._wait_for_others():
@@ -77,6 +80,11 @@ class Search:
         except BaseException:
             self.jobs.cancel()
             raise
+
+    def _show(self) -> None:
+        trials = self.study.get_trials(deepcopy=False)
+        active = {number: one.run.steps for number, one in self._active.items()}
+        self.show(sum(trial.state.is_finished() for trial in trials), active)
 
     def _begin(self) -> bool:
         """Begins a trial, or goes on with one whose process is gone; False if there is none to begin."""

@@ -15,6 +15,7 @@ from fer3d.search.leases import Leases
 from fer3d.search.objective import Objective
 from fer3d.search.sampling import SeededSampler
 from fer3d.search.search import Search
+from fer3d.search.search_progress import SearchProgress
 from fer3d.search.space import SearchSpace
 from fer3d.search.storage import StudyError, open_storage, open_study, storage_url
 from fer3d.search.sweeper_settings import SweeperSettings
@@ -61,18 +62,21 @@ def run_search(
         if key == SETTINGS:
             _check_same(study, value)
         study.set_user_attr(key, value)
-    with Leases(storage.engine, name) as leases:
+    num_trials = min(settings.num_trials, sampler.num_trials or settings.num_trials)
+    with Leases(storage.engine, name) as leases, SearchProgress(num_trials) as progress:
         search = Search(
             study=study,
             leases=leases,
             space=space,
             objective=objective,
             jobs=make_jobs(launcher, settings.num_at_once),
-            num_trials=min(settings.num_trials, sampler.num_trials or settings.num_trials),
+            num_trials=num_trials,
             num_at_once=settings.num_at_once,
             max_failure_rate=settings.max_failure_rate,
             extend=extend,
             wait_for_others=wait_for_others,
+            say=progress.say,
+            show=progress.show,
         )
         try:
             search.run()

@@ -112,6 +112,19 @@ def test_a_fold_that_diverges_fails_its_trial_and_the_search_goes_on(search: Sea
     assert len(re.findall(r"^trial \d: failed: DivergedError", out, re.MULTILINE)) == [*states.values()].count("failed")
 
 
+def test_the_papers_search_starts(prepared: PreparedCKPlus, invoke: Invoke, record: Record) -> None:
+    """On a tiny corpus and with a tiny network, but otherwise as the README has it."""
+    tiny = [setting for setting in prepared.settings if not setting.startswith(("data=", "cv."))]
+    settings = [*tiny, f"outputs={prepared.outputs}", "experiment=ckplus_loso", "search=paper"]
+    status, out, err = invoke("train", *SEARCH, *settings)
+    assert status == 0, err
+    study = record()
+    assert (study.threshold, study.protocol, study.num_folds) == (0.965, BEST_EPOCH, 4)
+    assert len(study.space) == 10
+    assert len(study.trials) == 2
+    assert "study" in out
+
+
 def test_too_many_failures_end_it_with_the_last_error(settings: list[str], invoke: Invoke) -> None:
     status, _, err = invoke("train", *SEARCH, *settings, *FIXED, "learning_rate=1e30")
     assert status == 1
