@@ -10,8 +10,16 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from hydra.utils import get_class, instantiate
+from omegaconf import OmegaConf
 
 from fer3d.configuration import config_folder
+from fer3d.search.sampling import SeededSampler
+from fer3d.search.space import SearchSpace
+from fer3d.search.sweeper_settings import SweeperSettings
 from fer3d.train import expand_fold_range
 
 ROOT = Path(__file__).parents[1]
@@ -37,10 +45,31 @@ def test_the_commands_are_found() -> None:
 def test_python_commands_compose(words: list[str]) -> None:
     assert words[1] == "-m"
     assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file()
-    overrides = [word for word in expand_fold_range(words[3:]) if "=" in word]
-    assert {word for word in words[3:] if "=" not in word} <= {"--cfg", "job"}
+    # What a study's best trial adds, only the study knows.
+    known = [word for word in expand_fold_range(words[3:]) if not word.startswith(("from_study=", "study_storage="))]
+    overrides = [word for word in known if "=" in word]
+    assert {word for word in words[3:] if "=" not in word} <= {"--cfg", "job", "hydra", "-m"}
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        compose("train", overrides=overrides)
+        if "-m" in words[3:]:
+            check_sweep(GlobalHydra.instance().config_loader(), overrides)
+        else:
+            compose("train", overrides=overrides)
+
+
+def check_sweep(loader: ConfigLoader, overrides: list[str]) -> None:
+    """Composes the first job of a sweep, with its launcher and its sampler."""
+    master = loader.load_configuration("train", overrides, run_mode=RunMode.MULTIRUN)
+    get_class(master.hydra.launcher._target_)
+    if master.hydra.runtime.choices["hydra/sweeper"] != "optuna":
+        return
+    arguments = OmegaConf.to_object(master.hydra.overrides.task)
+    assert isinstance(arguments, list)
+    sweeper = SweeperSettings.read(master.hydra.sweeper)
+    base = loader.load_sweep_config(master, list(SearchSpace.parse({}, arguments).fixed))
+    space = SearchSpace.parse({**base.search.space, **sweeper.params}, arguments)
+    SeededSampler(sweeper.sampler, space)
+    drawn = [f"{name}={space.examples(name)[0]}" for name in space.distributions]
+    instantiate(loader.load_sweep_config(master, [*space.fixed, *drawn]).search)
 
 
 @pytest.mark.parametrize("words", PARSED, ids=" ".join)

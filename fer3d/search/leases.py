@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 # A process shows every few seconds that it lives; on another machine it counts as dead after a while of silence.
 BEAT_SECONDS = 5.0
 GRACE_SECONDS = 60.0
-# How old a beat that is seen may be for its process to be alive.
+# For how long a process counts as alive that was seen to beat.
 _FRESH_SECONDS = 2 * BEAT_SECONDS
 _POLL_SECONDS = 0.05
 
@@ -198,8 +198,8 @@ class Leases:
         if last is None or last.owner != owner:
             self._seen[item] = _Sighting(owner, beats, now, now, has_beaten=False)
         elif last.beats != beats:
-            # After a long look elsewhere, the beat may be old.
-            self._seen[item] = _Sighting(owner, beats, now, now, now - last.looked < _FRESH_SECONDS)
+            # Of one that came while nobody looked, nobody knows how old it is.
+            self._seen[item] = _Sighting(owner, beats, now, now, now - last.looked < BEAT_SECONDS)
         else:
             self._seen[item] = replace(last, looked=now)
         return self._seen[item]

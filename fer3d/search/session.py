@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
+from optuna.exceptions import StorageInternalError
 from optuna.study import Study
 from optuna.trial import Trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from fer3d.search.jobs import make_jobs
 from fer3d.search.leases import Leases
@@ -52,7 +55,8 @@ def run_search(
         attributes: What the study is to say of itself; `settings` among them may not differ from start to start.
 
     Raises:
-        StudyError: The study cannot be opened, or was made of other settings; or too many trials failed.
+        StudyError: The study cannot be opened, or was made of other settings; too many trials failed; or the database
+            is gone.
         SystemExit: Ctrl-C.
     """
     storage = open_storage(storage_url(folder, settings.storage))
@@ -63,7 +67,7 @@ def run_search(
             _check_same(study, value)
         study.set_user_attr(key, value)
     num_trials = min(settings.num_trials, sampler.num_trials or settings.num_trials)
-    with Leases(storage.engine, name) as leases, SearchProgress(num_trials) as progress:
+    with _database_errors(name), Leases(storage.engine, name) as leases, SearchProgress(num_trials) as progress:
         search = Search(
             study=study,
             leases=leases,
@@ -83,6 +87,19 @@ def run_search(
         except KeyboardInterrupt:
             raise SystemExit("fer3d: stopped; the same command continues") from None
     return study
+
+
+@contextmanager
+def _database_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        # Optuna's own sentence guesses; what the database said is behind it.
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        said = " ".join(str(getattr(cause, "orig", None) or cause).split())
+        raise StudyError(
+            f"the database of the study {name} failed: {said}; once that is mended, the same command continues"
+        ) from error
 
 
 def _check_same(study: Study, settings: Mapping[str, Any]) -> None:

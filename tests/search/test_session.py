@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_launchers import FakeLauncher, square
+from optuna.trial import FrozenTrial
+
+from fer3d.search.objective import FunctionObjective
+from fer3d.search.session import run_search
+from fer3d.search.space import SearchSpace
+from fer3d.search.storage import StudyError
+from fer3d.search.sweeper_settings import SweeperSettings
+
+SPACE = SearchSpace.parse({"x": "interval(0,1)", "c": "choice(a,b)"})
+Open = Callable[..., list[FrozenTrial]]
+
+
+def session(
+    folder: Path,
+    launcher: FakeLauncher,
+    space: SearchSpace = SPACE,
+    sampler: Mapping[str, Any] | None = None,
+    *,
+    num_trials: int = 4,
+    attributes: Mapping[str, Any] | None = None,
+) -> list[FrozenTrial]:
+    """Carries a search out as a command does."""
+    settings = SweeperSettings(
+        sampler=sampler or {"_target_": "optuna.samplers.RandomSampler", "seed": 0},
+        directions=("minimize",),
+        storage=None,
+        study_name=None,
+        num_trials=num_trials,
+        num_at_once=1,
+        max_failure_rate=0.0,
+        params={},
+        custom_search_space=None,
+    )
+    objective = FunctionObjective(settings.directions)
+    return run_search(objective, space, settings, launcher, name="study", folder=folder, attributes=attributes).trials
+
+
+def test_ctrl_c_ends_a_search_with_a_sentence(tmp_path: Path) -> None:
+    def interrupt(trial: int, settings: Mapping[str, Any]) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match="fer3d: stopped; the same command continues"):
+        session(tmp_path, FakeLauncher(interrupt))
+
+
+def test_a_grid_ends_with_its_last_point_across_starts(tmp_path: Path) -> None:
+    space = SearchSpace.parse({"x": "range(1,3)", "c": "choice(a,b)"})
+    sampler = {"_target_": "optuna.samplers.GridSampler", "seed": 0}
+    launcher = FakeLauncher(square)
+    for num_trials in (2, 20, 20):
+        study = session(tmp_path, launcher, space, sampler, num_trials=num_trials)
+    points = [(trial.params["x"], trial.params["c"]) for trial in study]
+    assert sorted(points) == [(x, c) for x in (1, 2, 3) for c in "ab"]
+    assert launcher.jobs == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_database_that_is_gone_ends_a_search_with_a_sentence(tmp_path: Path) -> None:
+    def lose(trial: int, settings: Mapping[str, Any]) -> float:
+        if trial == 1:
+            with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+                connection.execute("DROP TABLE fer3d_leases")
+        return 0.0
+
+    with pytest.raises(StudyError, match=r"database of the study study failed: no such table: fer3d_leases; "):
+        session(tmp_path, FakeLauncher(lose))
+
+
+def test_a_study_of_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
+    first = {"settings": {"seed": 0, "model": {"dropout": 0.5}}, "corpus": "test"}
+    assert len(session(tmp_path, FakeLauncher(square), attributes=first)) == 4
+    assert len(session(tmp_path, FakeLauncher(square), attributes=first, num_trials=5)) == 5
+    second = {"settings": {"seed": 0, "model": {"dropout": 0.1}}}
+    with pytest.raises(StudyError, match=r"made of other settings: model\.dropout was 0\.5, now 0\.1\. Its trials"):
+        session(tmp_path, FakeLauncher(square), attributes=second)

@@ -1,0 +1,140 @@
+"""Real search processes that share a study in PostgreSQL, and launchers that start processes of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from prepared import PreparedCKPlus
+
+from fer3d.search.records import StudyRecord
+
+NUM_TRIALS = 6
+# A trial of two folds takes about two seconds, and no trial is like another but for luck.
+SEARCH = [
+    *("-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=shared", f"hydra.sweeper.n_trials={NUM_TRIALS}"),
+    *("search.pruning.threshold=0.0", "trainer.max_epochs=1", "model.dropout=interval(0,1)"),
+    *("optimizer=adam", "clips.clahe=false", "clips.normalise=false", "class_weights=false", "model.temporal_kernel=1"),
+    *("model/initializer=none", "model/pooling=max", "model.second_conv=false", "model/activation=relu,elu"),
+]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(prepared: PreparedCKPlus) -> Iterator[Start]:
+    """Starts a search process."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "fer3d.train", *SEARCH, *prepared.settings, f"outputs={prepared.outputs}"]
+        process = subprocess.Popen(
+            [*command, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # More threads than cores wait for each other.
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            cwd=prepared.outputs,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        with process:
+            pass
+
+
+def output(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    return out
+
+
+def ended(out: str) -> list[int]:
+    """The numbers of the trials that a process says to have ended."""
+    return [int(number) for number in re.findall(r"^trial (\d+): [\d.]+%", out, re.MULTILINE)]
+
+
+def check_complete(study: str, storage: str | None = None, num_trials: int = NUM_TRIALS) -> None:
+    """All trials are there once, with all their folds, and no two are drawn alike."""
+    record = StudyRecord.read(study, storage)
+    record.close()
+    states = [(trial.number, trial.state) for trial in record.trials]
+    assert states == [(number, "complete") for number in range(num_trials)]
+    assert len({trial.params["model.dropout"] for trial in record.trials}) == num_trials
+    for trial in record.trials:
+        assert sorted(trial.order) == [1, 2]
+        assert [outcome.fold for outcome in trial.outcomes] == list(trial.order)
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_study(start: Start, make_database: Callable[[], str]) -> None:
+    url = make_database()
+    processes = [start(f"hydra.sweeper.storage={url}") for _ in range(2)]
+    outputs = [output(process) for process in processes]
+    assert sorted(ended(outputs[0]) + ended(outputs[1])) == list(range(NUM_TRIALS))
+    assert all(ended(out) for out in outputs)
+    assert "goes on where" not in outputs[0] + outputs[1]
+    check_complete("shared", url)
+
+
+def test_what_a_killed_process_leaves_another_one_finishes(
+    start: Start, prepared: PreparedCKPlus, make_database: Callable[[], str]
+) -> None:
+    url = make_database()
+    processes = [start(f"hydra.sweeper.storage={url}") for _ in range(2)]
+
+    def is_within_a_fold(process: subprocess.Popen[str]) -> bool:
+        return any(prepared.outputs.glob(f"*/.fold_*.partial-*-{process.pid}-*"))
+
+    def stop_one() -> bool:
+        for process in filter(is_within_a_fold, processes):
+            process.send_signal(signal.SIGSTOP)
+            if is_within_a_fold(process):
+                process.send_signal(signal.SIGKILL)
+                return True
+            process.send_signal(signal.SIGCONT)
+        return False
+
+    wait_until(stop_one)
+    wait_until(lambda: any(process.poll() is not None for process in processes))
+    killed, other = sorted(processes, key=lambda process: process.poll() is None)
+    assert killed.returncode == -signal.SIGKILL
+    before, _ = killed.communicate(timeout=60)
+    after = output(other)
+    assert sorted(ended(before) + ended(after)) == list(range(NUM_TRIALS))
+    (number,) = re.findall(r"^trial (\d+): goes on where its process left it$", after, re.MULTILINE)
+    assert int(number) in ended(after)
+    check_complete("shared", url)
+    # Neither a half-written fold nor a lock.
+    assert list(prepared.outputs.glob("*/.fold_*")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_a_launcher_carries_trials_out_in_processes_of_its_own(
+    launcher: str, start: Start, prepared: PreparedCKPlus
+) -> None:
+    # A process of its own takes seconds to start, for each job.
+    few = ["hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2", "search.folds_per_job=2"]
+    out = output(start(f"hydra/launcher={launcher}", *few))
+    assert sorted(ended(out)) == [0, 1, 2]
+    study = prepared.outputs / "search" / "shared"
+    check_complete(str(study), num_trials=3)
+    assert len(list(study.glob("trial_*/fold_*_and_1_more"))) == 3

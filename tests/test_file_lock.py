@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from fer3d.file_lock import file_lock, release, try_lock
+
+# Says so as soon as it has the lock, and keeps it until its input ends.
+HOLDER = """
+import sys
+from pathlib import Path
+from fer3d.file_lock import file_lock
+with file_lock(Path(sys.argv[1])):
+    print("has it", flush=True)
+    sys.stdin.read()
+"""
+
+
+def start(path: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_a_process_waits_for_another(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "a.lock"
+    first = start(path)
+    assert said(first) == "has it\n"
+    second = start(path)
+    heard: list[str] = []
+    listener = threading.Thread(target=lambda: heard.append(said(second)))
+    listener.start()
+    listener.join(0.5)
+    assert heard == []
+    end(first)
+    listener.join(30)
+    assert heard == ["has it\n"]
+    end(second)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_lock_ends_with_its_process_be_it_killed(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    holder = start(path)
+    assert said(holder) == "has it\n"
+    assert try_lock(path) is None
+    holder.kill()
+    holder.communicate(timeout=30)
+    with file_lock(path):
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_threads_of_a_process_wait_for_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    count = 0
+
+    def add() -> None:
+        nonlocal count
+        for _ in range(50):
+            with file_lock(path):
+                before = count
+                path.stat()  # lets another thread run
+                count = before + 1
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count == 200
+    assert not path.exists()
+
+
+def test_a_lock_that_is_tried_is_kept_until_it_is_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    held = try_lock(path)
+    assert held is not None
+    assert try_lock(path) is None
+    release(held, path)
+    again = try_lock(path)
+    assert again is not None
+    release(again, path)
+
+
+def test_whoever_waited_for_a_file_that_is_removed_locks_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    held = try_lock(path)
+    assert held is not None
+    waiting = start(path)
+    # Removed while somebody waits for it, as its holder does before it lets go.
+    path.unlink()
+    other = try_lock(path)
+    assert other is not None
+    held.close()
+    release(other, path)
+    assert said(waiting) == "has it\n"
+    assert try_lock(path) is None
+    end(waiting)
