@@ -48,7 +48,7 @@ dashboard: setup ## Look at a search in the browser: make dashboard STUDY=output
 	$(BIN)/optuna-dashboard $(STORAGE)
 
 test: setup ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-slow: setup ## Run the slow tests: the real thing at full size
 	$(BIN)/python -m pytest -m slow

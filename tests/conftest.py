@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from prepared import TINY, PreparedCKPlus
@@ -23,6 +25,12 @@ from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 from fer3d.configuration import config_folder
 
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
+
+
+def pytest_configure() -> None:
+    """Tests run side by side, and threads that outnumber the cores wait for each other: one a process is faster."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -116,7 +116,8 @@ def test_a_killed_run_goes_on_where_it_stopped(
 
     (run_folder,) = prepared.outputs.glob("test-*")
     before = read_result(run_folder / "fold_001")
-    assert sorted(path.name[:17] for path in run_folder.iterdir()) == [".fold_002.partial", "fold_001"]
+    left = [".fold_002.lock", ".fold_002.partial", "fold_001"]
+    assert sorted(path.name[:17] for path in run_folder.iterdir()) == left
     assert train(epochs) == ["done already, fold 1", "fold 2"]
     assert sorted(path.name for path in run_folder.iterdir()) == ["fold_001", "fold_002"]
 
