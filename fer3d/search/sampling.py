@@ -43,11 +43,6 @@ class SeededSampler(BaseSampler):
             return None
         return math.prod(len(values) for values in self._space.grid().values())
 
-    @property
-    def num_startup_trials(self) -> int:
-        """How many trials are drawn at random before the sampler learns."""
-        return int(self._settings.get("n_startup_trials") or 0)
-
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Makes the trial's own sampler."""
         self._sampler = self._make(trial.number)

@@ -183,11 +183,6 @@ def test_the_tpe_of_2020_models_one_setting_at_a_time() -> None:
     assert settings("tpe_2020") == {**settings("tpe"), "multivariate": False, "constant_liar": False}
 
 
-def test_tells_how_many_trials_are_drawn_at_random() -> None:
-    assert SeededSampler(settings("tpe"), SPACE).num_startup_trials == 10
-    assert SeededSampler(settings("random"), SPACE).num_startup_trials == 0
-
-
 def test_a_sampler_that_learns_comes_closer() -> None:
     drawn = draw(start(settings("tpe"), InMemoryStorage()), 40)
     # At random, the distance is a quarter on average.
