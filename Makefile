@@ -32,7 +32,7 @@ demo: setup ## Synthetic twin of CK+ -> faces -> one trained fold, in about ten 
 rehearse: setup ## Everything that the paper reports, in small and on synthetic data: within half an hour on two cores
 	$(BIN)/python -m fer3d.reproduce rehearsal
 
-rehearse-search: setup ## A search in small on synthetic data, and its report: within a quarter of an hour on two cores
+rehearse-search: setup ## A search in small on synthetic data, and its report: a quarter of an hour on two cores
 	$(BIN)/python -m fer3d.train -m hydra/sweeper=optuna search=rehearsal hydra.sweeper.study_name=rehearsal \
 	  hydra/launcher=joblib hydra.launcher.n_jobs=2 hydra.sweeper.n_jobs=2 logger=csv
 	$(BIN)/python -m fer3d.report --study outputs/search/rehearsal
