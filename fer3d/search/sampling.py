@@ -62,7 +62,9 @@ class SeededSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """See `optuna.samplers.BaseSampler`."""
-        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+        # By the setting's name, too: a process that is killed between two settings draws the second one alone.
+        sampler = self._make(trial.number, param_name)
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """See `optuna.samplers.BaseSampler`."""
@@ -70,10 +72,10 @@ class SeededSampler(BaseSampler):
         if not isinstance(self._sampler, GridSampler):
             self._sampler.after_trial(study, trial, state, values)
 
-    def _make(self, number: int) -> BaseSampler:
+    def _make(self, number: int, setting: str = "") -> BaseSampler:
         settings: dict[str, Any] = dict(self._settings)
         more: dict[str, Any] = {}
-        drawn = None if self._seed is None else int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
+        drawn = None if self._seed is None else _derive(self._seed, number, setting)
         if issubclass(self._class, GridSampler):
             # The whole grid in one order for all trials; which points are taken is kept in the study.
             more["search_space"] = self._space.grid()
@@ -88,3 +90,7 @@ class SeededSampler(BaseSampler):
             made = instantiate(settings, **more)
         sampler: BaseSampler = made if isinstance(made, BaseSampler) else made()
         return sampler
+
+
+def _derive(seed: int, number: int, setting: str) -> int:
+    return int(np.random.SeedSequence([seed, number, *setting.encode()]).generate_state(1)[0])
