@@ -105,10 +105,10 @@ def test_a_fold_that_diverges_fails_its_trial_and_the_search_goes_on(search: Sea
     out = search("learning_rate=choice(1e-3,1e30)", "hydra.sweeper.n_trials=5", "hydra.sweeper.max_failure_rate=1")
     states = {trial.number: trial.state for trial in record().trials}
     assert {*states.values()} >= {"failed", "complete"}
-    assert all(
-        (trial.params["learning_rate"] == 1e30) == (trial.state == "failed") == ("loss became" in str(trial.error))
-        for trial in record().trials
-    )
+    for trial in record().trials:
+        # Such steps may also end in a network that is wrong, and nothing worse.
+        assert trial.state != "failed" or trial.params["learning_rate"] == 1e30
+        assert (trial.state == "failed") == str(trial.error).startswith("DivergedError: ")
     assert len(re.findall(r"^trial \d: failed: DivergedError", out, re.MULTILINE)) == [*states.values()].count("failed")
 
 
