@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from fer3d.processes import is_running
+
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
@@ -49,7 +51,7 @@ def remove_leftovers(folder: Path) -> None:
     pattern = re.compile(re.escape(f".{folder.name}.partial-{_host()}-") + r"(\d+)-\w+")
     for left in folder.parent.iterdir():
         match = pattern.fullmatch(left.name)
-        if match and not _alive(int(match[1])):
+        if match and not is_running(int(match[1])):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -59,15 +61,3 @@ def _holds_something(folder: Path) -> bool:
 
 def _host() -> str:
     return re.sub(r"\W", "_", socket.gethostname())
-
-
-def _alive(pid: int) -> bool:
-    if os.name != "posix":
-        return True  # asking would end the process there
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -36,8 +36,8 @@ def train(config: DictConfig) -> Any:
 
 def _fold_job(config: DictConfig) -> Any:
     """Trains the folds of a search's job."""
-    from fer3d.child_process import leave_with_parent
     from fer3d.corpora.sequences import CorpusWarning
+    from fer3d.processes import leave_with_parent
     from fer3d.training.run import Run, prepare
 
     leave_with_parent()

@@ -12,9 +12,9 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from types import TracebackType
 
-from fer3d.child_process import leave_with_parent
 from fer3d.clips.store import ClipStore
 from fer3d.configuration import compose_train
+from fer3d.processes import leave_with_parent
 from fer3d.training.results import FoldResult
 from fer3d.training.run import Run
 

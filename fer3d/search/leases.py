@@ -6,18 +6,16 @@ get lost, and its number changes. Here it goes on under its number, in the proce
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from fer3d.search.owner import Owner
 
 # A process shows every few seconds that it lives; on another machine it counts as dead after a while of silence.
 BEAT_SECONDS = 5.0
@@ -36,42 +34,6 @@ _LEASES = sa.Table(
     sa.Column("beats", sa.Integer, nullable=False),
 )
 _MUTEX = "mutex"
-
-
-@dataclass(frozen=True)
-class Owner:
-    """A process, so that others can tell whether it is alive.
-
-    Attributes:
-        machine: The machine since its start, and the container there.
-        pid: The process's number there.
-        started: When it started, which tells it from a later one of the same number.
-        token: Tells searches of one process apart.
-    """
-
-    machine: str
-    pid: int
-    started: str
-    token: str
-
-    @classmethod
-    def me(cls) -> Owner:
-        """This process."""
-        return cls(_machine(), os.getpid(), _started(os.getpid()), uuid4().hex[:8])
-
-    @classmethod
-    def parse(cls, text: str) -> Owner:
-        """Reads what `str` writes."""
-        machine, pid, started, token = text.split("|")
-        return cls(machine, int(pid), started, token)
-
-    def __str__(self) -> str:
-        return f"{self.machine}|{self.pid}|{self.started}|{self.token}"
-
-    @property
-    def known_dead(self) -> bool:
-        """Whether it was a process of this machine and is gone."""
-        return self.machine == _machine() and _started(self.pid) != self.started
 
 
 @dataclass(frozen=True)
@@ -146,7 +108,7 @@ class Leases:
         if row is None:
             return False
         owner = Owner.parse(row[0])
-        if owner.machine == _machine():
+        if owner.is_local:
             return not owner.known_dead
         seen = self._look(str(trial), *row)
         return seen.has_beaten and seen.looked - seen.since < _FRESH_SECONDS
@@ -212,34 +174,3 @@ class Leases:
                     connection.execute(update.values(beats=_LEASES.c.beats + 1))
             except SQLAlchemyError:
                 continue  # a database that is away for a moment; the grace is long enough to try again
-
-
-def _machine() -> str:
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        return socket.gethostname()
-
-
-def _started(pid: int) -> str:
-    """When a process of this machine started; empty where there is none."""
-    try:
-        # After the name, which may hold anything.
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        # A zombie is dead, however long its parent does not ask for it.
-        return "" if state[0] in "ZX" else state[19]
-    except OSError:
-        return "" if not _runs(pid) else "running"
-
-
-def _runs(pid: int) -> bool:
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

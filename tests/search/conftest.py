@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from postgres import BINARIES, Server, postgres_server
+
+from fer3d.search.leases import Leases
+
+# Takes trial 7 and whatever else it is told to, says so, and holds on until it is killed.
+HOLDER = """
+import sys, time
+import sqlalchemy as sa
+from fer3d.search.leases import Leases
+leases = Leases(sa.create_engine(sys.argv[1]), "study").__enter__()
+assert leases.take(7)
+if sys.argv[2:] == ["mutex"]:
+    leases.mutex().__enter__()
+print("has it", flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +66,36 @@ def engine(url: str) -> Iterator[sa.Engine]:
 def said() -> list[str]:
     """What searches say."""
     return []
+
+
+@pytest.fixture
+def make_leases(engine: sa.Engine) -> Iterator[Callable[..., Leases]]:
+    """Makes leases as a search of their own has them."""
+    made = []
+
+    def enter(study: str = "study", **settings: Any) -> Leases:
+        made.append(Leases(engine, study, **settings).__enter__())
+        return made[-1]
+
+    yield enter
+    for leases in made:
+        leases.__exit__()
+
+
+@pytest.fixture
+def start_holder(url: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a process that holds the lease of trial 7."""
+    started = []
+
+    def run(*more: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen([sys.executable, "-c", HOLDER, url, *more], stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "has it\n"
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        with process:  # waits, and closes its output
+            pass

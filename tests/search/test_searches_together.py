@@ -10,7 +10,8 @@ from fake_launchers import opened_search, square, states
 from optuna.trial import FrozenTrial
 
 from fer3d.search import search as module
-from fer3d.search.leases import Leases, Owner
+from fer3d.search.leases import Leases
+from fer3d.search.owner import Owner
 from fer3d.search.search import Search
 from fer3d.search.space import SearchSpace
 

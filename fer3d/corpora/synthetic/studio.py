@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer3d.child_process import leave_with_parent
 from fer3d.corpora.synthetic.cast import PlannedSequence, Role
 from fer3d.corpora.synthetic.colour import draw_palette, tint_look, tint_take
 from fer3d.corpora.synthetic.expressions import perform
@@ -20,6 +19,7 @@ from fer3d.corpora.synthetic.layouts import Layout, Picture
 from fer3d.corpora.synthetic.look import Look
 from fer3d.corpora.synthetic.people import Person, draw_person
 from fer3d.corpora.synthetic.settings import TwinSettings
+from fer3d.processes import leave_with_parent
 
 
 class Studio:

@@ -1,4 +1,4 @@
-"""Child processes that do not outlive their parent."""
+"""Processes: whether one runs, and child processes that do not outlive their parent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ import threading
 import time
 from functools import cache
 from multiprocessing import connection, parent_process
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of this machine has that number; true where it cannot be told."""
+    if os.name != "posix":
+        return True  # asking would end the process there
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @cache
