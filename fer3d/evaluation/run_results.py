@@ -134,13 +134,14 @@ class RunResults:
 
     @property
     def selected_by(self) -> Mapping[str, Any] | None:
-        """The study whose best trial gave the settings, its number, and the corpus that it searched; None for none."""
-        selected: Mapping[str, Any] | None = self.config.get("selected_by")
-        return selected
+        """The study, the number of its trial, and the corpus that it searched; None where no search had a part."""
+        # Of all folds: a search leaves alone those that a single run of the same settings has trained before.
+        told: list[Mapping[str, Any]] = [fold.info["config"].get("selected_by") for fold in self.folds]
+        return next(filter(None, told), None)
 
     @property
     def is_selected(self) -> bool:
-        """Whether the settings were chosen by how they did on this very corpus, so that the score is optimistic."""
+        """Whether the settings were tried by a search on this very corpus, by whose scores they may be selected."""
         return self.selected_by is not None and self.selected_by["corpus"] == self.corpus
 
     @property
@@ -150,10 +151,10 @@ class RunResults:
 
     @property
     def caution(self) -> str:
-        """What every heading over the run's numbers has to say: synthetic, selected, partial, or nothing."""
-        selected = "CHOSEN BY A SEARCH on these clips" if self.is_selected else ""
+        """What every heading over the run's numbers has to say: synthetic, a search's trial, partial, or nothing."""
+        tried = "CHOSEN BY A SEARCH on these clips" if self.is_selected else ""
         missing = f"PARTIAL: {len(self.missing)} of {self.num_folds} folds missing" if self.missing else ""
-        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", selected, missing]))
+        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", tried, missing]))
 
     def provenance(self) -> dict[str, Any]:
         """Where the run's numbers come from, in plain values for JSON."""

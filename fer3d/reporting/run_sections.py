@@ -70,9 +70,9 @@ def banners(runs: Sequence[ReportRun]) -> tuple[str, ...]:
         if one.run.partial
     ]
     said += [
-        f"CHOSEN BY A SEARCH: the settings of {one.label} did best of all that {one.run.selected_by['study']} tried on "
-        "these very clips, which makes every one of its scores optimistic. A nested search (cv=nested) says what such "
-        "a choice is worth."
+        f"CHOSEN BY A SEARCH: {one.label} is trial {one.run.selected_by['trial']} of {one.run.selected_by['study']}, "
+        "which tried settings on these very clips. A score by which a trial was selected is optimistic; a nested "
+        "search (cv=nested) says what such a choice is worth."
         for one in runs
         if one.run.is_selected and one.run.selected_by
     ]

@@ -68,6 +68,8 @@ class CrossValidation:
     Attributes:
         settings: How.
         sizes: Number of held-out clips of each fold.
+        study: The study's name.
+        corpus: The corpus's name.
         folder: The study's folder, below which each job has its own.
         job_overrides: What every job is told besides its trial's settings.
         tracker: Where trials are logged.
@@ -75,6 +77,8 @@ class CrossValidation:
 
     settings: CrossValidationSettings
     sizes: Mapping[int, int]
+    study: str
+    corpus: str
     folder: Path
     job_overrides: Sequence[str] = ()
     tracker: TrialTracker | None = None
@@ -148,6 +152,7 @@ class CrossValidationRun:
             (
                 *self._overrides,
                 *self._objective.job_overrides,
+                selected_by(self._objective.study, number, self._objective.corpus),
                 f"+trial={number}",
                 f"+fold=[{','.join(map(str, block))}]",
                 f"hydra.sweep.dir={self._objective.folder}",
@@ -203,6 +208,11 @@ class CrossValidationRun:
 def read_outcomes(attributes: Mapping[str, Any]) -> list[FoldOutcome]:
     """The outcomes that a trial keeps, in the order of their training."""
     return [FoldOutcome.from_json(fold, stored) for fold, stored in attributes.get(FOLDS, {}).items()]
+
+
+def selected_by(study: str, number: int, corpus: str) -> str:
+    """The setting by which a run says whose trial it is."""
+    return f"selected_by={{study:'{study}',trial:{number},corpus:{corpus}}}"
 
 
 def job_folder(trial: int, block: Sequence[int]) -> str:

@@ -132,6 +132,8 @@ class FoldSearch:
         objective = CrossValidation(
             settings=self.settings,
             sizes=sizes,
+            study=self.name,
+            corpus=self.base_run.store.corpus,
             folder=self.folder,
             job_overrides=self.job_overrides,
             tracker=self._tracker() if "wandb" in self.base.logger else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fer3d.search.cross_validation import selected_by
 from fer3d.search.records import StudyRecord
 from fer3d.search.space import SearchSpace
 from fer3d.search.storage import StudyError
@@ -15,7 +16,7 @@ def expand_from_study(arguments: Sequence[str]) -> list[str]:
     """Writes `from_study=outputs/search/NAME` out as the settings of the study's best trial.
 
     The study's own settings come first, then those of its trial, then the other arguments, which win. The run gets a
-    name of its own and says by what it was selected, so that its score cannot pass for one that nobody chose.
+    name of its own and says whose trial it is, so that its score cannot pass for one that nobody selected.
 
     Args:
         arguments: The command line. `study_storage=URL` names the database of a study that is kept elsewhere.
@@ -34,7 +35,7 @@ def expand_from_study(arguments: Sequence[str]) -> list[str]:
     # All settings of a command line stand together.
     place = next(place for place, argument in enumerate(arguments) if "=" in argument)
     rest = [argument for argument in arguments[place:] if argument not in (*given, *storage)]
-    selected_by = f"selected_by={{study:'{study.name}',trial:{best.number},corpus:{study.corpus}}}"
     name = f"name=best_of_{study.name.replace('/', '_')}"
     params = SearchSpace.parse(study.space).overrides(best.params)
-    return [*arguments[:place], *study.overrides, *params, name, selected_by, *rest]
+    selected = selected_by(study.name, best.number, study.corpus)
+    return [*arguments[:place], *study.overrides, *params, name, selected, *rest]

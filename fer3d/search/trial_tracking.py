@@ -58,7 +58,7 @@ class TrialTracker:
             job_type="trial",
             name=f"{self.study}/trial_{trial.number:04d}",
             # The same run if the process is killed before the study knows of the end.
-            id=f"{self.study}-{trial.number}",
+            id=f"{self.study}-{trial.number}".replace("/", "-"),
             resume="allow",
             tags=[name, *(["synthetic"] if self.synthetic else [])],
             dir=self.folder,

@@ -98,7 +98,7 @@ def search_once(
 def _search(folder: Path, storage: RDBStorage, launcher: Launcher, num_trials: int, more: dict[str, Any]) -> Study:
     space = SearchSpace.parse(SPACE)
     objective = CrossValidation(
-        CrossValidationSettings(SPACE, "last_epoch", ExactBound(0.7), **more), SIZES, folder, ["+shared=1"]
+        CrossValidationSettings(SPACE, "last_epoch", ExactBound(0.7), **more), SIZES, "s", "test", folder, ["+shared=1"]
     )
     study = open_study("s", storage, objective.directions, SeededSampler(SAMPLER, space), objective.pruner())
     # A process that has ended by the time that the next one starts.

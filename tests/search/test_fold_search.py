@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from prepared import PreparedCKPlus
+from prepared import NARROW, PreparedCKPlus
 
 from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.protocols import BEST_COMMON_EPOCH, BEST_EPOCH, LAST_EPOCH, EpochProtocol
@@ -16,11 +16,6 @@ from fer3d.search.records import StudyRecord
 Invoke = Callable[..., tuple[int, str, str]]
 Searching = Callable[..., str]
 
-# Table 1 without what makes a trial slow, and two settings left to search.
-FIXED = [
-    *("optimizer=adam", "clips.clahe=false", "clips.normalise=false", "class_weights=false", "model.temporal_kernel=3"),
-    *("model/initializer=none", "model/pooling=max", "model.second_conv=false"),
-]
 SEARCH = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=2"]
 
 
@@ -34,7 +29,7 @@ def search(settings: list[str], invoke: Invoke) -> Searching:
     """Searches and returns what was said."""
 
     def run(*arguments: str) -> str:
-        status, out, err = invoke("train", *SEARCH, *settings, *FIXED, *arguments)
+        status, out, err = invoke("train", *SEARCH, *settings, *NARROW, *arguments)
         assert status == 0, err
         return out
 
@@ -65,7 +60,10 @@ def test_a_trials_value_is_the_accuracy_that_its_run_evaluates_to(
     study = record()
     assert [trial.state for trial in study.trials] == ["complete", "complete"]
     for trial in study.trials:
-        evaluation = Evaluation.of(RunResults.read(prepared.outputs / str(trial.run)))
+        run = RunResults.read(prepared.outputs / str(trial.run))
+        assert run.selected_by == {"study": "s", "trial": trial.number, "corpus": "ckplus"}
+        assert run.caution == "CHOSEN BY A SEARCH on these clips"
+        evaluation = Evaluation.of(run)
         assert trial.accuracy == evaluation.under(protocol).measures.pooled.accuracy
     assert re.search(r"^best: trial \d with .*chosen on these very folds, and so optimistic", out, re.MULTILINE)
 
@@ -76,7 +74,7 @@ def test_a_search_and_a_single_run_of_the_same_settings_share_their_folds(
     search("hydra.sweeper.n_trials=1")
     (trial,) = record().trials
     chosen = [f"{name}={value}" for name, value in trial.params.items()]
-    status, out, err = invoke("train", *settings, *FIXED, *chosen)
+    status, out, err = invoke("train", *settings, *NARROW, *chosen)
     assert status == 0, err
     assert [line.split(":")[0] for line in out.splitlines()[1:]] == ["done already, fold 1", "done already, fold 2"]
     assert f"/{trial.run}: " in out
@@ -126,7 +124,7 @@ def test_the_papers_search_starts(prepared: PreparedCKPlus, invoke: Invoke, reco
 
 
 def test_too_many_failures_end_it_with_the_last_error(settings: list[str], invoke: Invoke) -> None:
-    status, _, err = invoke("train", *SEARCH, *settings, *FIXED, "learning_rate=1e30")
+    status, _, err = invoke("train", *SEARCH, *settings, *NARROW, "learning_rate=1e30")
     assert status == 1
     assert re.search(r"1 trials .* failed, and hydra.sweeper.max_failure_rate=0.1 allows 0 of 2; .*loss became", err)
 
@@ -154,7 +152,7 @@ def test_too_many_failures_end_it_with_the_last_error(settings: list[str], invok
     ],
 )
 def test_wrong_input_is_one_sentence(argument: str, said: str, settings: list[str], invoke: Invoke) -> None:
-    status, _, err = invoke("train", *SEARCH, *settings, *FIXED, argument)
+    status, _, err = invoke("train", *SEARCH, *settings, *NARROW, argument)
     assert status == 1
     assert said in err
     assert "Traceback" not in err
@@ -164,7 +162,7 @@ def test_a_study_goes_on_with_its_own_settings_alone(
     search: Searching, settings: list[str], invoke: Invoke, prepared: PreparedCKPlus
 ) -> None:
     search("hydra.sweeper.n_trials=1")
-    status, _, err = invoke("train", *SEARCH, *settings, *FIXED, "trainer.max_epochs=3")
+    status, _, err = invoke("train", *SEARCH, *settings, *NARROW, "trainer.max_epochs=3")
     assert status == 1
     assert "the study s was made of other settings: trainer.max_epochs was 2, now 3" in err
     # Unless it is named by hand, other settings make another study.

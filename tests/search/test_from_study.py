@@ -96,4 +96,4 @@ def test_its_run_says_that_it_was_chosen(prepared: PreparedCKPlus, invoke: Invok
     }
     status, _, err = invoke("report", str(folder))
     assert status == 0, err
-    assert "CHOSEN BY A SEARCH: the settings of" in (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert "CHOSEN BY A SEARCH: best_of_s" in (folder / "report" / "report.html").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prepared import PreparedCKPlus
+from prepared import NARROW, PreparedCKPlus
 
 from fer3d.search.records import StudyRecord, TrialRecord
 
@@ -22,14 +22,7 @@ NUM_TRIALS = 3
 SEARCH = [
     *("hydra/sweeper=optuna", f"hydra.sweeper.n_trials={NUM_TRIALS}", "hydra.sweeper.study_name=s"),
     *("search.pruning.threshold=0.0", "trainer.max_epochs=8"),
-    # What is left is drawn from three activations and a dropout.
-    *("optimizer=adam", "clips.clahe=false", "clips.normalise=false", "class_weights=false", "model.temporal_kernel=3"),
-    *(
-        "model/initializer=none",
-        "model/pooling=max",
-        "model.second_conv=false",
-        "model/activation=choice(relu,elu,mish)",
-    ),
+    *(*NARROW, "model/activation=choice(relu,elu,mish)"),
 ]
 Start = Callable[[Path], "subprocess.Popen[str]"]
 

@@ -15,18 +15,18 @@ from wandb_files import of_kind, records, values
 from fer3d.search.records import StudyRecord
 
 SEARCH = [
-    *("-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=s", "hydra.sweeper.max_failure_rate=1"),
+    *("-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=n/s", "hydra.sweeper.max_failure_rate=1"),
     *("optimizer=adam", "model.temporal_kernel=3", "learning_rate=choice(1e-3,1e30)", "search.pruning.threshold=0.9"),
 ]
 
 
 @pytest.fixture
 def logged(wandb_folders: None, prepared: PreparedCKPlus, invoke: Callable[..., tuple[int, str, str]]) -> Path:
-    """A study whose trials were logged; returns its folder."""
+    """A study named as those of a nested search, whose trials were logged; returns its folder."""
     more = [f"outputs={prepared.outputs}", "logger=wandb", "logger.wandb.project=faces", "hydra.sweeper.n_trials=5"]
     status, _, err = invoke("train", *SEARCH, *prepared.settings, *more)
     assert status == 0, err
-    return prepared.outputs / "search" / "s"
+    return prepared.outputs / "search" / "n" / "s"
 
 
 def summary(content: list[Any]) -> dict[str, Any]:
@@ -43,11 +43,11 @@ def test_a_trial_is_a_run_with_its_settings_its_folds_and_its_end(logged: Path, 
     # Folds have no runs of their own.
     assert not [folder for folder in prepared.outputs.glob("*/wandb") if folder.parent.name != "search"]
     for trial in study.trials:
-        (folder,) = (logged / "wandb").glob(f"offline-run-*-s-{trial.number}")
+        (folder,) = (logged / "wandb").glob(f"offline-run-*-n-s-{trial.number}")
         content = records(folder)
         (start,) = of_kind(content, "run")
-        assert (start.project, start.run_group, start.job_type) == ("faces", "s", "trial")
-        assert start.display_name == f"s/trial_{trial.number:04d}"
+        assert (start.project, start.run_group, start.job_type) == ("faces", "n/s", "trial")
+        assert start.display_name == f"n/s/trial_{trial.number:04d}"
         assert list(start.tags) == [{"failed": "fail"}.get(trial.state, trial.state)]
         config = values(start.config.update)
         assert {name: config[name] for name in trial.params} == trial.params

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from prepared import PreparedCKPlus
+from prepared import NARROW, PreparedCKPlus
 
 from fer3d.search.records import StudyRecord
 
@@ -21,8 +21,7 @@ NUM_TRIALS = 6
 SEARCH = [
     *("-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=shared", f"hydra.sweeper.n_trials={NUM_TRIALS}"),
     *("search.pruning.threshold=0.0", "trainer.max_epochs=1", "model.dropout=interval(0,1)"),
-    *("optimizer=adam", "clips.clahe=false", "clips.normalise=false", "class_weights=false", "model.temporal_kernel=1"),
-    *("model/initializer=none", "model/pooling=max", "model.second_conv=false", "model/activation=relu,elu"),
+    *(*NARROW, "model/activation=relu,elu"),
 ]
 Start = Callable[..., "subprocess.Popen[str]"]
 
