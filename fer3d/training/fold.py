@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -148,6 +149,10 @@ def train_fold(
 def _trainer(training: Training, loggers: Sequence[Logger], folder: Path, progress: bool, predicts: bool) -> pl.Trainer:
     # Lightning warns about data loaders that are not there.
     no_prediction = {} if predicts else {"limit_val_batches": 0}
+    # One device a fold, whatever surrounds it: Lightning would take the tasks of a Slurm job for its own, and write no
+    # metrics in all but the first.
+    alone = LightningEnvironment()
+    alone.set_global_rank(0)
     with _lightning_quiet():
         return training.trainer(
             **no_prediction,
@@ -160,6 +165,7 @@ def _trainer(training: Training, loggers: Sequence[Logger], folder: Path, progre
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             default_root_dir=folder,
+            plugins=[alone],
         )
 
 
@@ -176,8 +182,8 @@ def _device_name(trainer: pl.Trainer) -> str:
 def _lightning_quiet() -> Iterator[None]:
     """Mutes what a user can do nothing about.
 
-    Worker processes would only slow the loaders down, whose batches are a handful of integers; and Lightning 2.6 asks
-    PyTorch 2.13 for a class that is going to leave.
+    Worker processes would only slow the loaders down, whose batches are a handful of integers; `srun` is the launcher's
+    business; and Lightning 2.6 asks PyTorch 2.13 for a class that is going to leave.
     """
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
     levels = [logger.level for logger in loggers]
@@ -186,6 +192,7 @@ def _lightning_quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            warnings.filterwarnings("ignore", "The `srun` command is available")
             warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
             yield
     finally:

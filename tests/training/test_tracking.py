@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
+from pytorch_lightning.utilities import rank_zero_only
 from wandb_files import of_kind, records, values
 
 from fer3d.clips.augment import Augmentation, RandomLinearContrast
@@ -207,6 +208,26 @@ def test_csv_has_a_row_an_epoch_also_without_wandb(
     assert [row["epoch"] for row in found] == ["0", "1", "2"]
     assert [float(row["held_out/accuracy"]) for row in found] == pytest.approx(result.num_correct / len(result.labels))
     assert not (run.folder / "wandb").exists()
+
+
+def test_a_fold_is_trained_alone_whatever_surrounds_it(
+    compose_tiny: Callable[..., DictConfig],
+    make_store: Callable[..., ClipStore],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """As the third task of a Slurm job, where Lightning would wait for the others and write no curves."""
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(srun.parent), prepend=":")
+    around = {"JOB_ID": "7", "JOB_NAME": "train", "NTASKS": "4", "NTASKS_PER_NODE": "4", "PROCID": "2", "LOCALID": "2"}
+    for name, value in around.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setattr(rank_zero_only, "rank", 2)
+    run = Run.of(compose_tiny(), make_store())
+    run.train(1)
+    assert len(rows(run.folder / "fold_001")) == 2
 
 
 def test_online_without_a_key_is_an_error_and_no_question(home: Path) -> None:
