@@ -151,10 +151,11 @@ class RunResults:
 
     @property
     def caution(self) -> str:
-        """What every heading over the run's numbers has to say: synthetic, a search's trial, partial, or nothing."""
+        """What every heading over the run's numbers has to say: synthetic, a try, a search's trial, partial, or nothing."""
         tried = "CHOSEN BY A SEARCH on these clips" if self.is_selected else ""
         missing = f"PARTIAL: {len(self.missing)} of {self.num_folds} folds missing" if self.missing else ""
-        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", tried, missing]))
+        debug = f"DEBUG: {batches} batches an epoch" if (batches := self.config.get("num_batches")) else ""
+        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", debug, tried, missing]))
 
     def provenance(self) -> dict[str, Any]:
         """Where the run's numbers come from, in plain values for JSON."""

@@ -67,8 +67,9 @@ class FoldResult(EpochPredictions):
 
     @property
     def held_out_kind(self) -> str:
-        """What the numbers were measured on: `held-out clips`, called synthetic where they are."""
-        return "SYNTHETIC held-out clips" if self.info.get("synthetic") else "held-out clips"
+        """What the numbers were measured on: `held-out clips`, called synthetic where they are, and a quick try one."""
+        debug = "DEBUG, " if self.info["config"].get("num_batches") else ""
+        return f"{debug}SYNTHETIC held-out clips" if self.info.get("synthetic") else f"{debug}held-out clips"
 
     def summary(self) -> str:
         """The fold's accuracy in a sentence; the best epoch and synthetic clips are labelled as what they are."""

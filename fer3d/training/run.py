@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,9 +28,10 @@ from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.preprocess import load_clips
 from fer3d.clips.store import ClipStore
 from fer3d.file_lock import file_lock
+from fer3d.settings import checked
 from fer3d.training.checkpoint import Checkpoint, starting_checkpoint
 from fer3d.training.device import trainer_devices
-from fer3d.training.fold import TrainedFold, Training, train_fold
+from fer3d.training.fold import TrainedFold, Training, check_training, train_fold
 from fer3d.training.identity import counted_settings, run_digest
 from fer3d.training.precision import resolve_precision
 from fer3d.training.results import EpochPredictions, FoldResult, fold_folder, read_result, write_result
@@ -34,8 +39,10 @@ from fer3d.training.seeding import FoldSeeds
 from fer3d.training.tracking import finish, log_fold
 
 CHECKPOINT_NAME = "last.ckpt"
-# Keys of a configuration that say how a run came to be tried, or Hydra's own.
-NOT_OF_THE_RUN = ("search", "trial", "hydra")
+# What a fold's result takes on the disk, checkpoint aside: curves, logits, configuration.
+_LEAST_FOLD_BYTES = 1_000_000
+# Keys of a configuration that say how a run came to be tried, and which of its folds are trained.
+NOT_OF_THE_RUN = ("search", "trial", "fold")
 LIBRARIES = ("torch", "pytorch-lightning", "kornia", "opencv-python-headless", "numpy", "scikit-learn", "hydra-core")
 
 
@@ -43,9 +50,11 @@ def prepare(config: DictConfig) -> Preparation:
     """Makes or finds the clip store that a configuration asks for.
 
     Raises:
+        SettingsError: A setting does not exist, or is of another kind.
         CorpusError: The corpus cannot be read.
         PreparationError: An image is unreadable, or a clip shows no face.
     """
+    config = checked(config)
     return prepare_clips(
         instantiate(config.data),
         instantiate(config.faces),
@@ -86,8 +95,10 @@ class Run:
             FoldError: The corpus cannot be split as asked.
             CheckpointError: `start_from` is no checkpoint, one of another network, or one that has seen the held-out
                 subjects.
+            SettingsError: A setting does not exist, or is of another kind.
             ValueError: A setting is out of range.
         """
+        config = checked(config)
         config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_OF_THE_RUN])
         folds = instantiate(config.cv)(store.subjects)
         start = starting_checkpoint(
@@ -119,8 +130,10 @@ class Run:
             ResultError: A result on disk cannot be read.
             CheckpointError: `start_from` does not fit the network.
             DivergedError: A fold's training loss is no longer finite.
+            ValueError, OSError: As `check`.
         """
         chosen = select_folds(self.folds, numbers)
+        self.check([fold.number for fold in chosen])
         self.announce([fold.number for fold in chosen])
         results = []
         for fold in chosen:
@@ -148,9 +161,36 @@ class Run:
         """Numbers of the folds that have no result yet."""
         return [fold.number for fold in self.folds if not fold_folder(self.folder, fold.number).exists()]
 
+    def check(self, numbers: Collection[int]) -> None:
+        """Finds out before any work what would fail folds after it has begun, or even after their training.
+
+        Args:
+            numbers: The folds that are about to be trained.
+
+        Raises:
+            ValueError: A part cannot be made of its settings, or `compile` has no compiler.
+            MisconfigurationException: The device is not there, or Lightning's trainer refuses a setting.
+            OSError: The disk lacks the space for their results.
+        """
+        num_bytes = check_training(self._training(), self.store.emotions)
+        if self.config.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
+            raise ValueError("compile=true needs a C++ compiler, and there is none: install g++, or set compile=false")
+        fold_bytes = _LEAST_FOLD_BYTES + (num_bytes if self.config.save_checkpoint else 0)
+        needed = fold_bytes * len(set(numbers) & set(self.unfinished))
+        there = next(place for place in (self.folder, *self.folder.absolute().parents) if place.exists())
+        free = shutil.disk_usage(there).free
+        if free < needed:
+            raise OSError(
+                errno.ENOSPC,
+                f"the folds need about {needed / 1e6:.0f} MB of outputs, and {free / 1e6:.0f} MB are free",
+                str(there),
+            )
+
     def _train(self, fold: Fold, folder: Path) -> FoldResult:
         loggers: list[Logger] = []
         status: Literal["success", "failed"] = "failed"
+        # Before the training, which should not be lost to a question for the record.
+        known = self._info(fold)
         try:
             with atomic_folder(folder) as work:
                 loggers += self._loggers(fold, work)
@@ -167,7 +207,7 @@ class Run:
                 )
                 if self.config.save_checkpoint:
                     self._checkpoint(trained.network, fold).write(work / CHECKPOINT_NAME)
-                result = self._result(fold, trained)
+                result = self._result(fold, trained, known)
                 write_result(result, work)
             # The result is safe by now, whatever becomes of a connection.
             log_fold(loggers, result, trained.data)
@@ -211,6 +251,8 @@ class Run:
             class_weights=config.class_weights,
             precision=self.precision,  # type: ignore[arg-type]
             compile=config.compile,
+            callbacks=lambda: list(instantiate(config.callbacks).values()),
+            num_batches=config.num_batches,
         )
 
     @cached_property
@@ -239,7 +281,14 @@ class Run:
             "start_from": self.start.origin() if self.start else None,
         }
 
-    def _result(self, fold: Fold, trained: TrainedFold) -> FoldResult:
+    def _result(self, fold: Fold, trained: TrainedFold, known: Mapping[str, Any]) -> FoldResult:
+        rows = trained.data.num_rows_per_emotion.tolist()
+        learnt = {
+            "num_train_with_copies": dict(zip(self.store.emotions, rows, strict=True)),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(trained.seconds, 2),
+            "device": trained.device,
+        }
         inner_val = None
         if trained.inner_val_logits is not None:
             inner_val = EpochPredictions(logits=trained.inner_val_logits, **self._described(fold.inner_val))
@@ -247,7 +296,7 @@ class Run:
             fold=fold.number,
             logits=trained.logits,
             emotions=self.store.emotions,
-            info=self._info(fold, trained),
+            info={**known, **learnt},
             inner_val=inner_val,
             **self._described(fold.held_out),
         )
@@ -259,8 +308,8 @@ class Run:
             "subjects": tuple(self.store.subjects[index] for index in indices),
         }
 
-    def _info(self, fold: Fold, trained: TrainedFold) -> dict[str, Any]:
-        rows = trained.data.num_rows_per_emotion.tolist()
+    def _info(self, fold: Fold) -> dict[str, Any]:
+        """What a fold's result says of where it comes from, as far as it is known before the training."""
         return {
             "run": self.folder.name,
             **self._origin(),
@@ -270,12 +319,7 @@ class Run:
             "num_folds": len(self.folds),
             "num_clips": len(self.store),
             "num_train": len(fold.train),
-            "num_train_with_copies": dict(zip(self.store.emotions, rows, strict=True)),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(trained.seconds, 2),
-            "device": trained.device,
-            "versions": {"fer3d": fer3d.__version__, "python": platform.python_version()}
-            | {name: version(name) for name in LIBRARIES},
+            "versions": _versions(),
             "config": _container(self.config),
         }
 
@@ -287,6 +331,15 @@ class Run:
             f"{len(numbers)} of {len(self.folds)} folds, {self.precision}",
             flush=True,
         )
+
+
+def _versions() -> dict[str, str]:
+    found = {"fer3d": fer3d.__version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        # A library may be there under another name, such as an OpenCV with windows.
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _container(config: DictConfig) -> dict[str, Any]:

@@ -12,11 +12,15 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback
 
 from fer3d.clips.folds import FoldError
 from fer3d.clips.preprocess import load_clips, normalise, to_unit_range
 from fer3d.clips.store import ClipStore
-from fer3d.training.identity import COUNTED
+from fer3d.evaluation.run_results import RunResults
+from fer3d.reporting.curves import read_curves
+from fer3d.training.identity import COUNTED, COUNTED_IF_SET
 from fer3d.training.module import DivergedError
 from fer3d.training.precision import resolve_precision
 from fer3d.training.results import ResultError, read_result
@@ -63,7 +67,7 @@ KEEPS_NUMBERS = [
     "save_checkpoint=true",
     "data.root=/data/elsewhere",
     "trainer.accelerator=gpu",
-    "trainer.devices=2",
+    "trainer.devices=[0]",
     "name=other",
 ]
 
@@ -99,7 +103,7 @@ def test_no_key_of_the_configuration_is_forgotten(compose_tiny: Compose) -> None
     """A new key belongs into COUNTED or here, or else two different settings share a folder."""
     shape_the_clips_or_count_by_parts = {"data", "faces", "clips", "precision", "start_from", "learning_rate"}
     change_no_number = {"logger", "name", "outputs", "save_checkpoint", "progress", "search", "selected_by"}
-    assert set(compose_tiny()) == {*COUNTED, *shape_the_clips_or_count_by_parts, *change_no_number}
+    assert set(compose_tiny()) == {*COUNTED, *COUNTED_IF_SET, *shape_the_clips_or_count_by_parts, *change_no_number}
 
 
 def test_digest_counts_the_clips(compose_tiny: Compose, store: ClipStore, make_store: MakeStore) -> None:
@@ -212,3 +216,70 @@ def test_checkpoint_gives_the_last_epochs_logits(scaled: bool, compose_tiny: Com
     with torch.no_grad():
         logits = network.eval()(normalise(clips) if config["clips"]["normalise"] else clips)
     np.testing.assert_allclose(logits.numpy(), result.logits[-1], rtol=1e-4, atol=1e-5)
+
+
+def test_callbacks_look_on_and_count_for_the_digest(compose_tiny: Compose, store: ClipStore) -> None:
+    plain = Run.of(compose_tiny("scheduler=constant"), store)
+    watched = Run.of(compose_tiny("scheduler=constant", "callbacks=learning_rate"), store)
+    averaged = Run.of(compose_tiny("scheduler=constant", "callbacks=weight_averaging"), store)
+    assert len({plain.digest, watched.digest, averaged.digest}) == 3
+    logits = [run.train(1)[0].logits for run in (plain, watched, averaged)]
+    np.testing.assert_array_equal(logits[0], logits[1])
+    assert not np.array_equal(logits[0], logits[2])
+    assert "lr-Adam" in (watched.folder / "fold_001" / "metrics.csv").read_text(encoding="utf-8").splitlines()[0]
+    # The averaged weights are those that the checkpoint of the fold would hold, and the curves can still be read.
+    assert read_curves(RunResults.read(watched.folder, partial=True)).num_epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("callback", "said"),
+    [
+        ("{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:train/loss}", "EarlyStopping .* would end folds"),
+        ("{_target_:pytorch_lightning.callbacks.ModelCheckpoint}", "ModelCheckpoint .* save_checkpoint=true"),
+        ("{_target_:pytorch_lightning.callbacks.RichProgressBar}", "RichProgressBar .* progress=true"),
+    ],
+)
+def test_callbacks_that_break_what_a_result_means_are_refused(
+    callback: str, said: str, compose_tiny: Compose, store: ClipStore
+) -> None:
+    run = Run.of(compose_tiny(f"+callbacks.mine={callback}"), store)
+    with pytest.raises(ValueError, match=said):
+        run.train(1)
+    assert not run.folder.exists()
+
+
+class StopsEarly(Callback):
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = True
+
+
+def test_a_callback_that_ends_a_fold_early_makes_no_result(compose_tiny: Compose, store: ClipStore) -> None:
+    target = f"{StopsEarly.__module__}.StopsEarly"
+    run = Run.of(compose_tiny(f"+callbacks.mine={{_target_:{target}}}"), store)
+    with pytest.raises(ValueError, match="training ended after 1 of 2 epochs"):
+        run.train(1)
+    assert run.unfinished == [1, 2]
+
+
+def test_a_quick_try_is_quick_and_says_that_it_is_one(compose_config: Compose, make_store: MakeStore) -> None:
+    settings = ["debug=quick", "logger=csv", "progress=false", "cv.num_folds=2", "batch_size=4", "precision=32-true"]
+    run = Run.of(compose_config(*settings), make_store())
+    results = run.train()
+    assert all(len(result.logits) == 2 for result in results)
+    assert all("DEBUG" in result.summary() for result in results)
+    assert "DEBUG: 2 batches an epoch" in RunResults.read(run.folder).caution
+
+
+def test_what_cannot_work_fails_before_any_work(
+    compose_tiny: Compose, store: ClipStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lacks_emotion = Run.of(compose_tiny("~augment.copies.flip.anger"), store)
+    with pytest.raises(ValueError, match="missing: anger"):
+        lacks_emotion.train()
+    compiled = Run.of(compose_tiny("compile=true"), store)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ValueError, match=r"compile=true needs a C.. compiler"):
+        compiled.train()
+    assert not lacks_emotion.folder.exists()
+    assert not compiled.folder.exists()
