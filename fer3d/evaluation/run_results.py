@@ -151,7 +151,7 @@ class RunResults:
 
     @property
     def caution(self) -> str:
-        """What every heading over the run's numbers has to say: synthetic, a try, a search's trial, partial, or nothing."""
+        """What every heading over the run's numbers has to say: synthetic, a try, a search's, partial, or nothing."""
         tried = "CHOSEN BY A SEARCH on these clips" if self.is_selected else ""
         missing = f"PARTIAL: {len(self.missing)} of {self.num_folds} folds missing" if self.missing else ""
         debug = f"DEBUG: {batches} batches an epoch" if (batches := self.config.get("num_batches")) else ""
