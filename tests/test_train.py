@@ -139,7 +139,7 @@ def test_an_operation_that_cannot_be_used_is_refused_before_training(
     operation: str, sentence: str, prepared: PreparedCKPlus, settings: list[str], invoke: Invoke
 ) -> None:
     changes = [f"+augment.operations.it={operation}", "+augment.copies.it=1"]
-    status, out, err = invoke("train", *settings, "augment=none", *changes, "+fold=1")
+    status, _, err = invoke("train", *settings, "augment=none", *changes, "+fold=1")
     assert status == 1
     assert re.search(
         rf"^fer3d: augment\.operations\.it: {sentence}|^fer3d: augment\.operations\.it {sentence}", err, re.M

@@ -75,7 +75,7 @@ class ClipOperation:
     Args:
         name: Its name in `augment.operations`.
         operation: It changes images `(B, C, H, W)` in [0, 1]. It sees a clip as one image where it is geometric, or
-            says `treats_planes_alike = True`.
+            says `treats_planes_alike = True`; its `same_on_batch` has no say.
     """
 
     def __init__(self, name: str, operation: AugmentationBase2D) -> None:
@@ -107,8 +107,7 @@ class ClipOperation:
         """Changes clips `(B, C, T, H, W)` in [0, 1] as it was drawn for the given copies `(B,)` of the epoch."""
         if self._whole:
             planes = clips.flatten(1, 2)
-            changed: Tensor = self._operation(planes, params=self._select(copies, planes))
-            return changed.view_as(clips)
+            return self._change(planes, self._select(copies, planes)).view_as(clips)
         seeds = self._seeds[copies].tolist()
         return torch.stack([self._change_frames(clip, seed) for clip, seed in zip(clips, seeds, strict=True)])
 
@@ -142,11 +141,16 @@ class ClipOperation:
     def _change_frames(self, clip: Tensor, seed: int) -> Tensor:
         frames = clip.transpose(0, 1).contiguous()
         with seeded(seed):
-            changed: Tensor = self._operation(frames, params=self._operation.forward_parameters(frames.shape))
-        if changed.shape != frames.shape:
-            raise ValueError(f"it gives images {tuple(changed.shape[1:])} for images {tuple(frames.shape[1:])}")
+            changed = self._change(frames, self._operation.forward_parameters(frames.shape))
         # Noise may leave the range that all other clips keep.
         return changed.clamp(0.0, 1.0).transpose(0, 1)
+
+    def _change(self, images: Tensor, parameters: Parameters) -> Tensor:
+        changed: Tensor = self._operation(images, params=parameters)
+        if changed.shape != images.shape:
+            before, after = ("x".join(map(str, shape[-2:])) for shape in (images.shape, changed.shape))
+            raise ValueError(f"it makes {after} of {before}, and all clips must have one size")
+        return changed
 
     def _select(self, copies: Tensor, planes: Tensor) -> Parameters:
         drawn = {key: value for key, value in self._parameters.items() if key != "forward_input_shape"}
