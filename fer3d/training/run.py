@@ -23,6 +23,7 @@ from torch import Tensor
 
 import fer3d
 from fer3d.atomic_folder import atomic_folder
+from fer3d.clips.augment import make_augmentation
 from fer3d.clips.folds import Fold, select_folds
 from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.preprocess import load_clips
@@ -242,7 +243,7 @@ class Run:
             network=network,
             optimizer=instantiate(config.optimizer),
             scheduler=instantiate(config.scheduler),
-            augmentation=instantiate(config.augment),
+            augmentation=make_augmentation(config.augment),
             trainer=instantiate(
                 config.trainer, devices=trainer_devices(config.trainer.accelerator, config.trainer.devices)
             ),
