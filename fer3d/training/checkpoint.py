@@ -17,9 +17,8 @@ import torch
 from pydantic import ConfigDict, ValidationError, create_model
 from torch import Tensor, nn
 
-from fer3d.checksum import CHECKSUM, check_seal, sealed
+from fer3d.checked_json import CHECKSUM, check_seal, first_error, sealed
 from fer3d.training.identity import differences, leaves
-from fer3d.training.result_schema import first_error
 
 FORMAT_VERSION = 1
 # The part of a network that knows the emotions, by the name that fer3d's networks give it.

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
 
+from fer3d.checked_json import first_error
+
 FORMAT_VERSION = 2
 
 Finite = Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
@@ -111,10 +113,3 @@ def check_entries(content: Any) -> Mapping[str, Any]:
     except ValidationError as error:
         raise ValueError(first_error(error)) from error
     return content
-
-
-def first_error(error: ValidationError) -> str:
-    """The first thing that a validation found, as `entry: what is wrong`."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(map(str, first["loc"])) or "the whole"
-    return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer3d.checksum import CHECKSUM, check_seal, sealed
+from fer3d.checked_json import CHECKSUM, check_seal, sealed
 from fer3d.training.result_schema import FORMAT_VERSION, check_entries
 
 RESULT_NAME = "result.json"

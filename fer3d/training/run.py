@@ -180,8 +180,9 @@ class Run:
         is_own = (checkpoint.digest, checkpoint.fold) == (self.digest, fold.number)
         return None if is_own else f"with the {CHECKPOINT_NAME} of another fold or run"
 
-    def _read(self, fold: Fold) -> FoldResult:
-        expected = {
+    def expected(self, fold: Fold) -> dict[str, object]:
+        """What a fold's result has to say, in the words of `fer3d.training.results.facts`."""
+        return {
             "fold number": fold.number,
             "digest": self.digest,
             "corpus": self.store.corpus,
@@ -191,7 +192,9 @@ class Run:
             "held-out clips": self._clips(fold.held_out),
             "clips kept back": self._clips(fold.inner_val),
         }
-        return read_result(self._folder(fold), expected)
+
+    def _read(self, fold: Fold) -> FoldResult:
+        return read_result(self._folder(fold), self.expected(fold))
 
     def _clips(self, indices: Sequence[int]) -> tuple[tuple[str, str, int], ...]:
         store = self.store

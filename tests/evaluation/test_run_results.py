@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fake_runs import EMOTIONS, right, write_run
 
-from fer3d.checksum import sealed
+from fer3d.checked_json import sealed
 from fer3d.evaluation.run_results import EvaluationError, RunResults, name_folds
 from fer3d.training.results import ResultError, read_result, write_result
 

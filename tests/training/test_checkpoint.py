@@ -15,7 +15,7 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from fer3d.checksum import sealed
+from fer3d.checked_json import sealed
 from fer3d.clips.store import ClipStore
 from fer3d.training.checkpoint import Checkpoint, CheckpointError
 from fer3d.training.run import Run

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fer3d.checksum import sealed
+from fer3d.checked_json import sealed
 from fer3d.training.results import (
     EpochPredictions,
     FoldResult,

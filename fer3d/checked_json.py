@@ -1,4 +1,4 @@
-"""Checksums by which a file tells whether it still says what was written."""
+"""What a file of plain values says is checked against what was written: its checksum, its entries and their kinds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
+
+from pydantic import ValidationError
 
 CHECKSUM = "checksum"
 
@@ -23,6 +25,13 @@ def check_seal(content: Mapping[str, Any]) -> None:
     """
     if CHECKSUM in content and content[CHECKSUM] != _checksum(content):
         raise ValueError("it was edited or damaged: its content and its checksum differ")
+
+
+def first_error(error: ValidationError) -> str:
+    """The first thing that a validation found, as `entry: what is wrong`."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"])) or "the whole"
+    return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 
 def _checksum(content: Mapping[str, Any]) -> str:
