@@ -1,4 +1,4 @@
-"""What a disk refuses, as a sentence that names the path: a full one, a read-only one, a missing permission."""
+"""What a disk refuses, as a sentence that names the path: it is full or read-only, or something is in the way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from pathlib import Path
 
 # What only writing meets, wherever the error comes from and whether or not it knows a path.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_WAYS_OUT = {
+    **dict.fromkeys(_FULL, "make room, or set outputs to another disk, and run the same command again"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "allow it, or set outputs to a folder of your own"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "move what is in the way, or set outputs to another folder"),
+    errno.ENAMETOOLONG: "set a shorter name",
+}
 
 
 class DiskError(OSError):
@@ -22,26 +27,24 @@ class DiskError(OSError):
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Names a path in the errors of a disk that is full or may not be written to, which often name none.
+    """Names a path in the errors of a disk that is full or cannot be written to, which often name none.
 
     Args:
         path: What the block writes, or the folder in which it does.
 
     Raises:
-        DiskError: The disk is full, or the path may not be written to.
+        DiskError: The disk is full, or the path cannot be written to.
     """
     try:
         yield
     except DiskError:
         raise
     except OSError as error:
-        if error.errno in _FULL:
-            way_out = "make room, or set outputs to another disk, and run the same command again"
-        elif error.errno in _DENIED and _is_below(error.filename, path):
-            way_out = "allow it, or set outputs to a folder of your own"
-        else:
+        number = error.errno or 0
+        if number not in _WAYS_OUT or not (number in _FULL or _is_below(error.filename, path)):
             raise
-        raise DiskError(error.errno, f"{path} cannot be written: {os.strerror(error.errno)}; {way_out}") from error
+        sentence = f"{path} cannot be written: {os.strerror(number)}; {_WAYS_OUT[number]}"
+        raise DiskError(number, sentence) from error
 
 
 def _is_below(filename: object, path: Path) -> bool:

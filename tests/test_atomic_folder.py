@@ -108,7 +108,10 @@ def test_a_folder_that_came_meanwhile_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_file_that_came_meanwhile_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(NotADirectoryError), atomic_folder(tmp_path / "folder"):
+    with (
+        pytest.raises(DiskError, match="folder cannot be written: Not a directory"),
+        atomic_folder(tmp_path / "folder"),
+    ):
         (tmp_path / "folder").write_text("theirs")
     assert names(tmp_path) == ["folder"]
 
@@ -117,7 +120,7 @@ def test_work_that_cannot_be_renamed_is_not_dropped_without_a_word(tmp_path: Pat
     (tmp_path / "elsewhere").mkdir()
     # A folder cannot be renamed onto a link, nor onto the mount point of another disk.
     (tmp_path / "folder").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(DiskError, match="folder cannot be written: Not a directory"):
         make(tmp_path / "folder")
     assert names(tmp_path) == ["elsewhere", "folder"]
 

@@ -21,6 +21,7 @@ from fer3d.checked_json import CHECKSUM, check_seal, first_error, sealed
 from fer3d.training.identity import differences, leaves
 
 FORMAT_VERSION = 1
+CHECKPOINT_NAME = "last.ckpt"
 # The part of a network that knows the emotions, by the name that fer3d's networks give it.
 CLASSIFIER = "classifier"
 _MAX_NAMED = 6
@@ -232,6 +233,23 @@ def _unreadable(path: Path, reason: object) -> CheckpointError:
         f"start_from is {path}, which is not a checkpoint of this version of fer3d: {what}. Give another last.ckpt "
         "of a run with save_checkpoint=true, or delete it and run the command that made it again"
     )
+
+
+def lacking(path: Path, digest: str, fold: int) -> str | None:
+    """Says why there is no checkpoint of a run's fold, such as `without last.ckpt`; None if there is.
+
+    Args:
+        path: Where it should be.
+        digest: The run's digest.
+        fold: The fold's number.
+    """
+    if not path.exists():
+        return f"without {path.name}"
+    try:
+        found = Checkpoint.read(path)
+    except CheckpointError:
+        return f"with a damaged {path.name}"
+    return None if (found.digest, found.fold) == (digest, fold) else f"with the {path.name} of another fold or run"
 
 
 def starting_checkpoint(

@@ -24,7 +24,7 @@ from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.preprocess import load_clips
 from fer3d.clips.store import ClipStore
 from fer3d.file_lock import file_lock, remove_unheld
-from fer3d.training.checkpoint import Checkpoint, CheckpointError, starting_checkpoint
+from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, lacking, starting_checkpoint
 from fer3d.training.device import trainer_devices
 from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.identity import counted_settings, run_digest
@@ -41,7 +41,6 @@ from fer3d.training.results import (
 from fer3d.training.seeding import FoldSeeds
 from fer3d.training.tracking import finish, log_fold
 
-CHECKPOINT_NAME = "last.ckpt"
 # Keys of a configuration that say how a run came to be tried, or Hydra's own.
 NOT_OF_THE_RUN = ("search", "trial", "hydra")
 LIBRARIES = ("torch", "pytorch-lightning", "kornia", "opencv-python-headless", "numpy", "scikit-learn", "hydra-core")
@@ -169,16 +168,7 @@ class Run:
         return self._folder(fold).exists() and (not self.config.save_checkpoint or self._lacks_checkpoint(fold) is None)
 
     def _lacks_checkpoint(self, fold: Fold) -> str | None:
-        """Why a finished fold has no checkpoint; None if it has."""
-        path = self._folder(fold) / CHECKPOINT_NAME
-        if not path.exists():
-            return f"without {CHECKPOINT_NAME}"
-        try:
-            checkpoint = Checkpoint.read(path)
-        except CheckpointError:
-            return f"with a damaged {CHECKPOINT_NAME}"
-        is_own = (checkpoint.digest, checkpoint.fold) == (self.digest, fold.number)
-        return None if is_own else f"with the {CHECKPOINT_NAME} of another fold or run"
+        return lacking(self._folder(fold) / CHECKPOINT_NAME, self.digest, fold.number)
 
     def expected(self, fold: Fold) -> dict[str, object]:
         """What a fold's result has to say, in the words of `fer3d.training.results.facts`."""
