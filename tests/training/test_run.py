@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,16 +17,19 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
+from small_disk import SmallDisk
 
 from fer3d.clips.folds import FoldError
 from fer3d.clips.preprocess import load_clips, normalise, to_unit_range
 from fer3d.clips.store import ClipStore
+from fer3d.disk import DiskError
 from fer3d.evaluation.run_results import RunResults
 from fer3d.reporting.curves import read_curves
+from fer3d.training.checkpoint import Checkpoint
 from fer3d.training.identity import COUNTED, COUNTED_IF_SET
 from fer3d.training.module import DivergedError
 from fer3d.training.precision import resolve_precision
-from fer3d.training.results import ResultError, read_result
+from fer3d.training.results import ResultError, read_result, write_result
 from fer3d.training.run import Run
 
 Compose = Callable[..., DictConfig]
@@ -283,3 +289,115 @@ def test_what_cannot_work_fails_before_any_work(
         compiled.train()
     assert not lacks_emotion.folder.exists()
     assert not compiled.folder.exists()
+
+
+def test_another_folds_result_is_not_believed(compose_tiny: Compose, store: ClipStore) -> None:
+    run = Run.of(compose_tiny(), store)
+    run.train(2)
+    shutil.copytree(run.folder / "fold_002", run.folder / "fold_001")
+    for act in (run.train, run.fold_result):
+        with pytest.raises(ResultError, match=r"fold_001 holds another .* its fold number is 2 instead of 1\. It was"):
+            act(1)
+    assert read_result(run.folder / "fold_001").fold == 2
+
+
+def test_another_runs_result_is_not_believed(compose_tiny: Compose, store: ClipStore) -> None:
+    run, other = Run.of(compose_tiny(), store), Run.of(compose_tiny("seed=1"), store)
+    other.train(1)
+    shutil.copytree(other.folder / "fold_001", run.folder / "fold_001")
+    with pytest.raises(ResultError, match=rf"fold_001 .* its digest is {other.digest} instead of {run.digest}"):
+        run.train(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"clip_ids": ("S009/001",)}, r"held-out clips differ, first in number 1, which is \('S009/001'"),
+        ({"labels": (6,)}, r"held-out clips differ, first in number 1"),
+        ({"emotions": ("joy",)}, r"emotions differ, first in number 1, which is joy instead of anger"),
+    ],
+)
+def test_a_result_of_other_clips_is_not_believed(
+    change: dict[str, tuple[Any, ...]], told: str, compose_tiny: Compose, store: ClipStore
+) -> None:
+    run = Run.of(compose_tiny(), store)
+    (result,) = run.train(1)
+    copies = dict(zip(("joy", *store.emotions[1:]), result.info["num_train_with_copies"].values(), strict=True))
+    info = {**result.info, "num_train_with_copies": copies} if "emotions" in change else result.info
+    ((name, values),) = change.items()
+    changed = (*values, *list(getattr(result, name))[len(values) :])
+    lie = np.array(changed) if name == "labels" else changed
+    write_result(replace(result, info=info, **{name: lie}), run.folder / "fold_001")
+    with pytest.raises(ResultError, match=rf"fold_001 holds another result than it should: its {told}"):
+        run.train(1)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("settings", [["cv.inner_val=0.5"], ["cv=all_clips"]])
+def test_a_checkpoint_that_is_asked_for_later_is_made(
+    settings: list[str], compose_tiny: Compose, store: ClipStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run.of(compose_tiny(*settings, "save_checkpoint=true"), store)
+    run.train(1)
+    want = Checkpoint.read(run.folder / "fold_001" / "last.ckpt").weights_digest
+    shutil.rmtree(run.folder)
+    Run.of(compose_tiny(*settings), store).train(1)
+    before = contents(run.folder / "fold_001")
+    assert 1 in run.unfinished
+    capsys.readouterr()
+    run.train(1)
+    after = contents(run.folder / "fold_001")
+    assert Checkpoint.read(run.folder / "fold_001" / "last.ckpt").weights_digest == want
+    assert before == {name: content for name, content in after.items() if name != "last.ckpt"}
+    told = capsys.readouterr().out.splitlines()[1:]
+    assert told[0] == "fold 1: done already, but without last.ckpt: training it again"
+    assert told[1].startswith("done already, fold 1")
+    assert 1 not in run.unfinished
+    assert [path.name for path in run.folder.iterdir()] == ["fold_001"]
+    run.train(1)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_damaged_checkpoint_or_another_folds_counts_as_missing(
+    compose_tiny: Compose, store: ClipStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run.of(compose_tiny("save_checkpoint=true"), store)
+    run.train()
+    first, second = (run.folder / f"fold_00{number}" / "last.ckpt" for number in (1, 2))
+    want = Checkpoint.read(first).weights_digest
+    for content, why in ((second.read_bytes(), "the last.ckpt of another fold or run"), (b"", "a damaged last.ckpt")):
+        first.write_bytes(content)
+        run.fold_result(1)
+        assert capsys.readouterr().out.endswith(f"fold 1: done already, but with {why}: training it again\n")
+        assert Checkpoint.read(first).weights_digest == want
+
+
+@pytest.mark.parametrize("settings", [[], ["cv=all_clips"]])
+def test_a_checkpoint_that_would_not_be_the_results_own_is_not_added(
+    settings: list[str], compose_tiny: Compose, store: ClipStore
+) -> None:
+    run = Run.of(compose_tiny(*settings), store)
+    (result,) = run.train(1)
+    elsewhere = {**result.info, "versions": {**result.info["versions"], "torch": "1"}}
+    logits = np.nextafter(result.logits, np.float32(np.inf))
+    write_result(replace(result, logits=logits, info=elsewhere), run.folder / "fold_001")
+    before = contents(run.folder / "fold_001")
+    asking = Run.of(compose_tiny(*settings, "save_checkpoint=true"), store)
+    with pytest.raises(ResultError, match=r"fold_001 was trained without .* other numbers .* delete the folder"):
+        asking.train(1)
+    assert contents(run.folder / "fold_001") == before
+
+
+def test_a_full_disk_loses_the_fold_in_a_sentence(
+    compose_tiny: Compose, store: ClipStore, small_disk: SmallDisk
+) -> None:
+    run = Run.of(compose_tiny(f"outputs={small_disk.folder}", "save_checkpoint=true"), store)
+    small_disk.fill(num_left=24 * 1024)
+    with pytest.raises(DiskError, match=rf"^{run.folder}/fold_001 cannot be written: No space left on device"):
+        run.train(1)
+    assert list(run.folder.iterdir()) == []
+    (small_disk.folder / "filler").unlink()
+    assert run.train(1)[0].fold == 1
