@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,10 +22,11 @@ from rich.text import Text
 
 from fer3d.atomic_folder import atomic_folder
 from fer3d.clips.contact_sheet import write_contact_sheet
-from fer3d.clips.detectors import Image
 from fer3d.clips.faces import FaceCrops, FaceExtraction, NoFaceError
+from fer3d.clips.images import ImageNotes, UnreadableImageError, read_image
 from fer3d.clips.preparation_report import PreparationReport, SkippedClip
 from fer3d.clips.store import FORMAT_VERSION, ClipRecord, ClipStore, StoreHeader, StoreWriter
+from fer3d.corpora.layout import shown
 from fer3d.corpora.sequences import Corpus, FrameSequence
 
 SHEET_NAME = "contact_sheet.png"
@@ -37,10 +40,6 @@ UnreadablePolicy = Literal["error", "skip"]
 
 class PreparationError(Exception):
     """A corpus that cannot be made into a clip store: which images or clips, and what to do about them."""
-
-
-class UnreadableImageError(Exception):
-    """An image file that is missing, damaged or no image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,8 @@ def prepare_clips(
     labels, and all settings: whatever changes one of them makes another store beside the first. A clip is the last
     `num_frames` frames of its sequence; a shorter one repeats its last frame (paper, section 3).
 
+    Warns with a `CorpusWarning` when clips of two subjects, or of two emotions, have an image in common.
+
     Args:
         corpus: Where the sequences come from.
         faces: How frames become face crops.
@@ -86,7 +87,8 @@ def prepare_clips(
     Raises:
         CorpusError: The corpus cannot be read.
         DetectorError: The detector's files are missing or not the expected ones.
-        PreparationError: An image is unreadable, a clip shows no face, or no clip is left; each under its policy.
+        PreparationError: An image is unreadable, a clip shows no face, or no clip is left; each under its policy. The
+            store cannot be written, or the disk is too small for it.
         StoreError: The store is there but damaged.
         ValueError: A setting is out of range.
     """
@@ -94,39 +96,80 @@ def prepare_clips(
         raise ValueError(f"clips.num_frames must be >= 1, got {num_frames}")
     if on_unreadable not in ("error", "skip"):
         raise ValueError(f"clips.on_unreadable must be one of error, skip, got {on_unreadable}")
+    _check_writable(folder)
     started = time.perf_counter()
     sequences = corpus.read()
     header = _header(corpus, sequences, faces, num_frames, on_unreadable)
     store_folder = folder / f"{corpus.name}-{header.key[:12]}"
     if store_folder.exists():
-        return Preparation(ClipStore.open(store_folder), False, PreparationReport.read(store_folder))
-    with atomic_folder(store_folder) as work:
-        with StoreWriter(work, header) as writer, _bar(progress) as bar:
-            records, failed = _write_clips(writer, header, sequences, faces, bar, num_workers or _num_workers())
-            _check_clips(records, failed, faces, len(sequences))
-            write_contact_sheet(writer.seal(), work / SHEET_NAME)
-        skipped = [SkippedClip(clip_id, str(error)) for clip_id, error in failed.items()]
-        seconds = time.perf_counter() - started
-        report = PreparationReport.of(corpus.name, corpus.synthetic, records, skipped, seconds)
-        report.write(work)
+        made = Preparation(ClipStore.open(store_folder), False, PreparationReport.read(store_folder))
+    else:
+        made = _make_store(store_folder, header, sequences, faces, progress, num_workers or _num_workers(), started)
+    made.report.warn(stacklevel=2)
+    return made
+
+
+def _make_store(
+    store_folder: Path,
+    header: StoreHeader,
+    sequences: Sequence[FrameSequence],
+    faces: FaceExtraction,
+    progress: bool,
+    num_workers: int,
+    started: float,
+) -> Preparation:
+    images = ImageNotes()
+    try:
+        _check_space(store_folder.parent, len(sequences) * math.prod(header.clip_shape))
+        with atomic_folder(store_folder) as work:
+            with StoreWriter(work, header) as writer, _bar(progress) as bar:
+                records, failed = _write_clips(writer, header, sequences, faces, images, bar, num_workers)
+                _check_clips(records, failed, faces, len(sequences))
+                write_contact_sheet(writer.seal(), work / SHEET_NAME)
+            report = PreparationReport.of(
+                header.corpus,
+                header.synthetic,
+                records,
+                [SkippedClip(clip_id, str(error)) for clip_id, error in failed.items()],
+                images.num_by_format,
+                images.shared(sequences),
+                time.perf_counter() - started,
+            )
+            report.write(work)
+    except OSError as error:
+        # What cannot be read is reported as such, so this is about writing.
+        raise PreparationError(
+            f"{shown(store_folder.absolute())} cannot be written: {error.strerror or error}. Make room or give the "
+            "right to write there, or set the key `outputs` to another folder."
+        ) from error
     return Preparation(ClipStore.open(store_folder), True, report)
 
 
-def read_image(path: Path) -> Image:
-    """Reads an image file as grey (H, W) or BGR (H, W, 3), uint8, whichever the file is.
+def _check_writable(folder: Path) -> None:
+    """Raises a `PreparationError` where it is known beforehand that `folder` cannot come into being."""
+    place = folder.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    reason = None
+    if not place.is_dir():
+        reason = "is no folder"
+    elif place != folder.absolute() and not os.access(place, os.W_OK | os.X_OK):
+        reason = "may not be written to"
+    if reason:
+        raise PreparationError(
+            f"The clips cannot be stored in {shown(folder.absolute())}, since {shown(place)} {reason}. Set the key "
+            "`outputs` to another folder."
+        )
 
-    Raises:
-        UnreadableImageError: The file is missing, damaged or no image.
-    """
-    try:
-        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-        # Unlike `imread`, which warns and goes on, this refuses truncated files.
-        image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR) if data.size else None
-    except (OSError, cv2.error) as error:
-        raise UnreadableImageError(f"{path} cannot be read: {error}") from error
-    if image is None:
-        raise UnreadableImageError(f"{path} is not a readable image ({data.size:,} bytes)")
-    return np.asarray(image, dtype=np.uint8)
+
+def _check_space(folder: Path, num_bytes: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise PreparationError(
+            f"The clips take {num_bytes / 1e6:,.0f} MB, and the disk of {shown(folder.absolute())} has "
+            f"{free / 1e6:,.0f} MB left. Make room there, or set the key `outputs` to a folder on another disk."
+        )
 
 
 def _header(
@@ -178,15 +221,17 @@ def _write_clips(
     header: StoreHeader,
     sequences: Sequence[FrameSequence],
     faces: FaceExtraction,
+    images: ImageNotes,
     bar: Progress,
     num_workers: int,
 ) -> tuple[list[ClipRecord], dict[str, Exception]]:
     """Writes every clip that can be made; returns what was written and, by clip id, what was not."""
 
-    def work(sequence: FrameSequence) -> FaceCrops | NoFaceError | UnreadableImageError:
+    def work(sequence: FrameSequence) -> tuple[FaceCrops, list[tuple[str, bytes]]] | NoFaceError | UnreadableImageError:
         try:
-            images = [read_image(path) for path in sequence.frames[-header.num_frames :]]
-            return faces.extract(images, header.num_channels)
+            files = [read_image(path) for path in sequence.frames[-header.num_frames :]]
+            crops = faces.extract([file.pixels for file in files], header.num_channels)
+            return crops, [(file.format, file.digest()) for file in files]
         except (NoFaceError, UnreadableImageError) as error:
             return error
 
@@ -195,8 +240,9 @@ def _write_clips(
     total = sum(len(sequence.frames[-header.num_frames :]) for sequence in sequences)
     task = bar.add_task(header.corpus, total=total)
     for sequence, made in zip(sequences, _in_order(work, sequences, num_workers), strict=True):
-        if isinstance(made, FaceCrops):
-            crops = made.repeat_last(header.num_frames)
+        if isinstance(made, tuple):
+            images.add(sequence.clip_id, made[1])
+            crops = made[0].repeat_last(header.num_frames)
             records.append(_record(sequence, crops))
             writer.add(records[-1], crops.crops)
         elif isinstance(made, UnreadableImageError) and header.settings["on_unreadable"] == "error":

@@ -63,7 +63,7 @@ class Distribution:
         except OSError as error:
             problem = f"cannot be opened ({error.strerror})"
         if problem:
-            raise self.not_found(f"data.root is {_shown(root.absolute())}, which {problem}.")
+            raise self.not_found(f"data.root is {shown(root.absolute())}, which {problem}.")
         return root
 
     def not_found(self, problem: str) -> CorpusError:
@@ -184,10 +184,10 @@ class Findings:
     def _place(self, place: Path | str) -> str:
         if isinstance(place, str):
             return place
-        return _shown(place.relative_to(self._root) if place.is_relative_to(self._root) else place)
+        return shown(place.relative_to(self._root) if place.is_relative_to(self._root) else place)
 
     def _text(self, faults: dict[Fault, list[str]]) -> str:
-        start = f"{self._title} in {_shown(self._root.absolute())}"
+        start = f"{self._title} in {shown(self._root.absolute())}"
         return " ".join(
             f"{start}: {fault.problem} ({len(places)}): {name_some(places)}. {fault.remedy}."
             for fault, places in faults.items()
@@ -258,10 +258,10 @@ def contents(folder: Path) -> str:
 def name_some(names: Sequence[str]) -> str:
     """Returns `names` as one phrase, the first `MAX_NAMED` of them in full."""
     rest = len(names) - MAX_NAMED
-    return ", ".join(map(_shown, names[:MAX_NAMED])) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(map(shown, names[:MAX_NAMED])) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _shown(name: str | Path) -> str:
+def shown(name: str | Path) -> str:
     """Returns a name so that blanks at its ends and bytes that are no text can be seen, and printed anywhere."""
     text = str(name)
     return text if text.isprintable() and text == text.strip() else repr(text)
