@@ -187,11 +187,10 @@ class Findings:
         return shown(place.relative_to(self._root) if place.is_relative_to(self._root) else place)
 
     def _text(self, faults: dict[Fault, list[str]]) -> str:
-        start = f"{self._title} in {shown(self._root.absolute())}"
-        return " ".join(
-            f"{start}: {fault.problem} ({len(places)}): {name_some(places)}. {fault.remedy}."
-            for fault, places in faults.items()
-        )
+        sentences = [
+            f"{fault.problem} ({len(places)}): {name_some(places)}. {fault.remedy}." for fault, places in faults.items()
+        ]
+        return f"{self._title} in {shown(self._root.absolute())}: {' Also, '.join(sentences)}"
 
 
 def root_folder(root: str | Path) -> Path:
