@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from fer3d.clips.faces import FaceCrops, FaceExtraction, NoFaceError
 from fer3d.clips.images import ImageNotes, UnreadableImageError, read_image
 from fer3d.clips.preparation_report import PreparationReport, SkippedClip
 from fer3d.clips.store import FORMAT_VERSION, ClipRecord, ClipStore, StoreHeader, StoreWriter
-from fer3d.corpora.layout import shown
+from fer3d.corpora.layout import name_some, shown
 from fer3d.corpora.sequences import Corpus, FrameSequence
 
 SHEET_NAME = "contact_sheet.png"
@@ -36,6 +37,8 @@ MAX_WORKERS = 16
 T = TypeVar("T")
 R = TypeVar("R")
 UnreadablePolicy = Literal["error", "skip"]
+# A clip's crops, and the format and the digest of each of its images.
+_Made = tuple[FaceCrops, list[tuple[str, bytes]]]
 
 
 class PreparationError(Exception):
@@ -124,7 +127,7 @@ def _make_store(
         with atomic_folder(store_folder) as work:
             with StoreWriter(work, header) as writer, _bar(progress) as bar:
                 records, failed = _write_clips(writer, header, sequences, faces, images, bar, num_workers)
-                _check_clips(records, failed, faces, len(sequences))
+                _check_clips(records, failed, faces, header.settings["on_unreadable"], len(sequences))
                 write_contact_sheet(writer.seal(), work / SHEET_NAME)
             report = PreparationReport.of(
                 header.corpus,
@@ -226,10 +229,14 @@ def _write_clips(
     num_workers: int,
 ) -> tuple[list[ClipRecord], dict[str, Exception]]:
     """Writes every clip that can be made; returns what was written and, by clip id, what was not."""
+    # Set by an image that ends the preparation: from then on images are only read, so that all such are named at once.
+    doomed = threading.Event()
 
-    def work(sequence: FrameSequence) -> tuple[FaceCrops, list[tuple[str, bytes]]] | NoFaceError | UnreadableImageError:
+    def work(sequence: FrameSequence) -> _Made | NoFaceError | UnreadableImageError | None:
         try:
             files = [read_image(path) for path in sequence.frames[-header.num_frames :]]
+            if doomed.is_set():
+                return None
             crops = faces.extract([file.pixels for file in files], header.num_channels)
             return crops, [(file.format, file.digest()) for file in files]
         except (NoFaceError, UnreadableImageError) as error:
@@ -245,11 +252,10 @@ def _write_clips(
             crops = made[0].repeat_last(header.num_frames)
             records.append(_record(sequence, crops))
             writer.add(records[-1], crops.crops)
-        elif isinstance(made, UnreadableImageError) and header.settings["on_unreadable"] == "error":
-            message = f"{made}. Replace it, or set `clips.on_unreadable=skip` to leave out its clip {sequence.clip_id}."
-            raise PreparationError(message) from made
-        else:
+        elif made is not None:
             failed[sequence.clip_id] = made
+            if isinstance(made, UnreadableImageError) and header.settings["on_unreadable"] == "error":
+                doomed.set()
         bar.advance(task, len(sequence.frames[-header.num_frames :]))
     return records, failed
 
@@ -258,18 +264,26 @@ def _check_clips(
     records: Sequence[ClipRecord],
     failed: Mapping[str, Exception],
     faces: FaceExtraction,
+    on_unreadable: str,
     num_sequences: int,
 ) -> None:
+    unreadable = {clip_id: error for clip_id, error in failed.items() if isinstance(error, UnreadableImageError)}
+    if unreadable and on_unreadable == "error":
+        raise PreparationError(
+            f"{len(unreadable)} of {num_sequences} clips have an image that is no good: "
+            f"{name_some([str(error) for error in unreadable.values()])}. Replace what is damaged, or set "
+            f"`clips.on_unreadable=skip` to leave out {name_some(list(unreadable))}."
+        )
     faceless = [clip_id for clip_id, error in failed.items() if isinstance(error, NoFaceError)]
     if faceless and faces.on_no_face == "error":
         raise PreparationError(
-            f"No face was found in any frame of {len(faceless)} of {num_sequences} clips: {', '.join(faceless)}. "
+            f"No face was found in any frame of {len(faceless)} of {num_sequences} clips: {name_some(faceless)}. "
             "Set `faces.on_no_face` to `skip` (leave them out) or `full_frame` (use their whole frames), "
             "or lower `faces.detector.confidence`."
         )
     if not records:
-        reasons = "; ".join(f"{clip_id}: {error}" for clip_id, error in failed.items()) or "the corpus has no sequences"
-        raise PreparationError(f"No clip is left to store: {reasons}.")
+        reasons = name_some([f"{clip_id}: {error}" for clip_id, error in failed.items()])
+        raise PreparationError(f"No clip is left to store: {reasons or 'the corpus has no sequences'}.")
 
 
 def _record(sequence: FrameSequence, crops: FaceCrops) -> ClipRecord:

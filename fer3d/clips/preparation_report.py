@@ -112,7 +112,7 @@ class PreparationReport:
             skipped = tuple(SkippedClip(**clip) for clip in fields["skipped"])
             shared = tuple((first, other) for first, other in fields.get("shared_images", ()))
             return cls(**{**fields, **lists, "skipped": skipped, "shared_images": shared})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(
                 f"{folder / REPORT_NAME} is missing or damaged ({error}). "
                 f"Delete {folder} and run `python -m fer3d.prepare` again."

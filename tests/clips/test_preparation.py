@@ -174,6 +174,17 @@ def test_unreadable_image_may_cost_its_clip_only(
         prepare(corpus, tmp_path / "stores", num_frames=2)
 
 
+def test_all_unreadable_images_are_named_at_once(corpus: PictureCorpus, tmp_path: Path) -> None:
+    for sequence in corpus.sequences[::2]:
+        sequence.frames[-1].write_bytes(b"not an image")
+    with pytest.raises(PreparationError) as caught:
+        prepare(corpus, tmp_path / "stores", num_workers=1)
+    message = str(caught.value)
+    assert all(str(sequence.frames[-1]) in message for sequence in corpus.sequences[::2])
+    assert "2 of 3 clips" in message
+    assert "leave out S005/001, S010/001." in message
+
+
 def test_clips_without_a_face_are_all_named(faceless: PictureCorpus, tmp_path: Path) -> None:
     with pytest.raises(PreparationError, match=r"2 of 3 clips: S005/002, S010/001\. Set `faces\.on_no_face`"):
         prepare(faceless, tmp_path / "stores")
