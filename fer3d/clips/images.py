@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class ImageFile:
 
 
 class ImageNotes:
-    """What is noted about the images that clips were made from.
+    """What is noted about the images of a corpus while clips are made from them.
 
     Attributes:
         num_by_format: Number of images of each format.
@@ -63,14 +64,36 @@ class ImageNotes:
             self.num_by_format[file_format] += 1
             self._clips_by_digest[digest][clip_id] = None
 
-    def shared(self, sequences: Iterable[FrameSequence]) -> list[tuple[str, str]]:
-        """Returns pairs of clips that have an image in common and differ in their subject or their emotion.
+    def shared(self, sequences: Sequence[FrameSequence], num_frames: int) -> list[tuple[str, str]]:
+        """Returns pairs of sequences that have an image in common and differ in their subject or their emotion.
 
-        Of the clips that one image is in, the first is paired with each of the others.
+        Of the sequences that one image is in, the first is paired with each of the others.
         """
         origin = {sequence.clip_id: (sequence.subject, sequence.emotion) for sequence in sequences}
-        pairs = ((first, other) for first, *others in self._clips_by_digest.values() for other in others)
-        return [pair for pair in dict.fromkeys(pairs) if origin[pair[0]] != origin[pair[1]]]
+        groups = (*self._clips_by_digest.values(), *_copies(sequences, num_frames))
+        pairs = dict.fromkeys((first, other) for first, *others in groups for other in others)
+        return [pair for pair in pairs if origin[pair[0]] != origin[pair[1]]]
+
+
+def _copies(sequences: Sequence[FrameSequence], num_frames: int) -> Iterator[dict[str, None]]:
+    """Yields the sequences that a file of a clip has copies in, among the frames that are in no clip, too.
+
+    Files are only read where their sizes agree.
+    """
+    by_size: dict[int, list[tuple[str, Path, bool]]] = defaultdict(list)
+    for sequence in sequences:
+        for number, path in enumerate(reversed(sequence.frames)):
+            with suppress(OSError):
+                by_size[path.stat().st_size].append((sequence.clip_id, path, number < num_frames))
+    for files in by_size.values():
+        if {in_clip for _, _, in_clip in files} == {False, True} and len({clip_id for clip_id, _, _ in files}) > 1:
+            by_content: dict[bytes, list[tuple[str, bool]]] = defaultdict(list)
+            for clip_id, path, in_clip in files:
+                with suppress(OSError):
+                    by_content[hashlib.blake2b(path.read_bytes()).digest()].append((clip_id, in_clip))
+            for copies in by_content.values():
+                if any(in_clip for _, in_clip in copies):
+                    yield dict.fromkeys(clip_id for clip_id, _ in copies)
 
 
 def read_image(path: Path) -> ImageFile:

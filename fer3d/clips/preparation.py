@@ -135,7 +135,7 @@ def _make_store(
                 records,
                 [SkippedClip(clip_id, str(error)) for clip_id, error in failed.items()],
                 images.num_by_format,
-                images.shared(sequences),
+                images.shared(sequences, header.num_frames),
                 time.perf_counter() - started,
             )
             report.write(work)

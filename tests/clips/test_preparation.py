@@ -265,6 +265,18 @@ def test_an_image_in_clips_of_two_subjects_or_emotions_is_named(
         assert all(Path(w.filename) == Path(__file__) for w in caught)
 
 
+def test_a_copy_of_an_image_that_no_clip_shows_is_named(tmp_path: Path) -> None:
+    images = {"P001/Anger": [portrait(), portrait(1)], "P002/Anger": [portrait(2), portrait(0)]}
+    corpus = write_corpus(tmp_path / "corpus", images)
+    with pytest.warns(CorpusWarning, match="P001/Anger and P002/Anger"):
+        prepare(corpus, tmp_path / "stores", num_frames=1)
+
+
+def test_images_that_no_clip_shows_may_be_the_same(tmp_path: Path) -> None:
+    images = {"P001/Anger": [portrait(), portrait(1)], "P002/Anger": [portrait(0), portrait(2)]}
+    assert prepare(write_corpus(tmp_path / "corpus", images), tmp_path / "stores", num_frames=1).built
+
+
 def test_report_says_what_each_format_tells_of_damage(corpus: PictureCorpus, tmp_path: Path) -> None:
     frame = corpus.sequences[0].frames[-1]
     frame.write_bytes(cv2.imencode(".bmp", portrait())[1].tobytes())
