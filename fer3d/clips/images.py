@@ -19,9 +19,10 @@ from fer3d.corpora.sequences import FrameSequence
 
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 
-# What a format tells of damage other than a file cut short, which all of them tell. A PNG has checksums, and OpenCV
-# compares them. A JPEG whose bits are others than they were is mostly still a JPEG; see `_check_jpeg`.
-DAMAGE_SHOWS = {"PNG": "always", "JPEG": "mostly"}
+# A PNG has checksums, and OpenCV compares them. A JPEG whose bits are others than they were is mostly still a JPEG; see
+# `_check_jpeg`. Every format tells when a file is cut short.
+DAMAGE = {"PNG": "damage always shows", "JPEG": "damage mostly shows"}
+DAMAGE_UNKNOWN = "damage shows only where a file is cut short"
 
 
 class UnreadableImageError(Exception):

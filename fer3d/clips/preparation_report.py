@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fer3d.clips.images import DAMAGE_SHOWS
+from fer3d.clips.images import DAMAGE, DAMAGE_UNKNOWN
 from fer3d.clips.store import ClipRecord, StoreError
 from fer3d.corpora.layout import name_some
 from fer3d.corpora.sequences import CorpusWarning
@@ -151,7 +151,7 @@ class PreparationReport:
         table.add_row("clips", f"{self.num_clips} of {self.num_sequences} sequences")
         table.add_row("images", str(self.num_images))
         for name, count in self.num_images_by_format.items():
-            table.add_row(f"{name} images", f"{count} (damage inside them shows {DAMAGE_SHOWS.get(name, 'never')})")
+            table.add_row(f"{name} images", f"{count} ({DAMAGE.get(name, DAMAGE_UNKNOWN)})")
         table.add_row("faces found", f"{found} ({100 * found / self.num_images:.2f}%)")
         table.add_row("box of the nearest frame", str(self.num_frames_by_source["nearest"]))
         table.add_row("full frame", str(self.num_frames_by_source["full_frame"]))

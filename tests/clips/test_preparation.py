@@ -284,8 +284,8 @@ def test_report_says_what_each_format_tells_of_damage(corpus: PictureCorpus, tmp
     assert report.num_images_by_format == {"BMP": 1, "PNG": 7}
     out = io.StringIO()
     report.print(Console(file=out, width=100))
-    assert "1 (damage inside them shows never)" in out.getvalue()
-    assert "7 (damage inside them shows always)" in out.getvalue()
+    assert "1 (damage shows only where a file is cut short)" in out.getvalue()
+    assert "7 (damage always shows)" in out.getvalue()
 
 
 def test_a_report_without_these_counts_is_still_read(corpus: PictureCorpus, tmp_path: Path) -> None:
