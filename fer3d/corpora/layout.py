@@ -190,7 +190,7 @@ class Findings:
         sentences = [
             f"{fault.problem} ({len(places)}): {name_some(places)}. {fault.remedy}." for fault, places in faults.items()
         ]
-        return f"{self._title} in {shown(self._root.absolute())}: {' Also, '.join(sentences)}"
+        return f"{self._title} in {shown(self._root.absolute())}: {' Also, '.join(sentences)}" if sentences else ""
 
 
 def root_folder(root: str | Path) -> Path:

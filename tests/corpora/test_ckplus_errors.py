@@ -176,7 +176,17 @@ def test_a_root_with_one_of_the_two_folders_says_which_is_missing(ckplus: Path, 
 def test_labels_that_are_all_missing_are_an_error(ckplus: Path) -> None:
     for file in (ckplus / CKPLUS_LABELS).rglob("*.txt"):
         file.unlink()
-    assert f"{ckplus / CKPLUS_LABELS} holds subject folders but not one file" in error_text(CKPlus(ckplus))
+    assert f"{ckplus / CKPLUS_LABELS} holds subject folders but not one file named *_emotion.txt.\n" in error_text(
+        CKPlus(ckplus)
+    )
+
+
+def test_labels_that_all_have_other_names_are_named(ckplus: Path) -> None:
+    for file in (ckplus / CKPLUS_LABELS).rglob("*.txt"):
+        file.rename(file.with_name("label.txt"))
+    message = error_text(CKPlus(ckplus))
+    assert "not one file named *_emotion.txt." in message
+    assert f"{CKPLUS_LABELS}/S005/001/label.txt" in message
 
 
 @pytest.mark.parametrize(
