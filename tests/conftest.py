@@ -116,7 +116,7 @@ def write_ckplus() -> Callable[..., Path]:
 
     def write(root: Path, num_subjects: int = 4, num_sequences: int = 2, num_frames: int = 2) -> Path:
         photograph = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
-        for subject in (f"S{number:03d}" for number in range(5, 5 + num_subjects)):
+        for top, subject in enumerate((f"S{number:03d}" for number in range(5, 5 + num_subjects)), start=20):
             for code in range(1, num_sequences + 1):
                 names = [f"{subject}_{code:03d}_{number:08d}" for number in range(1, num_frames + 1)]
                 images = root / "cohn-kanade-images" / subject / f"{code:03d}"
@@ -125,7 +125,7 @@ def write_ckplus() -> Callable[..., Path]:
                 label.parent.mkdir(parents=True)
                 label.write_text(f"   {code:.7e}\n")
                 for left, name in enumerate(names, start=100 + 8 * code):
-                    (images / f"{name}.png").write_bytes(_png(photograph[20:260, left : left + 200]))
+                    (images / f"{name}.png").write_bytes(_png(photograph[top : top + 240, left : left + 200]))
         return root
 
     return write
