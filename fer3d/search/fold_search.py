@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 
 from fer3d.evaluation.protocols import INNER_VAL
 from fer3d.search.cross_validation import CrossValidation, CrossValidationSettings
+from fer3d.search.retries import counted
 from fer3d.search.session import SETTINGS, run_search
 from fer3d.search.space import SearchSpace, SpaceError
 from fer3d.search.sweeper_settings import SweeperSettings
@@ -203,7 +204,7 @@ class FoldSearch:
         )
 
     def _say(self, study: Study) -> None:
-        trials = study.get_trials(deepcopy=False)
+        trials = counted(study)
         counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
         print(
             f"study {self.folder}: {counts[TrialState.COMPLETE]} trials complete, {counts[TrialState.PRUNED]} pruned, "

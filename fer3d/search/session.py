@@ -76,6 +76,8 @@ def run_search(
             num_trials=num_trials,
             num_at_once=settings.num_at_once,
             max_failure_rate=settings.max_failure_rate,
+            max_job_retries=settings.max_job_retries,
+            retry_failed=settings.retry_failed,
             extend=extend,
             wait_for_others=wait_for_others,
             say=progress.say,

@@ -27,6 +27,8 @@ class SweeperSettings:
         num_trials: How many finished trials the study is to have.
         num_at_once: How many trials a process carries out at a time.
         max_failure_rate: The share of them that may fail.
+        max_job_retries: How often a job that is lost, or that the machine failed, is submitted again.
+        retry_failed: Whether to try the failed trials that there are again.
         params: Settings and what they are drawn from.
         custom_search_space: The dotted name of a function that draws more settings; None for none.
     """
@@ -40,6 +42,8 @@ class SweeperSettings:
     max_failure_rate: float
     params: Mapping[str, Any]
     custom_search_space: str | None
+    max_job_retries: int = 3
+    retry_failed: bool = False
 
     @classmethod
     def read(cls, sweeper: DictConfig) -> SweeperSettings:
@@ -71,6 +75,8 @@ class SweeperSettings:
             max_failure_rate=float(given["max_failure_rate"]),
             params=given["params"] or {},
             custom_search_space=given["custom_search_space"],
+            max_job_retries=given["max_job_retries"],
+            retry_failed=given["retry_failed"],
         )
 
     def extend(self, config: DictConfig) -> Callable[[Trial], None] | None:
