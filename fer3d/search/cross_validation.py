@@ -11,6 +11,7 @@ from optuna.pruners import BasePruner
 from optuna.trial import Trial, TrialState
 
 from fer3d.evaluation.protocols import EpochProtocol
+from fer3d.overrides import override
 from fer3d.search.fold_order import ORDERS, Order, fold_order
 from fer3d.search.jobs import Job
 from fer3d.search.objective import Steps, TrialRun, Verdict
@@ -153,10 +154,10 @@ class CrossValidationRun:
                 *self._overrides,
                 *self._objective.job_overrides,
                 selected_by(self._objective.study, number, self._objective.corpus),
-                f"+trial={number}",
-                f"+fold=[{','.join(map(str, block))}]",
-                f"hydra.sweep.dir={self._objective.folder}",
-                f"hydra.sweep.subdir={job_folder(number, block)}",
+                override("+trial", number),
+                override("+fold", block),
+                override("hydra.sweep.dir", str(self._objective.folder)),
+                override("hydra.sweep.subdir", job_folder(number, block)),
                 # Its settings lie there, since nothing else does.
                 "hydra.output_subdir=.hydra",
             ),
@@ -212,7 +213,7 @@ def read_outcomes(attributes: Mapping[str, Any]) -> list[FoldOutcome]:
 
 def selected_by(study: str, number: int, corpus: str) -> str:
     """The setting by which a run says whose trial it is."""
-    return f"selected_by={{study:'{study}',trial:{number},corpus:{corpus}}}"
+    return override("selected_by", {"study": study, "trial": number, "corpus": corpus})
 
 
 def job_folder(trial: int, block: Sequence[int]) -> str:

@@ -46,7 +46,7 @@ def test_it_stands_for_the_settings_of_the_best_trial(folder: Path) -> None:
         f"model/activation={best.params['model/activation']}",
         f"model.dropout={best.params['model.dropout']}",
         "name=best_of_s",
-        f"selected_by={{study:'s',trial:{best.number},corpus:ckplus}}",
+        f"selected_by={{study:s,trial:{best.number},corpus:ckplus}}",
         "seed=0,1",
         "batch_size=3",
     ]
