@@ -9,6 +9,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
 
@@ -55,7 +56,8 @@ def given_text(argument: str) -> str:
     """
     text = argument.partition("=")[2]
     read = _read(text)
-    return read if isinstance(read, str) else text
+    # As Hydra does with the settings of its own: what `override` has written is what it was.
+    return str(OmegaConf.create({"text": read}).text) if isinstance(read, str) else text
 
 
 def is_readable(text: str) -> bool:

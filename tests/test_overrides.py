@@ -63,6 +63,7 @@ def test_hydra_composes_it_as_it_is(text: str, tmp_path: Any) -> None:
         ("from_study='outputs/my runs (1)/search/a'", "outputs/my runs (1)/search/a"),
         ("from_study=outputs/my runs (1)/search/a", "outputs/my runs (1)/search/a"),
         ("from_study=2024", "2024"),
+        (override("from_study", "a/d${seed} (1)"), "a/d${seed} (1)"),
         ("from_study=a,b", "a,b"),
         ("study_storage=postgresql+psycopg://me@host/db?a=b&c=d", "postgresql+psycopg://me@host/db?a=b&c=d"),
     ],
