@@ -48,11 +48,13 @@ class CrossValidationSettings:
         order_seed: int = 0,
         folds_per_job: int = 1,
     ) -> None:
+        if not isinstance(space, Mapping):
+            raise ValueError(f"search.space must be settings and what they are drawn from, or {{}}, got {space!r}")
         if protocol not in SEARCH_PROTOCOLS:
             raise ValueError(f"search.protocol must be one of {', '.join(SEARCH_PROTOCOLS)}, got {protocol!r}")
         if order not in ORDERS:
             raise ValueError(f"search.order must be one of {', '.join(ORDERS)}, got {order!r}")
-        if not isinstance(folds_per_job, int) or folds_per_job < 1:
+        if not isinstance(folds_per_job, int) or isinstance(folds_per_job, bool) or folds_per_job < 1:
             raise ValueError(f"search.folds_per_job must be at least 1, got {folds_per_job!r}")
         self.space = space
         self.protocol = SEARCH_PROTOCOLS[protocol]

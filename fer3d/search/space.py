@@ -92,8 +92,8 @@ class SearchSpace:
         both = [name for name in params if name not in self.distributions and name.lstrip("+") in self.held]
         if both:
             raise SpaceError(
-                f"hydra.sweeper.custom_search_space draws {', '.join(both)}, which the command line or the search space "
-                "holds fixed: leave one of the two out"
+                f"hydra.sweeper.custom_search_space draws {', '.join(both)}, which the command line or the search "
+                "space holds fixed: leave one of the two out"
             )
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
