@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -53,6 +54,21 @@ def wandb_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keeps W&B's caches out of the home folder."""
     for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "wandb"))
+
+
+@pytest.fixture(params=["closed", "silent"])
+def wandb_away(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A key for a W&B server whose port is closed, or which takes connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if request.param == "silent":
+            server.listen()
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_MODE", "online")
+        monkeypatch.setattr("fer3d.training.tracking._INIT_SECONDS", 1.0)
+        monkeypatch.setattr("fer3d.training.tracking._fallback", {})
+        yield
 
 
 @pytest.fixture

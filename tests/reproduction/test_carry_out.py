@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from prepared import TINY
+from prepared import AWKWARD, TINY
 
 from fer3d.configuration import compose_train
 from fer3d.reproduction.carry_out import carry_out
@@ -55,7 +55,7 @@ def plan(write_ckplus: Callable[..., Path], tmp_path: Path) -> Plan:
         folds = ("cv.num_folds=2",) if step.is_evaluated else ()
         return replace(step, overrides=(f"data.root={root}", *tiny, *folds))
 
-    whole = reproduce_ckplus(tmp_path / "outputs")
+    whole = reproduce_ckplus(tmp_path / AWKWARD)
     chosen = {"ckplus_kfold10", "ckplus_kfold10_c2", "oulu_all", "ckplus_kfold10_c3"}
     return replace(whole, steps=tuple(small(step) for step in whole.steps if step.experiment in chosen))
 
