@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from fer3d.clips.detectors import Image
 from fer3d.clips.faces import FaceCrops, FaceExtraction, NoFaceError
 from fer3d.clips.preparation_report import PreparationReport, SkippedClip
 from fer3d.clips.store import FORMAT_VERSION, ClipRecord, ClipStore, StoreHeader, StoreWriter
+from fer3d.cores import count_cores
 from fer3d.corpora.sequences import Corpus, FrameSequence
 
 SHEET_NAME = "contact_sheet.png"
@@ -256,9 +256,7 @@ def _in_order(work: Callable[[T], R], items: Sequence[T], num_workers: int) -> I
 
 
 def _num_workers() -> int:
-    # Not `os.cpu_count`: a batch system may lend a part of the machine.
-    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(num_cores, MAX_WORKERS)
+    return min(count_cores(), MAX_WORKERS)
 
 
 class _FramesPerSecond(ProgressColumn):
