@@ -47,10 +47,13 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.%n.pid
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool.%n
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[n1]} CPUs=1 RealMemory=2000
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[n2]} CPUs=1 RealMemory=2000
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[n1]} CPUs=4 RealMemory=2000 Gres=gpu:1
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[n2]} CPUs=4 RealMemory=2000 Gres=gpu:1
+GresTypes=gpu
+PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 """
+# No GPU at all, but a device that may be given to one job at a time.
+_GPUS = "NodeName=n1,n2 Name=gpu File=/dev/null\n"
 _ACCOUNTING = """
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
@@ -77,7 +80,7 @@ def why_not() -> str | None:
 
 @dataclass(frozen=True)
 class SlurmCluster:
-    """A running cluster of the nodes `NODES`, of one core each.
+    """A running cluster of the nodes `NODES`, of one GPU each, which is none.
 
     Attributes:
         environment: What a process needs in its environment to talk to it.
@@ -125,7 +128,7 @@ def _start(folder: Path, daemons: list[subprocess.Popen[bytes]]) -> SlurmCluster
     environment |= {"PATH": _PATH, "SLURM_CONF": str(folder / "slurm.conf")}
     cluster = SlurmCluster(environment)
     host, ports = socket.gethostname().split(".")[0], _free_ports("mariadb", "slurmdbd", "slurmctld", *NODES)
-    texts = {"slurm.conf": _SLURM, "slurmdbd.conf": _ACCOUNTING, "munge.key": os.urandom(64).hex()}
+    texts = {"slurm.conf": _SLURM, "slurmdbd.conf": _ACCOUNTING, "gres.conf": _GPUS, "munge.key": os.urandom(64).hex()}
     for name, text in texts.items():
         (folder / name).touch(mode=0o600)
         (folder / name).write_text(text.format(folder=folder, host=host, ports=ports))
