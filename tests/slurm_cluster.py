@@ -35,8 +35,8 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
-ReturnToService=2
-KillWait=5
+ReturnToService=1
+KillWait=1
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=0,bf_interval=2
 JobAcctGatherType=jobacct_gather/linux
 AccountingStorageType=accounting_storage/slurmdbd
@@ -137,8 +137,8 @@ def _start(folder: Path, daemons: list[subprocess.Popen[bytes]]) -> SlurmCluster
 
     def start(daemon: str, *arguments: str) -> None:
         with (folder / f"{len(daemons)}-{daemon}.log").open("w") as log:
-            # Of a session of its own, since Ctrl-C in a terminal is none of its business.
-            command = [_found(daemon), *arguments]
+            # Ends with this process, be it killed, but not by Ctrl-C in its terminal.
+            command = ["setpriv", "--pdeathsig=TERM", _found(daemon), *arguments]
             daemons.append(
                 subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from fer3d.search.records import StudyRecord
 
 pytestmark = pytest.mark.slow
 
+Start = Callable[..., "subprocess.Popen[str]"]
 NUM_TRIALS, NUM_FOLDS = 2, 2
 # Both trials at once, the folds of each in one job; a fold takes seconds, so that there is time for what happens to it.
 SEARCH = [
@@ -48,7 +50,7 @@ def watch(prepared: PreparedCKPlus) -> Iterator[FoldWatch]:
 
 
 @pytest.fixture
-def start(prepared: PreparedCKPlus, cluster: SlurmCluster) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(prepared: PreparedCKPlus, cluster: SlurmCluster) -> Iterator[Start]:
     """Starts the documented command, with settings that are tiny."""
     started: list[subprocess.Popen[str]] = []
 
@@ -69,8 +71,8 @@ def start(prepared: PreparedCKPlus, cluster: SlurmCluster) -> Iterator[Callable[
     for process in started:
         process.kill()
         process.communicate()
-    for job in cluster.running():
-        cluster.ask("scancel", job)
+    cluster.ask("scancel", "--user=root", "--signal=KILL", "--full")
+    cluster.ask("scancel", "--user=root")
     wait_until(lambda: cluster.num_jobs() == 0)
 
 
@@ -123,7 +125,7 @@ class FoldWatch:
 
     def _look(self) -> None:
         for run in self._outputs.glob("*-*/"):
-            for name in os.listdir(run):
+            for name in (path.name for path in run.iterdir()):
                 match = re.fullmatch(r"\.(fold_\d+)\.partial-.*", name)
                 if match:
                     self.begun[run / match[1]].add(name)
@@ -147,12 +149,104 @@ def check_complete(outputs: Path) -> None:
     assert [sorted(outcome.fold for outcome in trial.outcomes) for trial in record.trials] == [[1, 2]] * NUM_TRIALS
 
 
+def hold(outputs: Path, num_jobs: int) -> dict[str, int]:
+    """Stops the processes of so many jobs, each within a fold, and returns them by their jobs."""
+    held: dict[str, int] = {}
+
+    def stop() -> bool:
+        for work in outputs.glob("*/.fold_*.partial-*"):
+            process = int(work.name.split("-")[-2])
+            with suppress(OSError):
+                job = slurm_job(process)
+                if job in held:
+                    continue
+                os.kill(process, signal.SIGSTOP)
+                if work.exists():
+                    held[job] = process
+                else:
+                    os.kill(process, signal.SIGCONT)
+        return len(held) == num_jobs
+
+    wait_until(stop)
+    return held
+
+
+def slurm_job(process: int) -> str:
+    (job,) = re.findall(rb"(?:^|\0)SLURM_JOB_ID=(\d+)", Path(f"/proc/{process}/environ").read_bytes())
+    return str(job.decode())
+
+
 def test_the_documented_command(
-    start: Callable[..., subprocess.Popen[str]], watch: FoldWatch, cluster: SlurmCluster, prepared: PreparedCKPlus
+    start: Start, watch: FoldWatch, cluster: SlurmCluster, prepared: PreparedCKPlus
 ) -> None:
     process = start()
-    wait_until(lambda: len(cluster.running()) == 2)
-    assert set(cluster.running().values()) == {"n1", "n2"}
-    output(process)
+    wait_until(lambda: set(cluster.running().values()) == {"n1", "n2"})
+    out = output(process)
     watch.check(num_interrupted=0)
     check_complete(prepared.outputs)
+    assert "again" not in out
+
+
+def test_jobs_that_are_cancelled_and_killed(
+    start: Start, watch: FoldWatch, cluster: SlurmCluster, prepared: PreparedCKPlus
+) -> None:
+    process = start()
+    (cancelled, _), (killed, its_process) = hold(prepared.outputs, 2).items()
+    cluster.ask("scancel", cancelled)
+    os.kill(its_process, signal.SIGKILL)
+    out = output(process)
+    assert sorted(retried(out)) == [(cancelled, "CANCELLED by 0"), (killed, "FAILED")]
+    watch.check(num_interrupted=2)
+    check_complete(prepared.outputs)
+
+
+def test_a_job_that_is_sent_a_signal_and_a_node_that_goes_down_and_up(
+    start: Start, watch: FoldWatch, cluster: SlurmCluster, prepared: PreparedCKPlus
+) -> None:
+    process = start()
+    held = hold(prepared.outputs, 2)
+    nodes = cluster.running()
+    killed, other = held
+    cluster.ask("scontrol", "update", f"nodename={nodes[other]}", "state=down", "reason=test")
+    cluster.ask("scancel", "--signal=KILL", killed)
+    wait_until(lambda: cluster.running().get(other) is None)
+    cluster.ask("scontrol", "update", f"nodename={nodes[other]}", "state=resume")
+    out = output(process)
+    assert dict(retried(out)).pop(killed) == "CANCELLED by 0"
+    # Slurm itself queues the other one again, and either that is seen first or the failed node.
+    assert dict(retried(out)).get(other, "NODE_FAIL") == "NODE_FAIL"
+    watch.check(num_interrupted=2)
+    check_complete(prepared.outputs)
+
+
+def test_jobs_that_are_out_of_time_and_preempted(
+    start: Start, watch: FoldWatch, cluster: SlurmCluster, prepared: PreparedCKPlus
+) -> None:
+    process = start("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20")
+    preempted, _ = hold(prepared.outputs, 2)
+    # As Slurm does it.
+    cluster.ask("scancel", "--signal=TERM", preempted)
+    cluster.ask("scancel", "--signal=USR2", preempted)
+    out = output(process)
+    print(out)
+    watch.check(num_interrupted=2)
+    check_complete(prepared.outputs)
+
+
+def test_search_processes_that_die(
+    start: Start, watch: FoldWatch, cluster: SlurmCluster, prepared: PreparedCKPlus
+) -> None:
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        submitted = cluster.num_jobs() + NUM_TRIALS
+        process = start()
+        wait_until(partial(lambda number: cluster.num_jobs() == number, submitted))
+        process.send_signal(kind)
+        assert process.wait(timeout=60) != 0
+    output(start())
+    watch.check(num_interrupted=0)
+    check_complete(prepared.outputs)
+
+
+def retried(out: str) -> list[tuple[str, str]]:
+    """The jobs that a search says to have submitted again, and how they ended."""
+    return re.findall(r"job (\d+) ended without a result, in state ([^;]*);.* again, \d+ of", out)
