@@ -170,7 +170,7 @@ def _start(folder: Path, daemons: list[subprocess.Popen[bytes]]) -> SlurmCluster
     return cluster
 
 
-def wait_until(condition: Callable[[], Any], describe: Callable[[], str] = str, seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], Any], describe: Callable[[], str] = str, seconds: float = 300) -> None:
     """Waits until a condition holds, and says what `describe` returns if it does not for long."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -135,7 +135,7 @@ class FoldWatch:
 
 
 def output(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     return out
 
@@ -222,15 +222,36 @@ def test_a_job_that_is_sent_a_signal_and_a_node_that_goes_down_and_up(
 def test_jobs_that_are_out_of_time_and_preempted(
     start: Start, watch: FoldWatch, cluster: SlurmCluster, prepared: PreparedCKPlus
 ) -> None:
-    process = start("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20")
-    preempted, _ = hold(prepared.outputs, 2)
-    # As Slurm does it.
+    process = start()
+    held = hold(prepared.outputs, 2)
+    preempted, late = held
+    # As Slurm does it, which leaves a job some time between the two.
     cluster.ask("scancel", "--signal=TERM", preempted)
     cluster.ask("scancel", "--signal=USR2", preempted)
+    # Less than Slurm warns beforehand.
+    cluster.ask("scontrol", "update", f"jobid={late}", "timelimit=2")
+    for job in (preempted, late):
+        wait_until(partial(was_sent, held[job], signal.SIGUSR2))
+        with suppress(ProcessLookupError):
+            os.kill(held[job], signal.SIGCONT)
+    wait_until(lambda: late not in cluster.running())
+    cluster.ask("scontrol", "update", f"jobid={late}", "timelimit=240")
     out = output(process)
-    print(out)
+    assert "again" not in out
+    for job in held:
+        ends = cluster.ask("sacct", "--duplicates", "--allocations", "--noheader", "--format=State", f"--jobs={job}")
+        assert ends.split() == ["REQUEUED", "COMPLETED"]
     watch.check(num_interrupted=2)
     check_complete(prepared.outputs)
+
+
+def was_sent(process: int, number: signal.Signals) -> bool:
+    """Whether a signal waits for a process that is stopped, or has ended it."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return True
+    return any(int(pending, 16) >> (number - 1) & 1 for pending in re.findall(r"Pnd:\s*(\w+)", status))
 
 
 def test_search_processes_that_die(
