@@ -257,15 +257,28 @@ def was_sent(process: int, number: signal.Signals) -> bool:
 def test_search_processes_that_die(
     start: Start, watch: FoldWatch, cluster: SlurmCluster, prepared: PreparedCKPlus
 ) -> None:
-    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        submitted = cluster.num_jobs() + NUM_TRIALS
+    held: dict[str, int] = {}
+    ends = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+    for start_number, (number, status) in enumerate(ends.items(), start=1):
         process = start()
-        wait_until(partial(lambda number: cluster.num_jobs() == number, submitted))
-        process.send_signal(kind)
-        assert process.wait(timeout=60) != 0
-    output(start())
+        wait_until(partial(is_submitted, prepared.outputs, start_number * NUM_TRIALS))
+        # None may end before the last search process begins.
+        held = held or hold(prepared.outputs, NUM_TRIALS)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == status
+    # Those that still wait would only look, too.
+    cluster.ask("scancel", "--user=root", "--state=PENDING")
+    process = start()
+    wait_until(partial(is_submitted, prepared.outputs, 4 * NUM_TRIALS))
+    for trained in held.values():
+        os.kill(trained, signal.SIGCONT)
+    output(process)
     watch.check(num_interrupted=0)
     check_complete(prepared.outputs)
+
+
+def is_submitted(outputs: Path, num_jobs: int) -> bool:
+    return len(list(outputs.glob(".submitit/*/*_submitted.pkl"))) == num_jobs
 
 
 def retried(out: str) -> list[tuple[str, str]]:
