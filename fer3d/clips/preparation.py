@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import threading
 import time
 from collections import deque
@@ -26,6 +25,7 @@ from fer3d.clips.faces import FaceCrops, FaceExtraction, NoFaceError
 from fer3d.clips.images import ImageNotes, UnreadableImageError, read_image
 from fer3d.clips.preparation_report import PreparationReport, SkippedClip
 from fer3d.clips.store import FORMAT_VERSION, ClipRecord, ClipStore, StoreHeader, StoreWriter
+from fer3d.cores import count_cores
 from fer3d.corpora.layout import name_some
 from fer3d.corpora.sequences import Corpus, FrameSequence
 from fer3d.disk import check_space, check_writable
@@ -282,9 +282,7 @@ def _in_order(work: Callable[[T], R], items: Sequence[T], num_workers: int) -> I
 
 
 def _num_workers() -> int:
-    # Not `os.cpu_count`: a batch system may lend a part of the machine.
-    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(num_cores, MAX_WORKERS)
+    return min(count_cores(), MAX_WORKERS)
 
 
 class _FramesPerSecond(ProgressColumn):

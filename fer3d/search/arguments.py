@@ -56,7 +56,8 @@ def _check_kind(where: str, annotation: str, value: Any) -> None:
     if not all(kind in _PLAIN for kind in kinds):
         return
     try:
-        TypeAdapter(Union[tuple(_PLAIN[kind] for kind in kinds)]).validate_python(value, strict=True)  # noqa: UP007
+        expected: Any = Union[tuple(_PLAIN[kind] for kind in kinds)]  # noqa: UP007
+        TypeAdapter(expected).validate_python(value, strict=True)
     except ValidationError as error:
         wanted = " or ".join(_KINDS[kind] for kind in kinds)
         raise ValueError(f"{where} must be {wanted}, got {value!r}") from error

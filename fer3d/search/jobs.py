@@ -16,6 +16,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 
+from fer3d.cores import share_cores
 from fer3d.search.faults import lost_slurm_job
 
 
@@ -64,6 +65,9 @@ def make_jobs(launcher: Launcher, num_at_once: int) -> Jobs:
     """Chooses how jobs run: in this process one after the other, or side by side where the launcher has processes."""
     if num_at_once == 1 or isinstance(launcher, BasicLauncher):
         return JobsInTurn(launcher)
+    if getattr(launcher, "_EXECUTOR", None) == "local":
+        # submitit starts a process for each job, and tells none of the others.
+        share_cores(num_at_once)
     return JobsSideBySide(launcher)
 
 
