@@ -83,7 +83,8 @@ def test_a_search_and_a_single_run_of_the_same_settings_share_their_folds(
 def test_jobs_have_folders_named_by_trial_and_fold_with_their_settings(
     search: Searching, record: Record, prepared: PreparedCKPlus
 ) -> None:
-    search("cv.num_folds=4", "search.folds_per_job=3", "hydra.sweeper.n_trials=1", "search.order=by_number")
+    out = search("cv.num_folds=4", "search.folds_per_job=3", "hydra.sweeper.n_trials=1", "search.order=by_number")
+    assert re.search(r"^trial 0: folds 1, 2, 3, 3 of 4, [\d.]+% at most; 0 of 1 trials finished$", out, re.MULTILINE)
     folder = prepared.outputs / "search" / "s" / "trial_0000"
     assert sorted(path.name for path in folder.iterdir()) == ["fold_001_and_2_more", "fold_004"]
     assert "- +fold=[1,2,3]" in (folder / "fold_001_and_2_more" / ".hydra" / "overrides.yaml").read_text()
