@@ -100,6 +100,8 @@ def prepare_clips(
     store_folder = folder / f"{corpus.name}-{header.key[:12]}"
     if store_folder.exists():
         return Preparation(ClipStore.open(store_folder), False, PreparationReport.read(store_folder))
+    # OpenCV knows nothing of Slurm.
+    cv2.setNumThreads(count_cores())
     with atomic_folder(store_folder) as work:
         with StoreWriter(work, header) as writer, _bar(progress) as bar:
             records, failed = _write_clips(writer, header, sequences, faces, bar, num_workers or _num_workers())
