@@ -21,6 +21,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from prepared import TINY, PreparedCKPlus
+from small_disk import SmallDisk
 
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 from fer3d.configuration import config_folder
@@ -39,6 +40,13 @@ def _no_wandb_account(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     """Keeps W&B off the network, whatever the machine is set up for."""
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("WANDB_MODE", "offline")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk of one megabyte, where one may be mounted."""
+    with SmallDisk.mounted(tmp_path / "disk") as disk:
+        yield disk
 
 
 @pytest.fixture
@@ -124,7 +132,7 @@ def write_ckplus() -> Callable[..., Path]:
 
     def write(root: Path, num_subjects: int = 4, num_sequences: int = 2, num_frames: int = 2) -> Path:
         photograph = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
-        for subject in (f"S{number:03d}" for number in range(5, 5 + num_subjects)):
+        for top, subject in enumerate((f"S{number:03d}" for number in range(5, 5 + num_subjects)), start=20):
             for code in range(1, num_sequences + 1):
                 names = [f"{subject}_{code:03d}_{number:08d}" for number in range(1, num_frames + 1)]
                 images = root / "cohn-kanade-images" / subject / f"{code:03d}"
@@ -133,7 +141,7 @@ def write_ckplus() -> Callable[..., Path]:
                 label.parent.mkdir(parents=True)
                 label.write_text(f"   {code:.7e}\n")
                 for left, name in enumerate(names, start=100 + 8 * code):
-                    (images / f"{name}.png").write_bytes(_png(photograph[20:260, left : left + 200]))
+                    (images / f"{name}.png").write_bytes(_png(photograph[top : top + 240, left : left + 200]))
         return root
 
     return write

@@ -116,6 +116,7 @@ class Search:
             self.space.draw(trial)
             if self.extend is not None:
                 self.extend(trial)
+            self.space.check_drawn(trial.params)
             run = self.objective.begin(trial, [*self.space.fixed, *self.space.overrides(trial.params)])
         except BaseException:
             # Not yet among those that are told; the next start takes it from here.

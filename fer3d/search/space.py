@@ -32,12 +32,14 @@ class SearchSpace:
         texts: What a choice looks like on the command line, by setting and choice, where it is more than the choice
             itself (a list, a quoted text).
         written: The varied settings as they were written.
+        held: The names of the other settings, without what stands before them.
     """
 
     distributions: dict[str, BaseDistribution]
     fixed: tuple[str, ...] = ()
     texts: dict[tuple[str, Value], str] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, params: Mapping[str, Any], overrides: Iterable[str] = ()) -> SearchSpace:
@@ -65,7 +67,7 @@ class SearchSpace:
                 space.written[name] = str(override.input_line).partition("=")[2]
             else:
                 fixed[bare] = str(override.input_line)
-        return cls(space.distributions, tuple(fixed.values()), space.texts, space.written)
+        return cls(space.distributions, tuple(fixed.values()), space.texts, space.written, tuple(fixed))
 
     def draw(self, trial: Trial) -> None:
         """Draws each setting that the trial does not have yet."""
@@ -80,6 +82,19 @@ class SearchSpace:
                 trial.suggest_float(
                     name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
                 )
+
+    def check_drawn(self, params: Mapping[str, Any]) -> None:
+        """Checks what a custom search space has drawn besides.
+
+        Raises:
+            SpaceError: It has drawn a setting that is held fixed.
+        """
+        both = [name for name in params if name not in self.distributions and name.lstrip("+") in self.held]
+        if both:
+            raise SpaceError(
+                f"hydra.sweeper.custom_search_space draws {', '.join(both)}, which the command line or the search "
+                "space holds fixed: leave one of the two out"
+            )
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """A trial's settings as on the command line; those that a custom search space added, too."""

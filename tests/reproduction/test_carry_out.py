@@ -39,7 +39,7 @@ def write_oulu(root: Path, num_subjects: int = 2) -> Path:
             folder.mkdir(parents=True)
             for frame in range(2):
                 left = 100 + 8 * number + frame
-                image = np.ascontiguousarray(photograph[20:260, left : left + 200])
+                image = np.ascontiguousarray(photograph[19 + subject : 259 + subject, left : left + 200])
                 (folder / f"{frame:03d}.jpeg").write_bytes(cv2.imencode(".jpeg", image)[1].tobytes())
     return root
 
