@@ -1,0 +1,10 @@
+"""The kinds of attack by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torture.attack import Attack
+from torture.corpora import CorporaAttack
+
+ATTACKS: Mapping[str, type[Attack]] = {attack.name: attack for attack in (CorporaAttack,)}

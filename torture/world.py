@@ -1,0 +1,156 @@
+"""What is attacked: tiny corpora of a real face, runs, a checkpoint and a search on them, made once by the real commands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from torture.commands import fork
+
+# Settings with which a fold takes about a second.
+TINY = (
+    *("logger=csv", "progress=false", "faces.crop.size=32", "cv.num_folds=2", "batch_size=8", "precision=32-true"),
+    *("trainer.max_epochs=2", "trainer.accelerator=cpu"),
+    *("model.filters=[[2],[2],[2,2],[2,2],[2,2]]", "model.hidden=[4,4]"),
+)
+NUM_FRAMES = 3
+OULU_FOLDERS = ("Anger", "Fear", "Happiness")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An intact corpus.
+
+    Attributes:
+        data: The name that `data=` knows.
+        root: Its folder.
+    """
+
+    data: str
+    root: Path
+
+    def settings(self, outputs: Path, root: Path | None = None) -> list[str]:
+        """What every command needs to find it, or a damaged copy of it."""
+        return [f"data={self.data}", f"data.root={root or self.root}", f"outputs={outputs}", *TINY]
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that is made before anything is attacked.
+
+    Attributes:
+        folder: Where it lies.
+    """
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> World:
+        """Makes it, unless it is there already."""
+        world = cls(folder)
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _write_ckplus(world.ckplus.root)
+            _write_oulu(world.oulu.root)
+            for tree in world.trees:
+                world.run("prepare", *tree.settings(world.outputs))
+            (folder / "made").touch()
+        return world
+
+    @property
+    def ckplus(self) -> Tree:
+        """A tiny CK+."""
+        return Tree("ckplus", self.folder / "CK+")
+
+    @property
+    def oulu(self) -> Tree:
+        """A tiny Oulu-CASIA."""
+        return Tree("oulu_casia", self.folder / "Oulu")
+
+    @property
+    def trees(self) -> tuple[Tree, Tree]:
+        """Both corpora."""
+        return self.ckplus, self.oulu
+
+    @property
+    def outputs(self) -> Path:
+        """The outputs of the commands that nothing disturbed."""
+        return self.folder / "outputs"
+
+    def run(self, command: str, *arguments: str) -> str:
+        """Runs a command that has to succeed, and returns what it printed.
+
+        Raises:
+            RuntimeError: It did not.
+        """
+        done = fork(command, arguments, folder=self.folder / "here", limit=300)
+        if done.status != 0:
+            raise RuntimeError(f"fer3d.{command} {' '.join(arguments)} failed before anything was damaged: {done.text}")
+        return done.text
+
+
+def read_clips(outputs: Path, data: str) -> dict[str, dict[str, Any]]:
+    """What the one clip store of a corpus holds: of each clip the subject, the emotion, the frames and their pixels."""
+    (store,) = (outputs / "clips").glob(f"{data}-*")
+    index = json.loads((store / "index.json").read_text(encoding="utf-8"))
+    pixels = np.load(store / "clips.npy")
+    return {
+        clip["clip_id"]: {
+            **{name: clip[name] for name in ("subject", "emotion", "frames")},
+            "pixels": hashlib.sha256(pixels[number].tobytes()).hexdigest(),
+        }
+        for number, clip in enumerate(index["clips"])
+    }
+
+
+def read_logits(run: Path) -> dict[str, NDArray[np.float32]]:
+    """The logits of each finished fold of a run."""
+    return {path.parent.name: np.load(path)["logits"] for path in sorted(run.glob("fold_*/logits.npz"))}
+
+
+def same_logits(first: Mapping[str, NDArray[np.float32]], second: Mapping[str, NDArray[np.float32]]) -> bool:
+    """Whether two runs have the same folds with the same bits."""
+    return first.keys() == second.keys() and all(np.array_equal(first[fold], second[fold]) for fold in first)
+
+
+def _write_ckplus(root: Path) -> None:
+    for person in range(3):
+        for code in (1, 2):
+            subject = f"S{5 + person:03d}"
+            names = [f"{subject}_{code:03d}_{number:08d}" for number in range(1, NUM_FRAMES + 1)]
+            label = root / "Emotion" / subject / f"{code:03d}" / f"{names[-1]}_emotion.txt"
+            label.parent.mkdir(parents=True)
+            label.write_text(f"   {1 + (2 * person + code) % 7:.7e}\n")
+            for number, name in enumerate(names):
+                image = cv2.cvtColor(_photograph(person, code, number), cv2.COLOR_BGR2GRAY)
+                _write(root / "cohn-kanade-images" / subject / f"{code:03d}" / f"{name}.png", image)
+
+
+def _write_oulu(root: Path) -> None:
+    for person in range(3):
+        for emotion, name in enumerate(OULU_FOLDERS):
+            for number in range(NUM_FRAMES):
+                path = root / "OriginalImg/VL/Strong" / f"P{1 + person:03d}" / name / f"{number:03d}.jpeg"
+                _write(path, _photograph(person, emotion, number))
+
+
+def _photograph(person: int, sequence: int, frame: int) -> NDArray[np.uint8]:
+    """The same real face for all, but no two pictures alike."""
+    import skimage.data
+
+    top, left = 20 + 3 * person, 100 + 8 * sequence + frame
+    return np.ascontiguousarray(skimage.data.astronaut()[top : top + 240, left : left + 200, ::-1])
+
+
+def _write(path: Path, image: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
