@@ -6,5 +6,6 @@ from collections.abc import Mapping
 
 from torture.attack import Attack
 from torture.corpora import CorporaAttack
+from torture.settings import SettingsAttack
 
-ATTACKS: Mapping[str, type[Attack]] = {attack.name: attack for attack in (CorporaAttack,)}
+ATTACKS: Mapping[str, type[Attack]] = {attack.name: attack for attack in (CorporaAttack, SettingsAttack)}

@@ -1,4 +1,4 @@
-"""Runs fer3d's commands: forked from a process that has imported everything, or as the real processes that users start."""
+"""Runs fer3d's commands: forked from a process that has imported everything, or as the processes that users start."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _become(command: str, arguments: Sequence[str], folder: Path, out: Path, err
         for path, stream in ((out, 1), (err, 2)):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(descriptor, stream)
-        sys.stdout, sys.stderr = (open(stream, "w", encoding="utf-8", closefd=False) for stream in (1, 2))  # noqa: PTH123, SIM115
+        sys.stdout, sys.stderr = (open(stream, "w", encoding="utf-8", closefd=False) for stream in (1, 2))  # noqa: SIM115
         os.chdir(folder)
         sys.argv = [f"fer3d.{command}", *arguments]
         sys.modules.pop(f"fer3d.{command}", None)

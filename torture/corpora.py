@@ -1,4 +1,4 @@
-"""Corpora that were copied, renamed, repaired and damaged by hand: what is used is what was distributed, or it is said."""
+"""Corpora that were copied, renamed and damaged by hand: what is used is what was distributed, or it is said."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _differences(intact: Clips, found: Clips) -> dict[str, str]:
         elif clip not in intact:
             told[clip] = "is new"
         else:
-            parts = [part for part in intact[clip] if intact[clip][part] != found[clip][part]]
+            parts = [part for part in ("subject", "emotion", "pixels") if intact[clip][part] != found[clip][part]]
             if parts:
                 told[clip] = f"has other {' and '.join(parts)}"
     return told
@@ -455,8 +455,13 @@ def other_kind(copy: Copy, rng: random.Random) -> Mutation:
     """A folder where a file should be, a file where a folder should be, or a pipe."""
     path = rng.choice([rng.choice(copy.files), rng.choice(copy.folders), rng.choice(copy.sequences)])
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    kind = rng.choice(["a folder", "an empty file", "a pipe"])
-    {"a folder": path.mkdir, "an empty file": path.touch, "a pipe": lambda: os.mkfifo(path)}[kind]()
+    make: dict[str, Callable[[], None]] = {
+        "a folder": path.mkdir,
+        "a file": path.touch,
+        "a pipe": lambda: os.mkfifo(path),
+    }
+    kind = rng.choice(list(make))
+    make[kind]()
     labels = "Emotion" in path.relative_to(copy.root).parts and kind == "a folder" and not path.suffix
     return Mutation(f"made {path} {kind}", (path,), may_differ=labels)
 

@@ -1,4 +1,4 @@
-"""What is attacked: tiny corpora of a real face, runs, a checkpoint and a search on them, made once by the real commands."""
+"""What is attacked: tiny corpora of a real face and what the commands make of them, undisturbed."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ class World:
 
 
 def read_clips(outputs: Path, data: str) -> dict[str, dict[str, Any]]:
-    """What the one clip store of a corpus holds: of each clip the subject, the emotion, the frames and their pixels."""
+    """What the one clip store of a corpus holds: of each clip the subject, the emotion and its pixels."""
     (store,) = (outputs / "clips").glob(f"{data}-*")
     index = json.loads((store / "index.json").read_text(encoding="utf-8"))
     pixels = np.load(store / "clips.npy")
     return {
         clip["clip_id"]: {
-            **{name: clip[name] for name in ("subject", "emotion", "frames")},
+            **{name: clip[name] for name in ("subject", "emotion")},
             "pixels": hashlib.sha256(pixels[number].tobytes()).hexdigest(),
         }
         for number, clip in enumerate(index["clips"])
@@ -144,11 +144,12 @@ def _write_oulu(root: Path) -> None:
 
 
 def _photograph(person: int, sequence: int, frame: int) -> NDArray[np.uint8]:
-    """The same real face for all, but no two pictures alike."""
+    """The same real face for all, but no two pictures alike, not even within the box of the face."""
     import skimage.data
 
-    top, left = 20 + 3 * person, 100 + 8 * sequence + frame
-    return np.ascontiguousarray(skimage.data.astronaut()[top : top + 240, left : left + 200, ::-1])
+    photograph: Any = skimage.data.astronaut()  # type: ignore[no-untyped-call]
+    left, brightness = 100 + 8 * sequence, 0.55 + 0.15 * frame + 0.05 * person + 0.01 * sequence
+    return cv2.convertScaleAbs(photograph[20:260, left : left + 200, ::-1], alpha=brightness).astype(np.uint8)
 
 
 def _write(path: Path, image: Any) -> None:
