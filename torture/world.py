@@ -149,7 +149,9 @@ def _photograph(person: int, sequence: int, frame: int) -> NDArray[np.uint8]:
 
     photograph: Any = skimage.data.astronaut()  # type: ignore[no-untyped-call]
     left, brightness = 100 + 8 * sequence, 0.55 + 0.15 * frame + 0.05 * person + 0.01 * sequence
-    return cv2.convertScaleAbs(photograph[20:260, left : left + 200, ::-1], alpha=brightness).astype(np.uint8)
+    return np.asarray(
+        cv2.convertScaleAbs(photograph[20:260, left : left + 200, ::-1], alpha=brightness), dtype=np.uint8
+    )
 
 
 def _write(path: Path, image: Any) -> None:
