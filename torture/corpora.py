@@ -13,10 +13,11 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
+from torture.answers import read_clips
 from torture.attack import Attack, Case
 from torture.commands import fork
 from torture.verdicts import Judgement, Verdict, judge_end
-from torture.world import Tree, World, read_clips
+from torture.world import Tree, World
 
 Clips = dict[str, dict[str, Any]]
 

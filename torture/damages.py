@@ -13,10 +13,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from torture.answers import difference, equal, read_logits, read_study
 from torture.attack import Attack, Case
 from torture.commands import Done, fork
 from torture.verdicts import Judgement, Verdict, judge_end
-from torture.world import World, read_logits, same_logits
+from torture.world import World
 
 SEARCH = (
     *("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.study_name=s"),
@@ -49,11 +50,13 @@ class DamagesAttack(Attack):
         world: The corpora.
         outputs: Runs, stores, a checkpoint and a study, undisturbed.
         answers: What each command answers, undisturbed.
+        said: What it prints then.
     """
 
     world: World
     outputs: Path
     answers: dict[str, Any]
+    said: dict[str, str]
 
     name = "damages"
     num_cases = 500
@@ -61,7 +64,7 @@ class DamagesAttack(Attack):
     @classmethod
     def on(cls, world: World) -> Self:
         """Makes the runs and asks every command undisturbed."""
-        attack = cls(world, world.folder / "damages", {})
+        attack = cls(world, world.folder / "damages", {}, {})
         if not (attack.outputs / "made").exists():
             shutil.rmtree(attack.outputs, ignore_errors=True)
             shutil.copytree(world.outputs / "clips", attack.outputs / "clips")
@@ -71,7 +74,8 @@ class DamagesAttack(Attack):
         for name, victim in VICTIMS.items():
             outputs = world.folder / "asked" / name
             shutil.rmtree(outputs, ignore_errors=True)
-            attack.answers[name] = victim.answer(outputs, attack.ask(victim, outputs, lambda: None))
+            done = attack.ask(victim, outputs, lambda: None)
+            attack.answers[name], attack.said[name] = victim.answer(outputs, done), done.text
             shutil.rmtree(outputs)
         return attack
 
@@ -113,8 +117,8 @@ class DamagesAttack(Attack):
         done = self.ask(victim, outputs, damage, case.folder / "here")
         how, path = did[0]
         what = f"{name}: {how} {path.relative_to(outputs)}"
-        said = done.text
-        named = path.name in said or (path.parent.name in said and path.parent != outputs)
+        places = {path.name, path.parent.name if path.parent != outputs else path.name}
+        named = any(place in done.text and place not in self.said[name] for place in places)
         ended = judge_end(what, done)
         if ended:
             return replace(ended, vague=ended.verdict is Verdict.SENTENCE and not named)
@@ -122,9 +126,11 @@ class DamagesAttack(Attack):
             answer = victim.answer(outputs, done)
         except Exception as error:
             return Judgement(what, Verdict.SILENT, f"status 0, and what it left cannot be read: {error!r}")
-        if _equal(answer, self.answers[name]):
+        if equal(answer, self.answers[name]):
             return Judgement(what, Verdict.FINE, "the same answer")
-        return Judgement(what, Verdict.SILENT, f"another answer: {_difference(answer, self.answers[name])}")
+        if named:
+            return Judgement(what, Verdict.FINE, "told")
+        return Judgement(what, Verdict.SILENT, f"another answer: {difference(answer, self.answers[name])}")
 
 
 SAVE = "save_checkpoint=true"
@@ -159,22 +165,9 @@ def _trained(name: str) -> Callable[[Path, Done], Any]:
     return answer
 
 
-def _study(outputs: Path, done: Done) -> Any:
-    from fer3d.search.records import StudyRecord
-
-    record = StudyRecord.read(str(outputs / "search/s"))
-    try:
-        return [
-            (trial.state, dict(trial.params), sorted((one.fold, list(one.num_correct)) for one in trial.outcomes))
-            for trial in record.trials
-        ]
-    finally:
-        record.close()
-
-
 def _searched(outputs: Path, done: Done) -> Any:
     (run,) = [path for path in outputs.glob("s-*") if (path / "fold_001").exists()][:1] or [outputs]
-    return {"trials": _study(outputs, done), "first run": read_logits(run)}
+    return {"trials": read_study(outputs / "search/s"), "first run": read_logits(run)}
 
 
 def _nothing(outputs: Path, done: Done) -> Any:
@@ -222,7 +215,7 @@ VICTIMS: dict[str, Victim] = {
     "compare": COMPARE,
     "search": STUDY,
     "train again": replace(TRAIN, files=FOLD),
-    "prepare": replace(STORED, before=()),
+    "done on a store": replace(STORED, before=()),
     "search again": TRIALS,
     "best of a search": replace(
         STUDY,
@@ -424,28 +417,3 @@ def _places(content: Any) -> Any:
     for key, value in list(items):
         yield content, key
         yield from _places(value)
-
-
-def _equal(first: Any, second: Any) -> bool:
-    if isinstance(first, dict) and isinstance(second, dict):
-        return first.keys() == second.keys() and all(_equal(first[key], second[key]) for key in first)
-    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
-        return len(first) == len(second) and all(map(_equal, first, second))
-    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
-        return same_logits({"": np.asarray(first)}, {"": np.asarray(second)})
-    return bool(first == second)
-
-
-def _difference(first: Any, second: Any, path: str = "") -> str:
-    """The first place where two answers differ."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        for key in [*first, *second]:
-            if not _equal(first.get(key), second.get(key)):
-                return _difference(first.get(key), second.get(key), f"{path}.{key}")
-    if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
-        for number, pair in enumerate(zip(first, second, strict=True)):
-            if not _equal(*pair):
-                return _difference(*pair, f"{path}[{number}]")
-    if isinstance(first, np.ndarray):
-        return f"{path} has other numbers"
-    return f"{path} is {first!r} instead of {second!r}"[:300]

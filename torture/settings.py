@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from torture.answers import equal, read_logits
 from torture.attack import Attack, Case
 from torture.commands import fork
 from torture.verdicts import Judgement, Verdict, judge_end
-from torture.world import World, read_logits, same_logits
+from torture.world import World
 
 ANYTHING = object()
 HUGE = 10**30
@@ -105,7 +106,7 @@ class SettingsAttack(Attack):
             return Judgement(what, Verdict.SILENT, f"status 0, and no result below {outputs.name}")
         if not probe.taken_as:
             return Judgement(what, Verdict.SILENT, "taken without a word")
-        if probe.has_effect and same_logits(read_logits(results[0].parent.parent), read_logits(self.run)):
+        if probe.has_effect and equal(read_logits(results[0].parent.parent), read_logits(self.run)):
             return Judgement(what, Verdict.SILENT, "taken, and the numbers are the same bits as without it")
         if probe.search or probe.taken_as == (ANYTHING,):
             return Judgement(what, Verdict.FINE, f"{len(results)} folds")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +58,7 @@ class World:
         if not (folder / "made").exists():
             shutil.rmtree(folder, ignore_errors=True)
             _write_ckplus(world.ckplus.root)
+            _write_ckplus(world.ten_people, num_people=10, codes=(1,), num_frames=1)
             _write_oulu(world.oulu.root)
             for tree in world.trees:
                 world.run("prepare", *tree.settings(world.outputs))
@@ -75,6 +74,11 @@ class World:
     def oulu(self) -> Tree:
         """A tiny Oulu-CASIA."""
         return Tree("oulu_casia", self.folder / "Oulu")
+
+    @property
+    def ten_people(self) -> Path:
+        """The root of a CK+ of as many people as ten folds need, with a picture of each."""
+        return self.folder / "ten"
 
     @property
     def trees(self) -> tuple[Tree, Tree]:
@@ -98,35 +102,11 @@ class World:
         return done.text
 
 
-def read_clips(outputs: Path, data: str) -> dict[str, dict[str, Any]]:
-    """What the one clip store of a corpus holds: of each clip the subject, the emotion and its pixels."""
-    (store,) = (outputs / "clips").glob(f"{data}-*")
-    index = json.loads((store / "index.json").read_text(encoding="utf-8"))
-    pixels = np.load(store / "clips.npy")
-    return {
-        clip["clip_id"]: {
-            **{name: clip[name] for name in ("subject", "emotion")},
-            "pixels": hashlib.sha256(pixels[number].tobytes()).hexdigest(),
-        }
-        for number, clip in enumerate(index["clips"])
-    }
-
-
-def read_logits(run: Path) -> dict[str, NDArray[np.float32]]:
-    """The logits of each finished fold of a run."""
-    return {path.parent.name: np.load(path)["logits"] for path in sorted(run.glob("fold_*/logits.npz"))}
-
-
-def same_logits(first: Mapping[str, NDArray[np.float32]], second: Mapping[str, NDArray[np.float32]]) -> bool:
-    """Whether two runs have the same folds with the same bits."""
-    return first.keys() == second.keys() and all(np.array_equal(first[fold], second[fold]) for fold in first)
-
-
-def _write_ckplus(root: Path) -> None:
-    for person in range(3):
-        for code in (1, 2):
+def _write_ckplus(root: Path, num_people: int = 3, codes: Sequence[int] = (1, 2), num_frames: int = NUM_FRAMES) -> None:
+    for person in range(num_people):
+        for code in codes:
             subject = f"S{5 + person:03d}"
-            names = [f"{subject}_{code:03d}_{number:08d}" for number in range(1, NUM_FRAMES + 1)]
+            names = [f"{subject}_{code:03d}_{number:08d}" for number in range(1, num_frames + 1)]
             label = root / "Emotion" / subject / f"{code:03d}" / f"{names[-1]}_emotion.txt"
             label.parent.mkdir(parents=True)
             label.write_text(f"   {1 + (2 * person + code) % 7:.7e}\n")
