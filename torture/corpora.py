@@ -31,12 +31,14 @@ class Mutation:
         touched: The files and folders concerned, one of which has to be named where the clips are other ones.
         may_differ: Whether the clips of the places that are touched may differ unsaid: nobody could know.
         must_name: Whether it has to be named although all clips are as before.
+        warning: What may be said of all such files instead, because nothing tells which of them it is.
     """
 
     what: str
     touched: tuple[Path, ...]
     may_differ: bool = False
     must_name: bool = False
+    warning: str = ""
 
 
 # None: this draw changes nothing.
@@ -125,6 +127,7 @@ class CorporaAttack(Attack):
         done = fork("prepare", settings, folder=case.folder / "here")
         said = done.text.replace(str(copy.root), "")
         named = any(token in said for path in mutation.touched for token in _tokens(path, copy.root))
+        named = named or bool(mutation.warning and mutation.warning in said)
         ended = judge_end(what, done)
         if ended:
             return replace(ended, vague=ended.verdict is Verdict.SENTENCE and not named)
@@ -381,7 +384,9 @@ def damage_frame(copy: Copy, rng: random.Random) -> Mutation:
     frame = rng.choice(copy.frames)
     how, data = _other_bytes(frame.read_bytes(), rng)
     frame.write_bytes(data)
-    return Mutation(f"{how} {frame}", (frame,))
+    # A JPEG carries no checksum: damage inside it shows mostly, as the report has to say.
+    inside = frame.suffix == ".jpeg" and how.startswith(("flipped", "zeroed", "cut"))
+    return Mutation(f"{how} {frame}", (frame,), warning="damage inside them shows mostly" if inside else "")
 
 
 def other_image(copy: Copy, rng: random.Random) -> Mutation:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,14 +32,16 @@ class Victim:
     """What is damaged, and the command that meets it.
 
     Attributes:
+        runs: Names of the runs that are there, of `RUNS`.
         files: Patterns of the files that may be damaged, below the outputs.
-        command: Makes the command line from the outputs.
+        command: Makes the command line from the corpora and the outputs.
         answer: What the command leaves, to be the same as undisturbed.
         before: What is removed first, so that the command has something to do.
     """
 
+    runs: tuple[str, ...]
     files: tuple[str, ...]
-    command: Callable[[DamagesAttack, Path], list[str]]
+    command: Callable[[World, Path], list[str]]
     answer: Callable[[Path, Done], Any]
     before: tuple[str, ...] = ()
 
@@ -47,98 +51,115 @@ class DamagesAttack(Attack):
     """Damages of what commands have left.
 
     Attributes:
-        world: The corpora.
-        outputs: Runs, stores, a checkpoint and a study, undisturbed.
-        answers: What each command answers, undisturbed.
-        said: What it prints then.
+        world: The corpora and the runs.
     """
 
     world: World
-    outputs: Path
-    answers: dict[str, Any]
-    said: dict[str, str]
 
     name = "damages"
     num_cases = 500
 
     @classmethod
     def on(cls, world: World) -> Self:
-        """Makes the runs and asks every command undisturbed."""
-        attack = cls(world, world.folder / "damages", {}, {})
-        if not (attack.outputs / "made").exists():
-            shutil.rmtree(attack.outputs, ignore_errors=True)
-            shutil.copytree(world.outputs / "clips", attack.outputs / "clips")
-            for name in ("a", "b", "start", "c", "s"):
-                world.run("train", *attack.training(name, attack.outputs))
-            (attack.outputs / "made").touch()
-        for name, victim in VICTIMS.items():
-            outputs = world.folder / "asked" / name
-            shutil.rmtree(outputs, ignore_errors=True)
-            done = attack.ask(victim, outputs, lambda: None)
-            attack.answers[name], attack.said[name] = victim.answer(outputs, done), done.text
-            shutil.rmtree(outputs)
-        return attack
-
-    def training(self, name: str, outputs: Path) -> list[str]:
-        """The command line of a run: two of three folds with another seed, one on all clips, one from it, a search."""
-        tree = self.world.oulu if name == "start" else self.world.ckplus
-        settings = tree.settings(outputs)
-        if name == "s":
-            return [*SEARCH, *settings]
-        if name == "start":
-            return [*(one for one in settings if "num_folds" not in one), "name=start", "cv=all_clips", SAVE]
-        settings += ["cv.num_folds=3", f"name={name}", f"seed={int(name == 'b')}"]
-        return [*settings, *([f"start_from={checkpoint(outputs)}", "+fold=1"] if name == "c" else [SAVE])]
-
-    def ask(self, victim: Victim, outputs: Path, damage: Callable[[], None], folder: Path | None = None) -> Done:
-        """Runs a victim's command on a damaged copy."""
-        shutil.copytree(self.outputs, outputs)
-        for pattern in victim.before:
-            for path in outputs.glob(pattern):
-                shutil.rmtree(path)
-        damage()
-        command, *arguments = victim.command(self, outputs)
-        return fork(command, arguments, folder=folder or self.world.folder / "here")
+        """Runs are made, and commands asked undisturbed, when the first case needs them."""
+        return cls(world)
 
     def attack(self, case: Case) -> Judgement:
         """Damages a copy and compares what the command makes of it."""
         name = list(VICTIMS)[case.number % len(VICTIMS)]
         victim, outputs = VICTIMS[name], case.folder / "outputs"
-        did: list[tuple[str, Path]] = []
-
-        def damage() -> None:
-            while not did:
-                paths = sorted(path for pattern in victim.files for path in outputs.glob(pattern))
-                path = case.rng.choice(paths)
-                how = case.rng.choice(damages_of(path))(path, case.rng)
-                if how:
-                    did.append((how, path))
-
-        done = self.ask(victim, outputs, damage, case.folder / "here")
-        how, path = did[0]
-        what = f"{name}: {how} {path.relative_to(outputs)}"
+        answer, said = _undisturbed(self.world, name)
+        _copy(self.world, victim, outputs)
+        how = ""
+        while not how:
+            path = case.rng.choice(sorted(path for pattern in victim.files for path in outputs.glob(pattern)))
+            how = case.rng.choice(damages_of(path))(path, case.rng)
+        done = _ask(self.world, victim, outputs, case.folder / "here")
         places = {path.name, path.parent.name if path.parent != outputs else path.name}
-        named = any(place in done.text and place not in self.said[name] for place in places)
-        ended = judge_end(what, done)
-        if ended:
-            return replace(ended, vague=ended.verdict is Verdict.SENTENCE and not named)
+        named = any(place in done.text and place not in said for place in places)
+        return _judge(f"{name}: {how} {path.relative_to(outputs)}", done, victim, outputs, answer, named)
+
+
+def _judge(what: str, done: Done, victim: Victim, outputs: Path, answer: Any, named: bool) -> Judgement:
+    ended = judge_end(what, done)
+    if ended:
+        return replace(ended, vague=ended.verdict is Verdict.SENTENCE and not named)
+    try:
+        found = victim.answer(outputs, done)
+    except Exception as error:
+        return Judgement(what, Verdict.SILENT, f"status 0, and what it left cannot be read: {error!r}")
+    if equal(found, answer):
+        return Judgement(what, Verdict.FINE, "the same answer")
+    if named:
+        return Judgement(what, Verdict.FINE, "told")
+    return Judgement(what, Verdict.SILENT, f"another answer: {difference(found, answer)}")
+
+
+def _copy(world: World, victim: Victim, outputs: Path) -> None:
+    """Lays out what the victim's command needs, undamaged."""
+    shutil.copytree(world.outputs / "clips", outputs / "clips")
+    for run in victim.runs:
+        shutil.copytree(_run_alone(world, run), outputs, dirs_exist_ok=True)
+    for pattern in victim.before:
+        for path in outputs.glob(pattern):
+            shutil.rmtree(path)
+
+
+def _ask(world: World, victim: Victim, outputs: Path, folder: Path) -> Done:
+    command, *arguments = victim.command(world, outputs)
+    return fork(command, arguments, folder=folder)
+
+
+@cache
+def _undisturbed(world: World, name: str) -> tuple[Any, str]:
+    """What a victim's command answers and prints where nothing is damaged."""
+    folder = world.folder / f"asked-{os.getpid()}"
+    _copy(world, VICTIMS[name], folder / "outputs")
+    done = _ask(world, VICTIMS[name], folder / "outputs", folder / "here")
+    answer = VICTIMS[name].answer(folder / "outputs", done)
+    shutil.rmtree(folder)
+    return answer, done.text
+
+
+@cache
+def _run_alone(world: World, name: str) -> Path:
+    """The outputs of one run and nothing else, made once, even if two processes of the campaign ask at a time."""
+    made, outputs = world.folder / "runs" / name, world.folder / f"making-{os.getpid()}"
+    if not made.exists():
+        shutil.copytree(world.outputs / "clips", outputs / "clips")
+        world.run(*RUNS[name](world, outputs))
+        shutil.rmtree(outputs / "clips")
+        made.parent.mkdir(exist_ok=True)
         try:
-            answer = victim.answer(outputs, done)
-        except Exception as error:
-            return Judgement(what, Verdict.SILENT, f"status 0, and what it left cannot be read: {error!r}")
-        if equal(answer, self.answers[name]):
-            return Judgement(what, Verdict.FINE, "the same answer")
-        if named:
-            return Judgement(what, Verdict.FINE, "told")
-        return Judgement(what, Verdict.SILENT, f"another answer: {difference(answer, self.answers[name])}")
+            outputs.rename(made)
+        except OSError:
+            shutil.rmtree(outputs)
+    return made
 
 
-SAVE = "save_checkpoint=true"
+# The runs ------------------------------------------------------------------------------------------------------------
 
 
-def checkpoint(outputs: Path) -> Path:
-    """The checkpoint of the run on all clips."""
-    return next(iter(outputs.glob("start-*/fold_001/last.ckpt")), outputs / "no.ckpt")
+def _training(name: str, *more: str) -> Callable[[World, Path], list[str]]:
+    return lambda world, outputs: ["train", *world.ckplus.settings(outputs), f"name={name}", *more]
+
+
+def _on_all_clips(world: World, outputs: Path) -> list[str]:
+    settings = [setting for setting in world.oulu.settings(outputs) if not setting.startswith("cv.")]
+    return ["train", *settings, "name=start", "cv=all_clips", "save_checkpoint=true"]
+
+
+def _from_start(world: World, outputs: Path) -> list[str]:
+    checkpoint = next(iter(outputs.glob("start-*/fold_001/last.ckpt")), outputs / "no.ckpt")
+    return [*_training("from")(world, outputs), f"start_from={checkpoint}", "+fold=1"]
+
+
+RUNS: dict[str, Callable[[World, Path], list[str]]] = {
+    "a": _training("a", "save_checkpoint=true"),
+    "b": _training("b", "seed=1"),
+    "start": _on_all_clips,
+    "search": lambda world, outputs: ["train", *SEARCH, *world.ckplus.settings(outputs)],
+}
 
 
 # What commands answer ------------------------------------------------------------------------------------------------
@@ -170,73 +191,66 @@ def _searched(outputs: Path, done: Done) -> Any:
     return {"trials": read_study(outputs / "search/s"), "first run": read_logits(run)}
 
 
-def _nothing(outputs: Path, done: Done) -> Any:
-    return re.findall(r"\d+(?:\.\d+)? ?%", done.out)
+def _percentages(outputs: Path, done: Done) -> Any:
+    """Every percentage that a report shows."""
+    (path,) = outputs.rglob("report.html")
+    return re.findall(
+        r"\d+(?:\.\d+)?\s?%", re.sub(r"<(style|script|svg).*?</\1>", "", path.read_text("utf-8"), flags=re.S)
+    )
 
 
 FOLD = ("a-*/fold_*/result.json", "a-*/fold_*/logits.npz")
 STORE = ("clips/ckplus-*/clips.npy", "clips/ckplus-*/index.json")
-TRAIN = Victim(
-    (*FOLD, *FOLD, "a-*/fold_*/*", "a-*/fold_*"),
-    lambda attack, outputs: ["train", *attack.training("a", outputs)],
-    _trained("a"),
-)
+TRAIN = Victim(("a", "b"), (*FOLD, *FOLD, "a-*/fold_*/*", "a-*/fold_*"), RUNS["a"], _trained("a"))
 EVALUATE = Victim(
+    ("a", "b"),
     (*FOLD, *FOLD, "a-*/fold_*/metrics.csv", "a-*/fold_*"),
-    lambda attack, outputs: ["evaluate", str(_run(outputs, "a"))],
+    lambda world, outputs: ["evaluate", str(_run(outputs, "a"))],
     _evaluation,
 )
 COMPARE = replace(
     EVALUATE,
-    command=lambda attack, outputs: [
+    command=lambda world, outputs: [
         *("compare", str(_run(outputs, "a")), str(_run(outputs, "b"))),
         *("--json", str(outputs / "compared.json")),
     ],
     answer=_comparison,
 )
 STORED = replace(TRAIN, files=(*STORE, *STORE, "clips/ckplus-*/*", "clips/ckplus-*"), before=("a-*",))
-START = Victim(
-    ("start-*/fold_001/last.ckpt",),
-    lambda attack, outputs: ["train", *attack.training("c", outputs)],
-    _trained("c"),
-    before=("c-*",),
+START = Victim(("start", "a"), ("start-*/fold_001/last.ckpt",), _from_start, _trained("from"))
+STUDY = Victim(("search",), ("search/s/study.db", "search/s/study.db", "search/s/*"), RUNS["search"], _searched)
+BEST = replace(
+    STUDY,
+    command=lambda world, outputs: ["train", f"from_study={outputs / 'search/s'}", f"outputs={outputs}", "+fold=1"],
+    answer=_trained("best_of_s"),
 )
-STUDY = Victim(
-    ("search/s/study.db", "search/s/study.db", "search/s/*"),
-    lambda attack, outputs: ["train", *attack.training("s", outputs)],
-    _searched,
-)
-TRIALS = replace(STUDY, files=("s-*/fold_*/result.json", "s-*/fold_*/logits.npz", "s-*/fold_*"), before=("search",))
 VICTIMS: dict[str, Victim] = {
     "evaluate": EVALUATE,
     "train": TRAIN,
     "train on a store": STORED,
     "start from": START,
     "compare": COMPARE,
-    "search": STUDY,
     "train again": replace(TRAIN, files=FOLD),
     "done on a store": replace(STORED, before=()),
-    "search again": TRIALS,
-    "best of a search": replace(
-        STUDY,
-        command=lambda attack, outputs: [
-            *("train", f"from_study={outputs / 'search/s'}", f"outputs={outputs}", "+fold=1"),
-        ],
-        answer=_trained("best_of_s"),
-    ),
     "evaluate again": replace(EVALUATE, files=FOLD),
-    "report of a search": Victim(
-        ("search/s/study.db",),
-        lambda attack, outputs: ["report", "--study", str(outputs / "search/s")],
-        _nothing,
+    "search": STUDY,
+    "search again": replace(
+        STUDY, files=("s-*/fold_*/result.json", "s-*/fold_*/logits.npz", "s-*/fold_*"), before=("search",)
+    ),
+    "best of a search": BEST,
+    "report of a search": replace(
+        STUDY,
+        files=("search/s/study.db",),
+        command=lambda world, outputs: ["report", "--study", str(outputs / "search/s")],
+        answer=_percentages,
+    ),
+    "report": replace(
+        EVALUATE,
+        files=(*FOLD, "a-*/fold_*", "clips/ckplus-*/*"),
+        command=lambda world, outputs: ["report", str(_run(outputs, "a"))],
+        answer=_percentages,
     ),
 }
-VICTIMS["report"] = replace(
-    EVALUATE,
-    files=(*FOLD, "a-*/fold_*", "clips/ckplus-*/*"),
-    command=lambda attack, outputs: ["report", str(_run(outputs, "a"))],
-    answer=_nothing,
-)
 
 
 # What may be done to a file ------------------------------------------------------------------------------------------

@@ -41,13 +41,11 @@ class Work:
         command: Makes its name and arguments.
         answer: What it leaves in the outputs.
         has_store: Whether the clips are there already.
-        num_folds: How many folds it trains.
     """
 
     command: Callable[[World, Path], list[str]]
     answer: Callable[[Path], Any]
     has_store: bool = True
-    num_folds: int = 0
 
 
 def _all_logits(outputs: Path) -> Any:
@@ -69,7 +67,7 @@ def _evaluated(outputs: Path) -> Any:
 
 
 def _training(world: World, outputs: Path) -> list[str]:
-    return ["train", *world.ckplus.settings(outputs), "name=a", "cv.num_folds=3", "trainer.max_epochs=6"]
+    return ["train", *world.ckplus.settings(outputs), "name=a", "trainer.max_epochs=9"]
 
 
 def _searching(*more: str) -> Callable[[World, Path], list[str]]:
@@ -81,15 +79,15 @@ def _reproducing(world: World, outputs: Path) -> list[str]:
 
 
 WORKS: Mapping[str, Work] = {
-    "train": Work(_training, _all_logits, num_folds=3),
-    "search": Work(_searching(), _trials, num_folds=6),
+    "train": Work(_training, _all_logits),
+    "search": Work(_searching(), _trials),
     "prepare": Work(
         lambda world, outputs: ["prepare", *world.ckplus.settings(outputs)],
         lambda outputs: read_clips(outputs, "ckplus"),
         has_store=False,
     ),
-    "train from nothing": Work(_training, _all_logits, has_store=False, num_folds=3),
-    "search side by side": Work(_searching(*BESIDE), lambda outputs: len(_trials(outputs)["trials"]), num_folds=6),
+    "train from nothing": Work(_training, _all_logits, has_store=False),
+    "search side by side": Work(_searching(*BESIDE), lambda outputs: len(_trials(outputs)["trials"])),
     "reproduce": Work(_reproducing, _reproduced, has_store=False),
 }
 
@@ -327,7 +325,7 @@ class TogetherAttack(Attack):
         begun: set[str] = set()
         deadline = time.monotonic() + 300
         while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
-            begun |= {f"{path.parent.name}/{path.name}" for path in outputs.glob("*/.*.partial-*")}
+            begun |= {f"{path.parent.name}/{path.name}" for path in outputs.glob("*/.fold_*.partial-*")}
             time.sleep(0.005)
         ends = [finish(process, 1) for process in processes]
         for done in ends:

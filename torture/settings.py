@@ -180,8 +180,11 @@ def _values(key: str, value: Any) -> Iterator[Probe]:
     else:
         typed = WORDS
     for text, taken_as in typed.items():
-        # More epochs or larger pictures than anybody has time or memory for are not what is tried here.
-        if text != str(HUGE) or not key.endswith(("max_epochs", ".size")):
+        # More epochs or larger pictures than anybody has time for are not what is tried here; nor is the compiler.
+        endless = (text == str(HUGE) and key.endswith(("max_epochs", ".size"))) or (
+            key == "compile" and True in taken_as
+        )
+        if not endless:
             yield Probe((f"{key}={text}",), key, taken_as)
 
 
@@ -219,10 +222,10 @@ def unknown(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
         text = "5" if value is None or isinstance(value, str) else str(value).lower()
         yield from (Probe((f"{plus}{wrong}={text}",), wrong) for plus in ("", "+", "++"))
     node = rng.choice(attack.nodes)
-    for name in ("folds", "foo", "num_epochs", "lr", "epochs", "_convert_", "dropout_rate", "trial", "subject"):
+    for name in ("folds", "foo", "num_epochs", "lr", "epochs", "_convert_", "dropout_rate", "subject"):
         if _at(attack.config, f"{node}.{name}") is None:
             yield Probe((f"+{node}.{name}=5",), name)
-        yield Probe((f"+{name}=5",), name, (ANYTHING,) if name == "trial" else ())
+        yield Probe((f"+{name}=5",), name)
 
 
 def groups(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:

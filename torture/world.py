@@ -21,7 +21,7 @@ TINY = (
     *("model.filters=[[2],[2],[2,2],[2,2],[2,2]]", "model.hidden=[4,4]"),
 )
 NUM_FRAMES = 3
-OULU_FOLDERS = ("Anger", "Fear", "Happiness")
+OULU_FOLDERS = ("Anger", "Happiness")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class World:
         return done.text
 
 
-def _write_ckplus(root: Path, num_people: int = 3, codes: Sequence[int] = (1, 2), num_frames: int = NUM_FRAMES) -> None:
+def _write_ckplus(root: Path, num_people: int = 2, codes: Sequence[int] = (1, 2), num_frames: int = NUM_FRAMES) -> None:
     for person in range(num_people):
         for code in codes:
             subject = f"S{5 + person:03d}"
@@ -116,7 +116,7 @@ def _write_ckplus(root: Path, num_people: int = 3, codes: Sequence[int] = (1, 2)
 
 
 def _write_oulu(root: Path) -> None:
-    for person in range(3):
+    for person in range(2):
         for emotion, name in enumerate(OULU_FOLDERS):
             for number in range(NUM_FRAMES):
                 path = root / "OriginalImg/VL/Strong" / f"P{1 + person:03d}" / name / f"{number:03d}.jpeg"
