@@ -1,13 +1,83 @@
-"""What the commands share: errors that are one sentence instead of a traceback."""
+"""What the commands share: an orderly end on signals, and errors that are one sentence instead of a traceback.
+
+Whatever takes time to import is imported where it is used, so that signals are taken care of from the start.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+_SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM; no `except Exception` on the way, nor Lightning's own handling of Ctrl-C, holds it up.
+
+    Args:
+        number: The signal's number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {_SIGNALS[signal.Signals(number)]}")
+        self.status = 128 + number
+
+
+@contextmanager
+def orderly_end(afterwards: str = "the same command continues") -> Iterator[None]:
+    """Ends a command on Ctrl-C with status 130 and on SIGTERM with 143, its work folders and child processes gone.
+
+    A second signal ends it at once. A signal that is ignored, as by `nohup`, stays so.
+
+    Args:
+        afterwards: What a person can rely on after that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heeded = {number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN}
+    for number in heeded:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    except Interrupted as interrupted:
+        from multiprocessing import active_children
+
+        for process in active_children():
+            process.kill()
+        print(f"fer3d: {interrupted}; {afterwards}", file=sys.stderr, flush=True)
+        sys.exit(interrupted.status)
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + 13)
+    finally:
+        for number, handler in heeded.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, _: object) -> None:
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_DFL)
+    raise Interrupted(number)
+
+
+def run_hydra(task: Callable[[DictConfig], Any]) -> None:
+    """Composes the configuration from the command line, and calls a task with it."""
+    import hydra
+
+    from fer3d.configuration import config_folder
+
+    hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(task)()
 
 
 @contextmanager

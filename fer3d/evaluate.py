@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer3d.command import user_errors
+from fer3d.command import orderly_end, user_errors
 
 if TYPE_CHECKING:
     from fer3d.evaluation.evaluation import Evaluation
@@ -107,4 +107,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    evaluate()
+    with orderly_end("nothing was left half-written"):
+        evaluate()

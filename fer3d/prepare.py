@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hydra
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
-from fer3d.command import user_errors
-from fer3d.configuration import config_folder
+from fer3d.command import orderly_end, run_hydra, user_errors
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
-@hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")
 def prepare(config: DictConfig) -> None:
     """Prepares the configured corpus, unless it is prepared already, and prints the report."""
     with user_errors():
@@ -23,4 +23,5 @@ def prepare(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    prepare()
+    with orderly_end():
+        run_hydra(prepare)

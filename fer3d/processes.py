@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from functools import cache
@@ -24,7 +25,12 @@ def is_running(pid: int) -> bool:
 
 @cache
 def leave_with_parent() -> None:
-    """Ends this process when its parent ends, be it killed; otherwise it would wait for work for ever."""
+    """Ends this process when its parent ends, be it killed; otherwise it would wait for work for ever.
+
+    Ctrl-C reaches every process of a terminal: it is the parent's to heed.
+    """
+    if parent_process() is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_wait_and_leave, daemon=True).start()
 
 

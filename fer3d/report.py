@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer3d.command import user_errors
+from fer3d.command import orderly_end, user_errors
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -71,4 +71,5 @@ def _study_report(options: Namespace) -> Path:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with orderly_end("nothing was left half-written"):
+        main(sys.argv[1:])

@@ -9,8 +9,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fer3d.command import user_errors
-from fer3d.corpora.sequences import CorpusError
+from fer3d.command import orderly_end, user_errors
 
 # Where each corpus is expected, by the environment variable that conf/data reads.
 ROOTS = {"ckplus": "CKPLUS_ROOT", "oulu_casia": "OULU_ROOT"}
@@ -37,10 +36,7 @@ def main(arguments: Sequence[str]) -> None:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
     with user_errors():
         started = time.perf_counter()
-        try:
-            report = _carry_out(options.plan, options.overrides, options.jobs, options.outputs)
-        except KeyboardInterrupt:
-            raise SystemExit("fer3d: stopped; the same command continues") from None
+        report = _carry_out(options.plan, options.overrides, options.jobs, options.outputs)
         print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes; look at {report}")
 
 
@@ -68,6 +64,8 @@ def check_roots(corpus: str, environment: Mapping[str, str]) -> list[str]:
     Raises:
         CorpusError: The corpus has no folder, or a folder that is named does not exist.
     """
+    from fer3d.corpora.sequences import CorpusError
+
     for name, variable in ROOTS.items():
         root = environment.get(variable)
         if root and not Path(root).expanduser().is_dir():
@@ -84,4 +82,5 @@ def check_roots(corpus: str, environment: Mapping[str, str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with orderly_end():
+        main(sys.argv[1:])

@@ -9,17 +9,14 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
+from fer3d.command import orderly_end, run_hydra, user_errors
 
-from fer3d.command import user_errors
-from fer3d.configuration import config_folder
-from hydra_plugins.fer3d_sweeper.sweeper import stock_is_installed
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
-@hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")
 def train(config: DictConfig) -> Any:
     """Trains the chosen folds of the configured run; as a job of a search, returns their results and says nothing."""
     if config.get("trial") is not None:
@@ -50,6 +47,8 @@ def _fold_job(config: DictConfig) -> Any:
 
 def _fold_numbers(config: DictConfig) -> Any:
     """What `+fold` asks for; None where it is not given."""
+    from omegaconf import OmegaConf
+
     fold = config.get("fold")
     return OmegaConf.to_object(fold) if OmegaConf.is_config(fold) else fold
 
@@ -79,6 +78,8 @@ def refuse_stock_sweeper(arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: It would.
     """
+    from hydra_plugins.fer3d_sweeper.sweeper import stock_is_installed
+
     if "hydra/sweeper=optuna" in arguments and stock_is_installed():
         raise SystemExit(
             "fer3d: hydra/sweeper=optuna is the one of hydra-optuna-sweeper here, which knows no folds and cannot go "
@@ -97,6 +98,7 @@ def expand_study(arguments: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    refuse_stock_sweeper(sys.argv[1:])
-    sys.argv[1:] = expand_study(expand_fold_range(sys.argv[1:]))
-    train()
+    with orderly_end():
+        refuse_stock_sweeper(sys.argv[1:])
+        sys.argv[1:] = expand_study(expand_fold_range(sys.argv[1:]))
+        run_hydra(train)

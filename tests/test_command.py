@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +54,70 @@ def test_a_corpus_warning_is_a_sentence_and_others_are_untouched(capsys: pytest.
     with pytest.warns(DeprecationWarning, match="old"):
         user_errors()(work)()
     assert capsys.readouterr().err == "fer3d: 9 instead of 327\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "under_way", "number", "status", "name"),
+    [
+        ("prepare", "clips/.ckplus-*.partial-*", signal.SIGINT, 130, "Ctrl-C"),
+        ("train", "ckplus-*/.fold_001.partial-*", signal.SIGTERM, 143, "SIGTERM"),
+    ],
+)
+def test_a_signal_ends_a_command_in_a_sentence_and_leaves_nothing_half_written(
+    command: str,
+    under_way: str,
+    number: signal.Signals,
+    status: int,
+    name: str,
+    write_ckplus: Callable[..., Path],
+    prepared: PreparedCKPlus,
+    tmp_path: Path,
+) -> None:
+    outputs, settings = prepared.outputs, prepared.settings
+    if command == "prepare":
+        outputs, settings = tmp_path / "fresh", ["data=ckplus", f"data.root={write_ckplus(tmp_path / 'CK+', 9, 7, 9)}"]
+    arguments = [*settings, f"outputs={outputs}", "progress=false", "trainer.max_epochs=100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"fer3d.{command}", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(outputs.glob(under_way)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert err.splitlines()[1:] == [f"fer3d: stopped by {name}; the same command continues"]  # after one on the corpus
+    assert not list(outputs.rglob("*.partial-*"))
+    assert not list(outputs.glob("ckplus-*/*"))
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_signal_while_a_command_starts_is_a_sentence_too(tmp_path: Path) -> None:
+    # As soon as the first line of ours has run, and long before the libraries are imported.
+    code = "import os, signal, sys; from fer3d.command import orderly_end\n"
+    code += "with orderly_end(): os.kill(os.getpid(), signal.SIGINT); import torch"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "fer3d: stopped by Ctrl-C; the same command continues\n")
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
+    code = "import os, signal; from fer3d.command import orderly_end\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    code += "with orderly_end(): os.kill(os.getpid(), signal.SIGINT); print('goes on')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "goes on\n")
+
+
+def test_output_that_nobody_reads_any_more_is_no_traceback() -> None:
+    command = f"{sys.executable} -m fer3d.train --help | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode in (0, 141), done.stderr) == (True, "")
 
 
 @pytest.mark.parametrize("command", ["train", "prepare"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -89,8 +88,6 @@ def _start(num_threads: int) -> None:
     import torch
 
     leave_with_parent()
-    # Ctrl-C reaches every process of a terminal; the first one tells the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(num_threads)
 
 

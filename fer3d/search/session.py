@@ -57,7 +57,6 @@ def run_search(
     Raises:
         StudyError: The study cannot be opened, or was made of other settings; too many trials failed; or the database
             is gone.
-        SystemExit: Ctrl-C.
     """
     storage = open_storage(storage_url(folder, settings.storage))
     sampler = SeededSampler(settings.sampler, space)
@@ -82,10 +81,7 @@ def run_search(
             say=progress.say,
             show=progress.show,
         )
-        try:
-            search.run()
-        except KeyboardInterrupt:
-            raise SystemExit("fer3d: stopped; the same command continues") from None
+        search.run()
     return study
 
 

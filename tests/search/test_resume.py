@@ -79,8 +79,10 @@ def test_it_goes_on_after_ctrl_c_and_kill_as_if_nothing_had_been(prepared: Prepa
     assert "3 trials complete, 0 pruned, 0 failed" in out, err
 
     status, err = end_after(start(broken), signal.SIGINT, broken, 1)
-    assert status == 1
-    assert err.splitlines()[1:] == ["fer3d: stopped; the same command continues"]  # after one that the corpus is tiny
+    assert status == 130
+    assert err.splitlines()[1:] == [
+        "fer3d: stopped by Ctrl-C; the same command continues"
+    ]  # after one that the corpus is tiny
     assert [trial.state for trial in read(broken)] == ["running"]
     status, _ = end_after(start(broken), signal.SIGKILL, broken, 3)
     assert status == -signal.SIGKILL
