@@ -92,14 +92,20 @@ class Campaign:
         return [Line(**{**each, "verdict": Verdict(each["verdict"])}) for each in fields]
 
     def _kind(self, attack: Attack, numbers: Sequence[int], num_jobs: int) -> Iterator[Line]:
+        for line in self._judged(attack, numbers, num_jobs):
+            with (self.folder / CASES_NAME).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
+            yield line
+
+    def _judged(self, attack: Attack, numbers: Sequence[int], num_jobs: int) -> Iterator[Line]:
+        if num_jobs == 1:
+            yield from (self._case(attack, number) for number in numbers)
+            return
+        # Forked before a thread is started here, so that the commands can be forked from there.
         with ProcessPoolExecutor(num_jobs, mp_context=get_context("fork")) as pool:
             futures = [pool.submit(self._case, attack, number) for number in numbers]
             try:
-                for future in as_completed(futures):
-                    line = future.result()
-                    with (self.folder / CASES_NAME).open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
-                    yield line
+                yield from (future.result() for future in as_completed(futures))
             finally:
                 pool.shutdown(cancel_futures=True)
 
