@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -11,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from fer3d.processes import is_running
+from fer3d.disk import writing
+from fer3d.file_lock import FolderLock
+from fer3d.processes import is_running, machine
 
 
 @contextmanager
@@ -27,32 +30,70 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
     Raises:
         FileExistsError: The folder holds something already, or is a file.
+        DiskError: The disk is full, or may not be written to.
         OSError: The work folder could not take its name.
     """
     if folder.is_file() or _holds_something(folder):
         raise FileExistsError(f"{folder} exists already")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
-    work = folder.with_name(f".{folder.name}.partial-{_host()}-{os.getpid()}-{uuid4().hex[:6]}")
-    work.mkdir()
-    try:
+    with work_folder(folder) as work:
         yield work
         try:
             work.rename(folder)
         except OSError:
             if not _holds_something(folder):
                 raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def work_folder(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder beside `folder`, which is removed after the block, or after its process was killed.
+
+    Raises:
+        DiskError: The disk is full, or may not be written to.
+    """
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        work, lock = _make(folder)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            lock.release()
 
 
 def remove_leftovers(folder: Path) -> None:
     """Removes the work folders that dead processes of this machine left for `folder`."""
-    pattern = re.compile(re.escape(f".{folder.name}.partial-{_host()}-") + r"(\d+)-\w+")
+    pattern = re.compile(re.escape(f".{folder.name}.partial-") + r"(\w+)-(?:(\w+)-)?(\d+)-\w+")
     for left in folder.parent.iterdir():
-        match = pattern.fullmatch(left.name)
-        if match and not is_running(int(match[1])):
-            shutil.rmtree(left, ignore_errors=True)
+        if match := pattern.fullmatch(left.name):
+            _remove_if_dead(left, *match.groups())
+
+
+def _make(folder: Path) -> tuple[Path, FolderLock]:
+    """Makes a work folder, locked for as long as somebody works in it."""
+    while True:
+        work = folder.with_name(f".{folder.name}.partial-{_host()}-{_machine()}-{os.getpid()}-{uuid4().hex[:6]}")
+        work.mkdir()
+        # Before it was locked, it looked like a leftover to others.
+        if (lock := FolderLock.take(work)) is not None:
+            return work, lock
+
+
+def _remove_if_dead(left: Path, host: str, where: str | None, pid: str) -> None:
+    here = where == _machine()
+    if host != _host() and not here:
+        return  # another machine, where its process may well be alive
+    lock = FolderLock.take(left)
+    if lock is None:
+        return
+    # Without locks, a process of another container cannot be told from a dead one; nor one whose folder names no
+    # machine from one of this number.
+    if is_running(int(pid)) if where is None else not lock.is_held and (not here or is_running(int(pid))):
+        lock.release()
+        return
+    shutil.rmtree(left, ignore_errors=True)
+    lock.release()
 
 
 def _holds_something(folder: Path) -> bool:
@@ -61,3 +102,7 @@ def _holds_something(folder: Path) -> bool:
 
 def _host() -> str:
     return re.sub(r"\W", "_", socket.gethostname())
+
+
+def _machine() -> str:
+    return hashlib.sha256(machine().encode()).hexdigest()[:8]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+_FULL_ERROR = "HYDRA_FULL_ERROR"
 _SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
@@ -72,12 +73,34 @@ def _interrupt(number: int, _: object) -> None:
 
 
 def run_hydra(task: Callable[[DictConfig], Any]) -> None:
-    """Composes the configuration from the command line, and calls a task with it."""
-    import hydra
+    """Composes the configuration from the command line and calls a task with it; errors as in `user_errors`."""
+    with user_errors():
+        import hydra
 
-    from fer3d.configuration import config_folder
+        from fer3d.configuration import config_folder
 
-    hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(task)()
+        run = hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(task)
+        with _hydra_raises():
+            run()
+
+
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Lets errors through that Hydra would print, some of them in full."""
+    global _only_hydra
+    if os.environ.get(_FULL_ERROR) == "1":
+        yield
+        return
+    os.environ[_FULL_ERROR], _only_hydra = "1", True
+    try:
+        yield
+    finally:
+        del os.environ[_FULL_ERROR]
+        _only_hydra = False
+
+
+# Whether HYDRA_FULL_ERROR is set for Hydra's sake alone.
+_only_hydra = False
 
 
 @contextmanager
@@ -86,16 +109,31 @@ def user_errors() -> Iterator[None]:
 
     `HYDRA_FULL_ERROR=1` shows the traceback instead.
     """
+    shows_all = os.environ.get(_FULL_ERROR) == "1" and not _only_hydra
     try:
         with _plain_warnings():
             yield
     except Exception as error:
         cause = _cause(error)
-        if os.environ.get("HYDRA_FULL_ERROR") == "1" or not isinstance(cause, _mendable()):
+        # A broken pipe is no error: whoever read the output has seen enough.
+        if shows_all or isinstance(cause, BrokenPipeError) or not isinstance(cause, _mendable()):
             raise
-        # A library's error, or one of somebody's own model, may say too little about where it comes from.
-        ours = type(cause).__module__.startswith("fer3d.")
-        raise SystemExit(f"fer3d: {cause}" if ours else f"fer3d: {cause}\n(HYDRA_FULL_ERROR=1 shows where)") from error
+        raise SystemExit(f"fer3d: {_said(cause)}") from error
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, and how to learn more where it is not one that was written to be read."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        # Part of it is in the error behind, and how the configuration is kept is of no use to anybody.
+        lines = [*str(error).splitlines(), *(str(error.__cause__).splitlines() if error.__cause__ else ())]
+        told = [line for line in lines if not line.strip().startswith(("full_key:", "object_type=", "reference_type="))]
+        return "\n".join(dict.fromkeys(filter(None, told)))
+    # A library's error, or one of somebody's own model, may say too little about where it comes from.
+    ours = type(error).__module__.startswith("fer3d.")
+    return str(error) if ours else f"{error}\n({_FULL_ERROR}=1 shows where)"
 
 
 @contextmanager
@@ -129,7 +167,7 @@ def _cause(error: BaseException) -> BaseException:
 def _mendable() -> tuple[type[Exception], ...]:
     from hydra.errors import HydraException
     from lightning_fabric.utilities.exceptions import MisconfigurationException
-    from omegaconf.errors import InterpolationResolutionError
+    from omegaconf.errors import OmegaConfBaseException
     from wandb import Error as WandbError
 
     from fer3d.clips.detectors import DetectorError
@@ -158,4 +196,4 @@ def _mendable() -> tuple[type[Exception], ...]:
     )
     # Such as an unknown setting, an environment variable that is not set, a GPU that is not there, no W&B key for
     # mode=online, and a full disk.
-    return *ours, HydraException, InterpolationResolutionError, MisconfigurationException, WandbError, OSError
+    return *ours, HydraException, OmegaConfBaseException, MisconfigurationException, WandbError, OSError

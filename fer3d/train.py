@@ -68,6 +68,10 @@ def _expanded(argument: str) -> str:
     if match is None:
         return argument
     key, start, stop, step = match.groups()
+    if step and not int(step):
+        raise SystemExit(
+            f"fer3d: {argument} takes steps of 0: write {key}=range(start,stop,step) with a step of at least 1"
+        )
     numbers = range(int(start), int(stop), int(step or 1))
     return f"{key}=[{','.join(map(str, numbers))}]"
 

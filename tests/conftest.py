@@ -7,7 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from prepared import TINY, PreparedCKPlus
+from small_disk import SmallDisk
 
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 from fer3d.configuration import config_folder
@@ -38,6 +39,13 @@ def _no_wandb_account(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     """Keeps W&B off the network, whatever the machine is set up for."""
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("WANDB_MODE", "offline")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk of one megabyte, where one may be mounted."""
+    with SmallDisk.mounted(tmp_path / "disk") as disk:
+        yield disk
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from small_disk import SmallDisk
 
 from fer3d.atomic_file import write_file
+from fer3d.disk import DiskError
 
 
 def names(folder: Path) -> list[str]:
@@ -60,3 +62,13 @@ def test_a_folder_in_the_way_is_refused_and_kept(tmp_path: Path) -> None:
         write_file(tmp_path / "file", "new")
     assert names(tmp_path) == ["file"]
     assert names(tmp_path / "file") == ["inner"]
+
+
+def test_a_full_disk_is_named_and_the_older_file_stays(small_disk: SmallDisk) -> None:
+    path = small_disk.folder / "report.html"
+    write_file(path, "old")
+    small_disk.fill()
+    with pytest.raises(DiskError, match=rf"^{path} cannot be written: No space left on device; make room"):
+        write_file(path, "new" * 5000)
+    assert path.read_text() == "old"
+    assert sorted(entry.name for entry in small_disk.folder.iterdir()) == ["filler", "report.html"]

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from small_disk import SmallDisk
 
-from fer3d.atomic_folder import atomic_folder, remove_leftovers
+from fer3d.atomic_folder import atomic_folder, remove_leftovers, work_folder
+from fer3d.disk import DiskError
 
 # Starts to fill a folder, says so, and waits.
 FILL_AND_WAIT = """
@@ -104,7 +108,10 @@ def test_a_folder_that_came_meanwhile_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_file_that_came_meanwhile_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(NotADirectoryError), atomic_folder(tmp_path / "folder"):
+    with (
+        pytest.raises(DiskError, match="folder cannot be written: Not a directory"),
+        atomic_folder(tmp_path / "folder"),
+    ):
         (tmp_path / "folder").write_text("theirs")
     assert names(tmp_path) == ["folder"]
 
@@ -113,7 +120,7 @@ def test_work_that_cannot_be_renamed_is_not_dropped_without_a_word(tmp_path: Pat
     (tmp_path / "elsewhere").mkdir()
     # A folder cannot be renamed onto a link, nor onto the mount point of another disk.
     (tmp_path / "folder").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(DiskError, match="folder cannot be written: Not a directory"):
         make(tmp_path / "folder")
     assert names(tmp_path) == ["elsewhere", "folder"]
 
@@ -151,15 +158,90 @@ def test_the_leftovers_of_other_folders_are_kept(tmp_path: Path, other: str) -> 
     assert left.is_dir()
 
 
-def test_the_leftovers_of_other_machines_are_kept(tmp_path: Path) -> None:
+def named_otherwise(left: Path, process: subprocess.Popen[str], *, host: str | None, where: str | None) -> Path:
+    """Renames a leftover to one of another host, or of another machine or container; empty for a name without."""
+    own_host, own_where = left.name.removeprefix(".folder.partial-").partition(f"-{process.pid}-")[0].split("-")
+    told = [part for part in (host or own_host, own_where if where is None else where) if part]
+    return left.rename(left.with_name(left.name.replace(f"{own_host}-{own_where}", "-".join(told))))
+
+
+@pytest.mark.parametrize(
+    ("host", "where", "kept"),
+    [
+        ("another", "0123abcd", True),  # another machine, where its process may well be alive
+        (None, "0123abcd", False),  # another container of this machine, or this machine before it started anew
+        ("another", None, False),  # another name of this machine
+        (None, "", False),  # as earlier versions named them
+        ("another", "", True),
+    ],
+)
+def test_only_leftovers_of_this_machine_are_removed(
+    tmp_path: Path, host: str | None, where: str | None, kept: bool
+) -> None:
     process = start_filling(tmp_path / "folder")
     kill(process)
     (left,) = tmp_path.iterdir()
-    host = left.name.removeprefix(".folder.partial-").partition(f"-{process.pid}-")[0]
-    # Its process may well be alive there.
-    elsewhere = left.rename(left.with_name(left.name.replace(f"-{host}-", f"-not_{host}-")))
+    left = named_otherwise(left, process, host=host, where=where)
     make(tmp_path / "folder")
-    assert elsewhere.is_dir()
+    assert left.is_dir() == kept
+
+
+@pytest.mark.parametrize("where", [None, "", "0123abcd"])
+def test_a_locked_work_folder_is_kept_whatever_its_name_says(tmp_path: Path, where: str | None) -> None:
+    process = start_filling(tmp_path / "folder")
+    (left,) = tmp_path.iterdir()
+    left = named_otherwise(left, process, host=None, where=where)
+    dead = left.rename(left.with_name(left.name.replace(f"-{process.pid}-", f"-{2**22 + 1}-")))
+    try:
+        make(tmp_path / "folder")
+        assert names(dead) == ["half"]
+    finally:
+        kill(process)
+    remove_leftovers(tmp_path / "folder")
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_process_in_another_container_of_this_host_keeps_its_work_folder(tmp_path: Path) -> None:
+    """There, the numbers of this process's neighbours belong to nobody."""
+    folder = tmp_path / "folder"
+    apart = ["unshare", "--pid", "--fork"]
+    if shutil.which("unshare") is None or subprocess.run([*apart, "true"], capture_output=True).returncode:
+        pytest.skip("a process may not have a PID namespace of its own here")
+    process = start_filling(folder)
+    try:
+        (work,) = tmp_path.iterdir()
+        code = "import sys; from pathlib import Path; from fer3d.atomic_folder import remove_leftovers as remove; "
+        look = [*apart, "--mount-proc", sys.executable, "-c", f"{code}remove(Path(sys.argv[1]))", str(folder)]
+        subprocess.run(look, check=True)
+        assert names(work) == ["half"]
+    finally:
+        kill(process)
+    subprocess.run(look, check=True)
+    assert names(tmp_path) == []
+
+
+def test_work_folders_survive_others_that_tidy_up_all_the_time(tmp_path: Path) -> None:
+    """A folder that was made and is not locked yet looks like a leftover."""
+    folder = tmp_path / "folder"
+    done = threading.Event()
+
+    def tidy_up() -> None:
+        while not done.is_set():
+            remove_leftovers(folder)
+
+    threads = [threading.Thread(target=tidy_up) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(100):
+            with work_folder(folder) as work:
+                (work / "file").write_text("content")
+                assert (work / "file").read_text() == "content"
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert names(tmp_path) == []
 
 
 def test_names_that_look_like_patterns_are_tidied_up_too(tmp_path: Path) -> None:
@@ -178,11 +260,11 @@ def test_two_folders_of_one_process_do_not_disturb_each_other(tmp_path: Path) ->
     assert (tmp_path / "two" / "file").read_text() == "2"
 
 
-def test_the_work_of_a_process_that_may_not_be_signalled_is_kept(tmp_path: Path) -> None:
-    process = start_filling(tmp_path / "folder")
-    kill(process)
-    (left,) = tmp_path.iterdir()
-    # Process 1 always lives, and belongs to root.
-    init = left.rename(left.with_name(left.name.replace(f"-{process.pid}-", "-1-")))
-    make(tmp_path / "folder")
-    assert init.is_dir()
+def test_a_full_disk_is_named_and_nothing_is_left(small_disk: SmallDisk) -> None:
+    folder = small_disk.folder / "store"
+    with pytest.raises(DiskError, match=rf"^{folder} cannot be written: No space left on device; make room"):
+        make(folder, "x" * 2_000_000)
+    assert names(small_disk.folder) == []
+    small_disk.make_read_only()
+    with pytest.raises(DiskError, match=rf"^{folder} cannot be written: Read-only file system; allow it"):
+        make(folder)

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
-from fer3d.file_lock import file_lock, release, try_lock
+import pytest
+from small_disk import SmallDisk
+
+from fer3d import file_lock as file_locks
+from fer3d.disk import DiskError
+from fer3d.file_lock import file_lock, release, remove_unheld, try_lock
 
 # Says so as soon as it has the lock, and keeps it until its input ends.
 HOLDER = """
@@ -108,3 +117,47 @@ def test_whoever_waited_for_a_file_that_is_removed_locks_the_new_one(tmp_path: P
     assert said(waiting) == "has it\n"
     assert try_lock(path) is None
     end(waiting)
+
+
+def test_who_waits_says_for_what_and_whom_once_in_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(file_locks, "FIRST_WORD_SECONDS", 0.2)
+    path = tmp_path / "a.lock"
+    holder = start(path)
+    assert said(holder) == "has it\n"
+    os.kill(holder.pid, signal.SIGSTOP)
+
+    def wait() -> None:
+        with file_lock(path, "fold 3 is being trained"):
+            pass
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.8)
+    os.kill(holder.pid, signal.SIGCONT)
+    end(holder)
+    waiting.join(30)
+    who = f"process {holder.pid} on {socket.gethostname()} (which is stopped)"
+    assert capsys.readouterr().err == f"fold 3 is being trained by {who}; waiting for it\n"
+
+
+def test_the_file_that_a_killed_process_left_can_be_removed(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    holder = start(path)
+    assert said(holder) == "has it\n"
+    remove_unheld(path)
+    assert path.exists()
+    holder.kill()
+    holder.communicate(timeout=30)
+    remove_unheld(path)
+    assert not path.exists()
+    remove_unheld(path)
+    assert not path.exists()
+
+
+def test_a_lock_that_cannot_be_made_is_a_sentence(small_disk: SmallDisk) -> None:
+    small_disk.make_read_only()
+    path = small_disk.folder / "a.lock"
+    with pytest.raises(DiskError, match=rf"{path} cannot be written: Read-only file system; allow it"), file_lock(path):
+        pass

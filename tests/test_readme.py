@@ -29,7 +29,8 @@ LINKS = [
     (page, link) for page in PAGES for link in re.findall(r"\]\(((?!http)[^)]+)\)", page.read_text(encoding="utf-8"))
 ]
 COMMANDS = [shlex.split(line, comments=True) for line in re.findall(r"^    (\S.*)$", TEXT, flags=re.MULTILINE)]
-PYTHON = [words for words in COMMANDS if words[0] == "python"]
+PYTHON = [words for words in COMMANDS if words[:2] == ["python", "-m"]]
+SCRIPTS = [words for words in COMMANDS if words[0] == "python" and words[1] != "-m"]
 COMPOSED = [words for words in PYTHON if words[2] in ("fer3d.train", "fer3d.prepare")]
 PARSED = [words for words in PYTHON if words not in COMPOSED]
 MAKE = [words for words in COMMANDS if words[0] == "make"]
@@ -41,9 +42,13 @@ def test_the_commands_are_found() -> None:
     assert ["python", "-m", "fer3d.train", "+fold=3"] in PYTHON
 
 
+@pytest.mark.parametrize("words", SCRIPTS, ids=" ".join)
+def test_scripts_are_there(words: list[str]) -> None:
+    assert (ROOT / words[1]).is_file()
+
+
 @pytest.mark.parametrize("words", COMPOSED, ids=" ".join)
 def test_python_commands_compose(words: list[str]) -> None:
-    assert words[1] == "-m"
     assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file()
     # What a study's best trial adds, only the study knows.
     known = [word for word in expand_fold_range(words[3:]) if not word.startswith(("from_study=", "study_storage="))]

@@ -125,3 +125,29 @@ def test_a_killed_run_goes_on_where_it_stopped(
     shutil.rmtree(run_folder / "fold_001")
     assert train(epochs, "+fold=1") == ["fold 1"]
     np.testing.assert_array_equal(read_result(run_folder / "fold_001").logits, before.logits)
+
+
+@pytest.mark.parametrize(
+    ("operation", "sentence"),
+    [
+        ("{_target_:kornia.augmentation.ColorJitter,hue:0.2}", "ColorJitter cannot change clips of .* 1 channel: "),
+        ("{_target_:kornia.augmentation.RandomMixUpV2}", "RandomMixUpV2 mixes clips of different labels"),
+        ("{_target_:kornia.augmentation.RandomRotation}", "cannot be made: .*degrees"),
+    ],
+)
+def test_an_operation_that_cannot_be_used_is_refused_before_training(
+    operation: str, sentence: str, prepared: PreparedCKPlus, settings: list[str], invoke: Invoke
+) -> None:
+    changes = [f"+augment.operations.it={operation}", "+augment.copies.it=1"]
+    status, _, err = invoke("train", *settings, "augment=none", *changes, "+fold=1")
+    assert status == 1
+    assert re.search(
+        rf"^fer3d: augment\.operations\.it: {sentence}|^fer3d: augment\.operations\.it {sentence}", err, re.M
+    )
+    assert "Traceback" not in err
+    assert not list(prepared.outputs.glob("test-*/fold_*"))
+
+
+def test_lists_of_settings_reach_an_operation(train: Callable[..., list[str]]) -> None:
+    blur = "{_target_:kornia.augmentation.RandomMotionBlur,kernel_size:[3,7],angle:[-30.0,30.0],direction:[-1.0,1.0]}"
+    assert train("augment=none", f"+augment.operations.it={blur}", "+augment.copies.it=1", "+fold=1") == ["fold 1"]

@@ -1,9 +1,4 @@
-"""Augmentation of training clips on the device (paper, sections 3.2 and 4.1).
-
-An operation sees a clip `(C, T, H, W)` as one image of `C * T` planes, so that all frames of a clip share one draw by
-construction, and a rotation computes one grid a clip instead of one a frame. Any Kornia 2D operation that treats all
-channels alike can be used.
-"""
+"""Augmentation of training clips on the device (paper, sections 3.2 and 4.1)."""
 
 from __future__ import annotations
 
@@ -11,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
 from kornia.augmentation import AugmentationBase2D, IntensityAugmentationBase2D
 from kornia.augmentation import random_generator as rg
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-Parameters = dict[str, Tensor]
+from fer3d.clips.clip_operations import ClipOperation, Parameters, check_operation, make_operation, seeded
 
 
 class RandomLinearContrast(IntensityAugmentationBase2D):
@@ -33,6 +30,7 @@ class RandomLinearContrast(IntensityAugmentationBase2D):
     """
 
     CENTRE = 127.0 / 255.0
+    treats_planes_alike = True
 
     def __init__(
         self, factor: Sequence[float] = (0.22, 2.2), same_on_batch: bool = False, p: float = 1.0, keepdim: bool = False
@@ -59,13 +57,15 @@ class Augmentation:
     An epoch holds every training clip as it is, and as many changed copies as its emotion asks for.
 
     Args:
-        operations: Kornia 2D operations by name.
+        operations: Kornia 2D operations by name. All frames of a clip share one draw, each copy has its own, and with
+            `p` below 1 each copy is changed with that probability.
         copies: For each operation, the number of copies of a clip of each emotion, or one number for all emotions.
         redraw: Whether each epoch draws anew; otherwise all epochs see the first one's draws, as an augmented data
             set on disk would give.
 
     Raises:
-        ValueError: `copies` names an operation that is not there, or a number that is negative or not whole.
+        ValueError: `copies` names an operation that is not there, or a number that is negative or not whole; or an
+            operation does not change one image at a time.
     """
 
     def __init__(
@@ -79,6 +79,8 @@ class Augmentation:
             name: dict(numbers) if isinstance(numbers, Mapping) else numbers for name, numbers in (copies or {}).items()
         }
         self.redraw = redraw
+        for name, operation in self.operations.items():
+            check_operation(name, operation)
         for name, numbers in self.copies.items():
             if name not in self.operations:
                 known = ", ".join(self.operations) or "none"
@@ -129,34 +131,41 @@ class AugmentationPlan:
     """
 
     def __init__(self, operations: Mapping[str, AugmentationBase2D], rows: Sequence[tuple[int, int]]) -> None:
-        self.names, self.operations = list(operations), list(operations.values())
+        self.names = list(operations)
+        self.operations = [ClipOperation(name, operation) for name, operation in operations.items()]
         table = torch.tensor(rows, dtype=torch.long).view(-1, 2)
         self.clip, self.operation = table[:, 0], table[:, 1]
         self._rank = torch.zeros(len(table), dtype=torch.long)
         for number in range(len(self.operations)):
             mine = self.operation == number
             self._rank[mine] = torch.arange(int(mine.sum()))
-        self._draws: list[Parameters] = []
 
     def __len__(self) -> int:
         return len(self.clip)
 
-    def draw(self, seed: int, shape: torch.Size) -> None:
-        """Draws the parameters of every changed row.
+    def check(self, shape: torch.Size) -> None:
+        """Tries out every operation that changes a row, before anything is trained.
 
         Args:
-            seed: The same seed gives the same draws, whatever has been drawn elsewhere.
+            shape: Shape of one clip, `(C, T, H, W)`.
+
+        Raises:
+            ValueError: An operation cannot change such clips, or not as `Augmentation` promises.
+        """
+        for number, operation in enumerate(self.operations):
+            if (self.operation == number).any():
+                operation.check(shape)
+
+    def draw(self, seed: int, shape: torch.Size) -> None:
+        """Draws for every changed row.
+
+        Args:
+            seed: The same seed gives each row the same draw, whatever has been drawn elsewhere.
             shape: Shape of one clip, `(C, T, H, W)`.
         """
-        channels, frames, height, width = shape
-        with torch.random.fork_rng(devices=[]):
-            # `torch.manual_seed` would also seed the GPU, which draws the dropout masks.
-            torch.default_generator.manual_seed(seed)
-            self._draws = []
+        with seeded(seed):
             for number, operation in enumerate(self.operations):
-                copies = int((self.operation == number).sum())
-                planes = torch.Size((copies, channels * frames, height, width))
-                self._draws.append(operation.forward_parameters(planes) if copies else {})
+                operation.draw(int((self.operation == number).sum()), shape)
 
     def order(self, rows: Tensor) -> Tensor:
         """Sorts rows by operation, so that `apply` finds each operation's rows side by side."""
@@ -164,18 +173,24 @@ class AugmentationPlan:
 
     def apply(self, clips: Tensor, rows: Tensor) -> Tensor:
         """Changes clips `(B, C, T, H, W)` in [0, 1], which `rows` (on the CPU, sorted by `order`) describe."""
-        planes = clips.flatten(1, 2)
         operations, counts = torch.unique_consecutive(self.operation[rows], return_counts=True)
         parts = []
         sizes = counts.tolist()
-        chunks = zip(operations.tolist(), torch.split(planes, sizes), torch.split(rows, sizes), strict=True)
+        chunks = zip(operations.tolist(), torch.split(clips, sizes), torch.split(rows, sizes), strict=True)
         for number, part, chosen in chunks:
-            if number >= 0:
-                part = self.operations[number](part, params=self._select(number, self._rank[chosen], part))
-            parts.append(part)
-        return torch.cat(parts).view_as(clips)
+            parts.append(part if number < 0 else self.operations[number].apply(part, self._rank[chosen]))
+        return torch.cat(parts)
 
-    def _select(self, number: int, ranks: Tensor, part: Tensor) -> Parameters:
-        drawn = self._draws[number]
-        selected = {key: value[ranks].to(part.device) for key, value in drawn.items() if key != "forward_input_shape"}
-        return {**selected, "forward_input_shape": torch.tensor(part.shape)}
+
+def make_augmentation(config: DictConfig) -> Augmentation:
+    """Makes the augmentation that is configured under `augment`.
+
+    Raises:
+        ValueError: An operation or a number of copies cannot be used.
+    """
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    operations = {
+        name: make_operation(name, settings) for name, settings in (plain.pop("operations", None) or {}).items()
+    }
+    made: Augmentation = instantiate(plain, _partial_=True, _convert_="all")(operations=operations)
+    return made

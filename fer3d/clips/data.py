@@ -55,7 +55,7 @@ class FoldData(pl.LightningDataModule):
         augment_seed: Seed of the augmentation's draws.
 
     Raises:
-        ValueError: `batch_size` is below 1.
+        ValueError: `batch_size` is below 1, or an operation of the augmentation cannot change such clips.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class FoldData(pl.LightningDataModule):
         self.clips, self.labels, self.emotions, self.fold = clips, labels, emotions, fold
         self.batch_size, self.normalise = batch_size, normalise
         self.plan = augmentation.plan(fold.train, labels[list(fold.train)].tolist(), emotions)
+        self.plan.check(clips.shape[1:])
         seeds = count(augment_seed) if augmentation.redraw else repeat(augment_seed)
         self._epochs = _Epochs(self.plan, clips.shape[1:], shuffle_seed, seeds)
 

@@ -99,7 +99,7 @@ def prepare_clips(
     header = _header(corpus, sequences, faces, num_frames, on_unreadable)
     store_folder = folder / f"{corpus.name}-{header.key[:12]}"
     if store_folder.exists():
-        return Preparation(ClipStore.open(store_folder), False, PreparationReport.read(store_folder))
+        return Preparation(ClipStore.open(store_folder, header), False, PreparationReport.read(store_folder))
     with atomic_folder(store_folder) as work:
         with StoreWriter(work, header) as writer, _bar(progress) as bar:
             records, failed = _write_clips(writer, header, sequences, faces, bar, num_workers or _num_workers())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter, ValidationError
+
+from fer3d.checked_json import CHECKSUM, check_seal, first_error, sealed
 
 FORMAT_VERSION = 1
 ARRAY_NAME = "clips.npy"
@@ -121,42 +125,34 @@ class ClipStore:
         self.labels: npt.NDArray[np.int64] = np.array(labels, dtype=np.int64)
 
     @classmethod
-    def open(cls, folder: Path) -> ClipStore:
-        """Opens a store without reading its pixels.
+    def open(cls, folder: Path, expected: StoreHeader | None = None) -> ClipStore:
+        """Opens a store and compares its content, pixels included, with its digest and its checksum.
+
+        Args:
+            folder: The store's folder.
+            expected: What the store should say about itself, save for the libraries' versions; None where nobody knows.
 
         Raises:
-            StoreError: The folder does not hold a store, or a damaged one, or one of another format.
+            StoreError: The folder does not hold a store, or a damaged or edited one, or one of another format or of
+                other clips than expected.
         """
         try:
-            index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-            if index.get("format") != FORMAT_VERSION:
-                raise ValueError(f"its format is {index.get('format')} instead of {FORMAT_VERSION}")
-            header, records = _read_index(index)
-            clips = np.load(folder / ARRAY_NAME, mmap_mode="r", allow_pickle=False)
+            header, records, digest = _read_index((folder / INDEX_NAME).read_bytes())
+            clips = np.lib.format.open_memmap(folder / ARRAY_NAME, mode="r")
             want = (len(records), *header.clip_shape)
             if clips.shape != want or clips.dtype != np.uint8:
                 raise ValueError(f"{ARRAY_NAME} holds {clips.dtype} {clips.shape} instead of uint8 {want}")
-            return cls(folder, header, records, clips, str(index["digest"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = f"no entry {error}" if isinstance(error, KeyError) else str(error)
+            if _digest(_pixels_digest(clips), header, records) != digest:
+                raise ValueError("its clips, or their labels, subjects or names, were edited or damaged")
+            _check_header(header, expected)
+            return cls(folder, header, records, clips, digest)
+        except PermissionError as error:
+            raise StoreError(f"{folder} may not be read: {error}") from error
+        except Exception as error:  # the layers of a damaged file raise whatever they like
+            reason = f"no entry {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
             raise StoreError(
                 f"{folder} is not a usable clip store: {reason}. Delete it and run `python -m fer3d.prepare` again."
             ) from error
-
-    def verify(self) -> None:
-        """Reads every pixel and compares the content with the digest.
-
-        Raises:
-            StoreError: They differ.
-        """
-        pixels = hashlib.sha256()
-        for clip in self.clips:
-            pixels.update(np.ascontiguousarray(clip).data)
-        if _digest(pixels, self.header, self.records) != self.digest:
-            raise StoreError(
-                f"The content of {self.folder} differs from its digest. "
-                "Delete it and run `python -m fer3d.prepare` again."
-            )
 
     def __len__(self) -> int:
         return len(self.records)
@@ -221,30 +217,75 @@ class StoreWriter:
         return file.tell()
 
 
-def _read_index(index: dict[str, Any]) -> tuple[StoreHeader, tuple[ClipRecord, ...]]:
-    fields = {name: index[name] for name in StoreHeader.__dataclass_fields__}
-    header = StoreHeader(**{**fields, "emotions": tuple(fields["emotions"])})
-    records = tuple(
-        ClipRecord(
-            clip_id=clip["clip_id"],
-            subject=clip["subject"],
-            emotion=clip["emotion"],
-            frames=tuple(clip["frames"]),
-            boxes=tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in clip["boxes"]),
-            confidences=tuple(clip["confidences"]),
-            sources=tuple(clip["sources"]),
-        )
-        for clip in index["clips"]
-    )
-    return header, records
+@dataclass(frozen=True)
+class _Index(StoreHeader):
+    """The index as it is written: the header's entries, and these."""
+
+    format: int
+    num_clips: int
+    digest: str
+    clips: tuple[ClipRecord, ...]
+
+
+_INDEX = TypeAdapter(_Index)
+
+
+def _read_index(content: bytes) -> tuple[StoreHeader, tuple[ClipRecord, ...], str]:
+    plain = json.loads(content)
+    if not isinstance(plain, dict):
+        raise ValueError(f"{INDEX_NAME} is a {type(plain).__name__} instead of an object")
+    if plain.get("format") != FORMAT_VERSION:
+        raise ValueError(f"its format is {plain.get('format')} instead of {FORMAT_VERSION}")
+    check_seal(plain)
+    try:
+        # Not of `plain`, in which JSON's lists are no tuples.
+        index = _INDEX.validate_json(content, strict=True)
+    except ValidationError as error:
+        raise ValueError(f"{INDEX_NAME}: {first_error(error)}") from error
+    header = StoreHeader(**{name: getattr(index, name) for name in StoreHeader.__dataclass_fields__})
+    _check_index(index)
+    return header, index.clips, index.digest
+
+
+def _check_index(index: _Index) -> None:
+    ids = Counter(clip.clip_id for clip in index.clips)
+    if len(index.clips) != index.num_clips:
+        raise ValueError(f"{INDEX_NAME} names {len(index.clips)} clips instead of {index.num_clips}")
+    if len(ids) < len(index.clips):
+        raise ValueError(f"{INDEX_NAME} names the clip {ids.most_common(1)[0][0]} twice")
+    if len(set(index.emotions)) < len(index.emotions):
+        raise ValueError(f"{INDEX_NAME} names an emotion twice")
+    for clip in index.clips:
+        if clip.emotion not in index.emotions:
+            raise ValueError(f"the clip {clip.clip_id} shows {clip.emotion}, which is none of the store's emotions")
+        if {len(clip.frames), len(clip.boxes), len(clip.confidences), len(clip.sources)} != {index.num_frames}:
+            raise ValueError(f"the clip {clip.clip_id} does not tell of {index.num_frames} frames")
+
+
+def _check_header(header: StoreHeader, expected: StoreHeader | None) -> None:
+    if expected is None:
+        return
+    # As JSON gives them back.
+    found, want = (json.loads(json.dumps(asdict(one))) for one in (header, expected))
+    for name in want:
+        if name != "versions" and found[name] != want[name]:
+            raise ValueError(f"its {name} is {found[name]} instead of {want[name]}")
 
 
 def _index_text(header: StoreHeader, records: Sequence[ClipRecord], digest: str) -> str:
     """Writes JSON for people too: one clip a line."""
     top = {"format": FORMAT_VERSION, "num_clips": len(records), "digest": digest, **asdict(header)}
-    start = json.dumps(top, indent=2, ensure_ascii=False).removesuffix("\n}")
+    checksum = sealed({**top, "clips": [asdict(record) for record in records]})[CHECKSUM]
+    start = json.dumps({**top, CHECKSUM: checksum}, indent=2, ensure_ascii=False).removesuffix("\n}")
     clips = ",\n".join(f"    {json.dumps(asdict(record), ensure_ascii=False)}" for record in records)
     return f'{start},\n  "clips": [\n{clips}\n  ]\n}}\n'
+
+
+def _pixels_digest(clips: npt.NDArray[np.uint8]) -> hashlib._Hash:
+    pixels = hashlib.sha256()
+    for clip in clips:
+        pixels.update(np.ascontiguousarray(clip).data)
+    return pixels
 
 
 def _digest(pixels: hashlib._Hash, header: StoreHeader, records: Sequence[ClipRecord]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from fer3d.evaluation.measures import Measures, Score, measure
+from fer3d.evaluation.measures import Measures, Score, hardest_first, measure
 from fer3d.evaluation.protocols import EpochProtocol, HeldOutPredictions, held_out_predictions, protocols_of
 from fer3d.evaluation.run_results import EvaluationError, RunResults
 
@@ -91,20 +92,15 @@ class Outcome:
     @property
     def subjects(self) -> tuple[SubjectScore, ...]:
         """Every subject, by its id."""
-        folds = dict(zip(self.predictions.subjects, self.predictions.folds.tolist(), strict=True))
-        return tuple(
-            SubjectScore(subject, folds[subject], score) for subject, score in self.measures.per_subject.items()
-        )
+        return self._of_subjects(self.measures.per_subject)
 
     def hardest_subjects(self, most: int = 10) -> tuple[SubjectScore, ...]:
-        """The subjects with the most clips wrong; of equals the one with the lower accuracy, then the lower id.
+        """The first subjects of `hardest_first`.
 
         Args:
             most: At most so many; subjects without a wrong clip are not among them.
         """
-        failed = [subject for subject in self.subjects if subject.score.num_wrong]
-        failed.sort(key=lambda subject: (-subject.score.num_wrong, subject.score.accuracy, subject.subject))
-        return tuple(failed[:most])
+        return self._of_subjects(hardest_first(self.measures.per_subject))[:most]
 
     def most_confidently_wrong(self, most: int = 10) -> tuple[ClipPrediction, ...]:
         """The wrong clips by the probability of the wrong emotion, highest first; of equals the lower id.
@@ -114,6 +110,10 @@ class Outcome:
         """
         wrong = [clip for clip in self.clips if not clip.correct]
         return tuple(sorted(wrong, key=lambda clip: (-clip.probability, clip.clip_id))[:most])
+
+    def _of_subjects(self, scores: Mapping[str, Score]) -> tuple[SubjectScore, ...]:
+        folds = dict(zip(self.predictions.subjects, self.predictions.folds.tolist(), strict=True))
+        return tuple(SubjectScore(subject, folds[subject], score) for subject, score in scores.items())
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fer3d.evaluation.evaluation import Evaluation, Outcome
+from fer3d.evaluation.measures import HARDEST_FIRST
 from fer3d.evaluation.protocols import LAST_EPOCH, EpochProtocol
 from fer3d.evaluation.tables import Table, percent
 
@@ -80,6 +81,7 @@ def subjects_table(evaluation: Evaluation, protocol: EpochProtocol = LAST_EPOCH)
             )
             for subject in hardest
         ),
+        note=f"Order: {HARDEST_FIRST}.",
         caution=evaluation.run.caution,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +13,9 @@ from scipy.stats import binomtest
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
 from fer3d.evaluation.protocols import HeldOutPredictions
+
+# The order of `hardest_first` for people.
+HARDEST_FIRST = "most clips wrong first; of equals the lower accuracy, then by name"
 
 Key = TypeVar("Key", int, str)
 
@@ -108,6 +111,12 @@ def measure(predictions: HeldOutPredictions, num_classes: int) -> Measures:
         recall=recall,
         macro_f1=float(multiclass_f1_score(said, labels, num_classes, average="macro")),
     )
+
+
+def hardest_first(per_subject: Mapping[str, Score]) -> dict[str, Score]:
+    """Returns the subjects with wrong clips, most of them first; of equals the lower accuracy, then the lower id."""
+    failed = [(subject, score) for subject, score in per_subject.items() if score.num_wrong]
+    return dict(sorted(failed, key=lambda item: (-item[1].num_wrong, item[1].accuracy, item[0])))
 
 
 def _scores(keys: Sequence[Key], correct: NDArray[np.bool_]) -> dict[Key, Score]:

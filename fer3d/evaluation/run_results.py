@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer3d.training.results import FoldResult, read_result
+from fer3d.training.results import SHARED, FoldResult, check_facts, facts, fold_folder, read_result
 
 _FOLD_FOLDER = re.compile(r"fold_(\d{3,})")
 _MAX_NAMED = 12
@@ -44,7 +44,7 @@ class RunResults:
         Raises:
             EvaluationError: There are no folds; folds are missing and `partial` is not set; folds come from different
                 configurations; a clip was predicted twice; the run holds out nothing.
-            ResultError: A fold's result cannot be read.
+            ResultError: A fold's result cannot be read, or is not that fold's or not that run's.
         """
         folds = _read_folds(folder)
         _check_one_configuration(folder, folds)
@@ -151,10 +151,11 @@ class RunResults:
 
     @property
     def caution(self) -> str:
-        """What every heading over the run's numbers has to say: synthetic, a search's trial, partial, or nothing."""
+        """What every heading over the run's numbers has to say: synthetic, a try, a search's, partial, or nothing."""
         tried = "CHOSEN BY A SEARCH on these clips" if self.is_selected else ""
         missing = f"PARTIAL: {len(self.missing)} of {self.num_folds} folds missing" if self.missing else ""
-        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", tried, missing]))
+        debug = f"DEBUG: {batches} batches an epoch" if (batches := self.config.get("num_batches")) else ""
+        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", debug, tried, missing]))
 
     def provenance(self) -> dict[str, Any]:
         """Where the run's numbers come from, in plain values for JSON."""
@@ -197,10 +198,7 @@ def _read_folds(folder: Path) -> list[FoldResult]:
         raise EvaluationError(f"{folder} holds no folds (folders such as fold_001): nothing was trained there yet")
     folds = []
     for path, number in numbered.items():
-        result = read_result(path)
-        if result.fold != number:
-            raise EvaluationError(f"{path} holds the result of fold {result.fold}: it was renamed or copied; remove it")
-        folds.append(result)
+        folds.append(read_result(path, {"fold number": number}))
     return sorted(folds, key=lambda fold: fold.fold)
 
 
@@ -213,6 +211,10 @@ def _check_one_configuration(folder: Path, folds: Sequence[FoldResult]) -> None:
         raise EvaluationError(
             f"{folder} mixes folds of different configurations: {parts}. Move those that do not belong to it elsewhere"
         )
+    first = facts(folds[0])
+    shared = {name: first[name] for name in SHARED}
+    for fold in folds[1:]:
+        check_facts(fold, fold_folder(folder, fold.fold), shared)
 
 
 def _check_no_clip_twice(folder: Path, folds: Sequence[FoldResult]) -> None:

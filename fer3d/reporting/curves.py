@@ -180,6 +180,9 @@ def _read_fold(run_folder: Path, fold: FoldResult) -> NDArray[np.float64]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
+                # A callback may log beside the epochs.
+                if not any(row[column] for column in _COLUMNS):
+                    continue
                 epoch = int(row["epoch"])
                 if not 0 <= epoch < num_epochs:
                     raise ValueError(f"it has an epoch {epoch + 1} of {num_epochs}")

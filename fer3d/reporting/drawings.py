@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from fer3d.clips.store import ClipStore
 from fer3d.evaluation.evaluation import Outcome
-from fer3d.evaluation.measures import Score
+from fer3d.evaluation.measures import HARDEST_FIRST, Score
 from fer3d.evaluation.protocols import LAST_EPOCH, EpochProtocol
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.evaluation.tables import percent
@@ -81,6 +81,8 @@ def subjects_picture(one: ReportRun) -> Picture:
     title = f"{one.label}: accuracy on each subject, {LAST_EPOCH.title}"
     whole = sum(score.num_correct == score.num_clips for score in scores.values())
     said = f"All clips of {whole} of {len(scores)} subjects are right after the last epoch."
+    if whole < len(scores):
+        said += f" The others: {HARDEST_FIRST}."
     return draw(
         f"subjects-{one.slug}",
         f"Accuracy of {one.marked_label} on each subject. {said}",

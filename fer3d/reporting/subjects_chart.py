@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fer3d.evaluation.measures import Score
+from fer3d.evaluation.measures import HARDEST_FIRST, Score, hardest_first
 from fer3d.reporting.theme import LIGHT, LINE, MARGIN, SMALL, TEXT, WIDTH, Theme, drawing, new_sheet, text_width, wrap
 
 _WIDE = WIDTH - 2 * MARGIN
@@ -31,7 +31,7 @@ def subjects_figure(per_subject: Mapping[str, Score], title: str, caution: str =
     """Draws how many clips of each subject were right.
 
     The bar on top shows how many subjects have all their clips right; they need no bar of their own. The others follow
-    by name, the hardest first, column by column; a bar is divided into the subject's clips while they can be seen.
+    in the order of `hardest_first`, column by column; a bar is divided into the subject's clips while they can be seen.
 
     Args:
         per_subject: Each subject's score.
@@ -46,7 +46,7 @@ def subjects_figure(per_subject: Mapping[str, Score], title: str, caution: str =
         raise ValueError("there are no subjects to draw")
     hard = hardest_first(per_subject)
     right = Score(len(per_subject) - len(hard), len(per_subject))
-    followed = "; the others, hardest first:" if hard else ""
+    followed = f"; the others, {HARDEST_FIRST}:" if hard else ""
     summary = wrap(f"{right.num_correct} of {right.num_clips} subjects have all clips right{followed}", TEXT, _WIDE)
     names = max((text_width(name, SMALL) for name in hard), default=0.0) + _GAP
     numbers = max((text_width(_number(score), SMALL) for score in hard.values()), default=0.0) + _GAP
@@ -69,12 +69,6 @@ def subjects_figure(per_subject: Mapping[str, Score], title: str, caution: str =
             number_left = left + names + width + _GAP
             canvas.text(number_left, middle, _number(score), size=SMALL, color=theme.muted, va="center_baseline")
     return sheet.figure
-
-
-def hardest_first(per_subject: Mapping[str, Score]) -> dict[str, Score]:
-    """Returns the subjects with missed clips: lowest accuracy first, of equal ones the one with more missed clips."""
-    hard = {name: score for name, score in per_subject.items() if score.num_correct < score.num_clips}
-    return dict(sorted(hard.items(), key=lambda item: (item[1].accuracy, -item[1].num_clips, item[0])))
 
 
 def _number(score: Score) -> str:

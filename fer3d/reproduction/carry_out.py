@@ -20,8 +20,9 @@ from fer3d.evaluation.tables import json_text
 from fer3d.reporting.report import make_report
 from fer3d.reproduction.fold_workers import FoldWorkers
 from fer3d.reproduction.plan import Plan, Step
+from fer3d.training.checkpoint import CHECKPOINT_NAME
 from fer3d.training.results import fold_folder
-from fer3d.training.run import CHECKPOINT_NAME, Run, prepare
+from fer3d.training.run import Run, prepare
 
 
 def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int = 1) -> Path:

@@ -89,6 +89,7 @@ class NestedSearch:
 
         Raises:
             StudyError: A search has no complete trial, or cannot be carried out, or the test of its best trial failed.
+            ResultError: A fold's result cannot be read, or is another fold's or run's.
         """
         folder = self.folder / f"nested-{self.digest[:8]}"
         results = []
@@ -98,7 +99,7 @@ class NestedSearch:
                 print(f"== outer fold {fold.number} of {len(self.outer.base_run.folds)}", flush=True)
                 study = self._search(fold.number, launcher)
                 self._keep(self._test(fold.number, study, launcher), study, done)
-            results.append(read_result(done))
+            results.append(read_result(done, {**self.outer.base_run.expected(fold), "digest": self.digest}))
             print(results[-1].summary(), flush=True)
         print(f"nested run {folder}: python -m fer3d.report {folder}")
         num_clips = sum(len(result.labels) for result in results)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
-from fer3d.processes import is_running
+from fer3d.processes import machine, started
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Owner:
     @classmethod
     def me(cls) -> Owner:
         """This process."""
-        return cls(_machine(), os.getpid(), _started(os.getpid()), uuid4().hex[:8])
+        return cls(machine(), os.getpid(), started(os.getpid()), uuid4().hex[:8])
 
     @classmethod
     def parse(cls, text: str) -> Owner:
@@ -44,28 +42,9 @@ class Owner:
     @property
     def is_local(self) -> bool:
         """Whether it is or was a process of this machine."""
-        return self.machine == _machine()
+        return self.machine == machine()
 
     @property
     def known_dead(self) -> bool:
         """Whether it was a process of this machine and is gone."""
-        return self.is_local and _started(self.pid) != self.started
-
-
-def _machine() -> str:
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        return socket.gethostname()
-
-
-def _started(pid: int) -> str:
-    """When a process of this machine started; empty where there is none."""
-    try:
-        # After the name, which may hold anything.
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        # A zombie is dead, however long its parent does not ask for it.
-        return "" if state[0] in "ZX" else state[19]
-    except OSError:
-        return "running" if is_running(pid) else ""
+        return self.is_local and started(self.pid) != self.started

@@ -8,16 +8,20 @@ import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
+from pydantic import ConfigDict, ValidationError, create_model
 from torch import Tensor, nn
 
+from fer3d.checked_json import CHECKSUM, check_seal, first_error, sealed
 from fer3d.training.identity import differences, leaves
 
 FORMAT_VERSION = 1
+CHECKPOINT_NAME = "last.ckpt"
 # The part of a network that knows the emotions, by the name that fer3d's networks give it.
 CLASSIFIER = "classifier"
 _MAX_NAMED = 6
@@ -55,16 +59,20 @@ class Checkpoint:
 
     def write(self, path: Path) -> None:
         """Writes it so that `torch.load(weights_only=True)` accepts it: tensors and plain values."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        plain |= {"emotions": list(self.emotions), "subjects": list(self.subjects), "state_dict": dict(self.state_dict)}
-        torch.save({"format": FORMAT_VERSION, **plain}, path)
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "state_dict"}
+        plain |= {"emotions": list(self.emotions), "subjects": list(self.subjects), "weights": self.weights_digest}
+        content = {"format": FORMAT_VERSION, **sealed(plain), "state_dict": dict(self.state_dict)}
+        # PyTorch says less than the file system about a disk that is full.
+        archive = BytesIO()
+        torch.save(content, archive)
+        path.write_bytes(archive.getbuffer())
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
         """Reads a checkpoint that fer3d wrote, without running any code that the file may hold.
 
         Raises:
-            CheckpointError: There is no such file, or it is something else.
+            CheckpointError: There is no such file, or it is something else, or damaged.
         """
         if not path.is_file():
             raise CheckpointError(
@@ -76,14 +84,34 @@ class Checkpoint:
                 # PyTorch muses about other pickles' protocols before it refuses them.
                 warnings.simplefilter("ignore")
                 loaded = torch.load(path, map_location="cpu", weights_only=True)
-            if loaded.pop("format") != FORMAT_VERSION:
-                raise ValueError(f"its format is not {FORMAT_VERSION}")
-            loaded |= {"emotions": tuple(loaded["emotions"]), "subjects": tuple(loaded["subjects"])}
-            return cls(**loaded)
-        except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _unreadable(path, error) from error
+            return cls._checked(loaded)
         except pickle.UnpicklingError as error:
             raise _unreadable(path, "it holds more than tensors and plain values") from error
+        except Exception as error:  # the layers of a damaged archive raise whatever they like
+            raise _unreadable(path, error) from error
+
+    @classmethod
+    def _checked(cls, loaded: dict[str, Any]) -> Checkpoint:
+        if loaded.pop("format") != FORMAT_VERSION:
+            raise ValueError(f"its format is not {FORMAT_VERSION}")
+        tensors = loaded.pop("state_dict")
+        check_seal(loaded)
+        weights = loaded.pop("weights", None)
+        loaded.pop(CHECKSUM, None)
+        if not all(isinstance(loaded[name], list) for name in ("emotions", "subjects")):
+            raise ValueError("its emotions or subjects are no list")
+        loaded |= {"emotions": tuple(loaded["emotions"]), "subjects": tuple(loaded["subjects"])}
+        try:
+            _FIELDS.model_validate({**loaded, "state_dict": tensors})
+        except ValidationError as error:
+            raise ValueError(first_error(error)) from error
+        checkpoint = cls(**loaded, state_dict=tensors)
+        for name, tensor in tensors.items():
+            if tensor.layout != torch.strided or not torch.isfinite(tensor).all():
+                raise ValueError(f"the weights {name} are not finite")
+        if weights not in (None, checkpoint.weights_digest):
+            raise ValueError("its weights were edited or damaged: they and their digest differ")
+        return checkpoint
 
     @cached_property
     def weights_digest(self) -> str:
@@ -171,6 +199,13 @@ class Checkpoint:
         return same_emotions
 
 
+_FIELDS = create_model(
+    "_FIELDS",
+    __config__=ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True),
+    **{name: (kind, ...) for name, kind in get_type_hints(Checkpoint).items()},  # type: ignore[call-overload]
+)
+
+
 def _parts(config: Mapping[str, Any]) -> dict[str, Any]:
     """What gives weights their meaning: the classes that make up the network, and the range of its input."""
     parts = {name: value for name, value in config["model"].items() if name != "initializer"}
@@ -187,12 +222,34 @@ def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
             found.append(f"{name} is not in the network")
         elif given[name].shape != wanted[name].shape:
             found.append(f"{name} is {tuple(given[name].shape)} there and {tuple(wanted[name].shape)} here")
+        elif given[name].dtype != wanted[name].dtype:
+            found.append(f"{name} is {given[name].dtype} there and {wanted[name].dtype} here")
     return found
 
 
 def _unreadable(path: Path, reason: object) -> CheckpointError:
     what = f"no entry {reason}" if isinstance(reason, KeyError) else str(reason).partition("\n")[0]
-    return CheckpointError(f"start_from is {path}, which is not a checkpoint of this version of fer3d: {what}")
+    return CheckpointError(
+        f"start_from is {path}, which is not a checkpoint of this version of fer3d: {what}. Give another last.ckpt "
+        "of a run with save_checkpoint=true, or delete it and run the command that made it again"
+    )
+
+
+def lacking(path: Path, digest: str, fold: int) -> str | None:
+    """Says why there is no checkpoint of a run's fold, such as `without last.ckpt`; None if there is.
+
+    Args:
+        path: Where it should be.
+        digest: The run's digest.
+        fold: The fold's number.
+    """
+    if not path.exists():
+        return f"without {path.name}"
+    try:
+        found = Checkpoint.read(path)
+    except CheckpointError:
+        return f"with a damaged {path.name}"
+    return None if (found.digest, found.fold) == (digest, fold) else f"with the {path.name} of another fold or run"
 
 
 def starting_checkpoint(

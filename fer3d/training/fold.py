@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar, Timer
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -45,6 +46,8 @@ class Training:
         class_weights: Whether the loss weighs every class alike.
         precision: The number format of activations.
         compile: Whether the network goes through `torch.compile`.
+        callbacks: Makes Lightning's callbacks, anew for each fold.
+        num_batches: Training batches of an epoch; None for all.
     """
 
     network: Callable[[], nn.Module]
@@ -57,6 +60,8 @@ class Training:
     class_weights: bool
     precision: Precision
     compile: bool
+    callbacks: Callable[[], list[Callback]] = list
+    num_batches: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,42 @@ class TrainedFold:
     inner_val_logits: NDArray[np.float32] | None
     device: str
     seconds: float
+
+
+def check_training(training: Training, emotions: tuple[str, ...]) -> int:
+    """Makes once everything that a fold needs, so that what cannot work fails before any work.
+
+    Args:
+        training: How folds are to be trained.
+        emotions: The class names.
+
+    Returns:
+        The number of bytes of the network's parameters and buffers.
+
+    Raises:
+        ValueError: A setting is impossible.
+        MisconfigurationException: The device is not there, or Lightning's trainer refuses a setting.
+    """
+    _check_callbacks(training.callbacks())
+    network = training.network()
+    training.scheduler(training.optimizer(network.parameters()), 1)
+    training.augmentation.plan((0,), (0,), emotions)
+    _trainer(training, [], Path(), progress=False, predicts=True)
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+
+
+def _check_callbacks(callbacks: Iterable[Callback]) -> None:
+    for callback in callbacks:
+        name = type(callback).__name__
+        if isinstance(callback, EarlyStopping | Timer):
+            raise ValueError(
+                f"{name} in callbacks would end folds early: every fold trains trainer.max_epochs epochs, and the "
+                "epoch protocols choose one afterwards; leave it out"
+            )
+        if isinstance(callback, Checkpoint):
+            raise ValueError(f"{name} in callbacks cannot be used: save_checkpoint=true keeps a fold's last network")
+        if isinstance(callback, ProgressBar):
+            raise ValueError(f"{name} in callbacks cannot be used: fer3d shows its own with progress=true")
 
 
 def train_fold(
@@ -107,7 +148,7 @@ def train_fold(
 
     Raises:
         DivergedError: The training loss is no longer finite.
-        ValueError: Not one epoch was trained.
+        ValueError: A callback ended training early.
     """
     torch.manual_seed(seeds.network)
     data = FoldData(
@@ -129,19 +170,24 @@ def train_fold(
     trained = _compiled(network) if training.compile else network
     module = FoldModule(trained, training.optimizer, training.scheduler, len(emotions), weights)
     trainer = _trainer(training, loggers, folder, progress, predicts=bool(fold.held_out))
+    # Before the training, which should not be lost to a question about the device.
+    device = _device_name(trainer)
     started = time.perf_counter()
     with _lightning_quiet():
         trainer.fit(module, datamodule=data)
     num_epochs = trainer.current_epoch
-    if not num_epochs:
-        raise ValueError(f"not one epoch was trained: trainer.max_epochs must be at least 1, got {trainer.max_epochs}")
+    if num_epochs != trainer.max_epochs:
+        raise ValueError(
+            f"training ended after {num_epochs} of {trainer.max_epochs} epochs: every fold trains all of them, and the "
+            "epoch protocols choose one afterwards; leave out the callback that ends it, or lower trainer.max_epochs"
+        )
     nothing = np.empty((num_epochs, 0, len(emotions)), dtype=np.float32)
     return TrainedFold(
         network=network,
         data=data,
         logits=np.stack(module.held_out_logits) if fold.held_out else nothing,
         inner_val_logits=np.stack(module.inner_val_logits) if fold.inner_val else None,
-        device=_device_name(trainer),
+        device=device,
         seconds=time.perf_counter() - started,
     )
 
@@ -158,7 +204,7 @@ def _trainer(training: Training, loggers: Sequence[Logger], folder: Path, progre
             **no_prediction,
             precision=training.precision,
             logger=list(loggers),
-            callbacks=[progress_callback()] if progress else [],
+            callbacks=[*training.callbacks(), *([progress_callback()] if progress else [])],
             enable_progress_bar=progress,
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -166,6 +212,7 @@ def _trainer(training: Training, loggers: Sequence[Logger], folder: Path, progre
             log_every_n_steps=1,
             default_root_dir=folder,
             plugins=[alone],
+            limit_train_batches=training.num_batches,
         )
 
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from fer3d.clips.data import Batch
 
@@ -58,15 +58,15 @@ class FoldModule(pl.LightningModule):
         # `disable` neither hides a NaN nor looks for one on the device; it also ignores weights (torchmetrics 1.9), so
         # these get one value a clip.
         self._train_loss, self._held_out_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
-        self._train_accuracy = _accuracies(num_classes)
-        self._held_out_accuracy = _accuracies(num_classes)
+        self._train_confusion = MulticlassConfusionMatrix(num_classes)
+        self._held_out_confusion = MulticlassConfusionMatrix(num_classes)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the loss of a batch."""
         logits = self.network(batch.clips)
         loss = F.cross_entropy(logits, batch.labels, weight=self.class_weights)
         self._train_loss.update(loss.detach().expand(len(batch.labels)))
-        self._train_accuracy.update(logits.detach().float(), batch.labels)
+        self._train_confusion.update(logits.detach().float(), batch.labels)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -75,7 +75,7 @@ class FoldModule(pl.LightningModule):
         self._logits[dataloader_idx].append(logits)
         if dataloader_idx == 0:
             self._held_out_loss.update(F.cross_entropy(logits, batch.labels, reduction="none"))
-            self._held_out_accuracy.update(logits, batch.labels)
+            self._held_out_confusion.update(logits, batch.labels)
 
     def on_validation_epoch_start(self) -> None:
         """Stops a fold that has diverged.
@@ -99,8 +99,8 @@ class FoldModule(pl.LightningModule):
                 raise self._diverged("the held-out logits are no longer finite")
             kept.append(logits)
             batches.clear()
-        self._log_curves("train", self._train_loss, self._train_accuracy)
-        self._log_curves("held_out", self._held_out_loss, self._held_out_accuracy)
+        self._log_curves("train", self._train_loss, self._train_confusion)
+        self._log_curves("held_out", self._held_out_loss, self._held_out_confusion)
 
     def on_train_epoch_end(self) -> None:
         """Does what validation would, where a fold holds out nothing.
@@ -110,7 +110,7 @@ class FoldModule(pl.LightningModule):
         """
         if not sum(self.trainer.num_val_batches):
             self._check_training_loss()
-            self._log_curves("train", self._train_loss, self._train_accuracy)
+            self._log_curves("train", self._train_loss, self._train_confusion)
 
     def configure_optimizers(self) -> Any:
         """Returns the optimizer and the schedule of its learning rate, which moves every step."""
@@ -124,13 +124,15 @@ class FoldModule(pl.LightningModule):
         if not math.isfinite(loss):
             raise self._diverged(f"the training loss became {loss}")
 
-    def _log_curves(self, stage: str, loss: MeanMetric, accuracies: MetricCollection) -> None:
+    def _log_curves(self, stage: str, loss: MeanMetric, confusion: MulticlassConfusionMatrix) -> None:
         self.log(f"{stage}/loss", loss.compute(), prog_bar=stage == "train")
-        values = accuracies.compute()
-        self.log(f"{stage}/accuracy", values["accuracy"], prog_bar=stage == "held_out")
-        self.log(f"{stage}/uar", values["uar"])
+        counts: Tensor = confusion.compute()
+        right, num_clips = counts.diagonal(), counts.sum(1)
+        self.log(f"{stage}/accuracy", right.sum() / num_clips.sum(), prog_bar=stage == "held_out")
+        # As in the evaluation, an emotion without clips has no recall.
+        self.log(f"{stage}/uar", (right / num_clips).nanmean())
         loss.reset()
-        accuracies.reset()
+        confusion.reset()
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(
@@ -149,12 +151,3 @@ def balanced_class_weights(num_rows_per_emotion: Tensor) -> Tensor:
     num_present = int((num_rows_per_emotion > 0).sum())
     weights = num_rows_per_emotion.sum() / (num_present * num_rows_per_emotion.clamp(min=1).float())
     return torch.where(num_rows_per_emotion > 0, weights, torch.zeros(()))
-
-
-def _accuracies(num_classes: int) -> MetricCollection:
-    return MetricCollection(
-        {
-            "accuracy": MulticlassAccuracy(num_classes, average="micro"),
-            "uar": MulticlassAccuracy(num_classes, average="macro"),
-        }
-    )

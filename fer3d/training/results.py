@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT_VERSION = 2
+from fer3d.checked_json import CHECKSUM, check_seal, sealed
+from fer3d.training.result_schema import FORMAT_VERSION, check_entries
+
 RESULT_NAME = "result.json"
 LOGITS_NAME = "logits.npz"
+_LOGITS_DIGEST = "logits_sha256"
+# What is written besides a result's own `info`.
+_DERIVED = ("format", "fold", "num_held_out", "num_correct", _LOGITS_DIGEST, CHECKSUM)
 _INNER_VAL = "inner_val_"
-
-# What reading a damaged file can raise; an archive of NumPy raises what its layers do.
-_DAMAGE = (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error)
+# The facts that all folds of a run share.
+_OF_THE_RUN = ("digest", "corpus", "synthetic", "clip_store", "num_folds", "num_clips")
+SHARED = (*_OF_THE_RUN, "emotions", "number of epochs")
 
 
 class ResultError(Exception):
@@ -47,6 +52,11 @@ class EpochPredictions:
         """Number of clips that each epoch got right, `(num_epochs,)`."""
         return np.asarray((self.logits.argmax(-1) == self.labels).sum(-1), dtype=np.int64)
 
+    @property
+    def clips(self) -> tuple[tuple[str, str, int], ...]:
+        """Id, subject and label of each clip."""
+        return tuple(zip(self.clip_ids, self.subjects, self.labels.tolist(), strict=True))
+
 
 @dataclass(frozen=True, kw_only=True)
 class FoldResult(EpochPredictions):
@@ -67,8 +77,9 @@ class FoldResult(EpochPredictions):
 
     @property
     def held_out_kind(self) -> str:
-        """What the numbers were measured on: `held-out clips`, called synthetic where they are."""
-        return "SYNTHETIC held-out clips" if self.info.get("synthetic") else "held-out clips"
+        """What the numbers were measured on: `held-out clips`, called synthetic where they are, and a quick try one."""
+        debug = "DEBUG, " if self.info["config"].get("num_batches") else ""
+        return f"{debug}SYNTHETIC held-out clips" if self.info.get("synthetic") else f"{debug}held-out clips"
 
     def summary(self) -> str:
         """The fold's accuracy in a sentence; the best epoch and synthetic clips are labelled as what they are."""
@@ -96,44 +107,131 @@ def write_result(result: FoldResult, folder: Path) -> None:
     arrays: dict[str, Any] = {"emotions": np.array(result.emotions), **_arrays(result, "")}
     if result.inner_val is not None:
         arrays |= _arrays(result.inner_val, _INNER_VAL)
-    np.savez_compressed(folder / LOGITS_NAME, **arrays)
+    archive = BytesIO()
+    np.savez_compressed(archive, **arrays)
+    (folder / LOGITS_NAME).write_bytes(archive.getbuffer())
     summary = {
         "format": FORMAT_VERSION,
         "fold": result.fold,
         "num_held_out": len(result.labels),
-        "num_correct": {
-            "last_epoch": int(result.num_correct[-1]),
-            "best_epoch": int(result.num_correct.max()),
-            "every_epoch": result.num_correct.tolist(),
-        },
+        "num_correct": _counts(result),
         **result.info,
+        _LOGITS_DIGEST: hashlib.sha256(archive.getbuffer()).hexdigest(),
     }
-    (folder / RESULT_NAME).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(sealed(summary), indent=2, ensure_ascii=False)
+    (folder / RESULT_NAME).write_text(text + "\n", encoding="utf-8")
 
 
-def read_result(folder: Path) -> FoldResult:
-    """Reads a fold's result.
+def read_result(folder: Path, expected: Mapping[str, object] | None = None) -> FoldResult:
+    """Reads a fold's result and checks it against what it says of itself, and against what the reader knows of it.
+
+    Args:
+        folder: The fold's folder.
+        expected: What is known of it beforehand, by the names of `facts`.
 
     Raises:
-        ResultError: The folder holds no result, a damaged one, or one of another format.
+        ResultError: The folder holds no result, a damaged one, one of another format, or another result than expected.
     """
     try:
-        info = json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))
-        if info.pop("format") != FORMAT_VERSION:
-            raise ValueError(f"{RESULT_NAME} has another format than {FORMAT_VERSION}")
-        # Opened here, since NumPy leaves a damaged archive open.
-        with (folder / LOGITS_NAME).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            emotions = tuple(arrays["emotions"].tolist())
-            inner_val = None
-            if f"{_INNER_VAL}logits" in arrays:
-                inner_val = EpochPredictions(**_predictions(arrays, _INNER_VAL, len(emotions)))
-            held_out = _predictions(arrays, "", len(emotions))
-        return FoldResult(fold=info.pop("fold"), emotions=emotions, info=info, inner_val=inner_val, **held_out)
-    except _DAMAGE as error:
-        reason = f"no entry {error}" if isinstance(error, KeyError) else str(error)
+        result = _read(folder)
+    except PermissionError as error:
+        raise ResultError(f"{folder} may not be read: {error}") from error
+    except Exception as error:  # the layers of a damaged archive raise whatever they like
+        reason = f"no entry {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise ResultError(
             f"{folder} holds no usable fold result: {reason}. Delete it to train the fold again."
         ) from error
+    check_facts(result, folder, expected or {})
+    return result
+
+
+def check_facts(result: FoldResult, folder: Path, expected: Mapping[str, object]) -> None:
+    """Makes sure that a folder holds the result that it should.
+
+    Args:
+        result: What it holds.
+        folder: The fold's folder.
+        expected: Some of what `facts` should return.
+
+    Raises:
+        ResultError: It holds another one.
+    """
+    found = facts(result)
+    for name, want in expected.items():
+        if found[name] != want:
+            raise ResultError(
+                f"{folder} holds another result than it should: its {name} {_difference(found[name], want)}. It was "
+                "renamed, copied or edited: move it elsewhere or delete it, and run the same command again"
+            )
+
+
+def facts(result: FoldResult) -> dict[str, object]:
+    """What tells a fold's result from that of another fold, run or corpus, by names for people."""
+    return {
+        "fold number": result.fold,
+        **{name: result.info[name] for name in _OF_THE_RUN},
+        "emotions": result.emotions,
+        "number of epochs": len(result.logits),
+        "held-out clips": result.clips,
+        "clips kept back": () if result.inner_val is None else result.inner_val.clips,
+    }
+
+
+def same_numbers(first: FoldResult, second: FoldResult) -> bool:
+    """Whether two trainings of a fold gave the same logits, bit by bit.
+
+    Where the fold holds out nothing, nothing tells but the versions and the device that computed.
+    """
+    if not (first.clips or first.inner_val):
+        return all(first.info[name] == second.info[name] for name in ("versions", "device"))
+    pairs = [(first, second), (first.inner_val, second.inner_val)]
+    return all(
+        one is other if one is None or other is None else np.array_equal(one.logits, other.logits)
+        for one, other in pairs
+    )
+
+
+def _read(folder: Path) -> FoldResult:
+    info = dict(check_entries(json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))))
+    check_seal(info)
+    content = (folder / LOGITS_NAME).read_bytes()
+    if info.get(_LOGITS_DIGEST, hashlib.sha256(content).hexdigest()) != hashlib.sha256(content).hexdigest():
+        raise ValueError(f"{LOGITS_NAME} is not the one that {RESULT_NAME} was written with")
+    with np.load(BytesIO(content), allow_pickle=False) as arrays:
+        emotions = _texts(arrays, "emotions")
+        kept_back = f"{_INNER_VAL}logits" in arrays
+        inner_val = EpochPredictions(**_predictions(arrays, _INNER_VAL, emotions)) if kept_back else None
+        held_out = _predictions(arrays, "", emotions)
+    result = FoldResult(
+        fold=info["fold"],
+        emotions=emotions,
+        info={name: value for name, value in info.items() if name not in _DERIVED},
+        inner_val=inner_val,
+        **held_out,
+    )
+    _check_told(info, result)
+    return result
+
+
+def _check_told(info: Mapping[str, Any], result: FoldResult) -> None:
+    """Compares what `result.json` says of the arrays with the arrays."""
+    told = {
+        "num_held_out": len(result.labels),
+        "num_correct": _counts(result),
+        "subjects": sorted(set(result.subjects)),
+        "num_train_with_copies": dict.fromkeys(result.emotions),
+    }
+    for name, want in told.items():
+        found = dict.fromkeys(info[name]) if name == "num_train_with_copies" else info[name]
+        if found != want:
+            raise ValueError(f"{name} in {RESULT_NAME} contradicts {LOGITS_NAME}")
+    if result.fold > info["num_folds"]:
+        raise ValueError(f"it is fold {result.fold} of {info['num_folds']}")
+
+
+def _counts(predictions: EpochPredictions) -> dict[str, Any]:
+    every = predictions.num_correct.tolist()
+    return {"last_epoch": every[-1], "best_epoch": max(every), "every_epoch": every}
 
 
 def _arrays(predictions: EpochPredictions, prefix: str) -> dict[str, Any]:
@@ -145,9 +243,42 @@ def _arrays(predictions: EpochPredictions, prefix: str) -> dict[str, Any]:
     }
 
 
-def _predictions(arrays: Mapping[str, NDArray[Any]], prefix: str, num_classes: int) -> dict[str, Any]:
+def _predictions(arrays: Mapping[str, NDArray[Any]], prefix: str, emotions: tuple[str, ...]) -> dict[str, Any]:
     logits, labels = arrays[f"{prefix}logits"], arrays[f"{prefix}labels"]
-    clip_ids, subjects = (tuple(arrays[f"{prefix}{name}"].tolist()) for name in ("clip_ids", "subjects"))
-    if logits.ndim != 3 or logits.shape[1:] != (len(labels), num_classes) or len(clip_ids) != len(labels):
-        raise ValueError(f"{LOGITS_NAME} holds logits of shape {logits.shape} for {len(labels)} clips")
+    clip_ids, subjects = _texts(arrays, f"{prefix}clip_ids"), _texts(arrays, f"{prefix}subjects")
+    for name, array, dtype in (("logits", logits, np.float32), ("labels", labels, np.int64)):
+        if array.dtype != dtype:
+            raise ValueError(f"{LOGITS_NAME} holds {prefix}{name} of {array.dtype} instead of {np.dtype(dtype)}")
+    shapes = [logits.shape[1:], labels.shape, (len(clip_ids),), (len(subjects),)]
+    num_clips = len(clip_ids)
+    if not len(logits) or shapes != [(num_clips, len(emotions)), *[(num_clips,)] * 3]:
+        raise ValueError(
+            f"{LOGITS_NAME} holds {prefix}logits of shape {logits.shape} for {labels.size} labels, {num_clips} clips, "
+            f"{len(subjects)} subjects and {len(emotions)} emotions"
+        )
+    if not np.isfinite(logits).all():
+        raise ValueError(f"{LOGITS_NAME} holds {prefix}logits that are not finite")
+    if not ((labels >= 0) & (labels < len(emotions))).all():
+        raise ValueError(f"{LOGITS_NAME} holds {prefix}labels that are none of {len(emotions)} emotions")
     return {"logits": logits, "labels": labels, "clip_ids": clip_ids, "subjects": subjects}
+
+
+def _texts(arrays: Mapping[str, NDArray[Any]], name: str) -> tuple[str, ...]:
+    array = arrays[name]
+    if array.ndim != 1 or array.dtype.kind != "U":
+        raise ValueError(f"{LOGITS_NAME} holds {name} of {array.dtype} {array.shape} instead of texts")
+    if name.endswith(("clip_ids", "emotions")) and len(set(array.tolist())) < len(array):
+        raise ValueError(f"{LOGITS_NAME} names one of its {name} twice")
+    return tuple(array.tolist())
+
+
+def _difference(found: object, want: object) -> str:
+    """How a fact differs from what was expected: for clips, the first that does."""
+    if isinstance(found, tuple) and isinstance(want, tuple):
+        if len(found) != len(want):
+            return f"are {len(found)} instead of {len(want)}"
+        index, one, other = next(
+            (i, *pair) for i, pair in enumerate(zip(found, want, strict=True)) if pair[0] != pair[1]
+        )
+        return f"differ, first in number {index + 1}, which is {one} instead of {other}"
+    return f"is {found} instead of {want}"

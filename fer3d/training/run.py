@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,24 +22,35 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 import fer3d
-from fer3d.atomic_folder import atomic_folder
+from fer3d.atomic_folder import atomic_folder, work_folder
+from fer3d.clips.augment import make_augmentation
 from fer3d.clips.folds import Fold, select_folds
 from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.preprocess import load_clips
 from fer3d.clips.store import ClipStore
-from fer3d.file_lock import file_lock
-from fer3d.training.checkpoint import Checkpoint, starting_checkpoint
+from fer3d.file_lock import file_lock, remove_unheld
+from fer3d.settings import checked
+from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, lacking, starting_checkpoint
 from fer3d.training.device import trainer_devices
-from fer3d.training.fold import TrainedFold, Training, train_fold
+from fer3d.training.fold import TrainedFold, Training, check_training, train_fold
 from fer3d.training.identity import counted_settings, run_digest
 from fer3d.training.precision import resolve_precision
-from fer3d.training.results import EpochPredictions, FoldResult, fold_folder, read_result, write_result
+from fer3d.training.results import (
+    EpochPredictions,
+    FoldResult,
+    ResultError,
+    fold_folder,
+    read_result,
+    same_numbers,
+    write_result,
+)
 from fer3d.training.seeding import FoldSeeds
 from fer3d.training.tracking import finish, log_fold
 
-CHECKPOINT_NAME = "last.ckpt"
-# Keys of a configuration that say how a run came to be tried, or Hydra's own.
-NOT_OF_THE_RUN = ("search", "trial", "hydra")
+# What a fold's result takes on the disk, checkpoint aside: curves, logits, configuration.
+_LEAST_FOLD_BYTES = 1_000_000
+# Keys of a configuration that say how a run came to be tried, and which of its folds are trained.
+NOT_OF_THE_RUN = ("search", "trial", "fold")
 LIBRARIES = ("torch", "pytorch-lightning", "kornia", "opencv-python-headless", "numpy", "scikit-learn", "hydra-core")
 
 
@@ -43,9 +58,11 @@ def prepare(config: DictConfig) -> Preparation:
     """Makes or finds the clip store that a configuration asks for.
 
     Raises:
+        SettingsError: A setting does not exist, or is of another kind.
         CorpusError: The corpus cannot be read.
         PreparationError: An image is unreadable, or a clip shows no face.
     """
+    config = checked(config)
     return prepare_clips(
         instantiate(config.data),
         instantiate(config.faces),
@@ -86,8 +103,10 @@ class Run:
             FoldError: The corpus cannot be split as asked.
             CheckpointError: `start_from` is no checkpoint, one of another network, or one that has seen the held-out
                 subjects.
+            SettingsError: A setting does not exist, or is of another kind.
             ValueError: A setting is out of range.
         """
+        config = checked(config)
         config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_OF_THE_RUN])
         folds = instantiate(config.cv)(store.subjects)
         start = starting_checkpoint(
@@ -116,58 +135,132 @@ class Run:
 
         Raises:
             FoldError: There is no such fold.
-            ResultError: A result on disk cannot be read.
+            ResultError: A result on disk cannot be read or is another fold's or run's, or a checkpoint that it lacks
+                cannot be made again.
             CheckpointError: `start_from` does not fit the network.
             DivergedError: A fold's training loss is no longer finite.
+            ValueError, OSError: As `check`.
         """
         chosen = select_folds(self.folds, numbers)
+        self.check([fold.number for fold in chosen])
         self.announce([fold.number for fold in chosen])
         results = []
         for fold in chosen:
-            done = fold_folder(self.folder, fold.number).exists()
+            done = self._folder(fold).exists()
             results.append(self.fold_result(fold.number))
             print(f"{'done already, ' if done else ''}{results[-1].summary()}", flush=True)
         return results
 
     def fold_result(self, number: int) -> FoldResult:
-        """Reads a fold's result, or trains the fold where there is none; says nothing.
+        """Reads a fold's result, or trains the fold where there is none.
+
+        Says nothing unless it waits for another process, or makes a checkpoint that is asked for and missing.
 
         Raises:
             FoldError, ResultError, DivergedError, CheckpointError: As `train`.
         """
         (fold,) = select_folds(self.folds, number)
-        folder = fold_folder(self.folder, number)
-        if folder.exists():
-            return read_result(folder)
+        lock = self.folder / f".{self._folder(fold).name}.lock"
+        if self._is_done(fold):
+            remove_unheld(lock)
+            return self._read(fold)
         # Another process may be at it: trials of a search share the folds of equal settings.
-        with file_lock(self.folder / f".{folder.name}.lock"):
-            return read_result(folder) if folder.exists() else self._train(fold, folder)
+        with file_lock(lock, f"fold {number} of {self.folder} is being trained"):
+            if self._is_done(fold):
+                return self._read(fold)
+            return self._complete(fold) if self._folder(fold).exists() else self._train(fold)
 
     @property
     def unfinished(self) -> list[int]:
-        """Numbers of the folds that have no result yet."""
-        return [fold.number for fold in self.folds if not fold_folder(self.folder, fold.number).exists()]
+        """Numbers of the folds that have no result yet, or not the checkpoint that is asked for."""
+        return [fold.number for fold in self.folds if not self._is_done(fold)]
 
-    def _train(self, fold: Fold, folder: Path) -> FoldResult:
+    def check(self, numbers: Collection[int]) -> None:
+        """Finds out before any work what would fail folds after it has begun, or even after their training.
+
+        Args:
+            numbers: The folds that are about to be trained.
+
+        Raises:
+            ValueError: A part cannot be made of its settings, or `compile` has no compiler.
+            MisconfigurationException: The device is not there, or Lightning's trainer refuses a setting.
+            OSError: The disk lacks the space for their results.
+        """
+        num_unfinished = len(set(numbers) & set(self.unfinished))
+        if not num_unfinished:
+            return
+        num_bytes = check_training(self._training(), self.store.emotions)
+        if self.config.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
+            raise ValueError("compile=true needs a C++ compiler, and there is none: install g++, or set compile=false")
+        fold_bytes = _LEAST_FOLD_BYTES + (num_bytes if self.config.save_checkpoint else 0)
+        needed = fold_bytes * num_unfinished
+        there = next(place for place in (self.folder, *self.folder.absolute().parents) if place.exists())
+        free = shutil.disk_usage(there).free
+        if free < needed:
+            raise OSError(
+                errno.ENOSPC,
+                f"the folds need about {needed / 1e6:.0f} MB of outputs, and {free / 1e6:.0f} MB are free",
+                str(there),
+            )
+
+    def _folder(self, fold: Fold) -> Path:
+        return fold_folder(self.folder, fold.number)
+
+    def _is_done(self, fold: Fold) -> bool:
+        return self._folder(fold).exists() and (not self.config.save_checkpoint or self._lacks_checkpoint(fold) is None)
+
+    def _lacks_checkpoint(self, fold: Fold) -> str | None:
+        return lacking(self._folder(fold) / CHECKPOINT_NAME, self.digest, fold.number)
+
+    def expected(self, fold: Fold) -> dict[str, object]:
+        """What a fold's result has to say, in the words of `fer3d.training.results.facts`."""
+        return {
+            "fold number": fold.number,
+            "digest": self.digest,
+            "corpus": self.store.corpus,
+            "synthetic": self.store.synthetic,
+            "emotions": self.store.emotions,
+            "num_folds": len(self.folds),
+            "held-out clips": self._clips(fold.held_out),
+            "clips kept back": self._clips(fold.inner_val),
+        }
+
+    def _read(self, fold: Fold) -> FoldResult:
+        return read_result(self._folder(fold), self.expected(fold))
+
+    def _clips(self, indices: Sequence[int]) -> tuple[tuple[str, str, int], ...]:
+        store = self.store
+        return tuple((store.clip_ids[index], store.subjects[index], int(store.labels[index])) for index in indices)
+
+    def _complete(self, fold: Fold) -> FoldResult:
+        """Trains a finished fold again for the checkpoint that it lacks; nothing else of it changes."""
+        stored, folder = self._read(fold), self._folder(fold)
+        print(f"fold {fold.number}: done already, but {self._lacks_checkpoint(fold)}: training it again", flush=True)
+        with work_folder(folder) as work:
+            trained = self._trained(fold, [], work)
+            again = self._result(fold, trained, self._info(fold))
+            if not same_numbers(stored, again):
+                raise ResultError(
+                    f"{folder} was trained without the {CHECKPOINT_NAME} that save_checkpoint=true asks for, and to "
+                    "train it again gave other numbers (other versions, or another machine), so that the checkpoint "
+                    "would not be its own: delete the folder and run the same command again, or set another name"
+                )
+            self._checkpoint(trained.network, fold).write(work / CHECKPOINT_NAME)
+            (work / CHECKPOINT_NAME).replace(folder / CHECKPOINT_NAME)
+        return stored
+
+    def _train(self, fold: Fold) -> FoldResult:
         loggers: list[Logger] = []
         status: Literal["success", "failed"] = "failed"
+        # Before the training, which should not be lost to a question for the record.
+        known = self._info(fold)
         try:
-            with atomic_folder(folder) as work:
+            with atomic_folder(self._folder(fold)) as work:
                 loggers += self._loggers(fold, work)
-                trained = train_fold(
-                    self._training(),
-                    clips=self._loaded_clips,
-                    labels=torch.from_numpy(self.store.labels),
-                    emotions=self.store.emotions,
-                    fold=fold,
-                    seeds=FoldSeeds.derive(self.config.seed, fold.number),
-                    loggers=loggers,
-                    folder=work,
-                    progress=self.config.progress,
-                )
+                trained = self._trained(fold, loggers, work)
                 if self.config.save_checkpoint:
                     self._checkpoint(trained.network, fold).write(work / CHECKPOINT_NAME)
-                result = self._result(fold, trained)
+                result = self._result(fold, trained, known)
                 write_result(result, work)
             # The result is safe by now, whatever becomes of a connection.
             log_fold(loggers, result, trained.data)
@@ -175,6 +268,19 @@ class Run:
         finally:
             finish(loggers, status)
         return result
+
+    def _trained(self, fold: Fold, loggers: Sequence[Logger], folder: Path) -> TrainedFold:
+        return train_fold(
+            self._training(),
+            clips=self._loaded_clips,
+            labels=torch.from_numpy(self.store.labels),
+            emotions=self.store.emotions,
+            fold=fold,
+            seeds=FoldSeeds.derive(self.config.seed, fold.number),
+            loggers=loggers,
+            folder=folder,
+            progress=self.config.progress,
+        )
 
     def _loggers(self, fold: Fold, folder: Path) -> Iterator[Logger]:
         """Makes the loggers one by one, so that those made before one that fails can be finished."""
@@ -202,7 +308,7 @@ class Run:
             network=network,
             optimizer=instantiate(config.optimizer),
             scheduler=instantiate(config.scheduler),
-            augmentation=instantiate(config.augment),
+            augmentation=make_augmentation(config.augment),
             trainer=instantiate(
                 config.trainer, devices=trainer_devices(config.trainer.accelerator, config.trainer.devices)
             ),
@@ -211,6 +317,8 @@ class Run:
             class_weights=config.class_weights,
             precision=self.precision,  # type: ignore[arg-type]
             compile=config.compile,
+            callbacks=lambda: list(instantiate(config.callbacks).values()),
+            num_batches=config.num_batches,
         )
 
     @cached_property
@@ -239,7 +347,14 @@ class Run:
             "start_from": self.start.origin() if self.start else None,
         }
 
-    def _result(self, fold: Fold, trained: TrainedFold) -> FoldResult:
+    def _result(self, fold: Fold, trained: TrainedFold, known: Mapping[str, Any]) -> FoldResult:
+        rows = trained.data.num_rows_per_emotion.tolist()
+        learnt = {
+            "num_train_with_copies": dict(zip(self.store.emotions, rows, strict=True)),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(trained.seconds, 2),
+            "device": trained.device,
+        }
         inner_val = None
         if trained.inner_val_logits is not None:
             inner_val = EpochPredictions(logits=trained.inner_val_logits, **self._described(fold.inner_val))
@@ -247,7 +362,7 @@ class Run:
             fold=fold.number,
             logits=trained.logits,
             emotions=self.store.emotions,
-            info=self._info(fold, trained),
+            info={**known, **learnt},
             inner_val=inner_val,
             **self._described(fold.held_out),
         )
@@ -259,8 +374,8 @@ class Run:
             "subjects": tuple(self.store.subjects[index] for index in indices),
         }
 
-    def _info(self, fold: Fold, trained: TrainedFold) -> dict[str, Any]:
-        rows = trained.data.num_rows_per_emotion.tolist()
+    def _info(self, fold: Fold) -> dict[str, Any]:
+        """What a fold's result says of where it comes from, as far as it is known before the training."""
         return {
             "run": self.folder.name,
             **self._origin(),
@@ -270,12 +385,7 @@ class Run:
             "num_folds": len(self.folds),
             "num_clips": len(self.store),
             "num_train": len(fold.train),
-            "num_train_with_copies": dict(zip(self.store.emotions, rows, strict=True)),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(trained.seconds, 2),
-            "device": trained.device,
-            "versions": {"fer3d": fer3d.__version__, "python": platform.python_version()}
-            | {name: version(name) for name in LIBRARIES},
+            "versions": _versions(),
             "config": _container(self.config),
         }
 
@@ -287,6 +397,15 @@ class Run:
             f"{len(numbers)} of {len(self.folds)} folds, {self.precision}",
             flush=True,
         )
+
+
+def _versions() -> dict[str, str]:
+    found = {"fer3d": fer3d.__version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        # A library may be there under another name, such as an OpenCV with windows.
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _container(config: DictConfig) -> dict[str, Any]:

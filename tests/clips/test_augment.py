@@ -174,6 +174,25 @@ def test_the_same_seed_gives_the_same_draws_whatever_was_drawn_elsewhere() -> No
     assert torch.equal(apply_one_by_one(plan, clips), first)
 
 
+@pytest.mark.parametrize(
+    ("num_channels", "expected"),
+    [
+        (1, [-7.8007, -0.2324, -0.562, 2.7016, -7.6636, -0.2171, -0.7268, 2.5694, 0.5225, 0.4554,
+             1.72, 1.1002, -8.8088, -2.6447, -10.9987, 0.3365, -1.9546, -3.1233, -0.8625, 4.1123]),
+        (3, [0.0592, 17.2725, -7.4312, 4.1945, 0.092, 17.3123, -7.5515, 4.0421, 13.6784, 14.6849,
+             3.4592, 4.6568, 0.3852, 0.0201, 0.9084, 24.1603, -8.821, -9.0557, -8.1154, 5.9918]),
+    ],
+)  # fmt: skip
+def test_a_seed_keeps_its_draws_in_every_version(num_channels: int, expected: list[float]) -> None:
+    """The numbers of earlier runs depend on it: each row's clip, weighed by the places of its values."""
+    plan, clips = make_plan(), random_clips(6, num_channels)
+    plan.draw(3, clips.shape[1:])
+    rows = plan.order(torch.arange(len(plan)))
+    changed = plan.apply(clips[plan.clip[rows]], rows).double().flatten(1)
+    weighed = changed @ torch.linspace(-1, 1, changed.shape[1], dtype=torch.float64)
+    torch.testing.assert_close(weighed, torch.tensor(expected, dtype=torch.float64), atol=2e-4, rtol=0)
+
+
 def test_drawing_and_applying_leave_the_global_generator_alone() -> None:
     plan, clips = make_plan(), random_clips(6)
     torch.manual_seed(5)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fer3d.checked_json import sealed
 from fer3d.clips.store import ClipRecord, ClipStore, StoreError, StoreHeader, StoreWriter
 
 EMOTIONS = ("anger", "happy", "surprise")
@@ -119,14 +121,7 @@ def test_digest_is_of_the_content_alone(tmp_path: Path, store: ClipStore) -> Non
     assert len(digests) == 5
 
 
-def test_verify_notices_a_changed_pixel(store: ClipStore) -> None:
-    store.verify()
-    path = store.folder / "clips.npy"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(StoreError, match=r"differs from its digest.*fer3d\.prepare"):
-        ClipStore.open(store.folder).verify()
+Damage = Callable[[Path], None]
 
 
 def damage_array(folder: Path) -> None:
@@ -145,49 +140,139 @@ def no_array(folder: Path) -> None:
     (folder / "clips.npy").unlink()
 
 
+def flip(place: int) -> Damage:
+    def damage(folder: Path) -> None:
+        data = bytearray((folder / "clips.npy").read_bytes())
+        data[place] ^= 1
+        (folder / "clips.npy").write_bytes(data)
+
+    return damage
+
+
+def swap_clips(folder: Path) -> None:
+    np.save(folder / "clips.npy", PIXELS[::-1])
+
+
+def archive(folder: Path) -> None:
+    with (folder / "clips.npy").open("wb") as file:
+        np.savez(file, clips=PIXELS)
+
+
+def objects(folder: Path) -> None:
+    np.save(folder / "clips.npy", PIXELS.astype(object))
+
+
 def half_an_index(folder: Path) -> None:
     text = (folder / "index.json").read_text()
     (folder / "index.json").write_text(text[: len(text) // 2])
 
 
-def other_format(folder: Path) -> None:
-    text = (folder / "index.json").read_text()
-    (folder / "index.json").write_text(text.replace('"format": 1', '"format": 99'))
+def edit(**changes: object) -> Damage:
+    """Edits the index; None drops an entry."""
+
+    def damage(folder: Path) -> None:
+        content = {**json.loads((folder / "index.json").read_text()), **changes}
+        kept = {key: value for key, value in content.items() if value is not None}
+        (folder / "index.json").write_text(json.dumps(kept))
+
+    return damage
 
 
-def no_key(folder: Path) -> None:
-    text = (folder / "index.json").read_text()
-    (folder / "index.json").write_text(text.replace('"emotions"', '"feelings"'))
+def lie(**changes: object) -> Damage:
+    """Edits the index as somebody would who knows of the checksum."""
+
+    def damage(folder: Path) -> None:
+        edit(**changes)(folder)
+        content = json.loads((folder / "index.json").read_text())
+        (folder / "index.json").write_text(json.dumps(sealed(content)))
+
+    return damage
 
 
-def odd_emotion(folder: Path) -> None:
-    text = (folder / "index.json").read_text()
-    (folder / "index.json").write_text(text.replace('"emotion": "happy"', '"emotion": "glee"'))
+def lie_of_a_clip(**changes: object) -> Damage:
+    def damage(folder: Path) -> None:
+        first, *others = json.loads((folder / "index.json").read_text())["clips"]
+        lie(clips=[{**first, **changes}, *others])(folder)
+
+    return damage
 
 
-def not_an_object(folder: Path) -> None:
-    (folder / "index.json").write_text("[]")
+def whole(content: object) -> Damage:
+    return lambda folder: (folder / "index.json").write_text(json.dumps(content)) and None
 
 
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (damage_array, "mmap length is greater than file size"),
-        (other_shape, r"clips\.npy holds uint8 \(2, 3, 8, 8, 1\) instead of uint8 \(3, 3, 8, 8, 1\)"),
-        (other_dtype, "holds float32"),
-        (no_array, r"No such file or directory.*clips\.npy"),
-        (half_an_index, "line"),
-        (other_format, "its format is 99 instead of 1"),
-        (no_key, "no entry 'emotions'"),
-        (odd_emotion, "no entry 'glee'"),
-        (not_an_object, "list"),
-    ],
-)
-def test_damaged_store_says_which_and_what_to_do(store: ClipStore, damage: object, reason: str) -> None:
-    damage(store.folder)  # type: ignore[operator]
-    with pytest.raises(StoreError, match=rf"ckplus-0123 is not a usable clip store: .*{reason}") as raised:
+EDITED = "edited or damaged"
+DAMAGES: dict[str, tuple[Damage, str]] = {
+    "truncated pixels": (damage_array, "mmap length is greater than file size"),
+    "empty pixels": (lambda folder: (folder / "clips.npy").write_bytes(b"") and None, "EOF|no data|magic"),
+    "fewer clips": (other_shape, r"clips\.npy holds uint8 \(2, 3, 8, 8, 1\) instead of uint8 \(3, 3, 8, 8, 1\)"),
+    "pixels of another kind": (other_dtype, "holds float32"),
+    "pixels that are objects": (objects, "object"),
+    "pixels in an archive": (archive, "magic"),
+    "no pixels": (no_array, r"No such file or directory.*clips\.npy"),
+    "a flipped bit of the first pixel": (flip(128), EDITED),
+    "a flipped bit of the last pixel": (flip(-1), EDITED),
+    "another order of clips": (swap_clips, EDITED),
+    "half an index": (half_an_index, "line"),
+    "no index": (lambda folder: (folder / "index.json").unlink(), r"No such file.*index\.json"),
+    **{f"an index of {value}": (whole(value), "instead of an object") for value in ([], None, 3, "x")},
+    "another format": (edit(format=99), "its format is 99 instead of 1"),
+    **{f"another {key}, edited": (edit(**{key: value}), EDITED) for key, value in (("synthetic", True), ("key", "y"))},
+    **{
+        f"no {key}": (lie(**{key: None}), f"{key}: field required")
+        for key in (
+            "corpus",
+            "synthetic",
+            "emotions",
+            "num_channels",
+            "num_frames",
+            "size",
+            "key",
+            "settings",
+            "digest",
+        )
+    },
+    "a text for a truth": (lie(synthetic="no"), "synthetic: input should be a valid boolean"),
+    "a list for a text": (lie(corpus=[]), "corpus: input should be a valid string"),
+    "a number for the clips": (lie(clips=3), "clips: input should be"),
+    "another number of clips": (lie(num_clips=4), "names 3 clips instead of 4"),
+    "another digest": (lie(digest="0" * 64), EDITED),
+    "other emotions": (lie(emotions=["anger", "surprise", "happy"]), EDITED),
+    "an emotion twice": (lie(emotions=[*EMOTIONS, "anger"]), "names an emotion twice"),
+    "an emotion of no store": (lie_of_a_clip(emotion="glee"), "S005/001 shows glee, which is none of"),
+    "another emotion": (lie_of_a_clip(emotion="happy"), EDITED),
+    "another subject": (lie_of_a_clip(subject="S006"), EDITED),
+    "a clip twice": (lie_of_a_clip(clip_id="S005/002"), "names the clip S005/002 twice"),
+    "a clip of another name": (lie_of_a_clip(clip_id="S005/009"), EDITED),
+    "a frame too few": (lie_of_a_clip(frames=["a.png"]), "S005/001 does not tell of 3 frames"),
+    "boxes of three sides": (lie_of_a_clip(boxes=[[1, 2, 3]] * 3), r"clips\.0\.boxes\.0"),
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGES.values(), ids=DAMAGES)
+def test_damaged_store_says_which_and_what_to_do(store: ClipStore, damage: Damage, reason: str) -> None:
+    damage(store.folder)
+    with pytest.raises(StoreError, match=rf"ckplus-0123 is not a usable clip store: .*({reason})") as raised:
         ClipStore.open(store.folder)
-    assert "Delete it and run `python -m fer3d.prepare` again." in str(raised.value)
+    assert str(raised.value).endswith("Delete it and run `python -m fer3d.prepare` again.")
+    assert "\n" not in str(raised.value)
+
+
+def test_stores_of_earlier_versions_are_read(store: ClipStore) -> None:
+    edit(checksum=None)(store.folder)
+    assert ClipStore.open(store.folder).digest == store.digest
+
+
+def test_a_store_that_says_other_than_expected_is_refused(store: ClipStore) -> None:
+    """One without a checksum could say that its images are real."""
+    assert ClipStore.open(store.folder, header(versions={"opencv": "5"})).digest == store.digest
+    with pytest.raises(StoreError, match="its synthetic is False instead of True"):
+        ClipStore.open(store.folder, header(synthetic=True))
+
+
+def test_the_same_pixels_in_another_order_in_memory_are_the_same_store(store: ClipStore) -> None:
+    np.save(store.folder / "clips.npy", np.asfortranarray(PIXELS))
+    np.testing.assert_array_equal(ClipStore.open(store.folder).clips, PIXELS)
 
 
 def test_missing_store_says_so(tmp_path: Path) -> None:

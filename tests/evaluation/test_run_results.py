@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fake_runs import EMOTIONS, right, write_run
 
+from fer3d.checked_json import sealed
 from fer3d.evaluation.run_results import EvaluationError, RunResults, name_folds
 from fer3d.training.results import ResultError, read_result, write_result
 
@@ -17,7 +18,7 @@ from fer3d.training.results import ResultError, read_result, write_result
 def edit(folder: Path, number: int, **changes: Any) -> None:
     path = folder / f"fold_{number:03d}" / "result.json"
     content = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**content, **changes}), encoding="utf-8")
+    path.write_text(json.dumps(sealed({**content, **changes})), encoding="utf-8")
 
 
 def test_reads_what_training_left(tmp_path: Path) -> None:
@@ -36,6 +37,8 @@ def test_folds_come_in_the_order_of_their_numbers_also_beyond_999(tmp_path: Path
     for number, other in ((2, 1002), (3, 999)):
         (folder / f"fold_{number:03d}").rename(folder / f"fold_{other:03d}")
         edit(folder, other, fold=other)
+    for number in (1, 999, 1002):
+        edit(folder, number, num_folds=1002)
     assert [fold.fold for fold in RunResults.read(folder, partial=True).folds] == [1, 999, 1002]
 
 
@@ -92,7 +95,7 @@ def test_a_run_has_folds(tmp_path: Path) -> None:
 def test_a_renamed_fold_is_refused(tmp_path: Path) -> None:
     folder = write_run(tmp_path, only=[1, 2])
     (folder / "fold_002").rename(folder / "fold_003")
-    with pytest.raises(EvaluationError, match=r"fold_003 holds the result of fold 2: it was renamed or copied"):
+    with pytest.raises(ResultError, match=r"fold_003 holds another .* its fold number is 2 instead of 3"):
         RunResults.read(folder, partial=True)
 
 
@@ -113,12 +116,28 @@ def test_a_clip_counts_once(tmp_path: Path) -> None:
         RunResults.read(folder)
 
 
-def test_a_clip_counts_once_within_a_fold(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, only=[2])
-    fold = read_result(folder / "fold_002")
-    write_result(replace(fold, clip_ids=(*fold.clip_ids[:-1], fold.clip_ids[0])), folder / "fold_002")
-    with pytest.raises(EvaluationError, match=r"more than once, such as \S+ in folds 2: "):
-        RunResults.read(folder, partial=True)
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"clip_store": "f" * 64}, "clip_store is f{64} instead of c{64}"),
+        ({"synthetic": False}, "synthetic is False instead of True"),
+        ({"corpus": "ckplus"}, "corpus is ckplus instead of synthetic"),
+        ({"num_folds": 4}, "num_folds is 4 instead of 3"),
+    ],
+)
+def test_folds_of_one_run_agree(tmp_path: Path, change: dict[str, object], told: str) -> None:
+    folder = write_run(tmp_path)
+    edit(folder, 2, **change)
+    with pytest.raises(ResultError, match=rf"fold_002 holds another result than it should: its {told}"):
+        RunResults.read(folder)
+
+
+def test_folds_of_one_run_have_as_many_epochs(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    fold = read_result(folder / "fold_003")
+    write_result(replace(fold, logits=fold.logits[:-1]), folder / "fold_003")
+    with pytest.raises(ResultError, match=r"fold_003 .* its number of epochs is 2 instead of 3"):
+        RunResults.read(folder)
 
 
 @pytest.mark.parametrize("partial", [True, False])
@@ -126,7 +145,7 @@ def test_a_run_that_holds_nothing_out_has_nothing_to_evaluate(tmp_path: Path, pa
     folder = write_run(tmp_path, only=[1])
     fold = read_result(folder / "fold_001")
     nobody = {"logits": fold.logits[:, :0], "labels": fold.labels[:0], "clip_ids": (), "subjects": ()}
-    write_result(replace(fold, info={**fold.info, "num_folds": 1}, **nobody), folder / "fold_001")
+    write_result(replace(fold, info={**fold.info, "num_folds": 1, "subjects": []}, **nobody), folder / "fold_001")
     with pytest.raises(EvaluationError, match=r"trained on all clips and held out none \(cv=all_clips\)"):
         RunResults.read(folder, partial=partial)
 

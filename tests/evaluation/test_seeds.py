@@ -118,10 +118,11 @@ def test_precision_and_start_are_settings_too(tmp_path: Path) -> None:
     one, other = write_seed(tmp_path, 0), write_seed(tmp_path, 1)
     with pytest.raises(EvaluationError, match=r"differ in precision \(32-true and bf16-mixed\)\. "):
         SeedGroup.of([one, change_info(other, precision="bf16-mixed")])
-    started = change_info(other, precision="32-true", start_from={"weights": "w" * 64, "corpus": "ckplus"})
+    origin = {"corpus": "ckplus", "synthetic": False, "clip_store": "e" * 64, "digest": "d" * 64, "fold": 1}
+    started = change_info(other, precision="32-true", start_from={**origin, "weights": "w" * 64})
     with pytest.raises(EvaluationError, match=r"differ in start_from \(None and w{64}\)\. "):
         SeedGroup.of([one, started])
-    assert SeedGroup.of([change_info(one, start_from={"weights": "w" * 64}), started]).runs[1].seed == 1
+    assert SeedGroup.of([change_info(one, start_from=started.info["start_from"]), started]).runs[1].seed == 1
 
 
 def test_what_changes_no_number_may_differ(tmp_path: Path) -> None:

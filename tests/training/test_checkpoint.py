@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
+from fer3d.checked_json import sealed
 from fer3d.clips.store import ClipStore
 from fer3d.training.checkpoint import Checkpoint, CheckpointError
 from fer3d.training.run import Run
@@ -139,6 +141,70 @@ def test_another_file_is_refused_in_a_sentence(
     assert "never" not in capsys.readouterr().out
 
 
+def stored(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = torch.load(path, weights_only=True)
+    return loaded
+
+
+def store_fields(path: Path, **changes: object) -> None:
+    """Changes a checkpoint as somebody would who knows of the checksum; None drops a field."""
+    content = {name: value for name, value in {**stored(path), **changes}.items() if value is not None}
+    tensors = content.pop("state_dict")
+    torch.save({**sealed(content), "state_dict": tensors}, path)
+
+
+NOT_OF_THEIR_KIND: dict[str, dict[str, object]] = {
+    **{f"no {name}": {name: None} for name in ("emotions", "subjects", "digest", "fold", "config", "corpus")},
+    "a text of subjects": {"subjects": "P001"},
+    "numbers as subjects": {"subjects": [1, 2]},
+    "a text as fold": {"fold": "1"},
+    "a number as digest": {"digest": 5},
+    "a text as synthetic": {"synthetic": "no"},
+    "a list as config": {"config": []},
+    "weights that are no mapping": {"state_dict": [torch.zeros(1)]},
+    "weights that are no tensors": {"state_dict": {"hidden.weight": 1.0}},
+    "weights that are not finite": {"state_dict": {"hidden.weight": torch.tensor([float("nan")])}},
+    "other weights": {"state_dict": {"hidden.weight": torch.zeros(3)}},
+    "more than there should be": {"hidden": 1},
+}
+
+
+@pytest.mark.parametrize("changes", NOT_OF_THEIR_KIND.values(), ids=NOT_OF_THEIR_KIND)
+def test_every_field_is_checked_for_its_kind(changes: dict[str, object], written: Path) -> None:
+    store_fields(written, **changes)
+    with pytest.raises(CheckpointError, match=r"start_from is .*last\.ckpt, which is not a checkpoint"):
+        Checkpoint.read(written)
+
+
+def test_an_edited_checkpoint_is_refused(written: Path) -> None:
+    """Without the subject that it has seen, a training could start from it that holds that subject out."""
+    torch.save({**stored(written), "subjects": ["P001"]}, written)
+    with pytest.raises(CheckpointError, match="it was edited or damaged"):
+        Checkpoint.read(written)
+
+
+def test_every_flipped_bit_of_the_weights_is_noticed(written: Path) -> None:
+    content = bytearray(written.read_bytes())
+    place = content.index(checkpoint_of(Small()).state_dict["norm.weight"].numpy().tobytes())
+    content[place] ^= 1
+    written.write_bytes(content)
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        Checkpoint.read(written)
+
+
+def test_checkpoints_of_earlier_versions_are_read(written: Path) -> None:
+    want = Checkpoint.read(written).weights_digest
+    content = stored(written)
+    torch.save({name: value for name, value in content.items() if name not in ("checksum", "weights")}, written)
+    assert Checkpoint.read(written).weights_digest == want
+
+
+def test_weights_of_another_number_format_are_named() -> None:
+    source = checkpoint_of(Small().double())
+    with pytest.raises(CheckpointError, match=r"hidden.weight is torch.float64 there and torch.float32 here"):
+        source.start(Small(), ("anger", "fear"))
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"nothing.ckpt, which is no file"):
         Checkpoint.read(tmp_path / "nothing.ckpt")
@@ -183,9 +249,9 @@ def test_the_start_counts_for_the_digest_by_its_weights(
     store = make_store()
     elsewhere = tmp_path / "copy.ckpt"
     elsewhere.write_bytes(trained_on_all.read_bytes())
-    changed = Checkpoint.read(trained_on_all)
-    changed.state_dict["classifier.bias"][0] += 1  # type: ignore[index]
-    changed.write(tmp_path / "changed.ckpt")
+    source = Checkpoint.read(trained_on_all)
+    changed = {**source.state_dict, "classifier.bias": source.state_dict["classifier.bias"] + 1}
+    replace(source, state_dict=changed).write(tmp_path / "changed.ckpt")
     afresh, here, copied, other = (
         Run.of(compose_tiny(*overrides), store).digest
         for overrides in (

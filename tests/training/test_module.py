@@ -10,6 +10,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
+from scipy.special import softmax
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +20,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from fer3d.clips.augment import Augmentation, RandomLinearContrast
 from fer3d.clips.folds import Fold
 from fer3d.clips.preprocess import to_unit_range
+from fer3d.evaluation.measures import measure
+from fer3d.evaluation.protocols import LAST_EPOCH, HeldOutPredictions
 from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.module import DivergedError, balanced_class_weights
 from fer3d.training.schedules import constant, cosine
@@ -130,6 +133,38 @@ def test_the_curves_have_a_row_an_epoch(fit: Callable[..., TrainedFold], tmp_pat
         assert row["held_out/loss"] == pytest.approx(float(F.cross_entropy(logits, truth)))
     assert rows[-1]["train/loss"] < rows[0]["train/loss"]
     assert {"train/accuracy", "train/uar", "held_out/uar"} < set(rows[0])
+
+
+class Says(nn.Module):
+    """It knows each clip by its brightness, and says of it what it is told to."""
+
+    def __init__(self, predicted: list[int]) -> None:
+        super().__init__()
+        self.predicted, self.brightness = torch.tensor(predicted), to_unit_range(CLIPS).mean((1, 2, 3, 4))
+        self.sure = nn.Parameter(torch.tensor(5.0))
+
+    def forward(self, clips: Tensor) -> Tensor:
+        which = (clips.mean((1, 2, 3, 4))[:, None] - self.brightness).abs().argmin(1)
+        return self.sure * F.one_hot(self.predicted[which], len(EMOTIONS))
+
+
+def test_the_curves_recall_is_the_evaluations(fit: Callable[..., TrainedFold], tmp_path: Path) -> None:
+    """No held-out clip is happy, and two are taken for it."""
+    trained = fit(lambda: Says([0, 1, 1, 0, 2, 0, 1, 2, 2, 0]), lr=0.0, max_epochs=1)
+    (row,) = curves(tmp_path)
+    said = HeldOutPredictions(
+        protocol=LAST_EPOCH,
+        epochs={1: 1},
+        clip_ids=tuple(map(str, FOLD.held_out)),
+        subjects=tuple(map(str, FOLD.held_out)),
+        folds=np.ones(len(FOLD.held_out), dtype=np.int64),
+        labels=LABELS[list(FOLD.held_out)].numpy(),
+        probabilities=softmax(trained.logits[-1].astype(np.float64), axis=-1),
+    )
+    measures = measure(said, len(EMOTIONS))
+    assert row["held_out/uar"] == pytest.approx(measures.uar) == pytest.approx((1 / 3 + 1) / 2)
+    assert row["held_out/accuracy"] == pytest.approx(measures.pooled.accuracy)
+    assert row["train/uar"] == pytest.approx((2 / 3 + 1 + 1 / 2) / 3)
 
 
 def test_class_weights_enter_the_training_loss_only(fit: Callable[..., TrainedFold], tmp_path: Path) -> None:

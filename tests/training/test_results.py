@@ -1,29 +1,52 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from fer3d.checked_json import sealed
 from fer3d.training.results import (
     EpochPredictions,
     FoldResult,
     ResultError,
+    facts,
     fold_folder,
     read_result,
     write_result,
 )
 
 INFO = {
+    "run": "test-dddddddd",
     "digest": "d" * 64,
+    "corpus": "ckplus",
+    "synthetic": False,
+    "clip_store": "c" * 64,
+    "start_from": None,
     "seed": 7,
+    "precision": "32-true",
     "subjects": ["S005"],
-    "versions": {"torch": "2"},
+    "num_folds": 3,
+    "num_clips": 11,
+    "num_train": 7,
+    "num_train_with_copies": {"anger": 10, "fear": 10, "happy": 15},
+    "finished": "2026-11-23T08:00:00+00:00",
     "seconds": 1.5,
-    "config": {"name": "Lézoray"},
+    "device": "cpu",
+    "versions": {"torch": "2"},
+    "config": {
+        "name": "Lézoray",
+        "cv": {"_target_": "fer3d.clips.folds.step_folds"},
+        "model": {"_target_": "fer3d.models.cnn3d.CNN3D"},
+        "clips": {"num_frames": 10},
+        "faces": {"crop": {"size": 64}},
+        "trainer": {"max_epochs": 3},
+    },
 }
 
 
@@ -107,7 +130,7 @@ def test_a_fold_that_holds_out_nothing_says_so(tmp_path: Path, result: FoldResul
         labels=np.empty(0, dtype=np.int64),
         clip_ids=(),
         subjects=(),
-        info={**INFO, "num_train": 7},
+        info={**INFO, "subjects": []},
     )
     write_result(everything, tmp_path)
     assert read_result(tmp_path).summary() == "fold 3: trained on all 7 clips, nothing was held out"
@@ -141,40 +164,95 @@ def flip_byte(folder: Path) -> None:
     (folder / "logits.npz").write_bytes(data)
 
 
-def edit(**changes: object) -> Callable[[Path], None]:
+def content(folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def write(folder: Path, changed: object) -> None:
+    (folder / "result.json").write_text(json.dumps(changed), encoding="utf-8")
+
+
+def lie(key: str, value: object) -> Callable[[Path], None]:
+    """Changes an entry, its key in dotted form, as somebody would who knows of the checksum."""
+
     def change(folder: Path) -> None:
-        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        (folder / "result.json").write_text(json.dumps({**content, **changes}), encoding="utf-8")
+        changed = content(folder)
+        *parents, last = key.split(".")
+        entries = changed
+        for parent in parents:
+            entries = entries[parent]
+        entries[last] = value
+        write(folder, sealed(changed))
 
     return change
 
 
-def drop_key(folder: Path) -> None:
-    content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    del content["fold"]
-    (folder / "result.json").write_text(json.dumps(content), encoding="utf-8")
+def drop(key: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        changed = content(folder)
+        *parents, last = key.split(".")
+        entries = changed
+        for parent in parents:
+            entries = entries[parent]
+        del entries[last]
+        write(folder, sealed(changed))
+
+    return change
 
 
-def make_list(folder: Path) -> None:
-    (folder / "result.json").write_text("[]", encoding="utf-8")
+def save(**changes: object) -> Callable[[Path], None]:
+    """Saves other arrays, with the digest that they need to be read at all; None drops one."""
+
+    def change(folder: Path) -> None:
+        with np.load(folder / "logits.npz") as arrays:
+            kept = {name: array for name, array in {**arrays, **changes}.items() if array is not None}
+        np.savez(folder / "logits.npz", **kept)
+        digest = hashlib.sha256((folder / "logits.npz").read_bytes()).hexdigest()
+        write(folder, sealed({**content(folder), "logits_sha256": digest}))
+
+    return change
 
 
-def save_other_arrays(folder: Path) -> None:
-    np.savez(folder / "logits.npz", logits=np.zeros((1, 2, 3)))
-
-
+LOGITS = np.zeros((3, 4, 3), dtype=np.float32)
 DAMAGES = {
     "no result.json": delete("result.json"),
     "no logits.npz": delete("logits.npz"),
     "truncated result.json": truncate("result.json", 40),
     "empty result.json": truncate("result.json", 0),
-    "no object": make_list,
-    "no fold": drop_key,
     "truncated logits.npz": truncate("logits.npz", 300),
     "empty logits.npz": truncate("logits.npz", 0),
     "a flipped byte": flip_byte,
-    "missing arrays": save_other_arrays,
-    "another format": edit(format=1),
+    **{f"not an object but {value}": lambda folder, value=value: write(folder, value) for value in ([], None, 3, "x")},
+    "an edited entry": lambda folder: write(folder, {**content(folder), "synthetic": True}),
+    "another format": lie("format", 1),
+    **{f"no {key}": drop(key) for key in ("format", "fold", *INFO, "config.cv._target_", "num_correct.last_epoch")},
+    **{f"null for {key}": lie(key, None) for key in ("fold", "digest", "synthetic", "config", "versions", "seconds")},
+    "a text for a number": lie("seconds", "1.5"),
+    "a number for a text": lie("digest", 5),
+    "no fold": lie("fold", 0),
+    "a fold too many": lie("fold", 4),
+    "other counts": lie("num_correct.every_epoch", [2, 3, 2]),
+    "another best epoch": lie("num_correct.best_epoch", 4),
+    "other subjects": lie("subjects", ["S005", "S010"]),
+    "another number of clips": lie("num_held_out", 5),
+    "seconds without end": lie("seconds", float("inf")),
+    "one array": save(labels=None, clip_ids=None, subjects=None, emotions=None),
+    "no subjects": save(subjects=None),
+    "double logits": save(logits=LOGITS.astype(np.float64)),
+    "logits of text": save(logits=LOGITS.astype(np.str_)),
+    "logits of no epoch": save(logits=LOGITS[:0]),
+    "logits of three clips": save(logits=LOGITS[:, :3]),
+    "flat logits": save(logits=LOGITS.ravel()),
+    "infinite logits": save(logits=LOGITS + np.float32("inf")),
+    "whole logits that are objects": save(logits=LOGITS.astype(object)),
+    "labels that are no emotion": save(labels=np.array([0, 1, 2, 3])),
+    "negative labels": save(labels=np.array([0, 1, 2, -1])),
+    "a table of labels": save(labels=np.array([[0, 1, 2, 1]])),
+    "clip ids that are numbers": save(clip_ids=np.arange(4)),
+    "a clip twice": save(clip_ids=np.array(["S005/001", "S005/002", "S005/003", "S005/001"])),
+    "an emotion twice": save(emotions=np.array(["anger", "fear", "anger"])),
+    "a subject too few": save(subjects=np.array(["S005"] * 3)),
 }
 
 
@@ -184,6 +262,7 @@ def test_damage_is_one_sentence_with_the_folder_and_the_way_out(damage: Callable
     with pytest.raises(ResultError) as caught:
         read_result(folder)
     message = str(caught.value)
+    assert "\n" not in message
     assert message.startswith(f"{folder} holds no usable fold result: ")
     assert message.endswith("Delete it to train the fold again.")
 
@@ -195,3 +274,32 @@ def test_arrays_that_do_not_fit_together_are_refused(tmp_path: Path, result: Fol
     write_result(replace(result, emotions=("anger", "fear")), tmp_path)
     with pytest.raises(ResultError, match=r"logits of shape \(3, 4, 3\)"):
         read_result(tmp_path)
+
+
+def test_results_of_earlier_versions_are_read(folder: Path, result: FoldResult) -> None:
+    earlier = {key: value for key, value in content(folder).items() if key not in ("checksum", "logits_sha256")}
+    write(folder, earlier)
+    found = read_result(folder)
+    assert found.info == result.info
+    np.testing.assert_array_equal(found.logits, result.logits)
+
+
+EXPECTED: list[tuple[str, object, str]] = [
+    ("fold number", 2, "is 3 instead of 2"),
+    ("digest", "e" * 64, "is d{64} instead of e{64}"),
+    ("emotions", ("anger", "fear", "joy"), "differ, first in number 3, which is happy instead of joy"),
+    ("number of epochs", 5, "is 3 instead of 5"),
+    ("held-out clips", (("S005/001", "S005", 0),), "are 4 instead of 1"),
+    ("clips kept back", (("S006/001", "S006", 0),), "are 0 instead of 1"),
+]
+
+
+@pytest.mark.parametrize(("name", "want", "told"), EXPECTED)
+def test_another_result_than_expected_is_refused(
+    folder: Path, result: FoldResult, name: str, want: object, told: str
+) -> None:
+    assert read_result(folder, facts(result)).fold == 3
+    with pytest.raises(
+        ResultError, match=rf"^{folder} holds another result than it should: its {name} {told}\. It was"
+    ):
+        read_result(folder, {**facts(result), name: want})

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback
+from small_disk import SmallDisk
 
 from fer3d.clips.folds import FoldError
 from fer3d.clips.preprocess import load_clips, normalise, to_unit_range
 from fer3d.clips.store import ClipStore
-from fer3d.training.identity import COUNTED
+from fer3d.disk import DiskError
+from fer3d.evaluation.run_results import RunResults
+from fer3d.reporting.curves import read_curves
+from fer3d.training.checkpoint import Checkpoint
+from fer3d.training.identity import COUNTED, COUNTED_IF_SET
 from fer3d.training.module import DivergedError
 from fer3d.training.precision import resolve_precision
-from fer3d.training.results import ResultError, read_result
+from fer3d.training.results import ResultError, read_result, write_result
 from fer3d.training.run import Run
 
 Compose = Callable[..., DictConfig]
@@ -63,7 +73,7 @@ KEEPS_NUMBERS = [
     "save_checkpoint=true",
     "data.root=/data/elsewhere",
     "trainer.accelerator=gpu",
-    "trainer.devices=2",
+    "trainer.devices=[0]",
     "name=other",
 ]
 
@@ -99,7 +109,7 @@ def test_no_key_of_the_configuration_is_forgotten(compose_tiny: Compose) -> None
     """A new key belongs into COUNTED or here, or else two different settings share a folder."""
     shape_the_clips_or_count_by_parts = {"data", "faces", "clips", "precision", "start_from", "learning_rate"}
     change_no_number = {"logger", "name", "outputs", "save_checkpoint", "progress", "search", "selected_by"}
-    assert set(compose_tiny()) == {*COUNTED, *shape_the_clips_or_count_by_parts, *change_no_number}
+    assert set(compose_tiny()) == {*COUNTED, *COUNTED_IF_SET, *shape_the_clips_or_count_by_parts, *change_no_number}
 
 
 def test_digest_counts_the_clips(compose_tiny: Compose, store: ClipStore, make_store: MakeStore) -> None:
@@ -212,3 +222,182 @@ def test_checkpoint_gives_the_last_epochs_logits(scaled: bool, compose_tiny: Com
     with torch.no_grad():
         logits = network.eval()(normalise(clips) if config["clips"]["normalise"] else clips)
     np.testing.assert_allclose(logits.numpy(), result.logits[-1], rtol=1e-4, atol=1e-5)
+
+
+def test_callbacks_look_on_and_count_for_the_digest(compose_tiny: Compose, store: ClipStore) -> None:
+    plain = Run.of(compose_tiny("scheduler=constant"), store)
+    watched = Run.of(compose_tiny("scheduler=constant", "callbacks=learning_rate"), store)
+    averaged = Run.of(compose_tiny("scheduler=constant", "callbacks=weight_averaging"), store)
+    assert len({plain.digest, watched.digest, averaged.digest}) == 3
+    logits = [run.train(1)[0].logits for run in (plain, watched, averaged)]
+    np.testing.assert_array_equal(logits[0], logits[1])
+    assert not np.array_equal(logits[0], logits[2])
+    assert "lr-Adam" in (watched.folder / "fold_001" / "metrics.csv").read_text(encoding="utf-8").splitlines()[0]
+    # The averaged weights are those that the checkpoint of the fold would hold, and the curves can still be read.
+    assert read_curves(RunResults.read(watched.folder, partial=True)).num_epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("callback", "said"),
+    [
+        ("{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:train/loss}", "EarlyStopping .* would end folds"),
+        ("{_target_:pytorch_lightning.callbacks.ModelCheckpoint}", "ModelCheckpoint .* save_checkpoint=true"),
+        ("{_target_:pytorch_lightning.callbacks.RichProgressBar}", "RichProgressBar .* progress=true"),
+    ],
+)
+def test_callbacks_that_break_what_a_result_means_are_refused(
+    callback: str, said: str, compose_tiny: Compose, store: ClipStore
+) -> None:
+    run = Run.of(compose_tiny(f"+callbacks.mine={callback}"), store)
+    with pytest.raises(ValueError, match=said):
+        run.train(1)
+    assert not run.folder.exists()
+
+
+class StopsEarly(Callback):
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = True
+
+
+def test_a_callback_that_ends_a_fold_early_makes_no_result(compose_tiny: Compose, store: ClipStore) -> None:
+    target = f"{StopsEarly.__module__}.StopsEarly"
+    run = Run.of(compose_tiny(f"+callbacks.mine={{_target_:{target}}}"), store)
+    with pytest.raises(ValueError, match="training ended after 1 of 2 epochs"):
+        run.train(1)
+    assert run.unfinished == [1, 2]
+
+
+def test_a_quick_try_is_quick_and_says_that_it_is_one(compose_config: Compose, make_store: MakeStore) -> None:
+    settings = ["debug=quick", "logger=csv", "progress=false", "cv.num_folds=2", "batch_size=4", "precision=32-true"]
+    run = Run.of(compose_config(*settings), make_store())
+    results = run.train()
+    assert all(len(result.logits) == 2 for result in results)
+    assert all("DEBUG" in result.summary() for result in results)
+    assert "DEBUG: 2 batches an epoch" in RunResults.read(run.folder).caution
+
+
+def test_what_cannot_work_fails_before_any_work(
+    compose_tiny: Compose, store: ClipStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lacks_emotion = Run.of(compose_tiny("~augment.copies.flip.anger"), store)
+    with pytest.raises(ValueError, match="missing: anger"):
+        lacks_emotion.train()
+    compiled = Run.of(compose_tiny("compile=true"), store)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ValueError, match=r"compile=true needs a C.. compiler"):
+        compiled.train()
+    assert not lacks_emotion.folder.exists()
+    assert not compiled.folder.exists()
+
+
+def test_another_folds_result_is_not_believed(compose_tiny: Compose, store: ClipStore) -> None:
+    run = Run.of(compose_tiny(), store)
+    run.train(2)
+    shutil.copytree(run.folder / "fold_002", run.folder / "fold_001")
+    for act in (run.train, run.fold_result):
+        with pytest.raises(ResultError, match=r"fold_001 holds another .* its fold number is 2 instead of 1\. It was"):
+            act(1)
+    assert read_result(run.folder / "fold_001").fold == 2
+
+
+def test_another_runs_result_is_not_believed(compose_tiny: Compose, store: ClipStore) -> None:
+    run, other = Run.of(compose_tiny(), store), Run.of(compose_tiny("seed=1"), store)
+    other.train(1)
+    shutil.copytree(other.folder / "fold_001", run.folder / "fold_001")
+    with pytest.raises(ResultError, match=rf"fold_001 .* its digest is {other.digest} instead of {run.digest}"):
+        run.train(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"clip_ids": ("S009/001",)}, r"held-out clips differ, first in number 1, which is \('S009/001'"),
+        ({"labels": (6,)}, r"held-out clips differ, first in number 1"),
+        ({"emotions": ("joy",)}, r"emotions differ, first in number 1, which is joy instead of anger"),
+    ],
+)
+def test_a_result_of_other_clips_is_not_believed(
+    change: dict[str, tuple[Any, ...]], told: str, compose_tiny: Compose, store: ClipStore
+) -> None:
+    run = Run.of(compose_tiny(), store)
+    (result,) = run.train(1)
+    copies = dict(zip(("joy", *store.emotions[1:]), result.info["num_train_with_copies"].values(), strict=True))
+    info = {**result.info, "num_train_with_copies": copies} if "emotions" in change else result.info
+    ((name, values),) = change.items()
+    changed = (*values, *list(getattr(result, name))[len(values) :])
+    lie = np.array(changed) if name == "labels" else changed
+    write_result(replace(result, info=info, **{name: lie}), run.folder / "fold_001")
+    with pytest.raises(ResultError, match=rf"fold_001 holds another result than it should: its {told}"):
+        run.train(1)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("settings", [["cv.inner_val=0.5"], ["cv=all_clips"]])
+def test_a_checkpoint_that_is_asked_for_later_is_made(
+    settings: list[str], compose_tiny: Compose, store: ClipStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run.of(compose_tiny(*settings, "save_checkpoint=true"), store)
+    run.train(1)
+    want = Checkpoint.read(run.folder / "fold_001" / "last.ckpt").weights_digest
+    shutil.rmtree(run.folder)
+    Run.of(compose_tiny(*settings), store).train(1)
+    before = contents(run.folder / "fold_001")
+    assert 1 in run.unfinished
+    capsys.readouterr()
+    run.train(1)
+    after = contents(run.folder / "fold_001")
+    assert Checkpoint.read(run.folder / "fold_001" / "last.ckpt").weights_digest == want
+    assert before == {name: content for name, content in after.items() if name != "last.ckpt"}
+    told = capsys.readouterr().out.splitlines()[1:]
+    assert told[0] == "fold 1: done already, but without last.ckpt: training it again"
+    assert told[1].startswith("done already, fold 1")
+    assert 1 not in run.unfinished
+    assert [path.name for path in run.folder.iterdir()] == ["fold_001"]
+    run.train(1)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_damaged_checkpoint_or_another_folds_counts_as_missing(
+    compose_tiny: Compose, store: ClipStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run.of(compose_tiny("save_checkpoint=true"), store)
+    run.train()
+    first, second = (run.folder / f"fold_00{number}" / "last.ckpt" for number in (1, 2))
+    want = Checkpoint.read(first).weights_digest
+    for content, why in ((second.read_bytes(), "the last.ckpt of another fold or run"), (b"", "a damaged last.ckpt")):
+        first.write_bytes(content)
+        run.fold_result(1)
+        assert capsys.readouterr().out.endswith(f"fold 1: done already, but with {why}: training it again\n")
+        assert Checkpoint.read(first).weights_digest == want
+
+
+@pytest.mark.parametrize("settings", [[], ["cv=all_clips"]])
+def test_a_checkpoint_that_would_not_be_the_results_own_is_not_added(
+    settings: list[str], compose_tiny: Compose, store: ClipStore
+) -> None:
+    run = Run.of(compose_tiny(*settings), store)
+    (result,) = run.train(1)
+    elsewhere = {**result.info, "versions": {**result.info["versions"], "torch": "1"}}
+    logits = np.nextafter(result.logits, np.float32(np.inf))
+    write_result(replace(result, logits=logits, info=elsewhere), run.folder / "fold_001")
+    before = contents(run.folder / "fold_001")
+    asking = Run.of(compose_tiny(*settings, "save_checkpoint=true"), store)
+    with pytest.raises(ResultError, match=r"fold_001 was trained without .* other numbers .* delete the folder"):
+        asking.train(1)
+    assert contents(run.folder / "fold_001") == before
+
+
+def test_a_full_disk_loses_the_fold_in_a_sentence(
+    compose_tiny: Compose, store: ClipStore, small_disk: SmallDisk
+) -> None:
+    run = Run.of(compose_tiny(f"outputs={small_disk.folder}", "save_checkpoint=true"), store)
+    small_disk.fill(num_left=24 * 1024)
+    with pytest.raises(DiskError, match=rf"^{run.folder}/fold_001 cannot be written: No space left on device"):
+        run.train(1)
+    assert list(run.folder.iterdir()) == []
+    (small_disk.folder / "filler").unlink()
+    assert run.train(1)[0].fold == 1

@@ -1,0 +1,181 @@
+"""Kornia's 2D operations on clips: all frames of a clip share one draw, and each clip has a draw of its own.
+
+An operation either sees a clip `(C, T, H, W)` as one image of `C * T` planes, where it treats all planes alike (all
+geometric ones do): many clips are then one call, and a rotation computes one grid a clip instead of one a frame. Or it
+sees the clip's frames as a batch of images `(T, C, H, W)` that share a draw, clip by clip, since an operation may need
+three channels, or draw something for a whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from kornia.augmentation import AugmentationBase2D, Denormalize, GeometricAugmentationBase2D, Normalize
+from kornia.augmentation.base import _BasicAugmentationBase
+from torch import Tensor
+
+Parameters = dict[str, Tensor]
+
+# Arithmetic may round differently from frame to frame; a draw of its own shows up far above this.
+_ROUNDING = 1e-3
+# Hydra's positional arguments, and an index of RandomPlanckianJitter's, which a tuple would take to another place.
+_LISTS = {"_args_", "select_from"}
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draws on the CPU from a seed, and leaves the global generators as they were."""
+    with torch.random.fork_rng(devices=[]):
+        # `torch.manual_seed` would also seed the GPU, which draws the dropout masks.
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def make_operation(name: str, settings: Any) -> AugmentationBase2D:
+    """Makes an operation from its configuration.
+
+    Raises:
+        ValueError: The operation does not take such settings, or they ask for one draw for many clips.
+    """
+    key = f"augment.operations.{name}"
+    if isinstance(settings, Mapping) and settings.get("same_on_batch"):
+        raise ValueError(f"{key}.same_on_batch must be false: each copy of a clip has a draw of its own")
+    try:
+        made: AugmentationBase2D = instantiate(_with_tuples(settings), _convert_="all")
+    except Exception as error:
+        raise ValueError(f"{key} cannot be made: {_first_line(error.__cause__ or error)}") from error
+    return made
+
+
+def check_operation(name: str, operation: Any) -> None:
+    """Checks that an operation changes one image at a time and keeps its scale.
+
+    Raises:
+        ValueError: It does not.
+    """
+    key, kind = f"augment.operations.{name}", type(operation).__name__
+    if not isinstance(operation, AugmentationBase2D):
+        mixes = isinstance(operation, _BasicAugmentationBase) and "mix" in type(operation).__module__
+        reason = "mixes clips of different labels" if mixes else "is not one of Kornia's 2D operations"
+        raise ValueError(f"{key}: {kind} {reason}; name one that changes a single image, as RandomRotation does")
+    if isinstance(operation, Normalize | Denormalize):
+        raise ValueError(f"{key}: {kind} leaves the range [0, 1] of clips; clips.normalise scales all clips alike")
+    if not 0 <= operation.p * operation.p_batch <= 1:
+        raise ValueError(f"{key}.p must be a probability from 0 to 1, got {operation.p * operation.p_batch}")
+
+
+class ClipOperation:
+    """An operation and its draws for the copies of an epoch.
+
+    Args:
+        name: Its name in `augment.operations`.
+        operation: It changes images `(B, C, H, W)` in [0, 1]. It sees a clip as one image where it is geometric, or
+            says `treats_planes_alike = True`; its `same_on_batch` has no say.
+    """
+
+    def __init__(self, name: str, operation: AugmentationBase2D) -> None:
+        self.name, self._operation = name, copy(operation)
+        alike = isinstance(operation, GeometricAugmentationBase2D) or getattr(operation, "treats_planes_alike", False)
+        # `p_batch` is one draw a call, so that each clip needs a call of its own; Kornia's crops make it of their `p`.
+        self._whole = alike and operation.p_batch == 1
+        # Otherwise a batch is the frames of a single clip.
+        self._operation.same_on_batch = not self._whole
+        self._parameters: Parameters = {}
+        self._seeds = torch.zeros(0, dtype=torch.long)
+
+    def draw(self, num_copies: int, shape: torch.Size) -> None:
+        """Draws for each copy of an epoch, from the global generator.
+
+        Args:
+            num_copies: Number of copies.
+            shape: Shape of one clip, `(C, T, H, W)`.
+        """
+        if self._whole:
+            channels, frames, height, width = shape
+            planes = torch.Size((num_copies, channels * frames, height, width))
+            self._parameters = self._operation.forward_parameters(planes) if num_copies else {}
+        else:
+            # A seed a copy takes the place of its parameters, which may be as large as a frame.
+            self._seeds = torch.randint(2**63 - 1, (num_copies,))
+
+    def apply(self, clips: Tensor, copies: Tensor) -> Tensor:
+        """Changes clips `(B, C, T, H, W)` in [0, 1] as it was drawn for the given copies `(B,)` of the epoch."""
+        if self._whole:
+            planes = clips.flatten(1, 2)
+            return self._change(planes, self._select(copies, planes)).view_as(clips)
+        seeds = self._seeds[copies].tolist()
+        return torch.stack([self._change_frames(clip, seed) for clip, seed in zip(clips, seeds, strict=True)])
+
+    def check(self, shape: torch.Size) -> None:
+        """Tries the operation out on a clip `(C, T, H, W)` whose frames are all the same.
+
+        Raises:
+            ValueError: It fails, gives frames of another size, or changes the frames of a clip by different draws.
+        """
+        trial = copy(self)
+        trial._operation = copy(self._operation)
+        trial._operation.p = trial._operation.p_batch = 1.0
+        with seeded(0):
+            clips = torch.rand(1, shape[0], 1, *shape[2:]).repeat(1, 1, shape[1], 1, 1)
+            try:
+                trial.draw(2, shape)
+                changed = trial.apply(clips, torch.tensor([1]))
+                draws_late = trial._draws_late(clips)
+            except Exception as error:
+                raise self._refusal(shape, _first_line(error)) from error
+        if draws_late or bool((changed - changed[:, :, :1]).abs().max() > _ROUNDING):
+            raise self._refusal(shape, "it must draw before it changes anything, and the same for all frames of a clip")
+
+    def _draws_late(self, clips: Tensor) -> bool:
+        images = clips.flatten(1, 2) if self._whole else clips[0].transpose(0, 1)
+        parameters = self._operation.forward_parameters(images.shape)
+        before = torch.get_rng_state()
+        self._operation(images, params=parameters)
+        return not torch.equal(torch.get_rng_state(), before)
+
+    def _change_frames(self, clip: Tensor, seed: int) -> Tensor:
+        frames = clip.transpose(0, 1).contiguous()
+        with seeded(seed):
+            changed = self._change(frames, self._operation.forward_parameters(frames.shape))
+        # Noise may leave the range that all other clips keep.
+        return changed.clamp(0.0, 1.0).transpose(0, 1)
+
+    def _change(self, images: Tensor, parameters: Parameters) -> Tensor:
+        changed: Tensor = self._operation(images, params=parameters)
+        if changed.shape != images.shape:
+            before, after = ("x".join(map(str, shape[-2:])) for shape in (images.shape, changed.shape))
+            raise ValueError(f"it makes {after} of {before}, and all clips must have one size")
+        return changed
+
+    def _select(self, copies: Tensor, planes: Tensor) -> Parameters:
+        drawn = {key: value for key, value in self._parameters.items() if key != "forward_input_shape"}
+        selected = {key: value[copies].to(planes.device) for key, value in drawn.items()}
+        return {**selected, "forward_input_shape": torch.tensor(planes.shape)}
+
+    def _refusal(self, shape: torch.Size, reason: str) -> ValueError:
+        channels, frames, height, width = shape
+        return ValueError(
+            f"augment.operations.{self.name}: {type(self._operation).__name__} cannot change clips of {frames} frames "
+            f"of {height}x{width} with {channels} channel{'s' * (channels > 1)}: {reason}"
+        )
+
+
+def _with_tuples(settings: Any) -> Any:
+    """Turns the lists of a configuration into tuples, which some of Kornia's operations insist on."""
+    if isinstance(settings, Mapping):
+        return {
+            key: list(map(_with_tuples, value)) if key in _LISTS else _with_tuples(value)
+            for key, value in settings.items()
+        }
+    if isinstance(settings, list):
+        return {"_target_": "builtins.tuple", "_args_": [list(map(_with_tuples, settings))]}
+    return settings
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

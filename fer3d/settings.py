@@ -1,0 +1,354 @@
+"""What every setting may be: one typed check of the whole configuration, before anything starts.
+
+The types are those of the code: `Settings` for `conf/train.yaml` itself, and for each part, which names its code by
+`_target_`, the signature of that code. A class of the user's own is thus checked as those of fer3d are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import types
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, MinLen
+from hydra._internal.utils import _locate
+from omegaconf import DictConfig, OmegaConf
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+Part = Annotated[Mapping[str, Any], "names its code by _target_"]
+Parts = Mapping[str, Mapping[str, Any]]
+Text = Annotated[str, MinLen(1)]
+Count = Annotated[int, Ge(1)]
+
+
+class SettingsError(ValueError):
+    """A setting that does not exist, or of another kind than it must be: which, what it is, and what it must be."""
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """The section `clips` of `conf/train.yaml`, which says what each key means."""
+
+    num_frames: Count
+    on_unreadable: Literal["error", "skip"]
+    clahe: bool
+    normalise: bool
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The keys of `conf/train.yaml`, which says what each means."""
+
+    data: Part
+    faces: Part
+    cv: Part
+    augment: Part
+    model: Part
+    optimizer: Part
+    scheduler: Part
+    trainer: Part
+    callbacks: Parts
+    logger: Parts
+    search: Part
+    name: Text
+    outputs: Text
+    seed: Annotated[int, Ge(0)]
+    batch_size: Count
+    num_batches: Count | None
+    learning_rate: Annotated[float, Ge(0)]
+    class_weights: bool
+    precision: Literal["auto", "32-true", "bf16-mixed"]
+    compile: bool
+    start_from: Text | None
+    selected_by: Mapping[str, str | int] | None
+    save_checkpoint: bool
+    progress: bool
+    clips: ClipSettings
+    fold: int | Sequence[int] | None = None
+    trial: int | None = None
+
+
+# What fer3d itself tells a part, by the part's place.
+_TOLD = {
+    "model": ("num_classes", "num_frames", "size"),
+    "optimizer": ("params",),
+    "optimizer.inner": ("params",),
+    "scheduler": ("optimizer", "num_steps"),
+    "cv": ("subjects",),
+    "cv.outer": ("subjects",),
+    "cv.inner": ("subjects",),
+    "logger.csv": ("folder", "run_folder", "fold", "config"),
+    "logger.wandb": ("folder", "run_folder", "fold", "config"),
+}
+# The arguments of Lightning's trainer that a user can set. All others are fer3d's own, or break what a result means:
+# the held-out logits of all clips after each epoch.
+_TRAINER = (
+    "max_epochs",
+    "accelerator",
+    "devices",
+    "deterministic",
+    "benchmark",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "detect_anomaly",
+    "profiler",
+)
+_INSTEAD_OF_TRAINER = {
+    "precision": "set precision",
+    "callbacks": "choose from the group callbacks, such as callbacks=learning_rate",
+    "logger": "choose from the group logger, such as logger=csv",
+    "enable_progress_bar": "set progress",
+    "default_root_dir": "set outputs",
+    "enable_checkpointing": "set save_checkpoint",
+    "strategy": "a fold is trained on one device, and folds side by side as processes",
+    "num_nodes": "a fold is trained on one device, and folds side by side as processes",
+    **dict.fromkeys(
+        ("fast_dev_run", "limit_train_batches", "limit_val_batches", "overfit_batches"),
+        "debug=quick tries a run out, and num_batches makes its epochs short",
+    ),
+    **dict.fromkeys(("max_steps", "max_time", "min_epochs", "min_steps"), "set trainer.max_epochs"),
+}
+# Narrower than the signature.
+_NARROWER: dict[str, Any] = {"trainer.max_epochs": Count, "trainer.accumulate_grad_batches": Count}
+_HYDRAS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
+_MAX_SHOWN = 60
+
+
+def checked(config: DictConfig) -> DictConfig:
+    """Checks a configuration as it was composed: no key that does not exist, and every value of the right kind.
+
+    Returns:
+        The configuration, resolved, without Hydra's own part; whole numbers where a text belongs have become texts.
+
+    Raises:
+        SettingsError: A setting is wrong; the message names its key.
+    """
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plain: Any = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    found = check_arguments(Settings, plain)
+    _check_one_device(found["trainer"].get("devices", 1))
+    if bad := set("/\\\0\n") & set(found["name"]):
+        raise SettingsError(
+            f"name must be a text that can name a folder, got {_shown(found['name'])} with {bad.pop()!r}"
+        )
+    return OmegaConf.create(found)
+
+
+def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """Checks settings against the signature of what they are the arguments of.
+
+    Args:
+        target: A class or a function.
+        given: The settings, in plain values; `_target_` and the like among them are Hydra's.
+        place: The dotted name of the section.
+
+    Returns:
+        The settings; whole numbers where a text belongs have become texts.
+
+    Raises:
+        SettingsError: A setting does not exist, is missing, or is of another kind.
+    """
+    parameters = inspect.signature(target).parameters
+    hints, told = _hints(target), _told(place)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    known = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD and name not in told
+    ]
+    found: dict[str, Any] = {}
+    # Plain values first, since parts refer to them.
+    for name, value in sorted(given.items(), key=lambda item: isinstance(item[1], dict)):
+        key = f"{place}.{name}" if place else str(name)
+        if name in _HYDRAS:
+            found[name] = value
+        elif name in told:
+            raise SettingsError(f"{key} is not to be set: {told[name]}")
+        elif name in known or takes_any:
+            found[name] = _check(_NARROWER.get(key, hints.get(str(name), Any)), value, key)
+        else:
+            raise _unknown(key, str(name), known)
+    needed = [name for name in known if parameters[name].default is inspect.Parameter.empty]
+    missing = [name for name in needed if name not in given]
+    if missing and not given.get("_partial_") and "_args_" not in given:
+        raise SettingsError(f"{place}.{missing[0]} is missing".lstrip("."))
+    return {name: found[name] for name in given}
+
+
+def _told(place: str) -> Mapping[str, str]:
+    """What cannot be set in a section, and why."""
+    if place != "trainer":
+        return dict.fromkeys(_TOLD.get(place, ()), "fer3d knows it from the clips and folds; leave it out")
+    import pytorch_lightning as pl
+
+    # A class of the user's own may have more arguments than Lightning's.
+    others = [name for name in inspect.signature(pl.Trainer).parameters if name not in _TRAINER]
+    why = "fer3d sets it, or a result would no longer mean what it says"
+    return {name: f"{why}; {_INSTEAD_OF_TRAINER.get(name, 'leave it out')}" for name in others}
+
+
+def _check(expected: Any, value: Any, key: str) -> Any:
+    if isinstance(value, dict) and "_target_" in value:
+        return _check_part(value, key)
+    if expected == Part and isinstance(value, dict):
+        raise SettingsError(f"{key} must name its code by _target_, got {_shown(value)}")
+    if is_dataclass(expected) and isinstance(value, dict):
+        section: Any = expected
+        return check_arguments(section, value, key)
+    if _holds_parts(value):
+        items: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
+        made = {name: _check(Any, each, f"{key}.{name}") for name, each in items}
+        return made if isinstance(value, dict) else list(made.values())
+    faults = _faults(expected, value)
+    if not faults:
+        return value
+    # Hydra reads 2024 as a number; in the place of a text it is one.
+    if isinstance(value, int) and not isinstance(value, bool) and not _faults(expected, str(value)):
+        return str(value)
+    # The innermost setting that is to blame.
+    place, inner = max((_found(value, fault) for fault in faults), key=lambda found: len(found[0]))
+    within = f", and {key}.{place} is {_shown(inner)}" if place else ""
+    raise SettingsError(f"{key} must be {_described(expected)}, got {_shown(value)}{within}")
+
+
+def _found(value: Any, fault: Sequence[int | str]) -> tuple[str, Any]:
+    """The dotted name of what a fault is about, and its value."""
+    names = []
+    for name in fault:
+        if isinstance(value, dict) and name in value:
+            names.append(str(name))
+            value = value[name]
+    return ".".join(names), value
+
+
+def _check_part(part: dict[str, Any], key: str) -> dict[str, Any]:
+    target = part["_target_"]
+    try:
+        made = _locate(target)
+    except Exception as error:
+        raise SettingsError(
+            f"{key}._target_ must name a class or function, and {_shown(target)} is none: {str(error).splitlines()[-1]}"
+        ) from error
+    if not callable(made):
+        raise SettingsError(f"{key}._target_ must name a class or function, and {_shown(target)} is none")
+    for name in ("_partial_", "_recursive_"):
+        if not isinstance(part.get(name, True), bool):
+            raise SettingsError(f"{key}.{name} must be true or false, got {_shown(part[name])}")
+    try:
+        return check_arguments(made, part, key)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, SettingsError):
+            raise
+        return part  # a function of C's that has no signature
+
+
+def _check_one_device(devices: Any) -> None:
+    if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
+        raise SettingsError(
+            f"trainer.devices must be 1, or [2] for the third GPU, got {_shown(devices)}: a fold is trained on one "
+            "device, and folds side by side as processes"
+        )
+
+
+def _unknown(key: str, name: str, known: Collection[str]) -> SettingsError:
+    like = difflib.get_close_matches(name, known, 1)
+    instead = (
+        f"did you mean {key.removesuffix(name)}{like[0]}?"
+        if like
+        else f"there are {', '.join(sorted(known)) or 'none'}"
+    )
+    return SettingsError(f"{key} is no setting; {instead}")
+
+
+@cache
+def _hints(target: Callable[..., Any]) -> Mapping[str, Any]:
+    """The types of a target's arguments; one that cannot be known is missing."""
+    annotated = target.__init__ if inspect.isclass(target) and not is_dataclass(target) else target
+    annotated = inspect.unwrap(annotated)
+    try:
+        return get_type_hints(annotated, include_extras=True)
+    except Exception:
+        pass
+    hints: dict[str, Any] = {}
+    for name, annotation in getattr(annotated, "__annotations__", {}).items():
+        # Some libraries import for type checkers alone what they annotate one argument with.
+        lone = types.SimpleNamespace(__annotations__={name: annotation})
+        try:
+            hints |= get_type_hints(lone, vars(inspect.getmodule(annotated)), include_extras=True)
+        except Exception:
+            continue
+    return hints
+
+
+@cache
+def _adapter(expected: Any) -> TypeAdapter[Any] | None:
+    """Checks values of a type; None where none can."""
+    # Some types bring their own configuration, and some, which only a type checker knows, cannot be checked.
+    for config in (ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False), None):
+        with suppress(PydanticUserError, TypeError, NameError):
+            return TypeAdapter(expected, config=config)
+    return None
+
+
+def _faults(expected: Any, value: Any) -> list[tuple[int | str, ...]]:
+    """Where a value is not of a type: the way to each such place; none where it is."""
+    adapter = _adapter(expected)
+    try:
+        if adapter is not None:
+            # As JSON, in which a list stands for a tuple, too; strict, so that neither "no" nor 1 is a truth value.
+            adapter.validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        return [fault["loc"] for fault in error.errors(include_url=False, include_input=False)]
+    except TypeError:
+        return [()]
+    return []
+
+
+def _holds_parts(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "_target_" in value or any(map(_holds_parts, value.values()))
+    return isinstance(value, list) and any(map(_holds_parts, value))
+
+
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Path: "a path",
+    type(None): "null",
+}
+
+
+def _described(expected: Any) -> str:
+    origin, arguments = get_origin(expected), get_args(expected)
+    if origin is Annotated:
+        least = [f" of at least {bound.ge}" for bound in arguments[1:] if isinstance(bound, Ge)]
+        return _described(arguments[0]) + "".join(least)
+    if origin is Literal:
+        return "one of " + ", ".join(_shown(choice).strip('"') for choice in arguments)
+    if origin in (Union, types.UnionType):
+        words = [_described(argument) for argument in arguments]
+        return " or ".join(dict.fromkeys(words))
+    if (isinstance(origin, type) and issubclass(origin, Mapping)) or is_dataclass(expected):
+        return "a group of settings"
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        inner = [_described(argument) for argument in arguments if argument is not Ellipsis]
+        return f"[{', '.join(inner)}]" if origin is tuple and Ellipsis not in arguments else f"[{inner[0]}, ...]"
+    return _WORDS.get(expected) or str(getattr(expected, "__name__", expected))
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except TypeError:
+        text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

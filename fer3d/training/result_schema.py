@@ -1,0 +1,115 @@
+"""What `result.json` holds: its entries and their kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+
+from fer3d.checked_json import first_error
+
+FORMAT_VERSION = 2
+
+Finite = Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
+
+
+class _Entries(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class _NumCorrect(_Entries):
+    last_epoch: int
+    best_epoch: int
+    every_epoch: list[int]
+
+
+class _Start(_Entries):
+    corpus: str
+    synthetic: bool
+    clip_store: str
+    digest: str
+    fold: int
+    weights: str
+
+
+class _Target(_Entries):
+    target: str = Field(alias="_target_")
+
+
+class _Clips(_Entries):
+    num_frames: PositiveInt
+
+
+class _Crop(_Entries):
+    size: PositiveInt
+
+
+class _Faces(_Entries):
+    crop: _Crop
+
+
+class _SelectedBy(_Entries):
+    study: str
+    trial: int
+    corpus: str
+
+
+class _Config(_Entries):
+    name: str | int | float
+    cv: _Target
+    model: _Target
+    clips: _Clips
+    faces: _Faces
+    trainer: dict[str, Any]
+    selected_by: _SelectedBy | None = None
+
+
+class _Chosen(_Entries):
+    study: str
+    trial: int
+    accuracy: float
+    params: dict[str, Any]
+
+
+class _Result(_Entries):
+    format: Literal[2]
+    fold: PositiveInt
+    num_held_out: NonNegativeInt
+    num_correct: _NumCorrect
+    run: str
+    digest: str
+    corpus: str
+    synthetic: bool
+    clip_store: str
+    start_from: _Start | None
+    seed: int
+    precision: str
+    subjects: list[str]
+    num_folds: PositiveInt
+    num_clips: PositiveInt
+    num_train: PositiveInt
+    num_train_with_copies: dict[str, int]
+    finished: str
+    seconds: Finite
+    device: str
+    versions: dict[str, str]
+    config: _Config
+    chosen: _Chosen | None = None
+
+
+def check_entries(content: Any) -> Mapping[str, Any]:
+    """Makes sure that every entry that is read somewhere is there and of its kind; others are taken as they are.
+
+    Raises:
+        ValueError: One is not; the message names the first of them.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f"it is a {type(content).__name__} instead of an object")
+    if content.get("format") != FORMAT_VERSION:
+        raise ValueError(f"its format is {content.get('format')!r} instead of {FORMAT_VERSION}")
+    try:
+        _Result.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(first_error(error)) from error
+    return content

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import errno
+import pickle
+from pathlib import Path
+
+import pytest
+
+from fer3d.disk import DiskError, writing
+
+
+def fail(path: Path, error: OSError) -> None:
+    with writing(path):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ENOSPC, "No space left on device; make room"),
+        (errno.EACCES, "Permission denied; allow it"),
+        (errno.EROFS, "Read-only file system; allow it"),
+        (errno.EEXIST, "File exists; move what is in the way"),
+        (errno.ENAMETOOLONG, "File name too long; set a shorter name"),
+    ],
+)
+def test_the_path_and_the_way_out_are_told(tmp_path: Path, number: int, told: str) -> None:
+    path = tmp_path / "outputs" / "file"
+    for error in (OSError(number, "anything"), OSError(number, "anything", str(path.parent / ".work" / "part"))):
+        with pytest.raises(DiskError, match=rf"^{path} cannot be written: {told}") as caught:
+            fail(path, error)
+        assert caught.value.errno == number
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_what_is_read_elsewhere_keeps_its_error(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError):
+        fail(tmp_path / "outputs" / "store", PermissionError(errno.EACCES, "no", "/data/images/1.png"))
+    with pytest.raises(ConnectionResetError):
+        fail(tmp_path / "outputs" / "store", ConnectionResetError(errno.ECONNRESET, "gone"))
+
+
+def test_the_innermost_path_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match=f"^{tmp_path / 'inner'} cannot"), writing(tmp_path / "outer"):
+        fail(tmp_path / "inner", OSError(errno.ENOSPC, "full"))
