@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,47 @@ def writing(path: Path) -> Iterator[None]:
             raise
         sentence = f"{path} cannot be written: {os.strerror(number)}; {_WAYS_OUT[number]}"
         raise DiskError(number, sentence) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Finds out beforehand whether a folder can come into being, or be written to.
+
+    Raises:
+        DiskError: It cannot.
+    """
+    place = folder.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    number = None
+    if not place.is_dir():
+        number = errno.ENOTDIR
+    elif place != folder.absolute() and not os.access(place, os.W_OK | os.X_OK):
+        number = errno.EACCES
+    if number is not None:
+        raise DiskError(number, f"{folder} cannot be written: {place}: {os.strerror(number)}; {_WAYS_OUT[number]}")
+
+
+def check_space(folder: Path, num_bytes: int, what: str) -> None:
+    """Finds out beforehand whether a disk has the space for what is going to be written.
+
+    Args:
+        folder: Where it is going to be; need not exist yet.
+        num_bytes: How much it takes.
+        what: What it is, for the message.
+
+    Raises:
+        DiskError: The disk is too small.
+    """
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < num_bytes:
+        raise DiskError(
+            errno.ENOSPC,
+            f"{what} take about {num_bytes / 1e6:,.0f} MB in {folder}, and its disk has {free / 1e6:,.0f} MB left; "
+            f"{_WAYS_OUT[errno.ENOSPC]}",
+        )
 
 
 def _is_below(filename: object, path: Path) -> bool:

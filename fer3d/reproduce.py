@@ -44,8 +44,8 @@ def _carry_out(name: str, overrides: Sequence[str], num_jobs: int | None, output
     if name in CORPORA:
         missing = check_roots(CORPORA[name], os.environ)
 
+    from fer3d.cores import count_cores
     from fer3d.reproduction.carry_out import carry_out
-    from fer3d.reproduction.fold_workers import count_cores
     from fer3d.reproduction.plan import rehearsal, reproduce_ckplus, reproduce_oulu
 
     if name == "rehearsal":

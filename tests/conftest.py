@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -53,6 +54,21 @@ def wandb_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keeps W&B's caches out of the home folder."""
     for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "wandb"))
+
+
+@pytest.fixture(params=["closed", "silent"])
+def wandb_away(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A key for a W&B server whose port is closed, or which takes connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if request.param == "silent":
+            server.listen()
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_MODE", "online")
+        monkeypatch.setattr("fer3d.training.tracking._INIT_SECONDS", 1.0)
+        monkeypatch.setattr("fer3d.training.tracking._fallback", {})
+        yield
 
 
 @pytest.fixture
@@ -116,7 +132,7 @@ def write_ckplus() -> Callable[..., Path]:
 
     def write(root: Path, num_subjects: int = 4, num_sequences: int = 2, num_frames: int = 2) -> Path:
         photograph = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
-        for subject in (f"S{number:03d}" for number in range(5, 5 + num_subjects)):
+        for top, subject in enumerate((f"S{number:03d}" for number in range(5, 5 + num_subjects)), start=20):
             for code in range(1, num_sequences + 1):
                 names = [f"{subject}_{code:03d}_{number:08d}" for number in range(1, num_frames + 1)]
                 images = root / "cohn-kanade-images" / subject / f"{code:03d}"
@@ -125,7 +141,7 @@ def write_ckplus() -> Callable[..., Path]:
                 label.parent.mkdir(parents=True)
                 label.write_text(f"   {code:.7e}\n")
                 for left, name in enumerate(names, start=100 + 8 * code):
-                    (images / f"{name}.png").write_bytes(_png(photograph[20:260, left : left + 200]))
+                    (images / f"{name}.png").write_bytes(_png(photograph[top : top + 240, left : left + 200]))
         return root
 
     return write

@@ -18,6 +18,9 @@ TINY = [
     "precision=32-true",
 ]
 
+# A folder's name with whatever means something to Hydra, a database's URL or a shell.
+AWKWARD = "my runs (1), a=b & #~é%?c"
+
 # Settings that leave the activation and the dropout of Table 1 to be searched, and trials that are fast.
 NARROW = [
     *("optimizer=adam", "clips.clahe=false", "clips.normalise=false", "class_weights=false", "model.temporal_kernel=1"),

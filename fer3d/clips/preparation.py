@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,11 +21,14 @@ from rich.text import Text
 
 from fer3d.atomic_folder import atomic_folder
 from fer3d.clips.contact_sheet import write_contact_sheet
-from fer3d.clips.detectors import Image
 from fer3d.clips.faces import FaceCrops, FaceExtraction, NoFaceError
+from fer3d.clips.images import ImageNotes, UnreadableImageError, read_image
 from fer3d.clips.preparation_report import PreparationReport, SkippedClip
 from fer3d.clips.store import FORMAT_VERSION, ClipRecord, ClipStore, StoreHeader, StoreWriter
+from fer3d.cores import count_cores
+from fer3d.corpora.layout import name_some
 from fer3d.corpora.sequences import Corpus, FrameSequence
+from fer3d.disk import check_space, check_writable
 
 SHEET_NAME = "contact_sheet.png"
 # A network holds about 100 MB while it works on ten images.
@@ -33,14 +37,12 @@ MAX_WORKERS = 16
 T = TypeVar("T")
 R = TypeVar("R")
 UnreadablePolicy = Literal["error", "skip"]
+# A clip's crops, and the format and the digest of each of its images.
+_Made = tuple[FaceCrops, list[tuple[str, bytes]]]
 
 
 class PreparationError(Exception):
     """A corpus that cannot be made into a clip store: which images or clips, and what to do about them."""
-
-
-class UnreadableImageError(Exception):
-    """An image file that is missing, damaged or no image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ def prepare_clips(
     labels, and all settings: whatever changes one of them makes another store beside the first. A clip is the last
     `num_frames` frames of its sequence; a shorter one repeats its last frame (paper, section 3).
 
+    Warns with a `CorpusWarning` when clips of two subjects, or of two emotions, have an image in common.
+
     Args:
         corpus: Where the sequences come from.
         faces: How frames become face crops.
@@ -87,6 +91,7 @@ def prepare_clips(
         CorpusError: The corpus cannot be read.
         DetectorError: The detector's files are missing or not the expected ones.
         PreparationError: An image is unreadable, a clip shows no face, or no clip is left; each under its policy.
+        DiskError: The store cannot be written, or the disk is too small for it.
         StoreError: The store is there but damaged.
         ValueError: A setting is out of range.
     """
@@ -94,39 +99,46 @@ def prepare_clips(
         raise ValueError(f"clips.num_frames must be >= 1, got {num_frames}")
     if on_unreadable not in ("error", "skip"):
         raise ValueError(f"clips.on_unreadable must be one of error, skip, got {on_unreadable}")
+    check_writable(folder)
     started = time.perf_counter()
     sequences = corpus.read()
     header = _header(corpus, sequences, faces, num_frames, on_unreadable)
     store_folder = folder / f"{corpus.name}-{header.key[:12]}"
     if store_folder.exists():
-        return Preparation(ClipStore.open(store_folder, header), False, PreparationReport.read(store_folder))
+        made = Preparation(ClipStore.open(store_folder, header), False, PreparationReport.read(store_folder))
+    else:
+        made = _make_store(store_folder, header, sequences, faces, progress, num_workers or _num_workers(), started)
+    made.report.warn(stacklevel=2)
+    return made
+
+
+def _make_store(
+    store_folder: Path,
+    header: StoreHeader,
+    sequences: Sequence[FrameSequence],
+    faces: FaceExtraction,
+    progress: bool,
+    num_workers: int,
+    started: float,
+) -> Preparation:
+    check_space(store_folder.parent, len(sequences) * math.prod(header.clip_shape), "the clips")
+    images = ImageNotes()
     with atomic_folder(store_folder) as work:
         with StoreWriter(work, header) as writer, _bar(progress) as bar:
-            records, failed = _write_clips(writer, header, sequences, faces, bar, num_workers or _num_workers())
-            _check_clips(records, failed, faces, len(sequences))
+            records, failed = _write_clips(writer, header, sequences, faces, images, bar, num_workers)
+            _check_clips(records, failed, faces, header.settings["on_unreadable"], len(sequences))
             write_contact_sheet(writer.seal(), work / SHEET_NAME)
-        skipped = [SkippedClip(clip_id, str(error)) for clip_id, error in failed.items()]
-        seconds = time.perf_counter() - started
-        report = PreparationReport.of(corpus.name, corpus.synthetic, records, skipped, seconds)
+        report = PreparationReport.of(
+            header.corpus,
+            header.synthetic,
+            records,
+            [SkippedClip(clip_id, str(error)) for clip_id, error in failed.items()],
+            images.num_by_format,
+            images.shared(sequences, header.num_frames),
+            time.perf_counter() - started,
+        )
         report.write(work)
     return Preparation(ClipStore.open(store_folder), True, report)
-
-
-def read_image(path: Path) -> Image:
-    """Reads an image file as grey (H, W) or BGR (H, W, 3), uint8, whichever the file is.
-
-    Raises:
-        UnreadableImageError: The file is missing, damaged or no image.
-    """
-    try:
-        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-        # Unlike `imread`, which warns and goes on, this refuses truncated files.
-        image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR) if data.size else None
-    except (OSError, cv2.error) as error:
-        raise UnreadableImageError(f"{path} cannot be read: {error}") from error
-    if image is None:
-        raise UnreadableImageError(f"{path} is not a readable image ({data.size:,} bytes)")
-    return np.asarray(image, dtype=np.uint8)
 
 
 def _header(
@@ -178,15 +190,21 @@ def _write_clips(
     header: StoreHeader,
     sequences: Sequence[FrameSequence],
     faces: FaceExtraction,
+    images: ImageNotes,
     bar: Progress,
     num_workers: int,
 ) -> tuple[list[ClipRecord], dict[str, Exception]]:
     """Writes every clip that can be made; returns what was written and, by clip id, what was not."""
+    # Set by an image that ends the preparation: from then on images are only read, so that all such are named at once.
+    doomed = threading.Event()
 
-    def work(sequence: FrameSequence) -> FaceCrops | NoFaceError | UnreadableImageError:
+    def work(sequence: FrameSequence) -> _Made | NoFaceError | UnreadableImageError | None:
         try:
-            images = [read_image(path) for path in sequence.frames[-header.num_frames :]]
-            return faces.extract(images, header.num_channels)
+            files = [read_image(path) for path in sequence.frames[-header.num_frames :]]
+            if doomed.is_set():
+                return None
+            crops = faces.extract([file.pixels for file in files], header.num_channels)
+            return crops, [(file.format, file.digest()) for file in files]
         except (NoFaceError, UnreadableImageError) as error:
             return error
 
@@ -195,15 +213,15 @@ def _write_clips(
     total = sum(len(sequence.frames[-header.num_frames :]) for sequence in sequences)
     task = bar.add_task(header.corpus, total=total)
     for sequence, made in zip(sequences, _in_order(work, sequences, num_workers), strict=True):
-        if isinstance(made, FaceCrops):
-            crops = made.repeat_last(header.num_frames)
+        if isinstance(made, tuple):
+            images.add(sequence.clip_id, made[1])
+            crops = made[0].repeat_last(header.num_frames)
             records.append(_record(sequence, crops))
             writer.add(records[-1], crops.crops)
-        elif isinstance(made, UnreadableImageError) and header.settings["on_unreadable"] == "error":
-            message = f"{made}. Replace it, or set `clips.on_unreadable=skip` to leave out its clip {sequence.clip_id}."
-            raise PreparationError(message) from made
-        else:
+        elif made is not None:
             failed[sequence.clip_id] = made
+            if isinstance(made, UnreadableImageError) and header.settings["on_unreadable"] == "error":
+                doomed.set()
         bar.advance(task, len(sequence.frames[-header.num_frames :]))
     return records, failed
 
@@ -212,18 +230,26 @@ def _check_clips(
     records: Sequence[ClipRecord],
     failed: Mapping[str, Exception],
     faces: FaceExtraction,
+    on_unreadable: str,
     num_sequences: int,
 ) -> None:
+    unreadable = {clip_id: error for clip_id, error in failed.items() if isinstance(error, UnreadableImageError)}
+    if unreadable and on_unreadable == "error":
+        raise PreparationError(
+            f"{len(unreadable)} of {num_sequences} clips have an image that is no good: "
+            f"{name_some([str(error) for error in unreadable.values()])}. Replace what is damaged, or set "
+            f"`clips.on_unreadable=skip` to leave out {name_some(list(unreadable))}."
+        )
     faceless = [clip_id for clip_id, error in failed.items() if isinstance(error, NoFaceError)]
     if faceless and faces.on_no_face == "error":
         raise PreparationError(
-            f"No face was found in any frame of {len(faceless)} of {num_sequences} clips: {', '.join(faceless)}. "
+            f"No face was found in any frame of {len(faceless)} of {num_sequences} clips: {name_some(faceless)}. "
             "Set `faces.on_no_face` to `skip` (leave them out) or `full_frame` (use their whole frames), "
             "or lower `faces.detector.confidence`."
         )
     if not records:
-        reasons = "; ".join(f"{clip_id}: {error}" for clip_id, error in failed.items()) or "the corpus has no sequences"
-        raise PreparationError(f"No clip is left to store: {reasons}.")
+        reasons = name_some([f"{clip_id}: {error}" for clip_id, error in failed.items()])
+        raise PreparationError(f"No clip is left to store: {reasons or 'the corpus has no sequences'}.")
 
 
 def _record(sequence: FrameSequence, crops: FaceCrops) -> ClipRecord:
@@ -256,9 +282,7 @@ def _in_order(work: Callable[[T], R], items: Sequence[T], num_workers: int) -> I
 
 
 def _num_workers() -> int:
-    # Not `os.cpu_count`: a batch system may lend a part of the machine.
-    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(num_cores, MAX_WORKERS)
+    return min(count_cores(), MAX_WORKERS)
 
 
 class _FramesPerSecond(ProgressColumn):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fer3d.clips.images import DAMAGE, DAMAGE_UNKNOWN
 from fer3d.clips.store import ClipRecord, StoreError
+from fer3d.corpora.layout import name_some
+from fer3d.corpora.sequences import CorpusWarning
 
 REPORT_NAME = "report.json"
 NUM_BINS = 10
@@ -46,6 +50,9 @@ class PreparationReport:
         skipped: The sequences left out, and why.
         confidence_histogram: Number of faces found with a confidence of 0 to 0.1, ..., 0.9 to 1.
         seconds: How long it took.
+        num_images_by_format: Number of images in each format; see `fer3d.clips.images` for what each tells of damage.
+        shared_images: Pairs of clips that have an image in common, pixel for pixel, although they are of two subjects
+            or two emotions. Of the clips that one image is in, the first is paired with each of the others.
     """
 
     corpus: str
@@ -58,6 +65,8 @@ class PreparationReport:
     skipped: tuple[SkippedClip, ...]
     confidence_histogram: tuple[int, ...]
     seconds: float
+    num_images_by_format: dict[str, int] = field(default_factory=dict)
+    shared_images: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(
@@ -66,6 +75,8 @@ class PreparationReport:
         synthetic: bool,
         records: Sequence[ClipRecord],
         skipped: Sequence[SkippedClip],
+        num_images_by_format: Mapping[str, int],
+        shared_images: Sequence[tuple[str, str]],
         seconds: float,
     ) -> PreparationReport:
         """Counts what the records of a store say."""
@@ -84,6 +95,8 @@ class PreparationReport:
             skipped=tuple(skipped),
             confidence_histogram=tuple(bins[i] for i in range(NUM_BINS)),
             seconds=seconds,
+            num_images_by_format=dict(sorted(num_images_by_format.items())),
+            shared_images=tuple(shared_images),
         )
 
     @classmethod
@@ -97,8 +110,9 @@ class PreparationReport:
             fields = json.loads((folder / REPORT_NAME).read_text(encoding="utf-8"))
             lists = {name: tuple(fields[name]) for name in ("fallback_clips", "confidence_histogram")}
             skipped = tuple(SkippedClip(**clip) for clip in fields["skipped"])
-            return cls(**{**fields, **lists, "skipped": skipped})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            shared = tuple((first, other) for first, other in fields.get("shared_images", ()))
+            return cls(**{**fields, **lists, "skipped": skipped, "shared_images": shared})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(
                 f"{folder / REPORT_NAME} is missing or damaged ({error}). "
                 f"Delete {folder} and run `python -m fer3d.prepare` again."
@@ -107,7 +121,18 @@ class PreparationReport:
     def write(self, folder: Path) -> None:
         """Writes the report into a store's folder."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
-        (folder / REPORT_NAME).write_text(f"{text}\n", encoding="utf-8")
+        (folder / REPORT_NAME).write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+
+    def warn(self, stacklevel: int) -> None:
+        """Warns with a `CorpusWarning` about images that are in clips of two subjects or of two emotions."""
+        if self.shared_images:
+            pairs = name_some([f"{first} and {other}" for first, other in self.shared_images])
+            message = (
+                f"{self.corpus} has the same image, pixel for pixel, in {len(self.shared_images)} pair(s) of clips of "
+                f"two subjects or two emotions: {pairs}. Where two subjects share an image, a fold is tested on what "
+                "it was trained on: remove what is there twice, or unpack the corpus again"
+            )
+            warnings.warn(message, CorpusWarning, stacklevel=stacklevel + 1)
 
     def print(self, console: Console | None = None) -> None:
         """Prints the report as a table, followed by the clips that need a look."""
@@ -117,12 +142,16 @@ class PreparationReport:
             console.print(f"skipped {escape(clip.clip_id)}: {escape(clip.reason)}")
         if self.fallback_clips:
             console.print(f"clips with fallbacks: {escape(', '.join(self.fallback_clips))}")
+        for first, other in self.shared_images:
+            console.print(f"the same image in two clips: {escape(first)} and {escape(other)}")
 
     def _table(self) -> Table:
         found = self.num_frames_by_source["detected"]
         table = Table(title=f"{self.corpus} ({'synthetic' if self.synthetic else 'real'})", show_header=False)
         table.add_row("clips", f"{self.num_clips} of {self.num_sequences} sequences")
         table.add_row("images", str(self.num_images))
+        for name, count in self.num_images_by_format.items():
+            table.add_row(f"{name} images", f"{count} ({DAMAGE.get(name, DAMAGE_UNKNOWN)})")
         table.add_row("faces found", f"{found} ({100 * found / self.num_images:.2f}%)")
         table.add_row("box of the nearest frame", str(self.num_frames_by_source["nearest"]))
         table.add_row("full frame", str(self.num_frames_by_source["full_frame"]))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from fer3d.corpora.layout import (
     IMAGE_SUFFIX,
     Distribution,
+    Fault,
+    Findings,
     contents,
     folders_holding,
     in_synthetic_twin,
     name_some,
-    numbered_frames,
     plain_name,
-    subfolders,
+    root_folder,
 )
 from fer3d.corpora.sequences import CorpusError, Expected, FrameSequence
 
@@ -41,10 +43,46 @@ _DISTRIBUTION = Distribution(
 
 _IMAGE_FOLDERS = ("cohnkanadeimages", "extendedcohnkanadeimages")
 _LABEL_FOLDERS = ("emotion", "emotions", "emotionlabel", "emotionlabels")
-_SUBJECT = re.compile(r"S\d+", re.IGNORECASE)
-_FRAME = re.compile(r"S\d+_\d+_(\d+)" + IMAGE_SUFFIX, re.IGNORECASE)
-# Looser than the distributed name, so that `..._emotion (1).txt` is noticed and not passed over.
-_LABEL = re.compile(r"[^.].*_emotion.*\.txt", re.IGNORECASE)
+_SUBJECT = re.compile(r"S[0-9]{3}", re.IGNORECASE)
+_SEQUENCE = re.compile(r"[0-9]{3}")
+_FRAME = re.compile(r"(S[0-9]{3})_([0-9]{3})_([0-9]{1,9})" + IMAGE_SUFFIX, re.IGNORECASE)
+# Looser than the distributed name, so that a label without `.txt` or with ` (1)` is a label and not passed over.
+_LABEL = re.compile(r"(S[0-9]{3})_([0-9]{3})_([0-9]{1,9})_emotion.*", re.IGNORECASE)
+# A label's text has 16 characters.
+_MAX_LABEL_BYTES = 64
+
+_FOREIGN_FRAME = Fault(
+    "these frames carry the name of another sequence than the folder they lie in", "Move them to it, or delete them"
+)
+_FOREIGN_LABEL = Fault(
+    "these labels carry the name of another sequence than the folder they lie in", "Move them to it, or delete them"
+)
+_MANY_LABELS = Fault("these hold several label files where CK+ has one", "Keep one of each")
+_NO_NUMBER = Fault(
+    "these labels should hold one number, such as 3.0000000e+00, and do not", "Unpack Emotion_labels.zip again"
+)
+_NO_CODE = Fault(
+    f"these labels hold none of CK+'s codes 1..{len(EMOTIONS)} "
+    f"({', '.join(f'{code} {emotion}' for code, emotion in enumerate(EMOTIONS, start=1))})",
+    "Unpack Emotion_labels.zip again",
+)
+_NO_FRAMES = Fault(
+    "these labelled sequences have no frames such as S005/001/S005_001_00000001.png",
+    "Unpack extended-cohn-kanade-images.zip again",
+)
+_NO_PEAK = Fault(
+    "these sequences lack the peak frame, whose number is in the name of the label file",
+    "Unpack extended-cohn-kanade-images.zip again, or remove the label to leave out the sequence",
+)
+_PAST_PEAK = Fault(
+    "these sequences go on after the peak frame, whose number is in the name of the label file, so that their clips "
+    "end with another frame than the labelled one",
+    "Delete what does not belong to them",
+)
+_GAPS = Fault(
+    "the frames of these sequences are not numbered 1, 2, 3 and so on",
+    "Unpack extended-cohn-kanade-images.zip again if frames are missing",
+)
 
 
 class CKPlus:
@@ -63,7 +101,7 @@ class CKPlus:
     num_channels = 1
 
     def __init__(self, root: str | Path | None) -> None:
-        self._root = Path(root).expanduser() if root else None
+        self._root = root_folder(root) if root else None
         self.synthetic = False
 
     @property
@@ -80,11 +118,12 @@ class CKPlus:
     def read(self) -> list[FrameSequence]:
         """Returns the labelled sequences, sorted by subject and then by sequence.
 
-        Warns with a `CorpusWarning` when their number differs from the corpus as distributed.
+        Warns with a `CorpusWarning` when their number differs from the corpus as distributed, about every file that is
+        not read, and about frames that are not numbered from 1 to the peak.
 
         Raises:
             CorpusError: The root is not set, is missing or does not hold CK+; a label cannot be read; a labelled
-                sequence has no frames.
+                sequence has no frames, no peak frame, or a frame or label of another sequence.
         """
         sequences, self.synthetic = read_tree(self.root)
         EXPECTED.check(sequences, "CK+", self.root)
@@ -101,7 +140,14 @@ def read_tree(root: Path) -> tuple[list[FrameSequence], bool]:
     candidates = folders_holding(root, _SUBJECT)
     images = _one_folder(root, candidates, _IMAGE_FOLDERS, "images", "cohn-kanade-images")
     labels = _one_folder(root, candidates, _LABEL_FOLDERS, "labels", "Emotion or Emotion_labels")
-    return _read_sequences(images, labels), in_synthetic_twin(images)
+    findings = Findings("CK+", root)
+    sequences = _read_sequences(images, labels, findings)
+    findings.raise_errors()
+    if not sequences:
+        problem = f"{labels} holds subject folders but not one file named *_emotion.txt."
+        raise _DISTRIBUTION.not_found(f"{problem} {findings.warnings_text()}".rstrip())
+    findings.warn(stacklevel=3)
+    return sequences, in_synthetic_twin(images)
 
 
 def _one_folder(root: Path, candidates: list[Path], names: tuple[str, ...], what: str, usual: str) -> Path:
@@ -112,67 +158,102 @@ def _one_folder(root: Path, candidates: list[Path], names: tuple[str, ...], what
             "Remove all but one of them, or set data.root to a folder that holds only one"
         )
     if not found:
+        others = [str(folder) for folder in candidates]
         raise _DISTRIBUTION.not_found(
             f"its {what} are missing: no folder called {usual} with subject folders such as S005 lies in data.root, "
             f"which is {root.absolute()} and holds {contents(root)}."
+            + (f" Subject folders were found in {name_some(others)}, and not looked for below." if others else "")
         )
     return found[0]
 
 
-def _read_sequences(images: Path, labels: Path) -> list[FrameSequence]:
-    image_folders = {folder.name.upper(): folder for folder in _subject_folders(images)}
+def _read_sequences(images: Path, labels: Path, findings: Findings) -> list[FrameSequence]:
+    labelled = {
+        (subject, sequence): label
+        for subject, sequence, folder in _sequence_folders(labels, findings)
+        if (label := _label(subject, sequence, folder, findings)) is not None
+    }
     sequences: list[FrameSequence] = []
-    without_frames: list[str] = []
-    for subject_folder in _subject_folders(labels):
-        subject = subject_folder.name.upper()
-        for label_folder in subfolders(subject_folder):
-            emotion = _read_emotion(label_folder)
-            if emotion is None:
-                continue
-            frames = _frames(image_folders.get(subject), label_folder.name)
-            if frames:
-                sequences.append(FrameSequence(subject, label_folder.name, emotion, frames))
-            else:
-                without_frames.append(f"{subject}/{label_folder.name}")
-    if without_frames:
-        raise CorpusError(
-            f"CK+ has no frames for {len(without_frames)} labelled sequence(s): {name_some(without_frames)}. Their "
-            f"labels are in {labels}, and their images should be in {images}, with names such as "
-            "S005/001/S005_001_00000001.png. Unpack extended-cohn-kanade-images.zip again"
-        )
-    if not sequences:
-        raise _DISTRIBUTION.not_found(f"{labels} holds subject folders but not one file named *_emotion.txt.")
+    without_frames = dict.fromkeys(labelled)
+    for subject, sequence, folder in _sequence_folders(images, findings):
+        if (subject, sequence) not in labelled:
+            _pass_over(subject, sequence, folder, findings)
+            continue
+        peak, emotion = labelled[subject, sequence]
+        frames = _frames(subject, sequence, folder, peak, findings)
+        if frames:
+            del without_frames[subject, sequence]
+            sequences.append(FrameSequence(subject, sequence, emotion, frames))
+    for subject, sequence in without_frames:
+        findings.error(_NO_FRAMES, f"{subject}/{sequence}")
     return sorted(sequences, key=lambda sequence: (sequence.subject, sequence.sequence))
 
 
-def _subject_folders(folder: Path) -> list[Path]:
-    return [path for path in subfolders(folder) if _SUBJECT.fullmatch(path.name)]
+def _sequence_folders(tree: Path, findings: Findings) -> Iterator[tuple[str, str, Path]]:
+    """Yields subject, sequence and folder of every sequence folder of the images or of the labels."""
+    subjects = findings.take(tree, "folders", lambda name: name.upper() if _SUBJECT.fullmatch(name) else None)
+    for subject, subject_folder in subjects.items():
+        found = findings.take(subject_folder, "folders", lambda name: name if _SEQUENCE.fullmatch(name) else None)
+        for sequence, folder in found.items():
+            yield subject, sequence, folder
 
 
-def _frames(subject_folder: Path | None, sequence: str) -> tuple[Path, ...]:
-    if subject_folder is None or not (subject_folder / sequence).is_dir():
-        return ()
-    return numbered_frames(subject_folder / sequence, _FRAME)
+def _parts(pattern: re.Pattern[str], name: str) -> tuple[str, str, int] | None:
+    """Returns the subject, the sequence and the frame's number that a file's name stands for."""
+    match = pattern.fullmatch(name)
+    return (match[1].upper(), match[2], int(match[3])) if match else None
 
 
-def _read_emotion(label_folder: Path) -> str | None:
-    """Returns the emotion of one sequence, or `None` where it is not labelled, as 266 of the 593 are not."""
-    files = sorted(path for path in label_folder.iterdir() if _LABEL.fullmatch(path.name))
-    if not files:
-        return None
+def _label(subject: str, sequence: str, folder: Path, findings: Findings) -> tuple[int, str] | None:
+    """Returns the peak's number and the emotion, or `None` for a sequence without a label, as 266 of the 593 are."""
+    files = findings.take(folder, "files", lambda name: _parts(_LABEL, name))
     if len(files) > 1:
-        names = name_some([path.name for path in files])
-        raise CorpusError(f"{label_folder} holds {len(files)} label files where CK+ has one: {names}")
-    return _emotion_in(files[0])
+        findings.error(_MANY_LABELS, folder, f" ({name_some([path.name for path in files.values()])})")
+    for (*owner, peak), file in files.items():
+        if owner != [subject, sequence]:
+            findings.error(_FOREIGN_LABEL, file)
+        elif emotion := _emotion_in(file, findings):
+            return peak, emotion
+    return None
 
 
-def _emotion_in(file: Path) -> str:
+def _emotion_in(file: Path, findings: Findings) -> str | None:
+    content = findings.read(file, _MAX_LABEL_BYTES)
+    if content is None:
+        return None
     try:
-        text = file.read_text(encoding="ascii")
-        value = float(text)
-    except ValueError as error:
-        raise CorpusError(f"{file} should hold one number, such as 3.0000000e+00, and does not: {error}") from error
+        value = float(content.decode("ascii"))
+    except ValueError:
+        findings.error(_NO_NUMBER, file, f" holds {content!r}" if content else " is empty")
+        return None
     if value not in range(1, len(EMOTIONS) + 1):
-        codes = ", ".join(f"{code} {emotion}" for code, emotion in enumerate(EMOTIONS, start=1))
-        raise CorpusError(f"{file} holds {text.strip()}, which is not one of CK+'s codes 1..{len(EMOTIONS)}: {codes}")
+        findings.error(_NO_CODE, file, f" holds {content.decode('ascii').strip()}")
+        return None
     return EMOTIONS[int(value) - 1]
+
+
+def _frames(subject: str, sequence: str, folder: Path, peak: int, findings: Findings) -> tuple[Path, ...]:
+    found = findings.take(folder, "files", lambda name: _parts(_FRAME, name))
+    frames = {number: path for (*owner, number), path in sorted(found.items()) if owner == [subject, sequence]}
+    for (*owner, _), path in found.items():
+        if owner != [subject, sequence]:
+            findings.error(_FOREIGN_FRAME, path)
+    if not frames:
+        return ()
+    first, last = min(frames), max(frames)
+    if peak not in frames:
+        findings.error(_NO_PEAK, f"{subject}/{sequence}", f" (frame {peak})")
+    elif last > peak:
+        findings.warning(_PAST_PEAK, f"{subject}/{sequence}", f" (to frame {last} instead of {peak})")
+    if (first, last) != (1, len(frames)):
+        findings.warning(_GAPS, f"{subject}/{sequence}", f" ({len(frames)} frames, numbered from {first} to {last})")
+    return tuple(frames.values())
+
+
+def _pass_over(subject: str, sequence: str, folder: Path, findings: Findings) -> None:
+    """Notes what an unlabelled sequence's folder holds besides its frames."""
+
+    def own_frame(name: str) -> str | None:
+        return name if (parts := _parts(_FRAME, name)) and parts[:2] == (subject, sequence) else None
+
+    findings.take(folder, "files", own_frame)

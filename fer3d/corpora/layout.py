@@ -1,15 +1,17 @@
-"""Finding a corpus's folders under the roots seen in the wild, and saying what was there when they are not."""
+"""Finding a corpus's folders under the roots seen in the wild, and naming what there is not as it should be."""
 
 from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeVar
 
-from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, CorpusWarning
 
 MAX_DEPTH = 6
 # A root that is far too high, such as a home folder, must end in an error message and not in a walk over a whole disk.
@@ -18,8 +20,16 @@ MAX_NAMED = 8
 
 IMAGE_SUFFIX = r"\.(?:png|jpe?g|bmp|tiff?)"
 
+# What systems and archivers leave in folders; whatever else is not read is named.
+_LITTER = re.compile(
+    r"\._.*|\.DS_Store|\.directory|\.nfs.*|\.git.*|\.Spotlight-V100|\.Trashes|\.fseventsd|__MACOSX|Icon\r|@eaDir|"
+    r"(?:eh)?Thumbs\.db|desktop\.ini|lost\+found",
+    re.IGNORECASE,
+)
 _COPY_NUMBER = re.compile(r"\s*\(\d+\)$")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +50,20 @@ class Distribution:
         """Returns `root`.
 
         Raises:
-            CorpusError: `root` is missing, is a file or is empty.
+            CorpusError: `root` is missing, is a file, is empty or may not be opened.
         """
-        if not root.exists():
-            raise self.not_found(f"data.root is {root.absolute()}, which does not exist.")
-        if not root.is_dir():
-            raise self.not_found(f"data.root is {root.absolute()}, which is a file and not a folder.")
-        if not any(root.iterdir()):
-            raise self.not_found(f"data.root is {root.absolute()}, which is empty.")
+        problem = None
+        try:
+            if not root.exists():
+                problem = "does not exist"
+            elif not root.is_dir():
+                problem = "is a file and not a folder"
+            elif not any(root.iterdir()):
+                problem = "is empty"
+        except OSError as error:
+            problem = f"cannot be opened ({error.strerror})"
+        if problem:
+            raise self.not_found(f"data.root is {shown(root.absolute())}, which {problem}.")
         return root
 
     def not_found(self, problem: str) -> CorpusError:
@@ -61,6 +77,132 @@ class Distribution:
         return CorpusError("\n".join(lines))
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A kind of thing that is not as in the corpus as distributed.
+
+    Attributes:
+        problem: What is wrong, to be followed by the places.
+        remedy: What to do about it.
+    """
+
+    problem: str
+    remedy: str
+
+
+_UNREAD = Fault(
+    "these are not read, since the corpus as distributed has no such files or folders there",
+    "Rename what should be read, and move the rest out of the corpus",
+)
+_TWICE = Fault("the same thing is there twice", "Keep one of each")
+_CLOSED = Fault("these cannot be opened", "Make them readable, or copy them again")
+_NO_FILE = Fault("these should be files and are not (a folder, a broken link or a device)", "Put the files there again")
+
+
+class Findings:
+    """What a reader comes upon that is not as distributed, gathered so that one sentence names all places of a kind.
+
+    Every name in a folder of the corpus goes through `take`: it is used, or known litter, or named in the end.
+
+    Args:
+        title: The corpus's usual name.
+        root: The folder that holds the corpus; places are named relative to it.
+    """
+
+    def __init__(self, title: str, root: Path) -> None:
+        self._title = title
+        self._root = root
+        self._errors: dict[Fault, list[str]] = {}
+        self._warnings: dict[Fault, list[str]] = {}
+
+    def error(self, fault: Fault, place: Path | str, detail: str = "") -> None:
+        """Notes what would change the meaning of a clip, so that the corpus is refused."""
+        self._errors.setdefault(fault, []).append(self._place(place) + detail)
+
+    def warning(self, fault: Fault, place: Path | str, detail: str = "") -> None:
+        """Notes what has to be known and does not stand in the way."""
+        self._warnings.setdefault(fault, []).append(self._place(place) + detail)
+
+    def take(
+        self, folder: Path, kind: Literal["files", "folders"], key_of: Callable[[str], Key | None]
+    ) -> dict[Key, Path]:
+        """Returns the files (or folders) in `folder` by the key of their name, sorted by name, and notes the others.
+
+        Args:
+            folder: A folder of the corpus.
+            kind: What is looked for.
+            key_of: Returns what a name stands for, or `None` where it is not a name of the corpus.
+        """
+        taken: dict[Key, Path] = {}
+        for entry in self._entries(folder):
+            path, key = folder / entry.name, key_of(entry.name)
+            if key is None or (kind == "folders" and not _is(entry, "folders")):
+                self.warning(_UNREAD, path)
+            elif not _is(entry, kind):
+                self.error(_NO_FILE, path)
+            elif key in taken:
+                self.error(_TWICE, taken[key], f" and {name_some([path.name])}")
+            else:
+                taken[key] = path
+        return taken
+
+    def read(self, file: Path, num_bytes: int) -> bytes | None:
+        """Returns the first bytes of a file, or `None` where it cannot be opened."""
+        try:
+            with file.open("rb") as opened:
+                return opened.read(num_bytes)
+        except OSError as error:
+            self.error(_CLOSED, file, f" ({error.strerror})")
+            return None
+
+    def raise_errors(self) -> None:
+        """Raises what was noted as an error.
+
+        Raises:
+            CorpusError: There are errors; the warnings follow them, since they may explain them.
+        """
+        if self._errors:
+            raise CorpusError(self._text({**self._errors, **self._warnings}))
+
+    def warnings_text(self) -> str:
+        """Returns what only has to be known, a sentence for each kind."""
+        return self._text(self._warnings)
+
+    def warn(self, stacklevel: int) -> None:
+        """Warns with a `CorpusWarning` about what only has to be known."""
+        if self._warnings:
+            warnings.warn(self.warnings_text(), CorpusWarning, stacklevel=stacklevel + 1)
+
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                return sorted((e for e in entries if not _LITTER.fullmatch(e.name)), key=lambda entry: entry.name)
+        except OSError as error:
+            self.error(_CLOSED, folder, f" ({error.strerror})")
+            return []
+
+    def _place(self, place: Path | str) -> str:
+        if isinstance(place, str):
+            return place
+        return shown(place.relative_to(self._root) if place.is_relative_to(self._root) else place)
+
+    def _text(self, faults: dict[Fault, list[str]]) -> str:
+        sentences = [
+            f"{fault.problem} ({len(places)}): {name_some(places)}. {fault.remedy}." for fault, places in faults.items()
+        ]
+        return f"{self._title} in {shown(self._root.absolute())}: {' Also, '.join(sentences)}" if sentences else ""
+
+
+def root_folder(root: str | Path) -> Path:
+    """Returns the configured root as a path, its `~user` replaced."""
+    path = Path(str(root))
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        # There is no such user; then there is no such folder either, which is for the reader to say.
+        return path
+
+
 def plain_name(name: str) -> str:
     """Returns a folder's name without case, separators and the number of a repeated download.
 
@@ -72,7 +214,7 @@ def plain_name(name: str) -> str:
 def subfolders(folder: Path) -> list[Path]:
     """Returns the folders in `folder`, sorted by name, without hidden ones and the `__MACOSX` of a Mac's archives."""
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir()]
+        names = [entry.name for entry in entries if _is(entry, "folders")]
     return [folder / name for name in sorted(names) if not name.startswith(".") and name != "__MACOSX"]
 
 
@@ -100,25 +242,6 @@ def folders_holding(root: Path, child: re.Pattern[str]) -> list[Path]:
     return list(found.values())
 
 
-def numbered_frames(folder: Path, pattern: re.Pattern[str]) -> tuple[Path, ...]:
-    """Returns the files in `folder` whose whole name matches `pattern`, in the order of the number in its group 1.
-
-    Raises:
-        CorpusError: Two files carry the same number.
-    """
-    frames: dict[int, Path] = {}
-    for path in folder.iterdir():
-        match = pattern.fullmatch(path.name)
-        if match is None:
-            continue
-        number = int(match[1])
-        if number in frames:
-            names = " and ".join(sorted((frames[number].name, path.name)))
-            raise CorpusError(f"{folder} holds frame {number} twice, as {names}: keep one of them")
-        frames[number] = path
-    return tuple(frames[number] for number in sorted(frames))
-
-
 def in_synthetic_twin(folder: Path) -> bool:
     """Returns whether `folder`, or a folder it lies in, was written by the generator of the synthetic twin."""
     return any((place / SYNTHETIC_MARKER).is_file() for place in (folder.resolve(), *folder.resolve().parents))
@@ -126,11 +249,32 @@ def in_synthetic_twin(folder: Path) -> bool:
 
 def contents(folder: Path) -> str:
     """Returns the names in `folder` as one phrase, shortened when they are many; folders end in a slash."""
-    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir())
+    with os.scandir(folder) as entries:
+        names = sorted(_with_kind(entry) for entry in entries)
     return name_some(names) if names else "nothing"
 
 
 def name_some(names: Sequence[str]) -> str:
     """Returns `names` as one phrase, the first `MAX_NAMED` of them in full."""
     rest = len(names) - MAX_NAMED
-    return ", ".join(names[:MAX_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(map(shown, names[:MAX_NAMED])) + (f" and {rest} more" if rest > 0 else "")
+
+
+def shown(name: str | Path) -> str:
+    """Returns a name so that blanks at its ends and bytes that are no text can be seen, and printed anywhere."""
+    text = str(name)
+    return text if text.isprintable() and text == text.strip() else repr(text)
+
+
+def _is(entry: os.DirEntry[str], kind: Literal["files", "folders"]) -> bool:
+    try:
+        return entry.is_file() if kind == "files" else entry.is_dir()
+    except OSError:
+        # A link that leads to itself.
+        return False
+
+
+def _with_kind(entry: os.DirEntry[str]) -> str:
+    if not _is(entry, "folders"):
+        return entry.name
+    return f"{entry.name}/" if os.access(entry.path, os.R_OK | os.X_OK) else f"{entry.name}/ (which may not be opened)"

@@ -8,13 +8,14 @@ from pathlib import Path
 from fer3d.corpora.layout import (
     IMAGE_SUFFIX,
     Distribution,
+    Fault,
+    Findings,
     contents,
     folders_holding,
     in_synthetic_twin,
     name_some,
-    numbered_frames,
     plain_name,
-    subfolders,
+    root_folder,
 )
 from fer3d.corpora.sequences import CorpusError, Expected, FrameSequence
 
@@ -48,9 +49,15 @@ _SPELLINGS = {
     "sad": "sadness",
     "surprised": "surprise",
 }
-_SUBJECT = re.compile(r"P\d+", re.IGNORECASE)
+_SUBJECT = re.compile(r"P[0-9]{3}", re.IGNORECASE)
 _CROPPED = re.compile(r"[a-z]?preprocess(?:img)?")
-_FRAME = re.compile(r"(\d+)" + IMAGE_SUFFIX, re.IGNORECASE)
+_FRAME = re.compile(r"([0-9]{1,9})" + IMAGE_SUFFIX, re.IGNORECASE)
+
+_NO_FRAMES = Fault("these sequence folders have no frames such as 000.jpeg", "Unpack the archive again")
+_GAPS = Fault(
+    "the frames of these sequences are not numbered 0, 1, 2 and so on",
+    "Unpack the archive again if frames are missing",
+)
 
 
 class OuluCASIA:
@@ -79,7 +86,7 @@ class OuluCASIA:
         for key, value, options in (("camera", camera, CAMERAS), ("light", light, LIGHTS), ("images", images, IMAGES)):
             if value not in options:
                 raise CorpusError(f"data.{key} is {value!r}; Oulu-CASIA has {', '.join(options)}")
-        self._root = Path(root).expanduser() if root else None
+        self._root = root_folder(root) if root else None
         self.camera = camera
         self.light = light
         self.images = images
@@ -99,7 +106,8 @@ class OuluCASIA:
     def read(self) -> list[FrameSequence]:
         """Returns the sequences of the chosen camera and light, sorted by subject and then by sequence.
 
-        Warns with a `CorpusWarning` when their number differs from the corpus as distributed.
+        Warns with a `CorpusWarning` when their number differs from the corpus as distributed, about every file that is
+        not read, and about frames that are not numbered from 0 without a gap.
 
         Raises:
             CorpusError: The root is not set, is missing or does not hold these images; a sequence has no frames.
@@ -118,7 +126,14 @@ def read_tree(
         CorpusError: As `OuluCASIA.read`.
     """
     folder = _light_folder(root, camera, light, images)
-    return _read_sequences(folder), in_synthetic_twin(folder)
+    findings = Findings("Oulu-CASIA", root)
+    sequences = _read_sequences(folder, findings)
+    findings.raise_errors()
+    if not sequences:
+        problem = f"the subject folders in {folder} hold no folder such as Anger."
+        raise _DISTRIBUTION.not_found(f"{problem} {findings.warnings_text()}".rstrip())
+    findings.warn(stacklevel=3)
+    return sequences, in_synthetic_twin(folder)
 
 
 def _light_folder(root: Path, camera: str, light: str, images: str) -> Path:
@@ -149,38 +164,23 @@ def _recording(folder: Path) -> tuple[str, str, str]:
     return camera.removesuffix("acropped"), light, "cropped" if cropped else "original"
 
 
-def _read_sequences(light_folder: Path) -> list[FrameSequence]:
+def _read_sequences(light_folder: Path, findings: Findings) -> list[FrameSequence]:
     sequences: list[FrameSequence] = []
-    without_frames: list[str] = []
-    for subject_folder in subfolders(light_folder):
-        if not _SUBJECT.fullmatch(subject_folder.name):
-            continue
-        subject = subject_folder.name.upper()
-        for emotion, folder in _emotion_folders(subject_folder).items():
-            frames = numbered_frames(folder, _FRAME)
+    subjects = findings.take(light_folder, "folders", lambda name: name.upper() if _SUBJECT.fullmatch(name) else None)
+    for subject, subject_folder in subjects.items():
+        emotions = findings.take(subject_folder, "folders", lambda name: _SPELLINGS.get(plain_name(name)))
+        for emotion, folder in emotions.items():
+            frames = _frames(folder, findings)
             if frames:
                 sequences.append(FrameSequence(subject, _DISTRIBUTED[emotion], emotion, frames))
-            else:
-                without_frames.append(f"{subject_folder.name}/{folder.name}")
-    if without_frames:
-        raise CorpusError(
-            f"Oulu-CASIA has no frames such as 000.jpeg in {len(without_frames)} sequence folder(s) of {light_folder}: "
-            f"{name_some(without_frames)}. Unpack the archive again"
-        )
-    if not sequences:
-        raise _DISTRIBUTION.not_found(f"the subject folders in {light_folder} hold no folder such as Anger.")
     return sorted(sequences, key=lambda sequence: (sequence.subject, sequence.sequence))
 
 
-def _emotion_folders(subject_folder: Path) -> dict[str, Path]:
-    folders: dict[str, Path] = {}
-    for folder in subfolders(subject_folder):
-        emotion = _SPELLINGS.get(plain_name(folder.name))
-        if emotion is None:
-            continue
-        if emotion in folders:
-            raise CorpusError(
-                f"{subject_folder} holds {emotion} twice, as {folders[emotion].name} and {folder.name}: keep one"
-            )
-        folders[emotion] = folder
-    return folders
+def _frames(folder: Path, findings: Findings) -> tuple[Path, ...]:
+    found = findings.take(folder, "files", lambda name: int(match[1]) if (match := _FRAME.fullmatch(name)) else None)
+    if not found:
+        findings.error(_NO_FRAMES, folder)
+    elif (min(found), max(found)) != (0, len(found) - 1):
+        numbers = f" ({len(found)} frames, numbered from {min(found)} to {max(found)})"
+        findings.warning(_GAPS, folder, numbers)
+    return tuple(found[number] for number in sorted(found))

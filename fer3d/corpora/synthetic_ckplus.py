@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fer3d.corpora.ckplus import EMOTIONS, EXPECTED, read_tree
+from fer3d.corpora.layout import root_folder
 from fer3d.corpora.sequences import FrameSequence
 from fer3d.corpora.synthetic import CKPLUS, read_twin
 
@@ -30,7 +31,7 @@ class SyntheticCKPlus:
     num_channels = 1
 
     def __init__(self, root: str | Path, seed: int = 0, num_subjects: int = EXPECTED.num_subjects) -> None:
-        self.root = Path(root).expanduser()
+        self.root = root_folder(root)
         self.seed = seed
         self.num_subjects = num_subjects
         self.synthetic = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fer3d.corpora.layout import root_folder
 from fer3d.corpora.oulu_casia import EMOTIONS, read_tree
 from fer3d.corpora.sequences import FrameSequence
 from fer3d.corpora.synthetic import OULU, read_twin
@@ -31,7 +32,7 @@ class SyntheticOulu:
     num_channels = 3
 
     def __init__(self, root: str | Path, seed: int = 0, num_subjects: int = 20) -> None:
-        self.root = Path(root).expanduser()
+        self.root = root_folder(root)
         self.seed = seed
         self.num_subjects = num_subjects
         self.synthetic = True

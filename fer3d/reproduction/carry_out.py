@@ -17,6 +17,7 @@ from fer3d.evaluation.evaluation_files import write_evaluation
 from fer3d.evaluation.evaluation_tables import measures_table
 from fer3d.evaluation.run_results import RunResults
 from fer3d.evaluation.tables import json_text
+from fer3d.overrides import override
 from fer3d.reporting.report import make_report
 from fer3d.reproduction.fold_workers import FoldWorkers
 from fer3d.reproduction.plan import Plan, Step
@@ -42,7 +43,7 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int = 1) -
         WorkerError: A process that trained folds was killed.
         DivergedError: A fold's training loss is no longer finite.
     """
-    common = [f"outputs={plan.outputs}", "progress=false", *overrides]
+    common = [override("outputs", str(plan.outputs)), "progress=false", *overrides]
     for step in plan.steps:
         compose_train(_overrides(step, common))
     with FoldWorkers(num_jobs) as workers:
@@ -67,7 +68,7 @@ def _train(plan: Plan, common: Sequence[str], workers: FoldWorkers) -> Mapping[s
     for step in plan.steps:
         settings = _overrides(step, common)
         if step.starts_from is not None:
-            settings.append(f"start_from={fold_folder(folders[step.starts_from], 1) / CHECKPOINT_NAME}")
+            settings.append(override("start_from", str(fold_folder(folders[step.starts_from], 1) / CHECKPOINT_NAME)))
         with _stage(f"train {step.experiment}"):
             folders[step.experiment] = _train_run(settings, stores[step.corpus], workers)
     return folders

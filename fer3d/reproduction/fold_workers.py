@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +12,7 @@ from types import TracebackType
 
 from fer3d.clips.store import ClipStore
 from fer3d.configuration import compose_train
+from fer3d.cores import share_cores
 from fer3d.processes import leave_with_parent
 from fer3d.training.results import FoldResult
 from fer3d.training.run import Run
@@ -35,10 +35,9 @@ class FoldWorkers:
 
     def __enter__(self) -> FoldWorkers:
         if self.num_jobs > 1:
-            threads = max(1, count_cores() // self.num_jobs)
             # A forked process would inherit the locks of PyTorch's threads.
             self._pool = ProcessPoolExecutor(
-                self.num_jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(threads,)
+                self.num_jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(self.num_jobs,)
             )
         return self
 
@@ -79,16 +78,9 @@ class FoldWorkers:
             ) from error
 
 
-def count_cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _start(num_threads: int) -> None:
-    import torch
-
+def _start(num_processes: int) -> None:
     leave_with_parent()
-    torch.set_num_threads(num_threads)
+    share_cores(num_processes)
 
 
 def _train(overrides: tuple[str, ...], store: Path, number: int) -> FoldResult:

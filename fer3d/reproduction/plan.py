@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fer3d.overrides import override
+
 # The corpora by the names that `data=` knows.
 CKPLUS, OULU = "ckplus", "oulu_casia"
 
@@ -114,7 +116,7 @@ def rehearsal(outputs: Path, corpora: Path) -> Plan:
 
     def shrink(step: Step) -> Step:
         data, folder = twins[step.corpus]
-        where = (f"data={data}", f"data.root={corpora / folder}")
+        where = (f"data={data}", override("data.root", str(corpora / folder)))
         small = (*_REHEARSAL, _REHEARSAL_EPOCHS[step.corpus])
         return replace(step, overrides=(*where, *small))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ from optuna.pruners import BasePruner
 from optuna.trial import Trial, TrialState
 
 from fer3d.evaluation.protocols import EpochProtocol
+from fer3d.overrides import override
 from fer3d.search.fold_order import ORDERS, Order, fold_order
 from fer3d.search.jobs import Job
 from fer3d.search.objective import Steps, TrialRun, Verdict
 from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome
 from fer3d.search.pruning import Progress, Pruning
 from fer3d.search.trial_tracking import TrialTracker
-from fer3d.training.results import FoldResult
+from fer3d.training.results import FoldResult, ResultError
 
 # What a trial keeps in its study besides its settings.
 FOLDS, ORDER, RUN = "folds", "order", "run"
@@ -47,11 +48,13 @@ class CrossValidationSettings:
         order_seed: int = 0,
         folds_per_job: int = 1,
     ) -> None:
+        if not isinstance(space, Mapping):
+            raise ValueError(f"search.space must be settings and what they are drawn from, or {{}}, got {space!r}")
         if protocol not in SEARCH_PROTOCOLS:
             raise ValueError(f"search.protocol must be one of {', '.join(SEARCH_PROTOCOLS)}, got {protocol!r}")
         if order not in ORDERS:
             raise ValueError(f"search.order must be one of {', '.join(ORDERS)}, got {order!r}")
-        if not isinstance(folds_per_job, int) or folds_per_job < 1:
+        if not isinstance(folds_per_job, int) or isinstance(folds_per_job, bool) or folds_per_job < 1:
             raise ValueError(f"search.folds_per_job must be at least 1, got {folds_per_job!r}")
         self.space = space
         self.protocol = SEARCH_PROTOCOLS[protocol]
@@ -132,6 +135,7 @@ class CrossValidationRun:
         self._overrides = overrides
         self._order = order
         self._outcomes = list(outcomes)
+        self._block: list[int] = []
         self._pruned = bool(outcomes) and self._prunes()
 
     @property
@@ -144,6 +148,7 @@ class CrossValidationRun:
         """The next block of folds; None where the trial is complete or pruned."""
         done = {outcome.fold for outcome in self._outcomes}
         block = [fold for fold in self._order if fold not in done][: self._objective.settings.folds_per_job]
+        self._block = block
         if not block or self._pruned:
             return None
         number = self._trial.number
@@ -153,19 +158,33 @@ class CrossValidationRun:
                 *self._overrides,
                 *self._objective.job_overrides,
                 selected_by(self._objective.study, number, self._objective.corpus),
-                f"+trial={number}",
-                f"+fold=[{','.join(map(str, block))}]",
-                f"hydra.sweep.dir={self._objective.folder}",
-                f"hydra.sweep.subdir={job_folder(number, block)}",
+                override("+trial", number),
+                override("+fold", block),
+                override("hydra.sweep.dir", str(self._objective.folder)),
+                override("hydra.sweep.subdir", job_folder(number, block)),
                 # Its settings lie there, since nothing else does.
                 "hydra.output_subdir=.hydra",
             ),
         )
 
     def receive(self, returned: Any) -> None:
-        """Takes the fold results of a job."""
+        """Takes the fold results of a job.
+
+        Raises:
+            ValueError: It returned something else.
+            ResultError: They are not those of the folds that it was to train.
+        """
         if not isinstance(returned, list) or not all(isinstance(result, FoldResult) for result in returned):
             raise ValueError(f"a fold job must return fold results, got {returned!r}")
+        wanted = {fold: self._objective.sizes[fold] for fold in self._block}
+        got = [(result.fold, len(result.labels)) for result in returned]
+        if sorted(got) != sorted(wanted.items()):
+            run = returned[0].info.get("run") if returned else "its run"
+            raise ResultError(
+                f"the job that was to train {_folds(wanted.items())} returned {_folds(got)}: a fold's folder in {run} "
+                "holds another one's result; delete it"
+            )
+        self._block = []
         self._outcomes += [FoldOutcome.of(result) for result in returned]
         # One write for a block: a process that is killed leaves whole blocks.
         self._trial.set_user_attr(FOLDS, {str(outcome.fold): outcome.as_json() for outcome in self._outcomes})
@@ -176,7 +195,8 @@ class CrossValidationRun:
     def steps(self) -> Steps:
         """How many of its folds are done."""
         progress = self.progress
-        return Steps(len(progress.outcomes), progress.num_folds, f"{progress.attainable:.2%} at most")
+        last = f"fold {progress.outcomes[-1].fold}" if progress.outcomes else ""
+        return Steps(len(progress.outcomes), progress.num_folds, f"{progress.attainable:.2%} at most", last)
 
     @property
     def verdict(self) -> Verdict:
@@ -205,6 +225,10 @@ class CrossValidationRun:
         return prunes and not self.progress.complete
 
 
+def _folds(sizes: Iterable[tuple[int, int]]) -> str:
+    return ", ".join(f"fold {fold} of {size} held-out clips" for fold, size in sizes) or "nothing"
+
+
 def read_outcomes(attributes: Mapping[str, Any]) -> list[FoldOutcome]:
     """The outcomes that a trial keeps, in the order of their training."""
     return [FoldOutcome.from_json(fold, stored) for fold, stored in attributes.get(FOLDS, {}).items()]
@@ -212,7 +236,7 @@ def read_outcomes(attributes: Mapping[str, Any]) -> list[FoldOutcome]:
 
 def selected_by(study: str, number: int, corpus: str) -> str:
     """The setting by which a run says whose trial it is."""
-    return f"selected_by={{study:'{study}',trial:{number},corpus:{corpus}}}"
+    return override("selected_by", {"study": study, "trial": number, "corpus": corpus})
 
 
 def job_folder(trial: int, block: Sequence[int]) -> str:

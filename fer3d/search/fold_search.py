@@ -17,7 +17,9 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from fer3d.evaluation.protocols import INNER_VAL
+from fer3d.search.arguments import check_arguments
 from fer3d.search.cross_validation import CrossValidation, CrossValidationSettings
+from fer3d.search.retries import counted
 from fer3d.search.session import SETTINGS, run_search
 from fer3d.search.space import SearchSpace, SpaceError
 from fer3d.search.sweeper_settings import SweeperSettings
@@ -69,7 +71,10 @@ class FoldSearch:
                 "a trial of a cross-validation has one value, its accuracy: leave hydra.sweeper.direction alone, got "
                 f"{list(sweeper.directions)}"
             )
-        settings: CrossValidationSettings = instantiate(compose(SearchSpace.parse({}, arguments).fixed).search)
+        search = compose(SearchSpace.parse({}, arguments).fixed).search
+        check_arguments("search", search)
+        check_arguments("search.pruning", search.pruning)
+        settings: CrossValidationSettings = instantiate(search)
         space = SearchSpace.parse({**settings.space, **sweeper.params}, arguments)
         base = compose(space.fixed)
         _check_space(space, compose)
@@ -203,7 +208,7 @@ class FoldSearch:
         )
 
     def _say(self, study: Study) -> None:
-        trials = study.get_trials(deepcopy=False)
+        trials = counted(study)
         counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
         print(
             f"study {self.folder}: {counts[TrialState.COMPLETE]} trials complete, {counts[TrialState.PRUNED]} pruned, "

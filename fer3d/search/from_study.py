@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fer3d.overrides import given_text, override
 from fer3d.search.cross_validation import selected_by
 from fer3d.search.records import StudyRecord
 from fer3d.search.space import SearchSpace
@@ -28,14 +29,14 @@ def expand_from_study(arguments: Sequence[str]) -> list[str]:
     storage = [argument for argument in arguments if argument.startswith(STORAGE)]
     if not given:
         return list(arguments)
-    study = StudyRecord.read(given[-1].removeprefix(FROM_STUDY), storage[-1].removeprefix(STORAGE) if storage else None)
+    study = StudyRecord.read(given_text(given[-1]), given_text(storage[-1]) if storage else None)
     best = study.best
     if best is None:
         raise StudyError(f"the study {study.name} has no complete trial to train")
     # All settings of a command line stand together.
     place = next(place for place, argument in enumerate(arguments) if "=" in argument)
     rest = [argument for argument in arguments[place:] if argument not in (*given, *storage)]
-    name = f"name=best_of_{study.name.replace('/', '_')}"
+    name = override("name", f"best_of_{study.name.replace('/', '_')}")
     params = SearchSpace.parse(study.space).overrides(best.params)
     selected = selected_by(study.name, best.number, study.corpus)
     return [*arguments[:place], *study.overrides, *params, name, selected, *rest]

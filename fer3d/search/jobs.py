@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -13,6 +15,9 @@ from typing import Any, Protocol
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+
+from fer3d.cores import share_cores
+from fer3d.search.faults import lost_slurm_job
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,9 @@ def make_jobs(launcher: Launcher, num_at_once: int) -> Jobs:
     """Chooses how jobs run: in this process one after the other, or side by side where the launcher has processes."""
     if num_at_once == 1 or isinstance(launcher, BasicLauncher):
         return JobsInTurn(launcher)
+    if getattr(launcher, "_EXECUTOR", None) == "local":
+        # submitit starts a process for each job, and tells none of the others.
+        share_cores(num_at_once)
     return JobsSideBySide(launcher)
 
 
@@ -114,7 +122,16 @@ def _launch(launcher: Launcher, job: Job) -> JobResult:
         # Raises what the task function raised.
         return JobResult(job, returned=returns[0].return_value)
     except Exception as error:
+        _cancel_lost(launcher, error)
         return JobResult(job, error=error)
+
+
+def _cancel_lost(launcher: Launcher, error: Exception) -> None:
+    """Ends a job of Slurm's that counts as lost: Slurm may start it anew by itself, beside the one submitted next."""
+    number = lost_slurm_job(error)
+    # Jobs of submitit's on this machine have numbers of processes, which may be numbers of jobs, too.
+    if number is not None and getattr(launcher, "_EXECUTOR", None) == "slurm" and shutil.which("scancel"):
+        subprocess.run(["scancel", number], capture_output=True, check=False)
 
 
 def _end_joblib() -> None:
@@ -123,4 +140,5 @@ def _end_joblib() -> None:
 
         executor = getattr(reusable_executor, "_executor", None)
         if executor is not None:
-            executor.shutdown(wait=False, kill_workers=True)
+            # Until they are gone, since whatever ends this process may leave no time for it.
+            executor.shutdown(wait=True, kill_workers=True)

@@ -158,13 +158,18 @@ class Leases:
         now = time.monotonic()
         last = self._seen.get(item)
         if last is None or last.owner != owner:
-            self._seen[item] = _Sighting(owner, beats, now, now, has_beaten=False)
+            seen = _Sighting(owner, beats, now, now, has_beaten=False)
         elif last.beats != beats:
             # Of one that came while nobody looked, nobody knows how old it is.
-            self._seen[item] = _Sighting(owner, beats, now, now, now - last.looked < BEAT_SECONDS)
+            seen = _Sighting(owner, beats, now, now, now - last.looked < BEAT_SECONDS)
         else:
-            self._seen[item] = replace(last, looked=now)
-        return self._seen[item]
+            seen = replace(last, looked=now)
+        self._seen[item] = seen
+        return seen
+
+    def forget_silence(self) -> None:
+        """Begins anew to count since when others are silent: while the database was away, nobody could beat."""
+        self._seen.clear()
 
     def _beat(self) -> None:
         update = sa.update(_LEASES).where(_LEASES.c.study == self.study, self._mine)

@@ -13,6 +13,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from fer3d.atomic_folder import atomic_folder
+from fer3d.overrides import override
 from fer3d.search.cross_validation import job_folder
 from fer3d.search.fold_search import SEARCH_FOLDER, Compose, FoldSearch
 from fer3d.search.jobs import Job, JobsInTurn
@@ -120,10 +121,12 @@ class NestedSearch:
                 best.number,
                 (
                     *overrides,
-                    f"+trial={best.number}",
-                    f"+fold=[{outer_fold}]",
-                    f"hydra.sweep.dir={self.folder}",
-                    f"hydra.sweep.subdir=outer_{outer_fold:02d}/best_{job_folder(best.number, [outer_fold])}",
+                    override("+trial", best.number),
+                    override("+fold", [outer_fold]),
+                    override("hydra.sweep.dir", str(self.folder)),
+                    override(
+                        "hydra.sweep.subdir", f"outer_{outer_fold:02d}/best_{job_folder(best.number, [outer_fold])}"
+                    ),
                     "hydra.output_subdir=.hydra",
                 ),
             )

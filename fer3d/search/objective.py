@@ -20,11 +20,13 @@ class Steps:
         done: Number of its steps that are done.
         total: Number of all its steps.
         said: What is known of it.
+        last: The step that was done last.
     """
 
     done: int
     total: int
     said: str = ""
+    last: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class TrialRun(Protocol):
 
         Raises:
             ValueError: It is not what the objective needs.
+            ResultError: It is of something else than the job was to do.
         """
 
     @property

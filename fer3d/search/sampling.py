@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
@@ -87,7 +88,11 @@ class SeededSampler(BaseSampler):
         with warnings.catch_warnings():
             # Optuna says so of samplers that have been there for years, and would for each trial.
             warnings.simplefilter("ignore", ExperimentalWarning)
-            made = instantiate(settings, **more)
+            try:
+                made = instantiate(settings, **more)
+            except InstantiationException as error:
+                cause = error.__cause__ or error
+                raise ValueError(f"hydra.sweeper.sampler={settings['_target_']} cannot be made: {cause}") from error
         sampler: BaseSampler = made if isinstance(made, BaseSampler) else made()
         return sampler
 

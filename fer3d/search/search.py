@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from fer3d.search.jobs import JobResult, Jobs
+from fer3d.search.faults import Blame, fault_of
+from fer3d.search.jobs import Job, JobResult, Jobs
 from fer3d.search.leases import Leases
 from fer3d.search.objective import Objective, Steps, TrialRun
+from fer3d.search.retries import counted, enqueue_failed
 from fer3d.search.space import SearchSpace
 from fer3d.search.storage import StudyError
+from fer3d.training.results import ResultError
 
 ERROR = "error"
 # How often to look whether other processes still live, where nothing else is left to do.
@@ -23,10 +26,17 @@ _POLL_SECONDS = 2.0
 
 @dataclass
 class Active:
-    """A trial that this process carries out."""
+    """A trial that this process carries out.
+
+    Attributes:
+        trial: The trial.
+        run: How far it has come.
+        num_retries: How often its job was submitted again.
+    """
 
     trial: Trial
     run: TrialRun
+    num_retries: int = 0
 
 
 @dataclass
@@ -42,6 +52,9 @@ class Search:
         num_trials: How many finished trials the study is to have, those of earlier starts and other processes included.
         num_at_once: How many trials this process carries out at a time.
         max_failure_rate: The share of `num_trials` that may fail before the search gives up.
+        max_job_retries: How often a job that is lost, or that the machine failed, is submitted again.
+        retry_pause: Seconds before a job is submitted again for the first time, and twice as many each time after.
+        retry_failed: Whether to try the failed trials that there are again.
         extend: Adds to a trial's settings, once the space is drawn; see `hydra.sweeper.custom_search_space`.
         wait_for_others: Whether to end only when no trial is carried out any more, be it by another process.
         say: Where sentences for people go.
@@ -56,6 +69,9 @@ class Search:
     num_trials: int
     num_at_once: int = 1
     max_failure_rate: float = 0.0
+    max_job_retries: int = 3
+    retry_pause: float = 1.0
+    retry_failed: bool = False
     extend: Callable[[Trial], None] | None = None
     wait_for_others: bool = False
     say: Callable[[str], None] = lambda sentence: print(sentence, flush=True)
@@ -66,9 +82,12 @@ class Search:
         """Searches until the study has its number of finished trials.
 
         Raises:
-            StudyError: Too many trials failed.
+            StudyError: Too many trials failed; or the machine fails a job again and again.
         """
         try:
+            if self.retry_failed:
+                with self.leases.mutex():
+                    enqueue_failed(self.study, self.say)
             while True:
                 while len(self._active) < self.num_at_once and self._begin():
                     pass
@@ -82,7 +101,7 @@ class Search:
             raise
 
     def _show(self) -> None:
-        trials = self.study.get_trials(deepcopy=False)
+        trials = counted(self.study)
         active = {number: one.run.steps for number, one in self._active.items()}
         self.show(sum(trial.state.is_finished() for trial in trials), active)
 
@@ -97,6 +116,7 @@ class Search:
             self.space.draw(trial)
             if self.extend is not None:
                 self.extend(trial)
+            self.space.check_drawn(trial.params)
             run = self.objective.begin(trial, [*self.space.fixed, *self.space.overrides(trial.params)])
         except BaseException:
             # Not yet among those that are told; the next start takes it from here.
@@ -120,9 +140,7 @@ class Search:
 
     def _next(self) -> Trial | None:
         # Waiting ones were enqueued by the user, and count once they run.
-        running_or_done = [
-            trial for trial in self.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING
-        ]
+        running_or_done = [trial for trial in counted(self.study) if trial.state != TrialState.WAITING]
         if len(running_or_done) >= self.num_trials:
             return None
         trial = self.study.ask()
@@ -154,14 +172,33 @@ class Search:
         if error is None:
             try:
                 active.run.receive(result.returned)
-            except ValueError as raised:
+            except (ValueError, ResultError) as raised:
                 error = raised
         if error is None:
+            active.num_retries = 0
             self._go_on(number)
         else:
-            sentence = f"{type(error).__name__}: {error}"
-            active.trial.set_user_attr(ERROR, sentence)
-            self._tell(active, TrialState.FAIL, None, f"failed: {sentence}", error=sentence)
+            self._retry_or_fail(active, result.job, error)
+
+    def _retry_or_fail(self, active: Active, job: Job, error: BaseException) -> None:
+        """Submits a job again unless its trial's settings are to blame; its finished folds are found by it."""
+        fault = fault_of(error, alone=len(self._active) == 1)
+        sentence, num_retries = fault.sentence, active.num_retries
+        if fault.blame is not Blame.SETTINGS and num_retries < self.max_job_retries:
+            active.num_retries += 1
+            self.say(f"trial {job.trial}: {sentence}; again, {num_retries + 1} of {self.max_job_retries} times")
+            time.sleep(self.retry_pause * 2**num_retries)
+            self.jobs.submit(job)
+            return
+        if fault.blame is Blame.MACHINE:
+            raise StudyError(
+                f"trial {job.trial} cannot go on, tried {num_retries + 1} times: {sentence}; this is no fault of its "
+                "settings: once it is mended, the same command continues"
+            ) from error
+        if fault.blame is Blame.UNCLEAR:
+            sentence = f"{sentence} (tried {num_retries + 1} times)"
+        active.trial.set_user_attr(ERROR, sentence)
+        self._tell(active, TrialState.FAIL, None, f"failed: {sentence}", error=sentence)
 
     def _tell(
         self,
@@ -179,14 +216,15 @@ class Search:
         self.say(f"trial {number}: {sentence}")
 
     def _check_failures(self) -> None:
-        failed = self.study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+        failed = [trial for trial in counted(self.study) if trial.state == TrialState.FAIL]
         # Of the trials that there are to be, so that a first one that fails is not all of them.
         allowed = math.floor(self.max_failure_rate * self.num_trials)
         if len(failed) > allowed:
             raise StudyError(
                 f"{len(failed)} trials of the study {self.study.study_name} failed, and "
                 f"hydra.sweeper.max_failure_rate={self.max_failure_rate:g} allows {allowed} of {self.num_trials}; the "
-                f"last one, trial {failed[-1].number}, with {failed[-1].user_attrs.get(ERROR, 'no message')}"
+                f"last one, trial {failed[-1].number}, with {failed[-1].user_attrs.get(ERROR, 'no message')}; once "
+                "that is mended, hydra.sweeper.retry_failed=true tries them again"
             )
 
     def _wait_for_others(self) -> bool:

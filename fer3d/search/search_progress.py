@@ -1,7 +1,8 @@
-"""What a person sees while a search runs: a bar for the study and one for each trial under way."""
+"""What a person sees while a search runs: bars on a terminal, and elsewhere a line a job, with what is left."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -12,7 +13,7 @@ from fer3d.search.objective import Steps
 
 
 class SearchProgress:
-    """A context manager that shows bars on a terminal, and only sentences elsewhere.
+    """A context manager that shows a bar for the study and one for each trial on a terminal, and sentences elsewhere.
 
     Args:
         num_trials: How many finished trials the study is to have.
@@ -31,6 +32,10 @@ class SearchProgress:
             disable=not self._console.is_terminal,
             transient=True,
         )
+        self._num_trials = num_trials
+        self._done: dict[int, int] = {}
+        # When this process began, with how many finished trials.
+        self._began: tuple[float, int] | None = None
         self._study = self._bars.add_task("trials", total=num_trials, said="")
         self._trials: dict[int, TaskID] = {}
 
@@ -48,6 +53,32 @@ class SearchProgress:
             num_finished: Number of the study's finished trials.
             active: How far each trial under way has come, by its number.
         """
+        if self._began is None:
+            self._began = (time.monotonic(), num_finished)
+        if self._console.is_terminal:
+            self._move_bars(num_finished, active)
+        else:
+            self._tell(num_finished, active)
+
+    def _tell(self, num_finished: int, active: Mapping[int, Steps]) -> None:
+        for number, steps in active.items():
+            # What a trial had done when it was taken up is no news.
+            if steps.done > self._done.get(number, steps.done):
+                done = f"{steps.last}, {steps.done} of {steps.total}, {steps.said}"
+                finished = f"{num_finished} of {self._num_trials} trials finished{self._left(num_finished)}"
+                self.say(f"trial {number}: {done}; {finished}")
+        self._done = {number: steps.done for number, steps in active.items()}
+
+    def _left(self, num_finished: int) -> str:
+        """How long the other trials will take, at the pace of those that have finished since this process began."""
+        assert self._began is not None
+        since, before = self._began
+        if num_finished <= before:
+            return ""
+        seconds = (time.monotonic() - since) / (num_finished - before) * max(self._num_trials - num_finished, 0)
+        return f", about {_duration(seconds)} left"
+
+    def _move_bars(self, num_finished: int, active: Mapping[int, Steps]) -> None:
         self._bars.update(self._study, completed=num_finished)
         for number in self._trials.keys() - active.keys():
             self._bars.remove_task(self._trials.pop(number))
@@ -59,3 +90,10 @@ class SearchProgress:
     def say(self, sentence: str) -> None:
         """Prints a sentence above the bars."""
         self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

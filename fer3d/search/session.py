@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.plugins.launcher import Launcher
 from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import Trial
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from fer3d.search.jobs import make_jobs
 from fer3d.search.leases import Leases
 from fer3d.search.objective import Objective
+from fer3d.search.outage import bridged_outages
 from fer3d.search.sampling import SeededSampler
 from fer3d.search.search import Search
 from fer3d.search.search_progress import SearchProgress
@@ -66,7 +68,12 @@ def run_search(
             _check_same(study, value)
         study.set_user_attr(key, value)
     num_trials = min(settings.num_trials, sampler.num_trials or settings.num_trials)
-    with _database_errors(name), Leases(storage.engine, name) as leases, SearchProgress(num_trials) as progress:
+    with (
+        _database_errors(name, storage),
+        Leases(storage.engine, name) as leases,
+        SearchProgress(num_trials) as progress,
+        bridged_outages(storage.engine, progress.say, leases.forget_silence),
+    ):
         search = Search(
             study=study,
             leases=leases,
@@ -76,6 +83,8 @@ def run_search(
             num_trials=num_trials,
             num_at_once=settings.num_at_once,
             max_failure_rate=settings.max_failure_rate,
+            max_job_retries=settings.max_job_retries,
+            retry_failed=settings.retry_failed,
             extend=extend,
             wait_for_others=wait_for_others,
             say=progress.say,
@@ -86,10 +95,13 @@ def run_search(
 
 
 @contextmanager
-def _database_errors(name: str) -> Iterator[None]:
+def _database_errors(name: str, storage: RDBStorage) -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError) as error:
+    except BaseException as error:
+        storage.engine.dispose()
+        if not isinstance(error, SQLAlchemyError | StorageInternalError):
+            raise
         # Optuna's own sentence guesses; what the database said is behind it.
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
         said = " ".join(str(getattr(cause, "orig", None) or cause).split())

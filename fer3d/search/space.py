@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Quote, QuotedString, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
+
+from fer3d.overrides import is_readable, quoted, written
 
 Value = str | int | float | bool | None
 
@@ -30,12 +32,14 @@ class SearchSpace:
         texts: What a choice looks like on the command line, by setting and choice, where it is more than the choice
             itself (a list, a quoted text).
         written: The varied settings as they were written.
+        held: The names of the other settings, without what stands before them.
     """
 
     distributions: dict[str, BaseDistribution]
     fixed: tuple[str, ...] = ()
     texts: dict[tuple[str, Value], str] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, params: Mapping[str, Any], overrides: Iterable[str] = ()) -> SearchSpace:
@@ -52,7 +56,7 @@ class SearchSpace:
         """
         space = cls({}, (), {}, {})
         fixed: dict[str, str] = {}
-        for override in _parsed([f"{name}={_text(value)}" for name, value in params.items()] + list(overrides)):
+        for override in _parsed([*_lines(params), *overrides]):
             name = override.get_key_element()
             bare = name.lstrip("+")
             for known in [known for known in space.distributions if known.lstrip("+") == bare]:
@@ -63,7 +67,7 @@ class SearchSpace:
                 space.written[name] = str(override.input_line).partition("=")[2]
             else:
                 fixed[bare] = str(override.input_line)
-        return cls(space.distributions, tuple(fixed.values()), space.texts, space.written)
+        return cls(space.distributions, tuple(fixed.values()), space.texts, space.written, tuple(fixed))
 
     def draw(self, trial: Trial) -> None:
         """Draws each setting that the trial does not have yet."""
@@ -78,6 +82,19 @@ class SearchSpace:
                 trial.suggest_float(
                     name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
                 )
+
+    def check_drawn(self, params: Mapping[str, Any]) -> None:
+        """Checks what a custom search space has drawn besides.
+
+        Raises:
+            SpaceError: It has drawn a setting that is held fixed.
+        """
+        both = [name for name in params if name not in self.distributions and name.lstrip("+") in self.held]
+        if both:
+            raise SpaceError(
+                f"hydra.sweeper.custom_search_space draws {', '.join(both)}, which the command line or the search "
+                "space holds fixed: leave one of the two out"
+            )
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """A trial's settings as on the command line; those that a custom search space added, too."""
@@ -97,6 +114,10 @@ class SearchSpace:
             SpaceError: A setting is drawn from infinitely many values.
         """
         return {name: _values(name, distribution) for name, distribution in self.distributions.items()}
+
+
+def _lines(params: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={value if isinstance(value, str) else written(value)}" for name, value in params.items()]
 
 
 def _parsed(lines: Sequence[str]) -> list[Override]:
@@ -140,7 +161,7 @@ def _choices(sweep: ChoiceSweep, name: str, texts: dict[tuple[str, Value], str])
     for element in sweep.list:
         # A text in quotes, a list or a dictionary is stored as the text that stands for it on the command line.
         plain = isinstance(element, str | int | float | bool | None)
-        text = _quoted(element) if isinstance(element, str) else str(Override._get_value_element_as_str(element))
+        text = quoted(element) if isinstance(element, str) else str(Override._get_value_element_as_str(element))
         choice: Value = element if plain else text  # type: ignore[assignment]
         choices.append(choice)
         # Not of numbers: 1 and true are the same key.
@@ -149,23 +170,9 @@ def _choices(sweep: ChoiceSweep, name: str, texts: dict[tuple[str, Value], str])
     return choices
 
 
-def _quoted(text: str) -> str:
-    """A text as it stands on Hydra's command line, in quotes where it would be something else without."""
-    escaped = str(Override._get_value_element_as_str(text))
-    try:
-        read = OverridesParser.create().parse_override(f"x={escaped}").value()
-    except HydraException:
-        read = None
-    return escaped if read == text else QuotedString(text, Quote.single).with_quotes()
-
-
 def _text(value: Any) -> str:
-    """A value as it stands on Hydra's command line."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
+    """A value as it stands on Hydra's command line; a text that Hydra can read stands for what it reads."""
+    return value if isinstance(value, str) and is_readable(value) else written(value)
 
 
 def _values(name: str, distribution: BaseDistribution) -> list[Value]:

@@ -12,6 +12,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.study import Study
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 STUDY_FILE = "study.db"
@@ -25,7 +26,7 @@ class StudyError(RuntimeError):
 
 def storage_url(folder: Path, url: str | None) -> str:
     """The URL of a study's database: the given one, else that of the SQLite file in the study's folder."""
-    return url or f"sqlite:///{folder.absolute() / STUDY_FILE}"
+    return url or URL.create("sqlite", database=str(folder.absolute() / STUDY_FILE)).render_as_string()
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -34,8 +35,8 @@ def open_storage(url: str) -> RDBStorage:
     Raises:
         StudyError: It cannot be reached, or its driver is missing.
     """
-    _make_sqlite_folder(url)
     try:
+        _make_sqlite_folder(make_url(url))
         return _opened(url)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StudyError(
@@ -96,10 +97,9 @@ def _opened(url: str) -> RDBStorage:
     return RDBStorage(url, engine_kwargs=_engine_settings(url))
 
 
-def _make_sqlite_folder(url: str) -> None:
-    scheme, _, path = url.partition(":///")
-    if scheme == "sqlite" and path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+def _make_sqlite_folder(url: URL) -> None:
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
 
 
 def _engine_settings(url: str) -> dict[str, object]:

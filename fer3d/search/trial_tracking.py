@@ -12,7 +12,7 @@ import wandb
 from optuna.trial import Trial, TrialState
 
 from fer3d.search.pruning import Progress
-from fer3d.training.tracking import WandbMode
+from fer3d.training.tracking import WandbMode, start_wandb_run
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class TrialTracker:
         """Logs a trial; where W&B cannot be reached, says so and lets the search go on."""
         try:
             self._log(trial, progress, state, error)
-        except (wandb.Error, OSError) as failure:
+        except Exception as failure:
             print(f"fer3d: trial {trial.number} is not on W&B: {failure}", file=sys.stderr, flush=True)
 
     def _log(self, trial: Trial, progress: Progress, state: TrialState, error: str | None) -> None:
         name = state.name.lower()
         self.folder.mkdir(parents=True, exist_ok=True)
-        run = wandb.init(
+        run = start_wandb_run(
             project=self.project,
             entity=self.entity,
             mode=self.mode,
@@ -58,29 +58,33 @@ class TrialTracker:
             job_type="trial",
             name=f"{self.study}/trial_{trial.number:04d}",
             # The same run if the process is killed before the study knows of the end.
-            id=f"{self.study}-{trial.number}".replace("/", "-"),
+            id=f"{self.study}-{trial.number}",
             resume="allow",
             tags=[name, *(["synthetic"] if self.synthetic else [])],
             dir=self.folder,
             config={**trial.params, "trial": trial.number, "shared": dict(self.config)},
-            reinit="create_new",
-            settings=wandb.Settings(silent=True, console="off"),
         )
-        run.define_metric("attainable_accuracy", step_metric="num_folds")
-        table = wandb.Table(columns=["fold", "num_held_out", "num_wrong", "accuracy", "seconds"])
-        for count, outcome in enumerate(progress.outcomes, start=1):
-            so_far = Progress(progress.outcomes[:count], progress.num_clips, progress.num_folds, progress.protocol)
-            run.log({"num_folds": count, "attainable_accuracy": so_far.attainable})
-            num_wrong = outcome.num_wrong(progress.protocol)
-            table.add_data(
-                outcome.fold, outcome.num_held_out, num_wrong, outcome.accuracy(progress.protocol), outcome.seconds
-            )
-        if progress.outcomes:
-            run.log({"folds": table})
-        run.summary["state"] = name
-        run.summary["num_folds"] = len(progress.outcomes)
-        if state == TrialState.COMPLETE:
-            run.summary["accuracy"] = progress.attainable
-        if error is not None:
-            run.summary["error"] = error
-        run.finish(exit_code=1 if state == TrialState.FAIL else 0)
+        try:
+            _fill(run, progress, state, error)
+        finally:
+            run.finish(exit_code=1 if state == TrialState.FAIL else 0)
+
+
+def _fill(run: wandb.Run, progress: Progress, state: TrialState, error: str | None) -> None:
+    run.define_metric("attainable_accuracy", step_metric="num_folds")
+    table = wandb.Table(columns=["fold", "num_held_out", "num_wrong", "accuracy", "seconds"])
+    for count, outcome in enumerate(progress.outcomes, start=1):
+        so_far = Progress(progress.outcomes[:count], progress.num_clips, progress.num_folds, progress.protocol)
+        run.log({"num_folds": count, "attainable_accuracy": so_far.attainable})
+        num_wrong = outcome.num_wrong(progress.protocol)
+        table.add_data(
+            outcome.fold, outcome.num_held_out, num_wrong, outcome.accuracy(progress.protocol), outcome.seconds
+        )
+    if progress.outcomes:
+        run.log({"folds": table})
+    run.summary["state"] = state.name.lower()
+    run.summary["num_folds"] = len(progress.outcomes)
+    if state == TrialState.COMPLETE:
+        run.summary["accuracy"] = progress.attainable
+    if error is not None:
+        run.summary["error"] = error

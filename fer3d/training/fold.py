@@ -25,6 +25,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from fer3d.clips.augment import Augmentation
 from fer3d.clips.data import FoldData
 from fer3d.clips.folds import Fold
+from fer3d.cores import count_threads
 from fer3d.training.module import FoldModule, balanced_class_weights
 from fer3d.training.precision import Precision
 from fer3d.training.progress import progress_callback
@@ -150,6 +151,7 @@ def train_fold(
         DivergedError: The training loss is no longer finite.
         ValueError: A callback ended training early.
     """
+    torch.set_num_threads(count_threads())
     torch.manual_seed(seeds.network)
     data = FoldData(
         clips=clips,

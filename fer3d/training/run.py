@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 import shutil
@@ -28,6 +27,7 @@ from fer3d.clips.folds import Fold, select_folds
 from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.preprocess import load_clips
 from fer3d.clips.store import ClipStore
+from fer3d.disk import check_space
 from fer3d.file_lock import file_lock, remove_unheld
 from fer3d.settings import checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, lacking, starting_checkpoint
@@ -139,7 +139,7 @@ class Run:
                 cannot be made again.
             CheckpointError: `start_from` does not fit the network.
             DivergedError: A fold's training loss is no longer finite.
-            ValueError, OSError: As `check`.
+            ValueError, DiskError: As `check`.
         """
         chosen = select_folds(self.folds, numbers)
         self.check([fold.number for fold in chosen])
@@ -184,7 +184,7 @@ class Run:
         Raises:
             ValueError: A part cannot be made of its settings, or `compile` has no compiler.
             MisconfigurationException: The device is not there, or Lightning's trainer refuses a setting.
-            OSError: The disk lacks the space for their results.
+            DiskError: The disk lacks the space for their results.
         """
         num_unfinished = len(set(numbers) & set(self.unfinished))
         if not num_unfinished:
@@ -193,15 +193,7 @@ class Run:
         if self.config.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
             raise ValueError("compile=true needs a C++ compiler, and there is none: install g++, or set compile=false")
         fold_bytes = _LEAST_FOLD_BYTES + (num_bytes if self.config.save_checkpoint else 0)
-        needed = fold_bytes * num_unfinished
-        there = next(place for place in (self.folder, *self.folder.absolute().parents) if place.exists())
-        free = shutil.disk_usage(there).free
-        if free < needed:
-            raise OSError(
-                errno.ENOSPC,
-                f"the folds need about {needed / 1e6:.0f} MB of outputs, and {free / 1e6:.0f} MB are free",
-                str(there),
-            )
+        check_space(self.folder, fold_bytes * num_unfinished, "the folds")
 
     def _folder(self, fold: Fold) -> Path:
         return fold_folder(self.folder, fold.number)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import netrc
 import os
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -20,6 +23,14 @@ from fer3d.clips.data import FoldData
 from fer3d.training.results import FoldResult
 
 WandbMode = Literal["online", "offline", "disabled"]
+
+# Seconds that W&B may take to answer at a run's start (it takes one or two), and to upload what is left at its end.
+_INIT_SECONDS, _FINISH_SECONDS = 10.0, 60.0
+# What W&B refuses in an id, and how long names may be; an id is part of the names of the run's tables.
+_NOT_IN_ID = re.compile(r"[^\w.-]", re.ASCII)
+_MAX_LENGTHS = {"id": 96, "group": 128, "name": 128}
+# The mode that stands in for one that has failed in this process.
+_fallback: dict[WandbMode, WandbMode] = {}
 
 
 def csv_logger(*, folder: Path, run_folder: Path, fold: int, config: Mapping[str, Any]) -> Logger:
@@ -51,7 +62,7 @@ def wandb_logger(
     run_folder.mkdir(parents=True, exist_ok=True)
     # Not left to Lightning, which would go on with a W&B run that is open in this process, sets an option that W&B 0.31
     # warns about, and flattens the configuration.
-    run = wandb.init(
+    run = start_wandb_run(
         project=project,
         entity=entity,
         mode=wandb_mode(mode),
@@ -60,11 +71,42 @@ def wandb_logger(
         name=f"{run_folder.name}/fold_{fold:03d}",
         dir=run_folder,
         config={**config, "fold": fold},
-        reinit="create_new",
-        settings=wandb.Settings(silent=True, console="off"),
     )
     run.define_metric("*", step_metric="epoch")
     return WandbLogger(experiment=run)
+
+
+def start_wandb_run(*, mode: WandbMode, **settings: Any) -> wandb.Run:
+    """Starts a W&B run, which costs nothing but itself: where W&B fails, the process logs offline from there on.
+
+    Args:
+        mode: Where the run goes.
+        settings: Arguments of `wandb.init`; an `id`, a `group` and a `name` are made such that W&B takes them.
+    """
+    texts = {key: str(settings[key]) for key in _MAX_LENGTHS if settings.get(key)}
+    modes: dict[WandbMode, None] = dict.fromkeys((_fallback.get(mode, mode), "offline", "disabled"))
+    # W&B keeps the id of a run whose start failed.
+    for attempt, suffix in zip(modes, ("", "-again", "-more"), strict=False):
+        if "id" in texts:
+            texts["id"] = settings["id"] + suffix
+        try:
+            return wandb.init(
+                mode=attempt,
+                **settings | {key: _named(key, text) for key, text in texts.items()},
+                reinit="create_new",
+                settings=wandb.Settings(
+                    silent=True, console="off", init_timeout=_INIT_SECONDS, finish_timeout=_FINISH_SECONDS
+                ),
+            )
+        except Exception as error:
+            if attempt == "disabled":
+                raise
+            if attempt == "online":
+                _fallback[attempt] = "offline"
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            then = "logging goes on offline" if attempt == "online" else "this run is not logged"
+            print(f"fer3d: W&B failed, and {then}: {said}", file=sys.stderr, flush=True)
+    raise AssertionError("unreachable: the last mode returns or raises")
 
 
 def wandb_mode(mode: str | None) -> WandbMode:
@@ -128,6 +170,15 @@ def sample_strips(data: FoldData) -> list[tuple[NDArray[np.uint8], str]]:
     pairs = [*zip(train.clips, train.labels, captions, strict=True)]
     pairs += [*zip(held_out.clips, held_out.labels, ["held-out clip"] * len(held_out.labels), strict=True)]
     return [(_strip(clip, data.normalise), f"{caption}: {data.emotions[int(label)]}") for clip, label, caption in pairs]
+
+
+def _named(key: str, text: str) -> str:
+    """A name that W&B takes; where that is another one, with a digest of the text, which tells it from others."""
+    taken = _NOT_IN_ID.sub("-", text) if key == "id" else text
+    if taken == text and len(text) <= _MAX_LENGTHS[key]:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{taken[: _MAX_LENGTHS[key] - len(digest) - 1]}-{digest}"
 
 
 def _strip(clip: Tensor, normalised: bool) -> NDArray[np.uint8]:

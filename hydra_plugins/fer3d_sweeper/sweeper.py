@@ -48,9 +48,9 @@ class Fer3dSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Searches."""
-        from fer3d.command import user_errors
+        from fer3d.command import orderly_end, user_errors
 
-        with user_errors():
+        with orderly_end(), user_errors():
             from fer3d.search.sweep import sweep
 
             return sweep(*self._known, arguments)

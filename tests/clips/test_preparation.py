@@ -3,8 +3,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
 import shutil
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,12 @@ from rich.console import Console
 from fer3d.clips.contact_sheet import CELL
 from fer3d.clips.detectors import Detection, Image, Res10Detector
 from fer3d.clips.faces import FaceCropper, FaceExtraction, NoFacePolicy
-from fer3d.clips.preparation import Preparation, PreparationError, prepare_clips, read_image
+from fer3d.clips.images import read_image
+from fer3d.clips.preparation import Preparation, PreparationError, prepare_clips
 from fer3d.clips.preparation_report import PreparationReport
 from fer3d.clips.store import ClipStore, StoreError
+from fer3d.corpora.sequences import CorpusWarning, FrameSequence
+from fer3d.disk import DiskError
 
 DETECTOR = Res10Detector()
 
@@ -169,14 +174,15 @@ def test_unreadable_image_may_cost_its_clip_only(
         prepare(corpus, tmp_path / "stores", num_frames=2)
 
 
-def test_truncated_jpeg_is_unreadable(tmp_path: Path) -> None:
-    path = tmp_path / "000.jpeg"
-    data = cv2.imencode(".jpeg", portrait())[1].tobytes()
-    path.write_bytes(data)
-    assert read_image(path).shape == (240, 200, 3)
-    path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(Exception, match=r"000\.jpeg is not a readable image"):
-        read_image(path)
+def test_all_unreadable_images_are_named_at_once(corpus: PictureCorpus, tmp_path: Path) -> None:
+    for sequence in corpus.sequences[::2]:
+        sequence.frames[-1].write_bytes(b"not an image")
+    with pytest.raises(PreparationError) as caught:
+        prepare(corpus, tmp_path / "stores", num_workers=1)
+    message = str(caught.value)
+    assert all(str(sequence.frames[-1]) in message for sequence in corpus.sequences[::2])
+    assert "2 of 3 clips" in message
+    assert "leave out S005/001, S010/001." in message
 
 
 def test_clips_without_a_face_are_all_named(faceless: PictureCorpus, tmp_path: Path) -> None:
@@ -230,6 +236,105 @@ def test_interruption_leaves_nothing_and_the_next_run_succeeds(corpus: PictureCo
     assert prepare(corpus, tmp_path / "stores", faces).built
 
 
+@pytest.mark.parametrize(
+    ("clips", "pairs"),
+    [
+        ({"P001/Anger": [0, 1], "P001/Happy": [2], "P002/Anger": [0]}, (("P001/Anger", "P002/Anger"),)),
+        ({"P001/Anger": [0, 1], "P001/Happy": [2, 1], "P002/Anger": [3]}, (("P001/Anger", "P001/Happy"),)),
+        ({"P001/Anger": [0, 1], "P001/Happy": [2], "P001/Anger again": [1]}, ()),
+        ({"P001/Anger": [0, 0], "P001/Happy": [2], "P002/Anger": [3]}, ()),
+    ],
+    ids=["two subjects", "two emotions", "the same subject and emotion", "one clip"],
+)
+def test_an_image_in_clips_of_two_subjects_or_emotions_is_named(
+    tmp_path: Path, clips: dict[str, list[int]], pairs: tuple[tuple[str, str], ...]
+) -> None:
+    images = {clip_id: [portrait(shift) for shift in shifts] for clip_id, shifts in clips.items()}
+    corpus = write_corpus(tmp_path / "corpus", images)
+    # Another file with the same pixels.
+    last = corpus.sequences[-1].frames[-1]
+    last.write_bytes(cv2.imencode(".bmp", read_image(last).pixels)[1].tobytes())
+    for built in (True, False):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            made = prepare(corpus, tmp_path / "stores")
+        assert made.built is built
+        assert made.report.shared_images == pairs
+        assert [w.category for w in caught] == [CorpusWarning] * len(pairs)
+        assert all(clip_id in str(caught[0].message) for pair in pairs for clip_id in pair)
+        assert all(Path(w.filename) == Path(__file__) for w in caught)
+
+
+def test_a_copy_of_an_image_that_no_clip_shows_is_named(tmp_path: Path) -> None:
+    images = {"P001/Anger": [portrait(), portrait(1)], "P002/Anger": [portrait(2), portrait(0)]}
+    corpus = write_corpus(tmp_path / "corpus", images)
+    with pytest.warns(CorpusWarning, match="P001/Anger and P002/Anger"):
+        prepare(corpus, tmp_path / "stores", num_frames=1)
+
+
+def test_images_that_no_clip_shows_may_be_the_same(tmp_path: Path) -> None:
+    images = {"P001/Anger": [portrait(), portrait(1)], "P002/Anger": [portrait(0), portrait(2)]}
+    assert prepare(write_corpus(tmp_path / "corpus", images), tmp_path / "stores", num_frames=1).built
+
+
+def test_report_says_what_each_format_tells_of_damage(corpus: PictureCorpus, tmp_path: Path) -> None:
+    frame = corpus.sequences[0].frames[-1]
+    frame.write_bytes(cv2.imencode(".bmp", portrait())[1].tobytes())
+    report = prepare(corpus, tmp_path / "stores").report
+    assert report.num_images_by_format == {"BMP": 1, "PNG": 7}
+    out = io.StringIO()
+    report.print(Console(file=out, width=100))
+    assert "1 (damage shows only where a file is cut short)" in out.getvalue()
+    assert "7 (damage always shows)" in out.getvalue()
+
+
+def test_a_report_without_these_counts_is_still_read(corpus: PictureCorpus, tmp_path: Path) -> None:
+    folder = prepare(corpus, tmp_path / "stores").store.folder
+    fields = json.loads((folder / "report.json").read_text())
+    del fields["num_images_by_format"], fields["shared_images"]
+    (folder / "report.json").write_text(json.dumps(fields))
+    assert not prepare(corpus, tmp_path / "stores").built
+
+
+def test_a_disk_too_small_is_said_before_anything_is_read(corpus: PictureCorpus, tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match=r"clips take about [\d,]+ MB in .*stores, .* has [\d,]+ MB left; .* outputs "):
+        prepare(corpus, tmp_path / "stores", num_frames=10**12)
+    assert not (tmp_path / "stores").exists()
+
+
+class UnreadCorpus(PictureCorpus):
+    def read(self) -> list[FrameSequence]:
+        raise AssertionError("the corpus was read")
+
+
+@pytest.mark.parametrize("place", ["file", "file/stores", "link"])
+def test_a_place_that_cannot_be_written_is_said_before_the_corpus_is_read(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(DiskError, match=r"cannot be written.* outputs "):
+        prepare(UnreadCorpus(tmp_path, []), tmp_path / place)
+
+
+def test_a_write_that_fails_names_the_store_and_leaves_nothing(corpus: PictureCorpus, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(DiskError, match=r"stores/pictures-\w+ cannot be written: .* outputs "):
+            prepare(corpus, tmp_path / "stores")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "stores").iterdir()) == []
+
+
+def test_a_reason_that_is_no_text_can_be_written_and_printed(corpus: PictureCorpus, tmp_path: Path) -> None:
+    first = corpus.sequences[0]
+    missing = first.frames[0].with_name("\udcff.png")
+    corpus.sequences[0] = FrameSequence(first.subject, first.sequence, first.emotion, (missing,))
+    made = prepare(corpus, tmp_path / "stores", on_unreadable="skip")
+    assert PreparationReport.read(made.store.folder) == made.report
+    made.report.print(Console(file=io.TextIOWrapper(io.BytesIO(), encoding="utf-8")))
+
+
 def test_report_counts(corpus: PictureCorpus, tmp_path: Path) -> None:
     made = prepare(corpus, tmp_path / "stores")
     report = made.report
@@ -259,7 +364,7 @@ def test_contact_sheet_is_in_the_store(corpus: PictureCorpus, tmp_path: Path) ->
         "report.json",
         "contact_sheet.png",
     }
-    sheet = read_image(store.folder / "contact_sheet.png")
+    sheet = read_image(store.folder / "contact_sheet.png").pixels
     assert sheet.shape[0] > 2 * CELL
 
 

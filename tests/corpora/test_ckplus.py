@@ -83,7 +83,7 @@ def test_archives_unpacked_into_folders_of_their_own(
 
 def test_subject_folders_may_differ_in_case(tmp_path: Path, read_part: ReadPart) -> None:
     add_ckplus_frames(tmp_path / CKPLUS_IMAGES, "s005/001", [1])
-    add_ckplus_label(tmp_path / CKPLUS_LABELS, "S005/001", ckplus_code(5))
+    add_ckplus_label(tmp_path / CKPLUS_LABELS, "S005/001", ckplus_code(5), number=1)
     (sequence,) = read_part(CKPlus(tmp_path))
     assert (sequence.subject, len(sequence.frames)) == ("S005", 1)
 
@@ -95,7 +95,7 @@ def test_root_may_be_text_and_start_at_home(ckplus: Path, read_part: ReadPart, m
     assert len(read_part(corpus)) == 3
 
 
-def test_other_archives_and_stray_files_are_passed_over(ckplus: Path, read_part: ReadPart) -> None:
+def test_other_archives_and_what_systems_leave_are_passed_over(ckplus: Path, read_part: ReadPart) -> None:
     before = read_part(CKPlus(ckplus))
     for name in (
         "FACS_labels/FACS/S005/001/S005_001_00000011_facs.txt",
@@ -111,10 +111,7 @@ def test_other_archives_and_stray_files_are_passed_over(ckplus: Path, read_part:
         ),
         f"{CKPLUS_IMAGES}/S005/001/._S005_001_00000001.png",
         f"{CKPLUS_IMAGES}/S005/001/Thumbs.db",
-        f"{CKPLUS_IMAGES}/S005/001/preview_7.png",
         f"{CKPLUS_LABELS}/S005/001/._S005_001_00000003_emotion.txt",
-        f"{CKPLUS_LABELS}/S005/001/notes.txt",
-        f"{CKPLUS_LABELS}/notes/001/S999_001_00000001_emotion.txt",
     ):
         touch(ckplus / name)
     assert read_part(CKPlus(ckplus)) == before
@@ -129,14 +126,80 @@ def test_unlabelled_sequences_have_an_empty_label_folder_or_none(ckplus: Path, r
     assert read_part(CKPlus(ckplus)) == before
 
 
-def test_frames_are_sorted_by_number_and_counted(tmp_path: Path, read_part: ReadPart) -> None:
+def test_frames_are_sorted_by_number_and_counted(tmp_path: Path) -> None:
     add_ckplus_frames(tmp_path / CKPLUS_IMAGES, "S046/002", [19, 4, 5, 8])
     # Names of unequal width, as renumbering tools leave them, sort differently as text and as numbers.
     touch(tmp_path / CKPLUS_IMAGES / "S046/002/S046_002_100.png")
     touch(tmp_path / CKPLUS_IMAGES / "S046/002/S046_002_20.JPG")
-    add_ckplus_label(tmp_path / CKPLUS_LABELS, "S046/002", ckplus_code(7), number=71)
-    (sequence,) = read_part(CKPlus(tmp_path))
+    add_ckplus_label(tmp_path / CKPLUS_LABELS, "S046/002", ckplus_code(7), number=100)
+    with pytest.warns(CorpusWarning):
+        (sequence,) = CKPlus(tmp_path).read()
     assert [int(frame.stem.rsplit("_")[-1]) for frame in sequence.frames] == [4, 5, 8, 19, 20, 100]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{CKPLUS_IMAGES}/S011 /001/S011_001_00000001.png",
+        f"{CKPLUS_IMAGES}/S011 (1)/001/S011_001_00000001.png",
+        f"{CKPLUS_IMAGES}/S11/001/S011_001_00000001.png",
+        f"{CKPLUS_IMAGES}/S\u0661\u0661\u0661/001/S011_001_00000001.png",
+        f"{CKPLUS_IMAGES}/S005/001 (1)/S005_001_00000001.png",
+        f"{CKPLUS_IMAGES}/S005/S005_001_00000001.png",
+        f"{CKPLUS_IMAGES}/S005/001/preview_7.png",
+        f"{CKPLUS_IMAGES}/S005/001/S005_001_00000003 (1).png",
+        f"{CKPLUS_IMAGES}/S005/002/S010_002_00000001.png",
+        f"{CKPLUS_IMAGES}/S005_001_00000001.png",
+        f"{CKPLUS_LABELS}/S011 /001/S011_001_00000001_emotion.txt",
+        f"{CKPLUS_LABELS}/S005/1/S005_001_00000001_emotion.txt",
+        f"{CKPLUS_LABELS}/S005/S005_002_00000001_emotion.txt",
+        f"{CKPLUS_LABELS}/S005/001/S005_001_00000003_facs.txt",
+        f"{CKPLUS_LABELS}/S005/001/.hidden",
+    ],
+)
+def test_whatever_is_not_read_is_named(ckplus: Path, name: str) -> None:
+    touch(ckplus / name)
+    with pytest.warns(CorpusWarning) as caught:
+        sequences = CKPlus(ckplus).read()
+    assert len(sequences) == 3
+    place = next(part for part in (Path(name), *Path(name).parents) if repr(str(part))[1:-1] in str(caught[0].message))
+    # The tree and a good subject or sequence in it do not say what is not read.
+    assert place.parts[1:] not in ((), ("S005",), ("S005", "001"))
+    assert Path(caught[0].filename) == Path(__file__)
+
+
+def test_many_files_that_are_not_read_are_one_sentence(ckplus: Path) -> None:
+    for number in range(20):
+        touch(ckplus / CKPLUS_IMAGES / f"{number:02d}.txt")
+    with pytest.warns(CorpusWarning) as caught:
+        CKPlus(ckplus).read()
+    message = str(caught[0].message)
+    assert "(20)" in message
+    assert "07.txt and 12 more" in message
+
+
+@pytest.mark.parametrize("ending", [".txt.txt", "", ".TXT", " (1).txt"])
+def test_a_label_is_known_by_the_start_of_its_name(ckplus: Path, read_part: ReadPart, ending: str) -> None:
+    before = read_part(CKPlus(ckplus))
+    file = ckplus / CKPLUS_LABELS / "S005/001/S005_001_00000003_emotion.txt"
+    file.rename(file.with_name(f"S005_001_00000003_emotion{ending}"))
+    assert read_part(CKPlus(ckplus)) == before
+
+
+@pytest.mark.parametrize(("missing", "numbers"), [(2, "2 frames, numbered from 1 to 3"), (1, "from 2 to 3")])
+def test_missing_frames_before_the_peak_are_named(ckplus: Path, missing: int, numbers: str) -> None:
+    (ckplus / CKPLUS_IMAGES / f"S010/002/S010_002_{missing:08d}.png").unlink()
+    with pytest.warns(CorpusWarning) as caught:
+        assert len(CKPlus(ckplus).read()) == 3
+    assert "S010/002 (" in str(caught[0].message)
+    assert numbers in str(caught[0].message)
+
+
+def test_frames_after_the_peak_are_named(ckplus: Path) -> None:
+    add_ckplus_frames(ckplus / CKPLUS_IMAGES, "S010/002", [4])
+    with pytest.warns(CorpusWarning) as caught:
+        assert len(CKPlus(ckplus).read()) == 3
+    assert "S010/002 (to frame 4 instead of 3)" in str(caught[0].message)
 
 
 def test_sequences_are_sorted_by_subject_and_then_by_sequence(tmp_path: Path, read_part: ReadPart) -> None:
@@ -148,7 +211,7 @@ def test_sequences_are_sorted_by_subject_and_then_by_sequence(tmp_path: Path, re
 @pytest.mark.parametrize("text", ["   3.0000000e+00\n", "3", "3.0", "\t3.0000000e+00\r\n\n"])
 def test_labels_are_numbers_however_written(tmp_path: Path, read_part: ReadPart, text: str) -> None:
     add_ckplus_frames(tmp_path / CKPLUS_IMAGES, "S005/001", [1])
-    add_ckplus_label(tmp_path / CKPLUS_LABELS, "S005/001", text)
+    add_ckplus_label(tmp_path / CKPLUS_LABELS, "S005/001", text, number=1)
     assert read_part(CKPlus(tmp_path))[0].emotion == "disgust"
 
 

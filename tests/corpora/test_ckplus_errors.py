@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,29 +25,37 @@ def error_text(corpus: CKPlus) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "happy", "3 4", "\u0663\u00e9"])
-def test_an_unreadable_label_is_an_error_that_names_the_file(ckplus: Path, text: str) -> None:
-    file = add_ckplus_label(ckplus / CKPLUS_LABELS, "S010/002", text, number=3)
+@pytest.mark.parametrize("content", [b"", b"happy", b"3 4", "\u0663".encode(), b"\xff\xfe3\x00", b"3" * 10**6])
+def test_an_unreadable_label_is_an_error_that_names_the_file(ckplus: Path, content: bytes) -> None:
+    file = add_ckplus_label(ckplus / CKPLUS_LABELS, "S010/002", "", number=3)
+    file.write_bytes(content)
     message = error_text(CKPlus(ckplus))
-    assert str(file) in message
-    assert "should hold one number" in message
+    assert str(file.relative_to(ckplus)) in message
+    assert str(ckplus) in message
+    assert len(message) < 500
 
 
-@pytest.mark.parametrize("text", ["0.0000000e+00", "8.0000000e+00", "-1", "2.5", "nan", "inf"])
+@pytest.mark.parametrize("text", ["0.0000000e+00", "8.0000000e+00", "-1", "2.5", "nan", "inf", "1e400"])
 def test_a_code_outside_1_to_7_is_an_error_that_names_file_and_range(ckplus: Path, text: str) -> None:
     file = add_ckplus_label(ckplus / CKPLUS_LABELS, "S010/002", text, number=3)
     message = error_text(CKPlus(ckplus))
-    assert message.startswith(f"{file} holds {text}, ")
-    assert "1..7: 1 anger, 2 contempt, 3 disgust, 4 fear, 5 happy, 6 sadness, 7 surprise" in message
+    assert f"{file.relative_to(ckplus)} holds {text}" in message
+    assert "1..7 (1 anger, 2 contempt, 3 disgust, 4 fear, 5 happy, 6 sadness, 7 surprise)" in message
+
+
+def test_many_bad_labels_are_one_sentence(tmp_path: Path) -> None:
+    root = make_ckplus(tmp_path, {f"S{number:03d}/001": 9 for number in range(20)})
+    message = error_text(CKPlus(root))
+    assert "(20)" in message
+    assert "and 12 more" in message
 
 
 @pytest.mark.parametrize("second", ["S005_001_00000012_emotion.txt", "S005_001_00000003_emotion (1).txt"])
 def test_two_labels_of_one_sequence_are_an_error(ckplus: Path, second: str) -> None:
-    touch(ckplus / CKPLUS_LABELS / "S005/001" / second)
+    label = ckplus / CKPLUS_LABELS / "S005/001/S005_001_00000003_emotion.txt"
+    label.with_name(second).write_text(label.read_text())
     message = error_text(CKPlus(ckplus))
-    assert str(ckplus / CKPLUS_LABELS / "S005/001") in message
-    assert "2 label files" in message
-    assert second in message
+    assert all(words in message for words in (f"{CKPLUS_LABELS}/S005/001", label.name, second, "Keep one"))
 
 
 def test_one_frame_under_two_names_is_an_error(ckplus: Path) -> None:
@@ -54,16 +63,70 @@ def test_one_frame_under_two_names_is_an_error(ckplus: Path) -> None:
     assert "S005_001_00000002.jpg and S005_001_00000002.png" in error_text(CKPlus(ckplus))
 
 
+def test_one_subject_under_two_names_is_an_error(ckplus: Path) -> None:
+    touch(ckplus / CKPLUS_IMAGES / "s005/001/s005_001_00000001.png")
+    assert "S005 and s005" in error_text(CKPlus(ckplus))
+
+
 def test_labelled_sequences_without_frames_are_an_error_that_names_them(ckplus: Path) -> None:
-    images, labels = ckplus / CKPLUS_IMAGES, ckplus / CKPLUS_LABELS
+    labels = ckplus / CKPLUS_LABELS
     add_ckplus_label(labels, "S077/001", ckplus_code(1))
     add_ckplus_label(labels, "S005/009", ckplus_code(1))
     add_ckplus_label(labels, "S010/007", ckplus_code(1))
-    touch(images / "S010/007/.DS_Store")
+    touch(ckplus / CKPLUS_IMAGES / "S010/007/.DS_Store")
     message = error_text(CKPlus(ckplus))
-    assert "no frames for 3 labelled sequence(s): S005/009, S010/007, S077/001." in message
-    assert str(images) in message
-    assert str(labels) in message
+    assert "(3): S005/009, S010/007, S077/001." in message
+    assert str(ckplus) in message
+    assert "extended-cohn-kanade-images.zip" in message
+
+
+def test_a_sequence_without_its_peak_is_an_error_that_names_it(ckplus: Path) -> None:
+    (ckplus / CKPLUS_IMAGES / "S010/002/S010_002_00000003.png").unlink()
+    message = error_text(CKPlus(ckplus))
+    assert "peak" in message
+    assert "S010/002 (frame 3)" in message
+
+
+@pytest.mark.parametrize("foreign", ["S005_002_00000004.png", "S010_001_00000002.png", "s011_001_00000009.PNG"])
+def test_a_frame_of_another_sequence_is_an_error_that_names_it(ckplus: Path, foreign: str) -> None:
+    touch(ckplus / CKPLUS_IMAGES / "S005/001" / foreign)
+    assert f"{CKPLUS_IMAGES}/S005/001/{foreign}" in error_text(CKPlus(ckplus))
+
+
+@pytest.mark.parametrize("foreign", ["S005_002_00000003_emotion.txt", "S010_001_00000003_emotion.txt"])
+def test_a_label_of_another_sequence_is_an_error_that_names_it(ckplus: Path, foreign: str) -> None:
+    label = ckplus / CKPLUS_LABELS / "S005/001/S005_001_00000003_emotion.txt"
+    label.rename(label.with_name(foreign))
+    assert f"{CKPLUS_LABELS}/S005/001/{foreign}" in error_text(CKPlus(ckplus))
+
+
+@pytest.mark.parametrize("kind", ["folder", "broken link", "link to itself", "pipe"])
+@pytest.mark.parametrize(
+    "name",
+    [f"{CKPLUS_IMAGES}/S005/001/S005_001_00000003.png", f"{CKPLUS_LABELS}/S005/001/S005_001_00000003_emotion.txt"],
+)
+def test_what_should_be_a_file_and_is_not_is_an_error_that_names_it(ckplus: Path, name: str, kind: str) -> None:
+    file = ckplus / name
+    file.unlink()
+    if kind == "folder":
+        file.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to(file if kind == "link to itself" else "nowhere")
+    assert name in error_text(CKPlus(ckplus))
+
+
+def test_what_is_not_read_is_named_beside_the_error_that_it_may_explain(ckplus: Path) -> None:
+    (ckplus / CKPLUS_IMAGES / "S005").rename(ckplus / CKPLUS_IMAGES / "S005 ")
+    message = error_text(CKPlus(ckplus))
+    assert "S005/001" in message
+    assert f"'{CKPLUS_IMAGES}/S005 '" in message
+
+
+def test_names_that_are_no_text_can_be_printed(ckplus: Path) -> None:
+    (ckplus / CKPLUS_IMAGES / "S005").rename(ckplus / CKPLUS_IMAGES / os.fsdecode(b"S005\xff"))
+    assert r"S005\udcff" in error_text(CKPlus(ckplus)).encode().decode()
 
 
 @pytest.mark.parametrize("root", [None, ""])
@@ -113,7 +176,17 @@ def test_a_root_with_one_of_the_two_folders_says_which_is_missing(ckplus: Path, 
 def test_labels_that_are_all_missing_are_an_error(ckplus: Path) -> None:
     for file in (ckplus / CKPLUS_LABELS).rglob("*.txt"):
         file.unlink()
-    assert f"{ckplus / CKPLUS_LABELS} holds subject folders but not one file" in error_text(CKPlus(ckplus))
+    assert f"{ckplus / CKPLUS_LABELS} holds subject folders but not one file named *_emotion.txt.\n" in error_text(
+        CKPlus(ckplus)
+    )
+
+
+def test_labels_that_all_have_other_names_are_named(ckplus: Path) -> None:
+    for file in (ckplus / CKPLUS_LABELS).rglob("*.txt"):
+        file.rename(file.with_name("label.txt"))
+    message = error_text(CKPlus(ckplus))
+    assert "not one file named *_emotion.txt." in message
+    assert f"{CKPLUS_LABELS}/S005/001/label.txt" in message
 
 
 @pytest.mark.parametrize(
@@ -126,3 +199,18 @@ def test_two_copies_are_an_error_that_names_both(ckplus: Path, what: str, images
     assert f"has its {what} more than once" in message
     both = (CKPLUS_IMAGES, images) if what == "images" else (CKPLUS_LABELS, labels)
     assert all(str(ckplus / folder) in message for folder in both)
+
+
+def test_a_subject_that_lies_in_the_root_is_shown(ckplus: Path) -> None:
+    (ckplus / CKPLUS_IMAGES / "S005").rename(ckplus / "S005")
+    message = error_text(CKPlus(ckplus))
+    assert "S005/" in message
+    assert f"Subject folders were found in {ckplus}," in message
+
+
+def test_a_root_of_an_unknown_user_is_a_missing_one() -> None:
+    assert "~no such user/CK+, which does not exist" in error_text(CKPlus("~no such user/CK+"))
+
+
+def test_a_root_that_cannot_be_opened_is_named() -> None:
+    assert "cannot be opened (File name too long)" in error_text(CKPlus("x" * 300))

@@ -7,8 +7,8 @@ import pytest
 from trees import touch
 
 from fer3d.corpora import layout
-from fer3d.corpora.layout import folders_holding, name_some, numbered_frames, plain_name, subfolders
-from fer3d.corpora.sequences import CorpusError
+from fer3d.corpora.layout import Findings, folders_holding, name_some, plain_name, subfolders
+from fer3d.corpora.sequences import CorpusError, CorpusWarning
 
 SUBJECT = re.compile(r"S\d+")
 
@@ -74,18 +74,47 @@ def test_search_passes_over_a_folder_it_may_not_read(tmp_path: Path, monkeypatch
     assert folders_holding(tmp_path, SUBJECT) == [tmp_path / "near"]
 
 
-def test_frames_are_in_the_order_of_their_numbers_and_not_of_their_names(tmp_path: Path) -> None:
-    for name in ("9.png", "10.png", "100.png", "x1.png", "2.txt"):
+def number_of(name: str) -> int | None:
+    return int(name.removesuffix(".png")) if name.endswith(".png") else None
+
+
+def test_what_is_taken_is_sorted_by_name_and_leaves_no_findings(tmp_path: Path) -> None:
+    for name in ("9.png", "10.png", "._10.png", "Thumbs.db", ".DS_Store"):
         touch(tmp_path / name)
-    frames = numbered_frames(tmp_path, re.compile(r"(\d+)\.png"))
-    assert [path.name for path in frames] == ["9.png", "10.png", "100.png"]
+    findings = Findings("corpus", tmp_path)
+    assert findings.take(tmp_path, "files", number_of) == {10: tmp_path / "10.png", 9: tmp_path / "9.png"}
+    findings.raise_errors()
+    findings.warn(1)
 
 
-def test_a_frame_number_found_twice_is_an_error(tmp_path: Path) -> None:
+def test_what_is_not_taken_is_named(tmp_path: Path) -> None:
+    for name in ("9.txt", "a/1.txt"):
+        touch(tmp_path / name)
+    findings = Findings("corpus", tmp_path)
+    assert findings.take(tmp_path, "files", number_of) == {}
+    with pytest.warns(CorpusWarning, match=r"^corpus in .*\(2\): 9\.txt, a\. Rename"):
+        findings.warn(1)
+
+
+def test_a_key_found_twice_is_an_error(tmp_path: Path) -> None:
     for name in ("3.png", "003.png"):
         touch(tmp_path / name)
-    with pytest.raises(CorpusError, match=r"frame 3 twice, as 003\.png and 3\.png"):
-        numbered_frames(tmp_path, re.compile(r"(\d+)\.png"))
+    findings = Findings("corpus", tmp_path)
+    findings.take(tmp_path, "files", number_of)
+    with pytest.raises(CorpusError, match=r"003\.png and 3\.png"):
+        findings.raise_errors()
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_that_names_it(tmp_path: Path) -> None:
+    findings = Findings("corpus", tmp_path)
+    assert findings.take(touch(tmp_path / "S1"), "files", number_of) == {}
+    with pytest.raises(CorpusError, match=r"cannot be opened \(1\): S1 \(Not a directory\)"):
+        findings.raise_errors()
+
+
+@pytest.mark.parametrize("name", ["S011 ", " S011", "a\nb", "a\udcff", "a\x1b[31m"])
+def test_names_that_would_mislead_are_quoted(name: str) -> None:
+    assert name_some([name]) == repr(name)
 
 
 def test_long_lists_are_shortened() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -127,14 +128,25 @@ def test_spellings_of_an_emotion_name_the_same_sequence(
         assert sequence.frames[0].parent == root / OULU_STRONG / "p007" / folder
 
 
-def test_frames_are_sorted_by_number_and_start_anywhere(tmp_path: Path, read_part: ReadPart) -> None:
+def test_frames_are_sorted_by_number_and_start_anywhere(tmp_path: Path) -> None:
     for name in ("100.jpeg", "99.JPG", "002.png", "010.jpeg"):
         touch(tmp_path / OULU_STRONG / "P001/Fear" / name)
-    (sequence,) = read_part(OuluCASIA(tmp_path))
+    with pytest.warns(CorpusWarning) as caught:
+        (sequence,) = OuluCASIA(tmp_path).read()
     assert [frame.name for frame in sequence.frames] == ["002.png", "010.jpeg", "99.JPG", "100.jpeg"]
+    assert f"{OULU_STRONG}/P001/Fear (4 frames, numbered from 2 to 100)" in str(caught[0].message)
 
 
-def test_stray_files_and_folders_are_passed_over(oulu: Path, read_part: ReadPart) -> None:
+@pytest.mark.parametrize("missing", ["000", "001"])
+def test_missing_frames_are_named(tmp_path: Path, missing: str) -> None:
+    make_oulu(tmp_path, num_frames=3)
+    (tmp_path / OULU_STRONG / f"P002/Fear/{missing}.jpeg").unlink()
+    with pytest.warns(CorpusWarning) as caught:
+        assert len(OuluCASIA(tmp_path).read()) == 12
+    assert f"{OULU_STRONG}/P002/Fear (2 frames" in str(caught[0].message)
+
+
+def test_what_systems_leave_is_passed_over(oulu: Path, read_part: ReadPart) -> None:
     before = read_part(OuluCASIA(oulu))
     for name in (
         ".DS_Store",
@@ -144,9 +156,7 @@ def test_stray_files_and_folders_are_passed_over(oulu: Path, read_part: ReadPart
         f"{OULU_STRONG}/P001/Anger/.DS_Store",
         f"{OULU_STRONG}/P001/Anger/._000.jpeg",
         f"{OULU_STRONG}/P001/Anger/Thumbs.db",
-        f"{OULU_STRONG}/P001/Anger/first 000.jpeg",
-        f"{OULU_STRONG}/P001/landmarks/000.jpeg",
-        f"{OULU_STRONG}/notes/Anger/000.jpeg",
+        f"{OULU_STRONG}/desktop.ini",
         "OriginalImg/NI/Strong/P003/Anger/000.jpeg",
         "change_log.txt",
     ):
@@ -154,27 +164,63 @@ def test_stray_files_and_folders_are_passed_over(oulu: Path, read_part: ReadPart
     assert read_part(OuluCASIA(oulu)) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("P001/Anger/first 000.jpeg", "P001/Anger/first 000.jpeg"),
+        ("P001/Fear_old/000.jpeg", "P001/Fear_old"),
+        ("P001/landmarks/000.jpeg", "P001/landmarks"),
+        ("P001/000.jpeg", "P001/000.jpeg"),
+        ("P01 /Fear/000.jpeg", "P01 '"),
+        ("P01/Fear/000.jpeg", "P01"),
+        ("notes/Anger/000.jpeg", "notes"),
+        ("P003", "P003"),
+    ],
+)
+def test_whatever_is_not_read_is_named(oulu: Path, read_part: ReadPart, name: str, named: str) -> None:
+    before = read_part(OuluCASIA(oulu))
+    touch(oulu / OULU_STRONG / name)
+    with pytest.warns(CorpusWarning) as caught:
+        assert OuluCASIA(oulu).read() == before
+    assert f"{OULU_STRONG}/{named}" in str(caught[0].message)
+
+
 def test_a_sequence_without_frames_is_an_error_that_names_it(oulu: Path) -> None:
     for frame in (oulu / OULU_STRONG / "P002/Fear").iterdir():
         frame.unlink()
-    touch(oulu / OULU_STRONG / "P001/Sadness/000.jpeg").rename(oulu / OULU_STRONG / "P001/Sadness/first.jpeg")
+    (oulu / OULU_STRONG / "P001/Sadness/000.jpeg").rename(oulu / OULU_STRONG / "P001/Sadness/first.jpeg")
     (oulu / OULU_STRONG / "P001/Sadness/001.jpeg").unlink()
     message = error_text(OuluCASIA(oulu))
-    assert "2 sequence folder(s)" in message
-    assert "P001/Sadness, P002/Fear" in message
-    assert str(oulu / OULU_STRONG) in message
+    assert f"(2): {OULU_STRONG}/P001/Sadness, {OULU_STRONG}/P002/Fear." in message
+    assert str(oulu) in message
 
 
 def test_an_emotion_under_two_names_is_an_error(oulu: Path) -> None:
     touch(oulu / OULU_STRONG / "P001/Happy/000.jpeg")
-    message = error_text(OuluCASIA(oulu))
-    assert str(oulu / OULU_STRONG / "P001") in message
-    assert "happy twice, as Happiness and Happy" in message
+    assert f"{OULU_STRONG}/P001/Happiness and Happy" in error_text(OuluCASIA(oulu))
+
+
+def test_a_subject_under_two_names_is_an_error(oulu: Path) -> None:
+    touch(oulu / OULU_STRONG / "p001/Fear/000.jpeg")
+    assert f"{OULU_STRONG}/P001 and p001" in error_text(OuluCASIA(oulu))
 
 
 def test_one_frame_under_two_names_is_an_error(oulu: Path) -> None:
     touch(oulu / OULU_STRONG / "P001/Fear/001.png")
     assert "001.jpeg and 001.png" in error_text(OuluCASIA(oulu))
+
+
+@pytest.mark.parametrize("kind", ["folder", "broken link", "pipe"])
+def test_a_frame_that_is_no_file_is_an_error_that_names_it(oulu: Path, kind: str) -> None:
+    frame = oulu / OULU_STRONG / "P001/Fear/001.jpeg"
+    frame.unlink()
+    if kind == "folder":
+        frame.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(frame)
+    else:
+        frame.symlink_to("nowhere")
+    assert f"{OULU_STRONG}/P001/Fear/001.jpeg" in error_text(OuluCASIA(oulu))
 
 
 def test_two_copies_are_an_error_that_names_both(oulu: Path) -> None:

@@ -246,3 +246,25 @@ def test_the_real_generator_writes_a_twin_that_can_be_read(tmp_path: Path) -> No
     assert {sequence.emotion for sequence in sequences} <= set(SyntheticCKPlus.emotions)
     assert len({sequence.subject for sequence in sequences}) == 2
     assert all(frame.stat().st_size > 0 for sequence in sequences for frame in sequence.frames)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe\x00", b"3"])
+def test_a_damaged_marker_is_named(tmp_path: Path, use_generator: UseGenerator, content: bytes) -> None:
+    root = write_twin(tmp_path / "twin")
+    (root / SYNTHETIC_MARKER).write_bytes(content)
+    assert str(root / SYNTHETIC_MARKER) in error_text(SyntheticCKPlus(root, num_subjects=2))
+
+
+@pytest.mark.parametrize("place", ["loop", "x" * 300])
+def test_a_root_that_cannot_be_opened_is_named(tmp_path: Path, use_generator: UseGenerator, place: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    message = error_text(SyntheticCKPlus(tmp_path / place, num_subjects=2))
+    assert f"data.root is {tmp_path / place}, which cannot be opened" in message
+
+
+def test_a_root_that_cannot_be_written_is_named(tmp_path: Path, use_generator: UseGenerator) -> None:
+    use_generator(quick_generator)
+    touch(tmp_path / "file")
+    message = error_text(SyntheticCKPlus(tmp_path / "file/twin", num_subjects=2))
+    assert f"data.root, which is {tmp_path / 'file/twin'}: " in message
+    assert "set data.root to another folder" in message

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from prepared import TINY
+from prepared import AWKWARD, TINY
 
 from fer3d.configuration import compose_train
 from fer3d.reproduction.carry_out import carry_out
@@ -39,7 +39,7 @@ def write_oulu(root: Path, num_subjects: int = 2) -> Path:
             folder.mkdir(parents=True)
             for frame in range(2):
                 left = 100 + 8 * number + frame
-                image = np.ascontiguousarray(photograph[20:260, left : left + 200])
+                image = np.ascontiguousarray(photograph[19 + subject : 259 + subject, left : left + 200])
                 (folder / f"{frame:03d}.jpeg").write_bytes(cv2.imencode(".jpeg", image)[1].tobytes())
     return root
 
@@ -55,7 +55,7 @@ def plan(write_ckplus: Callable[..., Path], tmp_path: Path) -> Plan:
         folds = ("cv.num_folds=2",) if step.is_evaluated else ()
         return replace(step, overrides=(f"data.root={root}", *tiny, *folds))
 
-    whole = reproduce_ckplus(tmp_path / "outputs")
+    whole = reproduce_ckplus(tmp_path / AWKWARD)
     chosen = {"ckplus_kfold10", "ckplus_kfold10_c2", "oulu_all", "ckplus_kfold10_c3"}
     return replace(whole, steps=tuple(small(step) for step in whole.steps if step.experiment in chosen))
 

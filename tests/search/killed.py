@@ -104,7 +104,9 @@ def _search(folder: Path, storage: RDBStorage, launcher: Launcher, num_trials: i
     # A process that has ended by the time that the next one starts.
     owner = replace(Owner.me(), pid=2**22 + 1)
     with Leases(storage.engine, "s", owner) as leases:
-        search = Search(study, leases, space, objective, JobsInTurn(launcher), num_trials, say=lambda _: None)
+        search = Search(
+            study, leases, space, objective, JobsInTurn(launcher), num_trials, retry_pause=0.0, say=lambda _: None
+        )
         search.run()
     return study
 

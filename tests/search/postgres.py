@@ -26,9 +26,11 @@ class Server:
     """A running server, on 127.0.0.1 alone.
 
     Attributes:
+        folder: Where its files lie.
         port: Its port.
     """
 
+    folder: Path
     port: int
 
     def make_database(self, name: str) -> str:
@@ -38,32 +40,48 @@ class Server:
         subprocess.run([BINARIES / "createdb", *connection, name], check=True, timeout=60)
         return f"postgresql+psycopg://fer3d@127.0.0.1:{self.port}/{name}"
 
+    def initialise(self) -> None:
+        """Makes its files."""
+        self._run("initdb", "--username=fer3d", "--auth=trust", "--no-sync")
+
+    def start(self) -> None:
+        """Starts it, for the first time or again."""
+        settings = [f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", *_FAST]
+        options = " ".join(f"-c {setting}" for setting in settings)
+        self._run("pg_ctl", "start", "--wait", f"--log={self.folder}/log", f"--options={options}")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stops it, and whoever is connected loses the connection."""
+        self._run("pg_ctl", "stop", f"--mode={mode}")
+
+    def _run(self, binary: str, *arguments: str) -> None:
+        assert BINARIES is not None
+        command = [BINARIES / binary, f"--pgdata={self.folder / 'data'}", *arguments]
+        user = _user()
+        subprocess.run(
+            command, check=True, timeout=60, stdout=subprocess.DEVNULL, cwd=self.folder, user=user, group=user
+        )
+
 
 @contextmanager
 def postgres_server() -> Iterator[Server]:
     """Runs a server as long as it is needed; as the user `postgres` where this is root, whom PostgreSQL refuses."""
-    assert BINARIES is not None
-    user = "postgres" if os.getuid() == 0 else None
     # Not pytest's own folder, which nobody else may enter.
     with tempfile.TemporaryDirectory(prefix="fer3d-postgres-") as folder:
+        user = _user()
         if user is not None:
             os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-        data, port = Path(folder) / "data", _free_port()
-
-        def run(binary: str, *arguments: str) -> None:
-            command = [BINARIES / binary, *arguments]
-            subprocess.run(
-                command, check=True, timeout=60, stdout=subprocess.DEVNULL, cwd=folder, user=user, group=user
-            )
-
-        run("initdb", f"--pgdata={data}", "--username=fer3d", "--auth=trust", "--no-sync")
-        settings = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", *_FAST]
-        options = " ".join(f"-c {setting}" for setting in settings)
-        run("pg_ctl", "start", "--wait", f"--pgdata={data}", f"--log={folder}/log", f"--options={options}")
+        server = Server(Path(folder), _free_port())
+        server.initialise()
+        server.start()
         try:
-            yield Server(port)
+            yield server
         finally:
-            run("pg_ctl", "stop", "--mode=immediate", f"--pgdata={data}")
+            server.stop()
+
+
+def _user() -> str | None:
+    return "postgres" if os.getuid() == 0 else None
 
 
 def _free_port() -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from killed import SIZES, SPACE, FoldFactory, make_result, search_once
 from optuna.trial import TrialState
@@ -11,6 +14,7 @@ from optuna.trial import TrialState
 from fer3d.search.cross_validation import FOLDS, ORDER, RUN, CrossValidationSettings, job_folder, read_outcomes
 from fer3d.search.outcomes import FoldOutcome
 from fer3d.search.pruning import ExactBound, NoPruning
+from fer3d.search.storage import StudyError
 
 
 def test_a_trial_keeps_its_folds_their_order_and_its_run(tmp_path: Path) -> None:
@@ -73,6 +77,21 @@ def test_a_job_that_returns_something_else_fails_its_trial(tmp_path: Path) -> No
 
     with pytest.raises(RuntimeError, match=r"a fold job must return fold results, got 0\.5"):
         search_once(tmp_path, Empty())
+
+
+@pytest.mark.parametrize("change", [lambda fold: {"fold": fold + 1}, lambda fold: {"labels": np.zeros(99, np.int64)}])
+def test_results_of_other_folds_stop_the_search_and_fail_no_trial(change: Any, tmp_path: Path) -> None:
+    class Another(FoldFactory):
+        def launch(self, *args: object, **kwargs: object):  # type: ignore[no-untyped-def]
+            returned = super().launch(*args, **kwargs)  # type: ignore[arg-type]
+            returned[0].return_value = [replace(one, **change(one.fold)) for one in returned[0].return_value]
+            return returned
+
+    with pytest.raises(StudyError, match=r"the job that was to train fold \d of \d held-out clips returned fold \d of"):
+        search_once(tmp_path, Another())
+    study = search_once(tmp_path, FoldFactory())
+    assert study is not None
+    assert not study.get_trials(states=(TrialState.FAIL,))
 
 
 def test_job_folders_are_named_by_trial_and_fold() -> None:

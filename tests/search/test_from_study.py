@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from killed import FoldFactory, search_once
-from prepared import PreparedCKPlus
+from prepared import AWKWARD, PreparedCKPlus
 
 from fer3d.evaluation.run_results import RunResults
+from fer3d.overrides import override
 from fer3d.search.from_study import expand_from_study
 from fer3d.search.records import StudyRecord, dispose, load_study
 from fer3d.search.storage import StudyError
@@ -46,7 +47,7 @@ def test_it_stands_for_the_settings_of_the_best_trial(folder: Path) -> None:
         f"model/activation={best.params['model/activation']}",
         f"model.dropout={best.params['model.dropout']}",
         "name=best_of_s",
-        f"selected_by={{study:'s',trial:{best.number},corpus:ckplus}}",
+        f"selected_by={{study:s,trial:{best.number},corpus:ckplus}}",
         "seed=0,1",
         "batch_size=3",
     ]
@@ -78,17 +79,18 @@ def test_a_study_of_a_function_is_refused(tmp_path: Path) -> None:
 
 
 def test_its_run_says_that_it_was_chosen(prepared: PreparedCKPlus, invoke: Invoke) -> None:
-    settings = [*prepared.settings, f"outputs={prepared.outputs}"]
+    outputs = prepared.outputs.rename(prepared.outputs.with_name(AWKWARD))
+    settings = [*prepared.settings, override("outputs", str(outputs))]
     search = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=s", "optimizer=adam"]
     status, _, err = invoke("train", *search, *settings)
     assert status == 0, err
-    status, _, err = invoke("train", f"from_study={prepared.outputs / 'search' / 's'}")
+    status, _, err = invoke("train", override("from_study", str(outputs / "search" / "s")))
     assert status == 0, err
-    (folder,) = prepared.outputs.glob("best_of_s-*")
+    (folder,) = outputs.glob("best_of_s-*")
     run = RunResults.read(folder)
     assert run.selected_by == {"study": "s", "trial": 0, "corpus": "ckplus"}
     assert run.caution == "CHOSEN BY A SEARCH on these clips"
-    (trial,) = StudyRecord.read(str(prepared.outputs / "search" / "s")).trials
+    (trial,) = StudyRecord.read(str(outputs / "search" / "s")).trials
     # The same settings, and so the same numbers.
     assert folder.name.rpartition("-")[2] == str(trial.run).rpartition("-")[2]
     assert {fold.fold: fold.num_correct.tolist() for fold in run.folds} == {

@@ -7,10 +7,11 @@ from functools import partial
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prepared import PreparedCKPlus
+from prepared import AWKWARD, PreparedCKPlus
 
 from fer3d.clips.folds import FoldError, leave_one_subject_out, nested_folds, step_folds
 from fer3d.evaluation.run_results import RunResults
+from fer3d.overrides import override
 from fer3d.search.records import StudyRecord
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -55,11 +56,11 @@ def test_training_without_a_search_is_refused(prepared: PreparedCKPlus, invoke: 
 def test_a_nested_search_tests_what_each_outer_fold_chose_on_clips_that_its_search_never_saw(
     prepared: PreparedCKPlus, invoke: Invoke
 ) -> None:
-    outputs = prepared.outputs
+    outputs = prepared.outputs.rename(prepared.outputs.with_name(AWKWARD))
     settings = [setting for setting in prepared.settings if setting != "cv.num_folds=2"]
     nested = ["cv=nested", "cv.outer.num_folds=2", "cv.inner.num_folds=2", "hydra.sweeper.study_name=n"]
     search = ["-m", "hydra/sweeper=optuna", *nested, "hydra.sweeper.n_trials=1", "optimizer=adam"]
-    status, _, err = invoke("train", *search, *settings, f"outputs={outputs}")
+    status, _, err = invoke("train", *search, *settings, override("outputs", str(outputs)))
     assert status == 0, err
     (folder,) = (outputs / "search" / "n").glob("nested-*")
     run = RunResults.read(folder)
@@ -77,7 +78,7 @@ def test_a_nested_search_tests_what_each_outer_fold_chose_on_clips_that_its_sear
         tested = json.loads((folder / f"fold_{fold.fold:03d}" / "result.json").read_text(encoding="utf-8"))["config"]
         assert tested["model"]["dropout"] == trial.params["model.dropout"]
     # A second start has nothing to do; the report tells what was chosen.
-    assert "== outer fold" not in invoke("train", *search, *settings, f"outputs={outputs}")[1]
+    assert "== outer fold" not in invoke("train", *search, *settings, override("outputs", str(outputs)))[1]
     status, _, err = invoke("report", str(folder))
     assert status == 0, err
     assert "own search chose" in (folder / "report" / "report.html").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from fake_launchers import Function, opened_search, square, states
 from optuna.trial import FrozenTrial, Trial
 
 from fer3d.search.search import ERROR
-from fer3d.search.space import SearchSpace
+from fer3d.search.space import SearchSpace, SpaceError
 from fer3d.search.storage import StudyError
 
 SPACE = SearchSpace.parse({"x": "interval(0,1)", "c": "choice(a,b)"})
@@ -189,6 +189,20 @@ def test_an_error_before_a_trials_first_job_leaves_the_trial_to_the_next_start(r
         # Another process need not wait for this one's end.
         assert search.leases._row("0") is None
     assert states(run(num_trials=2)) == ["complete"] * 2
+
+
+@pytest.mark.parametrize(("params", "line"), [({}, ["+z=5"]), ({"z": 5}, [])])
+def test_a_setting_that_is_held_fixed_cannot_be_drawn_too(
+    params: dict[str, int], line: list[str], run: Open, tmp_path: Path
+) -> None:
+    space = SearchSpace.parse({"x": "interval(0,1)", **params}, line)
+    with pytest.raises(
+        SpaceError, match="custom_search_space draws z, which the command line or the search space holds"
+    ):
+        run(num_trials=2, space=space, extend=lambda trial: trial.suggest_int("z", 1, 9))
+    # Without it, the same trial goes on.
+    free = SearchSpace.parse({"x": "interval(0,1)"})
+    assert states(run(num_trials=2, space=free, extend=lambda trial: trial.suggest_int("z", 1, 9))) == ["complete"] * 2
 
 
 def test_what_the_user_enqueued_comes_first(run: Open, tmp_path: Path) -> None:

@@ -11,16 +11,28 @@ from fer3d.search.search_progress import SearchProgress
 def shown(*, terminal: bool) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100, color_system=None)
     with SearchProgress(20, console) as progress:
-        progress.show(3, {4: Steps(22, 118, "97.25% at most"), 5: Steps(0, 118)})
+        progress.show(3, {4: Steps(22, 118, "97.25% at most", "fold 7"), 5: Steps(0, 118)})
         progress.say("trial 4: pruned after [22] of 118 folds :-)")
-        progress.show(4, {5: Steps(1, 118, "100.00% at most")})
+        progress.show(4, {5: Steps(1, 118, "100.00% at most", "fold 9")})
     file = console.file
     assert isinstance(file, io.StringIO)
     return file.getvalue()
 
 
-def test_elsewhere_than_on_a_terminal_there_are_sentences_alone() -> None:
-    assert shown(terminal=False) == "trial 4: pruned after [22] of 118 folds :-)\n"
+def test_elsewhere_than_on_a_terminal_there_is_a_line_a_job_with_what_is_left() -> None:
+    told, fold = shown(terminal=False).splitlines()
+    assert told == "trial 4: pruned after [22] of 118 folds :-)"
+    assert fold.startswith("trial 5: fold 9, 1 of 118, 100.00% at most; 4 of 20 trials finished, about ")
+
+
+def test_what_is_left_is_told_as_soon_as_a_trial_has_finished() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with SearchProgress(9, console) as progress:
+        for fold in range(3):
+            progress.show(2, {2: Steps(fold, 9, "", "fold 1")})
+    assert isinstance(console.file, io.StringIO)
+    assert "left" not in console.file.getvalue()
+    assert len(console.file.getvalue().splitlines()) == 2
 
 
 def test_a_terminal_has_a_bar_for_the_study_and_one_for_each_trial_under_way() -> None:

@@ -45,12 +45,15 @@ def session(
     return run_search(objective, space, settings, launcher, name="study", folder=folder, attributes=attributes).trials
 
 
-def test_ctrl_c_ends_a_search_with_a_sentence(tmp_path: Path) -> None:
+def test_ctrl_c_passes_and_leaves_the_trial_to_the_next_start(tmp_path: Path) -> None:
     def interrupt(trial: int, settings: Mapping[str, Any]) -> float:
         raise KeyboardInterrupt
 
-    with pytest.raises(SystemExit, match="fer3d: stopped; the same command continues"):
+    with pytest.raises(KeyboardInterrupt):
         session(tmp_path, FakeLauncher(interrupt))
+    launcher = FakeLauncher(square)
+    session(tmp_path, launcher)
+    assert launcher.jobs == [0, 1, 2, 3]
 
 
 def test_a_grid_ends_with_its_last_point_across_starts(tmp_path: Path) -> None:

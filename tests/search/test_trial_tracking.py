@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 from prepared import PreparedCKPlus
 from wandb_files import of_kind, records, values
 
@@ -43,7 +42,7 @@ def test_a_trial_is_a_run_with_its_settings_its_folds_and_its_end(logged: Path, 
     # Folds have no runs of their own.
     assert not [folder for folder in prepared.outputs.glob("*/wandb") if folder.parent.name != "search"]
     for trial in study.trials:
-        (folder,) = (logged / "wandb").glob(f"offline-run-*-n-s-{trial.number}")
+        (folder,) = (logged / "wandb").glob(f"offline-run-*-n-s-{trial.number}-????????")
         content = records(folder)
         (start,) = of_kind(content, "run")
         assert (start.project, start.run_group, start.job_type) == ("faces", "n/s", "trial")
@@ -68,15 +67,20 @@ def test_a_trial_is_a_run_with_its_settings_its_folds_and_its_end(logged: Path, 
         assert [row[0] for row in table["data"]] == [outcome.fold for outcome in trial.outcomes]
 
 
-def test_where_wandb_fails_the_search_goes_on(
-    prepared: PreparedCKPlus, invoke: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+def test_where_wandb_is_away_the_search_goes_on_offline_and_says_so_once(
+    wandb_folders: None,
+    prepared: PreparedCKPlus,
+    invoke: Callable[..., tuple[int, str, str]],
+    wandb_away: None,
 ) -> None:
-    def away(**_: Any) -> None:
-        raise wandb.errors.CommError("nobody answers")
-
-    monkeypatch.setattr(wandb, "init", away)
-    more = [f"outputs={prepared.outputs}", "logger=wandb", "hydra.sweeper.n_trials=1", "learning_rate=1e-3"]
-    status, out, err = invoke("train", *SEARCH, *prepared.settings, *more)
-    assert status == 0
-    assert "fer3d: trial 0 is not on W&B: nobody answers" in err
-    assert "1 pruned" in out or "1 trials complete" in out
+    more = [f"outputs={prepared.outputs}", "logger=wandb", "hydra.sweeper.n_trials=2", "learning_rate=1e-3"]
+    long = f"hydra.sweeper.study_name={'s' * 150}"
+    status, _, err = invoke("train", *SEARCH, *prepared.settings, *more, long)
+    assert status == 0, err
+    assert err.count("fer3d: W&B failed, and logging goes on offline: ") == 1
+    assert "is not on W&B" not in err
+    folders = list((prepared.outputs / "search" / ("s" * 150) / "wandb").glob("offline-run-*"))
+    assert len(folders) == 2
+    for folder in folders:
+        (start,) = of_kind(records(folder), "run")
+        assert [len(name) for name in (start.run_id, start.run_group, start.display_name)] == [96, 128, 128]

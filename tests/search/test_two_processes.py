@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +43,7 @@ def start(prepared: PreparedCKPlus) -> Iterator[Start]:
             # More threads than cores wait for each other.
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             cwd=prepared.outputs,
+            start_new_session=True,
         )
         started.append(process)
         return process
@@ -137,3 +140,30 @@ def test_a_launcher_carries_trials_out_in_processes_of_its_own(
     study = prepared.outputs / "search" / "shared"
     check_complete(str(study), num_trials=3)
     assert len(list(study.glob("trial_*/fold_*_and_1_more"))) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_joblibs_processes_are_gone_with_the_search(
+    how: signal.Signals, start: Start, prepared: PreparedCKPlus
+) -> None:
+    process = start("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2")
+    wait_until(lambda: list(prepared.outputs.glob("*/.fold_*.partial-*")))
+    assert len(session_of(process.pid)) > 2
+    process.send_signal(how)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + how
+    assert err.splitlines()[-1].endswith("the same command continues")
+    assert "Traceback" not in err
+    wait_until(lambda: not session_of(process.pid))
+
+
+def session_of(leader: int) -> list[int]:
+    """The processes that a process started with all that they started, and that still run."""
+    running = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, session = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:4]
+            if int(session) == leader and state != "Z":
+                running.append(int(stat.parent.name))
+    return running

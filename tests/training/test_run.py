@@ -397,7 +397,7 @@ def test_a_full_disk_loses_the_fold_in_a_sentence(
     run = Run.of(compose_tiny(f"outputs={small_disk.folder}", "save_checkpoint=true"), store)
     small_disk.fill(num_left=24 * 1024)
     with pytest.raises(DiskError, match=rf"^{run.folder}/fold_001 cannot be written: No space left on device"):
-        run.train(1)
+        run.fold_result(1)
     assert list(run.folder.iterdir()) == []
     (small_disk.folder / "filler").unlink()
     assert run.train(1)[0].fold == 1

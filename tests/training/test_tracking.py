@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from fer3d.clips.store import ClipStore
 from fer3d.training.module import DivergedError
 from fer3d.training.results import FoldResult
 from fer3d.training.run import Run
-from fer3d.training.tracking import sample_strips, wandb_mode
+from fer3d.training.tracking import sample_strips, start_wandb_run, wandb_mode
 
 NETRC = "machine api.wandb.ai\n  login user\n  password 0123456789\n"
 
@@ -85,6 +86,20 @@ def test_any_other_mode_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("WANDB_MODE", "dryrun")
     with pytest.raises(ValueError, match="WANDB_MODE"):
         wandb_mode(None)
+
+
+def test_where_wandb_is_away_runs_are_offline_after_one_short_try(
+    wandb_folders: None, wandb_away: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = time.monotonic()
+    for number in range(2):
+        run = start_wandb_run(mode="online", project="faces", dir=tmp_path, id=f"a/b {number}", name="x" * 200)
+        run.log({"loss": 1.0})
+        run.finish()
+    # W&B's own patience is 90 seconds.
+    assert time.monotonic() - started < 60
+    assert len(list((tmp_path / "wandb").glob("offline-run-*-a-b-*-????????"))) == 2
+    assert capsys.readouterr().err.count("fer3d: W&B failed, and logging goes on offline: ") == 1
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])

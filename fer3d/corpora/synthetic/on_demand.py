@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fer3d.corpora.layout import shown
 from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, FrameSequence
 from fer3d.corpora.synthetic.layouts import CKPLUS, Layout
 from fer3d.corpora.synthetic.twin import describe_twin, generate_twin
@@ -25,12 +26,23 @@ def read_twin(root: Path, layout: Layout, seed: int, num_subjects: int, read_tre
         read_tree: Reads a folder in that layout: its sequences, and whether it is a synthetic twin.
 
     Raises:
-        CorpusError: `root` holds something else than this twin; the twin is damaged; it has to be rendered and the
-            extra `synthetic` is not installed, or `num_subjects` is out of range.
+        CorpusError: `root` holds something else than this twin, or cannot be opened or written; the twin is damaged; it
+            has to be rendered and the extra `synthetic` is not installed, or `num_subjects` is out of range.
     """
-    if _is_free(root):
+    try:
         # Resolved, so that a link to another disk stays a link.
-        generate_twin(root.resolve(), seed=seed, num_subjects=num_subjects, layout=layout)
+        missing = root.resolve() if _is_free(root) else None
+    except (OSError, RuntimeError, ValueError) as error:
+        # Among others a link that leads to itself, and a name that no file can have.
+        raise CorpusError(f"data.root is {shown(root.absolute())}, which cannot be opened: {error}") from error
+    if missing is not None:
+        try:
+            generate_twin(missing, seed=seed, num_subjects=num_subjects, layout=layout)
+        except OSError as error:
+            raise CorpusError(
+                f"the synthetic twin cannot be written to data.root, which is {shown(root.absolute())}: {error}. Make "
+                "room or give the right to write there, or set data.root to another folder"
+            ) from error
     _check_marker(root, layout, describe_twin(seed, num_subjects=num_subjects, layout=layout))
     try:
         sequences, _ = read_tree(root)
@@ -75,7 +87,7 @@ def _differences(there: dict[str, Any], here: dict[str, Any], group: str = "") -
 def _read_marker(marker: Path) -> dict[str, Any]:
     try:
         found = json.loads(marker.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CorpusError(f"{marker} cannot be read: {error}. Delete the twin to have it rendered again") from error
     if not isinstance(found, dict):
         raise CorpusError(f"{marker} should hold a JSON object with the keys seed and num_subjects")

@@ -15,6 +15,7 @@ from typing import Any, cast
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fer3d.atomic_folder import atomic_folder
+from fer3d.cores import count_cores
 from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError
 from fer3d.corpora.synthetic.cast import Role
 from fer3d.corpora.synthetic.head_model import HeadModel, anny_version, read_head_model
@@ -62,7 +63,7 @@ def generate_twin(
             studio = Studio(partial, head, layout, seed, settings)
             counts: Iterable[int] = map(studio.film, roles)
         else:
-            counts = _film_in_parallel(partial, head, layout, seed, settings, roles, num_workers or _count_cores())
+            counts = _film_in_parallel(partial, head, layout, seed, settings, roles, num_workers or count_cores())
         task = f"Rendering the synthetic twin of {layout.title}"
         _watch(counts, task, sum(len(role.sequences) for role in roles), progress)
         marker = {**describe_twin(seed, settings, num_subjects, layout), "anny": anny_version()}
@@ -131,9 +132,3 @@ def _has_user_cache() -> bool:
     except OSError:
         return False
     return os.access(cache, os.W_OK)
-
-
-def _count_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

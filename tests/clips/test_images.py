@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pictures import grey, portrait
+
+from fer3d.clips.detectors import Image
+from fer3d.clips.images import DAMAGE, UnreadableImageError, read_image
+
+
+def encoded(image: Image, suffix: str, *options: int) -> bytes:
+    return cv2.imencode(suffix, image, options)[1].tobytes()
+
+
+def file_of(folder: Path, data: bytes) -> Path:
+    path = folder / "000.image"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("image", [portrait(), grey(portrait())], ids=["colour", "grey"])
+@pytest.mark.parametrize(
+    ("suffix", "options", "file_format"),
+    [
+        (".png", (), "PNG"),
+        (".jpg", (), "JPEG"),
+        (".jpg", (cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_QUALITY, 60), "JPEG"),
+        (".jpg", (cv2.IMWRITE_JPEG_RST_INTERVAL, 4), "JPEG"),
+        (".bmp", (), "BMP"),
+        (".tiff", (), "TIFF"),
+        (".webp", (), "other"),
+    ],
+)
+def test_intact_images_are_what_opencv_makes_of_them(
+    tmp_path: Path, image: Image, suffix: str, options: tuple[int, ...], file_format: str
+) -> None:
+    data = encoded(image, suffix, *options)
+    read = read_image(file_of(tmp_path, data))
+    assert read.format == file_format
+    np.testing.assert_array_equal(read.pixels, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR))
+
+
+def zeroed(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes(4096) + data[place + 4096 :]
+
+
+def noise(data: bytes, place: int) -> bytes:
+    return data[:place] + random.Random(0).randbytes(512) + data[place + 512 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data, place: data[:place], lambda data, _: data[:-2], zeroed, noise],
+    ids=["cut short", "without its end", "zeroed", "noise"],
+)
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.8])
+def test_damaged_jpegs_are_refused(tmp_path: Path, damage: Callable[[bytes, int], bytes], place: float) -> None:
+    data = encoded(portrait(), ".jpg")
+    path = file_of(tmp_path, damage(data, int(place * len(data))))
+    with pytest.raises(UnreadableImageError, match=r"000\.image"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".jpg"])
+def test_images_cut_short_are_refused_in_every_format(tmp_path: Path, suffix: str) -> None:
+    data = encoded(portrait(), suffix)
+    for kept in (0, 1, 30, len(data) // 2, len(data) - 100):
+        with pytest.raises(UnreadableImageError, match=r"000\.image"):
+            read_image(file_of(tmp_path, data[:kept]))
+
+
+def test_what_is_said_of_each_format_holds(tmp_path: Path) -> None:
+    for suffix, file_format in ((".png", "PNG"), (".bmp", "BMP"), (".tiff", "TIFF")):
+        data = bytearray(encoded(portrait(), suffix))
+        data[len(data) // 2] ^= 1
+        path = file_of(tmp_path, bytes(data))
+        if file_format in DAMAGE:
+            with pytest.raises(UnreadableImageError):
+                read_image(path)
+        else:
+            assert not np.array_equal(read_image(path).pixels, portrait())
+
+
+def test_a_digest_is_that_of_the_pixels_and_their_shape(tmp_path: Path) -> None:
+    def digest(image: Image, suffix: str) -> bytes:
+        return read_image(file_of(tmp_path, encoded(image, suffix))).digest()
+
+    assert digest(portrait(), ".png") == digest(portrait(), ".bmp")
+    other = portrait().copy()
+    other[0, 0, 0] ^= 1
+    flat = np.zeros((4, 6), np.uint8)
+    assert len({digest(image, ".png") for image in (portrait(), other, flat, flat.reshape(6, 4))}) == 4
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImageError, match=r"nowhere\.png cannot be read: No such file or directory$"):
+        read_image(tmp_path / "nowhere.png")
+    with pytest.raises(UnreadableImageError, match=r"cannot be read: Is a directory$"):
+        read_image(tmp_path)
