@@ -391,7 +391,7 @@ def damage_frame(copy: Copy, rng: random.Random) -> Mutation:
     frame.write_bytes(data)
     # A JPEG carries no checksum: damage inside it shows mostly, as the report has to say.
     inside = frame.suffix == ".jpeg" and how.startswith(("flipped", "zeroed", "cut"))
-    return Mutation(f"{how} {frame}", (frame,), warning="damage inside them shows mostly" if inside else "")
+    return Mutation(f"{how} {frame}", (frame,), warning="JPEG images" if inside else "")
 
 
 def other_image(copy: Copy, rng: random.Random) -> Mutation:
