@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo rehearse rehearse-search reproduce-ckplus reproduce-oulu dashboard test test-slow lint prepare-ckplus prepare-oulu
+.PHONY: help setup demo rehearse rehearse-search reproduce-ckplus reproduce-oulu dashboard test test-slow torture lint prepare-ckplus prepare-oulu
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -52,6 +52,9 @@ test: setup ## Run the tests
 
 test-slow: setup ## Run the slow tests: the real thing at full size
 	$(BIN)/python -m pytest -m slow
+
+torture: setup ## Attack fer3d with damaged input, wrong settings and kills: a quarter of an hour on two cores
+	$(BIN)/python -m torture
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check
