@@ -164,7 +164,7 @@ def test_a_damaged_image_is_named(invoke: Invoke, write_ckplus: Callable[..., Pa
     note, message = err.splitlines()
     assert status == 1
     assert note.startswith(f"fer3d: CK+ in {root} differs from the corpus as distributed: sequences: 2 instead of 327")
-    assert message.startswith(f"fer3d: {image} is not a readable image")
+    assert f"{image} is not a readable image" in message
     assert "clips.on_unreadable=skip" in message
 
 
