@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Le, MinLen
 from hydra._internal.utils import _locate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -84,6 +84,7 @@ _TOLD = {
     "cv": ("subjects",),
     "cv.outer": ("subjects",),
     "cv.inner": ("subjects",),
+    "hydra.sweeper.sampler": ("search_space",),
     "logger.csv": ("folder", "run_folder", "fold", "config"),
     "logger.wandb": ("folder", "run_folder", "fold", "config"),
 }
@@ -332,7 +333,8 @@ def _described(expected: Any) -> str:
     origin, arguments = get_origin(expected), get_args(expected)
     if origin is Annotated:
         least = [f" of at least {bound.ge}" for bound in arguments[1:] if isinstance(bound, Ge)]
-        return _described(arguments[0]) + "".join(least)
+        most = [f" of at most {bound.le}" for bound in arguments[1:] if isinstance(bound, Le)]
+        return _described(arguments[0]) + " and".join([*least, *most])
     if origin is Literal:
         return "one of " + ", ".join(_shown(choice).strip('"') for choice in arguments)
     if origin in (Union, types.UnionType):

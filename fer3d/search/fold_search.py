@@ -17,13 +17,13 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from fer3d.evaluation.protocols import INNER_VAL
-from fer3d.search.arguments import check_arguments
 from fer3d.search.cross_validation import CrossValidation, CrossValidationSettings
 from fer3d.search.retries import counted
 from fer3d.search.session import SETTINGS, run_search
 from fer3d.search.space import SearchSpace, SpaceError
 from fer3d.search.sweeper_settings import SweeperSettings
 from fer3d.search.trial_tracking import TrialTracker
+from fer3d.settings import checked
 from fer3d.training.identity import counted_settings
 from fer3d.training.run import Run, prepare
 from fer3d.training.tracking import wandb_mode
@@ -71,9 +71,7 @@ class FoldSearch:
                 "a trial of a cross-validation has one value, its accuracy: leave hydra.sweeper.direction alone, got "
                 f"{list(sweeper.directions)}"
             )
-        search = compose(SearchSpace.parse({}, arguments).fixed).search
-        check_arguments("search", search)
-        check_arguments("search.pruning", search.pruning)
+        search = checked(compose(SearchSpace.parse({}, arguments).fixed)).search
         settings: CrossValidationSettings = instantiate(search)
         space = SearchSpace.parse({**settings.space, **sweeper.params}, arguments)
         base = compose(space.fixed)
@@ -240,4 +238,4 @@ def _check_space(space: SearchSpace, compose: Compose) -> None:
             raise SpaceError(f"{name} cannot be searched: all trials of a study share it")
     grids = [[f"{name}={text}" for text in space.examples(name)] for name in space.distributions]
     for settings in zip_longest(*grids):
-        compose([*space.fixed, *(text or grid[0] for text, grid in zip(settings, grids, strict=True))])
+        checked(compose([*space.fixed, *(text or grid[0] for text, grid in zip(settings, grids, strict=True))]))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Le, MinLen
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import Trial
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from fer3d.search.arguments import check_arguments, hint
 from fer3d.search.space import SpaceError
-
-# What Hydra itself reads.
-_OF_HYDRA = ("_target_", "_recursive_", "_convert_")
+from fer3d.settings import Count, Part, Text, check_arguments
 
 
 @dataclass(frozen=True)
@@ -53,26 +50,23 @@ class SweeperSettings:
         """Reads the settings.
 
         Raises:
-            ValueError: One is out of range, of another kind, or not known.
+            SettingsError: One does not exist, or is of another kind.
         """
         content: Any = OmegaConf.to_container(sweeper, resolve=True)
-        try:
-            given = _Given(**{key: value for key, value in content.items() if key not in _OF_HYDRA})
-        except ValidationError as error:
-            raise ValueError(_sentence(error)) from error
-        check_arguments("hydra.sweeper.sampler", given.sampler)
+        given = check_arguments(_Given, content, "hydra.sweeper")
+        direction = given["direction"]
         return cls(
-            sampler=given.sampler,
-            directions=given.direction,
-            storage=given.storage,
-            study_name=given.study_name,
-            num_trials=given.n_trials,
-            num_at_once=given.n_jobs,
-            max_failure_rate=given.max_failure_rate,
-            params=given.params,
-            custom_search_space=given.custom_search_space,
-            max_job_retries=given.max_job_retries,
-            retry_failed=given.retry_failed,
+            sampler=given["sampler"],
+            directions=tuple(direction) if isinstance(direction, list) else (direction,) if direction else (),
+            storage=given["storage"],
+            study_name=given["study_name"],
+            num_trials=given["n_trials"],
+            num_at_once=given["n_jobs"],
+            max_failure_rate=float(given["max_failure_rate"]),
+            params=given["params"] or {},
+            custom_search_space=given["custom_search_space"],
+            max_job_retries=given["max_job_retries"],
+            retry_failed=given["retry_failed"],
         )
 
     def extend(self, config: DictConfig) -> Callable[[Trial], None] | None:
@@ -92,52 +86,21 @@ class SweeperSettings:
         return lambda trial: function(config, trial)
 
 
-def _directions(given: Any) -> Any:
-    if given is None:
-        return ()
-    if given == []:
-        raise ValueError("no direction")
-    return tuple(given) if isinstance(given, list) else (given,)
+_Direction = Literal["minimize", "maximize"]
 
 
-def _text(given: Any) -> Any:
-    # A name such as 2024.
-    return str(given) if isinstance(given, int | float) and not isinstance(given, bool) else given
+@dataclass(frozen=True)
+class _Given:
+    """The settings under the names that the command line has for them, as the sweeper's YAML explains them."""
 
-
-class _Given(BaseModel):
-    """The settings under the names that the command line has for them, each with what it must be."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    sampler: dict[str, Any] = Field(description="a sampler, such as hydra/sweeper/sampler=tpe")
-    direction: Annotated[tuple[Literal["minimize", "maximize"], ...], BeforeValidator(_directions)] = Field(
-        description="minimize, maximize or a list of them"
-    )
-    storage: str | None = Field(
-        description="a database's URL, such as sqlite:///study.db or postgresql+psycopg://user@host/database"
-    )
-    study_name: Annotated[Annotated[str, Field(min_length=1)] | None, BeforeValidator(_text)] = Field(
-        description="a text"
-    )
-    n_trials: int = Field(ge=1, description="a whole number of at least 1")
-    n_jobs: int = Field(ge=1, description="a whole number of at least 1")
-    max_failure_rate: float = Field(ge=0, le=1, description="a share from 0 to 1")
-    max_job_retries: int = Field(ge=0, description="a whole number of at least 0")
-    retry_failed: bool = Field(description="true or false")
-    params: Annotated[dict[str, Any], BeforeValidator(lambda given: {} if given is None else given)] = Field(
-        description="settings and what they are drawn from, such as {x: interval(0,1)}"
-    )
-    custom_search_space: str | None = Field(description="the dotted name of a function (config, trial)")
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first fault in words; the others are found one after the other."""
-    fault = error.errors()[0]
-    key = str(fault["loc"][0])
-    if fault["type"] == "extra_forbidden":
-        return f"hydra.sweeper.{key} is no setting of the sweeper: {hint(key, _Given.model_fields)}"
-    wanted = _Given.model_fields[key].description
-    if fault["type"] == "missing":
-        return f"hydra.sweeper.{key} is missing: it must be {wanted}"
-    return f"hydra.sweeper.{key} must be {wanted}, got {fault['input']!r}"
+    sampler: Part
+    direction: _Direction | Annotated[Sequence[_Direction], MinLen(1)] | None
+    storage: Text | None
+    study_name: Text | None
+    n_trials: Count
+    n_jobs: Count
+    max_failure_rate: Annotated[float, Ge(0), Le(1)]
+    max_job_retries: Annotated[int, Ge(0)]
+    retry_failed: bool
+    params: Mapping[str, Any] | None
+    custom_search_space: Text | None
