@@ -17,11 +17,14 @@ class Blame(Enum):
         UNCLEAR: Tried again; then the trial fails, since otherwise settings that need more memory or time than there is
             would hold the search up for ever. `hydra.sweeper.retry_failed` brings it back if it was the machine.
         MACHINE: Tried again; then the search stops, and the trial waits for the machine to be mended.
+        DAMAGE: The search stops at once, and the trial waits: what is read is damaged or missing, and stays so however
+            often it is read.
     """
 
     SETTINGS = "settings"
     UNCLEAR = "unclear"
     MACHINE = "machine"
+    DAMAGE = "damage"
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,14 @@ class Fault:
 _BY_CLASS = {
     # Files: a full disk, a file system that is away, no permission. Settings that name files are shared by all trials.
     "builtins.OSError": Blame.MACHINE,
-    "fer3d.corpora.sequences.CorpusError": Blame.MACHINE,
-    "fer3d.clips.store.StoreError": Blame.MACHINE,
-    "fer3d.clips.detectors.DetectorError": Blame.MACHINE,
-    "fer3d.training.checkpoint.CheckpointError": Blame.MACHINE,
-    "fer3d.training.results.ResultError": Blame.MACHINE,
     "sqlalchemy.exc.OperationalError": Blame.MACHINE,
     "sqlalchemy.exc.InterfaceError": Blame.MACHINE,
+    # What jobs read, and find damaged or missing.
+    "fer3d.corpora.sequences.CorpusError": Blame.DAMAGE,
+    "fer3d.clips.store.StoreError": Blame.DAMAGE,
+    "fer3d.clips.detectors.DetectorError": Blame.DAMAGE,
+    "fer3d.training.checkpoint.CheckpointError": Blame.DAMAGE,
+    "fer3d.training.results.ResultError": Blame.DAMAGE,
     # Memory: a large network needs too much of it, or others fill it.
     "builtins.MemoryError": Blame.UNCLEAR,
     "torch.OutOfMemoryError": Blame.UNCLEAR,

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from fer3d.cores import share_cores
@@ -119,11 +119,14 @@ class JobsSideBySide:
 def _launch(launcher: Launcher, job: Job) -> JobResult:
     try:
         returns: Sequence[JobReturn] = launcher.launch([job.overrides], initial_job_idx=job.trial)
-        # Raises what the task function raised.
-        return JobResult(job, returned=returns[0].return_value)
     except Exception as error:
         _cancel_lost(launcher, error)
         return JobResult(job, error=error)
+    # Hydra's property prints and raises where the task function raised; what to say of it is for the search to know.
+    ended = returns[0]
+    if ended.status == JobStatus.COMPLETED:
+        return JobResult(job, returned=ended._return_value)
+    return JobResult(job, error=ended._return_value)
 
 
 def _cancel_lost(launcher: Launcher, error: Exception) -> None:

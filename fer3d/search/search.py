@@ -82,7 +82,7 @@ class Search:
         """Searches until the study has its number of finished trials.
 
         Raises:
-            StudyError: Too many trials failed; or the machine fails a job again and again.
+            StudyError: Too many trials failed; the machine fails a job again and again; or what a job reads is damaged.
         """
         try:
             if self.retry_failed:
@@ -184,16 +184,17 @@ class Search:
         """Submits a job again unless its trial's settings are to blame; its finished folds are found by it."""
         fault = fault_of(error, alone=len(self._active) == 1)
         sentence, num_retries = fault.sentence, active.num_retries
-        if fault.blame is not Blame.SETTINGS and num_retries < self.max_job_retries:
+        if fault.blame in (Blame.UNCLEAR, Blame.MACHINE) and num_retries < self.max_job_retries:
             active.num_retries += 1
             self.say(f"trial {job.trial}: {sentence}; again, {num_retries + 1} of {self.max_job_retries} times")
             time.sleep(self.retry_pause * 2**num_retries)
             self.jobs.submit(job)
             return
-        if fault.blame is Blame.MACHINE:
+        if fault.blame in (Blame.MACHINE, Blame.DAMAGE):
+            tried = f", tried {num_retries + 1} times" if fault.blame is Blame.MACHINE else ""
             raise StudyError(
-                f"trial {job.trial} cannot go on, tried {num_retries + 1} times: {sentence}; this is no fault of its "
-                "settings: once it is mended, the same command continues"
+                f"trial {job.trial} cannot go on{tried}: {sentence}; this is no fault of its settings: once it is "
+                "mended, the same command continues"
             ) from error
         if fault.blame is Blame.UNCLEAR:
             sentence = f"{sentence} (tried {num_retries + 1} times)"

@@ -18,9 +18,13 @@ from joblib import Parallel, delayed
 from submitit import AutoExecutor
 from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 
+from fer3d.clips.detectors import DetectorError
+from fer3d.clips.store import StoreError
+from fer3d.corpora.sequences import CorpusError
 from fer3d.search.faults import Blame, fault_of, lost_slurm_job
 from fer3d.search.search import ERROR
 from fer3d.search.storage import StudyError
+from fer3d.training.checkpoint import CheckpointError
 from fer3d.training.module import DivergedError
 from fer3d.training.results import ResultError
 
@@ -44,7 +48,7 @@ def lost(state: str) -> UncompletedJobError:
         (FULL, Blame.MACHINE),
         (OSError(errno.EIO, "Input/output error"), Blame.MACHINE),
         (PermissionError(errno.EACCES, "Permission denied", "/outputs"), Blame.MACHINE),
-        (ResultError("fold_001 is damaged"), Blame.MACHINE),
+        (ResultError("fold_001 is damaged"), Blame.DAMAGE),
         (RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable"), Blame.MACHINE),
         (RuntimeError("No CUDA GPUs are available"), Blame.MACHINE),
         (torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered"), Blame.MACHINE),
@@ -159,6 +163,25 @@ def test_a_fault_of_the_machine_that_stays_stops_the_search_and_fails_no_trial(t
         search.run()
         assert states(search.study.trials) == ["complete"] * 3
         assert search.study.trials[1].params == settings
+
+
+@pytest.mark.parametrize("kind", [ResultError, StoreError, CorpusError, CheckpointError, DetectorError])
+def test_damage_stops_the_search_at_once_and_leaves_its_trial_unfinished(
+    kind: type[Exception], tmp_path: Path, said: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    damage = failing(1, kind("it is damaged; delete it"), 1)
+    with (
+        pytest.raises(StudyError, match=rf"trial 1 cannot go on: {kind.__name__}: it is damaged; delete it; .*command"),
+        opened_search(damage, folder=tmp_path, num_trials=3, say=said.append) as search,
+    ):
+        search.run()
+    assert not any("again" in sentence for sentence in said)
+    # Hydra has a say of its own about a job that failed.
+    assert capfd.readouterr().err == ""
+    with opened_search(square, folder=tmp_path, num_trials=3) as search:
+        assert states(search.study.trials) == ["complete", "running"]
+        search.run()
+        assert states(search.study.trials) == ["complete"] * 3
 
 
 def test_where_the_settings_may_have_a_part_their_trial_fails_in_the_end(tmp_path: Path) -> None:
