@@ -116,10 +116,12 @@ def user_errors() -> Iterator[None]:
             yield
     except Exception as error:
         cause = _cause(error)
-        if not shows_all and (setting := _unreadable_setting(error)):
-            raise SystemExit(f"fer3d: {setting}: {_said(cause)}") from error
         # A broken pipe is no error: whoever read the output has seen enough.
-        if shows_all or isinstance(cause, BrokenPipeError) or not isinstance(cause, _mendable()):
+        if shows_all or isinstance(cause, BrokenPipeError):
+            raise
+        if setting := _unreadable_setting(error):
+            raise SystemExit(f"fer3d: {setting}: {_said(cause)}") from error
+        if not isinstance(cause, _mendable()):
             raise
         raise SystemExit(f"fer3d: {_said(cause)}") from error
 

@@ -21,6 +21,7 @@ from fer3d.overrides import override
 from fer3d.reporting.report import make_report
 from fer3d.reproduction.fold_workers import FoldWorkers
 from fer3d.reproduction.plan import Plan, Step
+from fer3d.settings import checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME
 from fer3d.training.results import fold_folder
 from fer3d.training.run import Run, prepare
@@ -38,14 +39,14 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int = 1) -
         The report's path.
 
     Raises:
-        HydraException: There is no such setting; found out before any work.
+        HydraException, SettingsError: A setting does not exist or is wrong; found out before any work.
         CorpusError: A corpus cannot be read.
         WorkerError: A process that trained folds was killed.
         DivergedError: A fold's training loss is no longer finite.
     """
     common = [override("outputs", str(plan.outputs)), "progress=false", *overrides]
     for step in plan.steps:
-        compose_train(_overrides(step, common))
+        checked(compose_train(_overrides(step, common)))
     with FoldWorkers(num_jobs) as workers:
         folders = _train(plan, common, workers)
     evaluated = {step.experiment: folders[step.experiment] for step in plan.steps if step.is_evaluated}

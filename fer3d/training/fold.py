@@ -149,7 +149,7 @@ def train_fold(
 
     Raises:
         DivergedError: The training loss is no longer finite.
-        ValueError: A callback ended training early.
+        ValueError: There is no epoch to train, or a callback ended training early.
     """
     torch.set_num_threads(count_threads())
     torch.manual_seed(seeds.network)
@@ -174,6 +174,8 @@ def train_fold(
     trainer = _trainer(training, loggers, folder, progress, predicts=bool(fold.held_out))
     # Before the training, which should not be lost to a question about the device.
     device = _device_name(trainer)
+    if not trainer.max_epochs or trainer.max_epochs < 1:
+        raise ValueError(f"trainer.max_epochs must be at least 1, got {trainer.max_epochs}")
     started = time.perf_counter()
     with _lightning_quiet():
         trainer.fit(module, datamodule=data)
