@@ -54,12 +54,21 @@ def work_folder(folder: Path) -> Iterator[Path]:
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
-        work, lock = _make(folder)
+        work, lock = folder, None
+        # From before it is there: a signal may come at any moment.
         try:
+            while lock is None:
+                name = f".{folder.name}.partial-{_host()}-{_machine()}-{os.getpid()}-{uuid4().hex[:6]}"
+                work = folder.with_name(name)
+                work.mkdir()
+                # Until it is locked, it looks like a leftover to others.
+                lock = FolderLock.take(work)
             yield work
         finally:
-            shutil.rmtree(work, ignore_errors=True)
-            lock.release()
+            if work != folder:
+                shutil.rmtree(work, ignore_errors=True)
+            if lock is not None:
+                lock.release()
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -68,16 +77,6 @@ def remove_leftovers(folder: Path) -> None:
     for left in folder.parent.iterdir():
         if match := pattern.fullmatch(left.name):
             _remove_if_dead(left, *match.groups())
-
-
-def _make(folder: Path) -> tuple[Path, FolderLock]:
-    """Makes a work folder, locked for as long as somebody works in it."""
-    while True:
-        work = folder.with_name(f".{folder.name}.partial-{_host()}-{_machine()}-{os.getpid()}-{uuid4().hex[:6]}")
-        work.mkdir()
-        # Before it was locked, it looked like a leftover to others.
-        if (lock := FolderLock.take(work)) is not None:
-            return work, lock
 
 
 def _remove_if_dead(left: Path, host: str, where: str | None, pid: str) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,10 +116,36 @@ def user_errors() -> Iterator[None]:
             yield
     except Exception as error:
         cause = _cause(error)
+        if not shows_all and (setting := _unreadable_setting(error)):
+            raise SystemExit(f"fer3d: {setting}: {_said(cause)}") from error
         # A broken pipe is no error: whoever read the output has seen enough.
         if shows_all or isinstance(cause, BrokenPipeError) or not isinstance(cause, _mendable()):
             raise
         raise SystemExit(f"fer3d: {_said(cause)}") from error
+
+
+def _unreadable_setting(error: BaseException) -> str | None:
+    """What cannot be composed, where Hydra alone has a part in an error; None where the error is another one.
+
+    Hydra's own sentences do not name the setting, and some are tracebacks.
+    """
+    from hydra.errors import OverrideParseException
+
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override} cannot be read (a text with blanks, commas and the like needs quotes: 'name=\"a, b\"')"
+        )
+    found = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if package not in ("hydra", "omegaconf", "antlr4", "contextlib", "runpy", "__main__", "fer3d"):
+            return None
+        if package == "hydra":
+            setting = getattr(frame.f_locals.get("override"), "input_line", None)
+            found = f"{setting} cannot be set" if setting else found or "the settings cannot be composed"
+        elif found:
+            return None  # Hydra has called what the setting is for
+    return found
 
 
 def _said(error: BaseException) -> str:
@@ -133,7 +160,8 @@ def _said(error: BaseException) -> str:
         return "\n".join(dict.fromkeys(filter(None, told)))
     # A library's error, or one of somebody's own model, may say too little about where it comes from.
     ours = type(error).__module__.startswith("fer3d.")
-    return str(error) if ours else f"{error}\n({_FULL_ERROR}=1 shows where)"
+    said = str(error) or type(error).__name__
+    return said if ours else f"{said}\n({_FULL_ERROR}=1 shows where)"
 
 
 @contextmanager

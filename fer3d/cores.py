@@ -34,9 +34,13 @@ def share_cores(num_processes: int) -> None:
     os.environ.setdefault(_THREADS, str(max(1, count_cores() // num_processes)))
 
 
-def tell_joblib() -> None:
-    """Tells joblib, which shares cores among its processes by a count of its own."""
+def tell_libraries() -> None:
+    """Tells libraries that this process and its children are not alone; to be called before PyTorch is imported."""
+    # joblib shares cores among its processes by a count of its own.
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(count_cores()))
+    # Threads that spin while they wait for each other take the cores from those that they wait for, once others compute
+    # beside them.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def _cgroup_limits(root: Path) -> Iterator[int]:

@@ -14,7 +14,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WAYS_OUT = {
     **dict.fromkeys(_FULL, "make room, or set outputs to another disk, and run the same command again"),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "allow it, or set outputs to a folder of your own"),
-    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "move what is in the way, or set outputs to another folder"),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "move what is in the way, or set outputs to another folder"
+    ),
     errno.ENAMETOOLONG: "set a shorter name",
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fer3d.command import orderly_end, user_errors
+from fer3d.cores import count_cores, tell_libraries
 
 # Where each corpus is expected, by the environment variable that conf/data reads.
 ROOTS = {"ckplus": "CKPLUS_ROOT", "oulu_casia": "OULU_ROOT"}
@@ -44,7 +45,6 @@ def _carry_out(name: str, overrides: Sequence[str], num_jobs: int | None, output
     if name in CORPORA:
         missing = check_roots(CORPORA[name], os.environ)
 
-    from fer3d.cores import count_cores
     from fer3d.reproduction.carry_out import carry_out
     from fer3d.reproduction.plan import rehearsal, reproduce_ckplus, reproduce_oulu
 
@@ -83,4 +83,5 @@ def check_roots(corpus: str, environment: Mapping[str, str]) -> list[str]:
 
 if __name__ == "__main__":
     with orderly_end():
+        tell_libraries()
         main(sys.argv[1:])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fer3d.command import orderly_end, run_hydra, user_errors
-from fer3d.cores import tell_joblib
+from fer3d.cores import tell_libraries
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -105,6 +105,6 @@ def expand_study(arguments: Sequence[str]) -> list[str]:
 if __name__ == "__main__":
     with orderly_end():
         refuse_stock_sweeper(sys.argv[1:])
-        tell_joblib()
+        tell_libraries()
         sys.argv[1:] = expand_study(expand_fold_range(sys.argv[1:]))
         run_hydra(train)

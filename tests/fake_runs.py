@@ -152,7 +152,7 @@ def _fold(
         inner_val = EpochPredictions(**_predictions(kept, inner_correct, len(emotions), rng))
     told = {
         "subjects": sorted({clip.subject for clip in held_out}),
-        "num_train": len(train),
+        "num_train": max(len(train), 1),
         "num_train_with_copies": dict.fromkeys(emotions, 5 * len(train) // len(emotions)),
     }
     return FoldResult(fold=number, emotions=emotions, inner_val=inner_val, info={**info, **told}, **predictions)

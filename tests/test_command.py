@@ -139,6 +139,15 @@ def test_a_misspelt_key_is_hydras_error_before_any_work(invoke: Invoke) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("setting", ["model=null", "hydra/launcher=5", "optimizer=[1]", "seed=1,", "name=a b,c", "+=1"])
+def test_what_hydra_cannot_compose_is_no_traceback(setting: str, invoke: Invoke) -> None:
+    status, out, err = invoke("train", setting)
+    assert (status, out) == (1, "")
+    assert err.startswith("fer3d: ")
+    assert setting.split("=")[0] in err or "composed" in err
+    assert "Traceback" not in err
+
+
 def test_a_missing_corpus_is_one_message(invoke: Invoke, tmp_path: Path) -> None:
     for command in ("train", "prepare"):
         status, out, err = invoke(command, "data=ckplus", f"data.root={tmp_path / 'nowhere'}")
@@ -155,7 +164,7 @@ def test_a_damaged_image_is_named(invoke: Invoke, write_ckplus: Callable[..., Pa
     note, message = err.splitlines()
     assert status == 1
     assert note.startswith(f"fer3d: CK+ in {root} differs from the corpus as distributed: sequences: 2 instead of 327")
-    assert message.startswith(f"fer3d: {image} is not a readable image")
+    assert f"{image} is not a readable image" in message
     assert "clips.on_unreadable=skip" in message
 
 

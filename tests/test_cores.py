@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from fer3d import cores
 from fer3d.clips.store import ClipStore
-from fer3d.cores import count_cores, count_threads, share_cores
+from fer3d.cores import count_cores, count_threads, share_cores, tell_libraries
 from fer3d.training.run import Run
 
 NUM_AFFINE = 16
@@ -131,7 +131,7 @@ import os
 os.cpu_count, os.sched_getaffinity = lambda: 16, lambda pid: set(range(16))
 from fer3d.cores import *
 os.environ["SLURM_CPUS_PER_TASK"] = "6"
-tell_joblib()
+tell_libraries()
 from joblib import Parallel, delayed, cpu_count
 print(cpu_count(), Parallel(2)([delayed(count_threads)()] * 2))
 """
@@ -152,3 +152,19 @@ def test_a_fold_is_trained_with_the_threads_that_its_process_may_use(
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("command", ["train", "reproduce"])
+def test_libraries_are_told_before_they_look(command: str) -> None:
+    ask = f"import sys, fer3d.{command}; print({{'torch', 'cv2', 'joblib'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "set()\n"
+
+
+def test_threads_that_wait_leave_the_core_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    tell_libraries()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+    os.environ["OMP_WAIT_POLICY"] = "active"
+    tell_libraries()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"

@@ -123,6 +123,8 @@ def _make_store(
 ) -> Preparation:
     check_space(store_folder.parent, len(sequences) * math.prod(header.clip_shape), "the clips")
     images = ImageNotes()
+    # OpenCV knows nothing of Slurm.
+    cv2.setNumThreads(count_cores())
     with atomic_folder(store_folder) as work:
         with StoreWriter(work, header) as writer, _bar(progress) as bar:
             records, failed = _write_clips(writer, header, sequences, faces, images, bar, num_workers)

@@ -55,9 +55,9 @@ def _check_kind(where: str, annotation: str, value: Any) -> None:
     kinds = [kind.strip() for kind in annotation.split("|")]
     if not all(kind in _PLAIN for kind in kinds):
         return
+    allowed: Any = Union[tuple(_PLAIN[kind] for kind in kinds)]  # noqa: UP007
     try:
-        expected: Any = Union[tuple(_PLAIN[kind] for kind in kinds)]  # noqa: UP007
-        TypeAdapter(expected).validate_python(value, strict=True)
+        TypeAdapter(allowed).validate_python(value, strict=True)
     except ValidationError as error:
         wanted = " or ".join(_KINDS[kind] for kind in kinds)
         raise ValueError(f"{where} must be {wanted}, got {value!r}") from error

@@ -135,7 +135,9 @@ class CrossValidationRun:
         self._overrides = overrides
         self._order = order
         self._outcomes = list(outcomes)
+        # The folds of the job under way, and of the one before it.
         self._block: list[int] = []
+        self._received: list[int] = []
         self._pruned = bool(outcomes) and self._prunes()
 
     @property
@@ -184,7 +186,7 @@ class CrossValidationRun:
                 f"the job that was to train {_folds(wanted.items())} returned {_folds(got)}: a fold's folder in {run} "
                 "holds another one's result; delete it"
             )
-        self._block = []
+        self._block, self._received = [], [result.fold for result in returned]
         self._outcomes += [FoldOutcome.of(result) for result in returned]
         # One write for a block: a process that is killed leaves whole blocks.
         self._trial.set_user_attr(FOLDS, {str(outcome.fold): outcome.as_json() for outcome in self._outcomes})
@@ -195,7 +197,7 @@ class CrossValidationRun:
     def steps(self) -> Steps:
         """How many of its folds are done."""
         progress = self.progress
-        last = f"fold {progress.outcomes[-1].fold}" if progress.outcomes else ""
+        last = f"fold{'s' if len(self._received) > 1 else ''} {', '.join(map(str, self._received))}"
         return Steps(len(progress.outcomes), progress.num_folds, f"{progress.attainable:.2%} at most", last)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from omegaconf import DictConfig
 from fer3d.atomic_folder import atomic_folder
 from fer3d.overrides import override
 from fer3d.search.cross_validation import job_folder
+from fer3d.search.faults import Blame, fault_of
 from fer3d.search.fold_search import SEARCH_FOLDER, Compose, FoldSearch
 from fer3d.search.jobs import Job, JobsInTurn
 from fer3d.search.records import StudyRecord, TrialRecord
@@ -102,7 +104,7 @@ class NestedSearch:
                 self._keep(self._test(fold.number, study, launcher), study, done)
             results.append(read_result(done, {**self.outer.base_run.expected(fold), "digest": self.digest}))
             print(results[-1].summary(), flush=True)
-        print(f"nested run {folder}: python -m fer3d.report {folder}")
+        print(f"nested run {folder}: python -m fer3d.report {shlex.quote(str(folder))}")
         num_clips = sum(len(result.labels) for result in results)
         return sum(int(result.num_correct[-1]) for result in results) / num_clips
 
@@ -115,30 +117,29 @@ class NestedSearch:
     def _test(self, outer_fold: int, study: StudyRecord, launcher: Launcher) -> FoldResult:
         best = _best(study)
         overrides = [*self.outer.space.fixed, *self.outer.space.overrides(best.params), *self.outer.job_overrides]
-        jobs = JobsInTurn(launcher)
-        jobs.submit(
-            Job(
-                best.number,
-                (
-                    *overrides,
-                    override("+trial", best.number),
-                    override("+fold", [outer_fold]),
-                    override("hydra.sweep.dir", str(self.folder)),
-                    override(
-                        "hydra.sweep.subdir", f"outer_{outer_fold:02d}/best_{job_folder(best.number, [outer_fold])}"
-                    ),
-                    "hydra.output_subdir=.hydra",
-                ),
-            )
+        job = Job(
+            best.number,
+            (
+                *overrides,
+                override("+trial", best.number),
+                override("+fold", [outer_fold]),
+                override("hydra.sweep.dir", str(self.folder)),
+                override("hydra.sweep.subdir", f"outer_{outer_fold:02d}/best_{job_folder(best.number, [outer_fold])}"),
+                "hydra.output_subdir=.hydra",
+            ),
         )
-        result = jobs.wait()
-        if result.error is not None:
-            raise StudyError(
-                f"the best trial of outer fold {outer_fold}, trial {best.number}, could not be trained on all its "
-                f"training subjects: {result.error}"
-            ) from result.error
-        tested: FoldResult = result.returned[0]
-        return tested
+        jobs, title = JobsInTurn(launcher), f"the best trial of outer fold {outer_fold}, trial {best.number}"
+        for num_retries in range(self.sweeper.max_job_retries + 1):
+            jobs.submit(job)
+            result = jobs.wait()
+            if result.error is None:
+                tested: FoldResult = result.returned[0]
+                return tested
+            error, fault = result.error, fault_of(result.error)
+            if fault.blame is Blame.SETTINGS:
+                break
+            print(f"{title}: {fault.sentence}; tried {num_retries + 1} times", flush=True)
+        raise StudyError(f"{title}, could not be trained on all its training subjects: {fault.sentence}") from error
 
     def _keep(self, tested: FoldResult, study: StudyRecord, folder: Path) -> None:
         """Keeps a fold's test as a fold of the nested run, whose folds differ in their settings."""

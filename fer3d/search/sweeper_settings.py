@@ -117,7 +117,9 @@ class _Given(BaseModel):
     storage: str | None = Field(
         description="a database's URL, such as sqlite:///study.db or postgresql+psycopg://user@host/database"
     )
-    study_name: Annotated[str | None, BeforeValidator(_text), Field(min_length=1)] = Field(description="a text")
+    study_name: Annotated[Annotated[str, Field(min_length=1)] | None, BeforeValidator(_text)] = Field(
+        description="a text"
+    )
     n_trials: int = Field(ge=1, description="a whole number of at least 1")
     n_jobs: int = Field(ge=1, description="a whole number of at least 1")
     max_failure_rate: float = Field(ge=0, le=1, description="a share from 0 to 1")

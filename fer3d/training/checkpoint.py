@@ -106,6 +106,8 @@ class Checkpoint:
         except ValidationError as error:
             raise ValueError(first_error(error)) from error
         checkpoint = cls(**loaded, state_dict=tensors)
+        if not tensors:
+            raise ValueError("it holds no weights")
         for name, tensor in tensors.items():
             if tensor.layout != torch.strided or not torch.isfinite(tensor).all():
                 raise ValueError(f"the weights {name} are not finite")

@@ -24,7 +24,7 @@ _DERIVED = ("format", "fold", "num_held_out", "num_correct", _LOGITS_DIGEST, CHE
 _INNER_VAL = "inner_val_"
 # The facts that all folds of a run share.
 _OF_THE_RUN = ("digest", "corpus", "synthetic", "clip_store", "num_folds", "num_clips")
-SHARED = (*_OF_THE_RUN, "emotions", "number of epochs")
+SHARED = (*_OF_THE_RUN, "emotions", "number of epochs", "nested")
 
 
 class ResultError(Exception):
@@ -172,6 +172,7 @@ def facts(result: FoldResult) -> dict[str, object]:
         **{name: result.info[name] for name in _OF_THE_RUN},
         "emotions": result.emotions,
         "number of epochs": len(result.logits),
+        "nested": "chosen" in result.info,
         "held-out clips": result.clips,
         "clips kept back": () if result.inner_val is None else result.inner_val.clips,
     }

@@ -72,8 +72,8 @@ def test_doubtful_frame_is_shown_instead_of_the_apex(tmp_path: Path) -> None:
     marked = np.array(store.clips)
     for frame in range(3):
         marked[:, frame] = 10 * frame
-    np.save(store.folder / "clips.npy", marked)
-    sheet = draw_contact_sheet(ClipStore.open(store.folder))
+    store.clips = marked
+    sheet = draw_contact_sheet(store)
     assert int(cell(sheet, 0)[CELL // 2, CELL // 2, 0]) == 10
     assert int(cell(sheet, 1)[CELL // 2, CELL // 2, 0]) == 20
 
@@ -82,9 +82,9 @@ def test_colour_crops_keep_their_colour(tmp_path: Path) -> None:
     store = make_store(tmp_path / "s", [(0.99,)], num_channels=3)
     rgb = np.array(store.clips)
     rgb[:] = (250, 20, 10)
-    np.save(store.folder / "clips.npy", rgb)
+    store.clips = rgb
     path = tmp_path / "sheet.png"
-    write_contact_sheet(ClipStore.open(store.folder), path)
+    write_contact_sheet(store, path)
     assert cell(read_image(path).pixels, 0)[50, 50].tolist() == [10, 20, 250]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -83,7 +84,8 @@ def test_a_search_and_a_single_run_of_the_same_settings_share_their_folds(
 def test_jobs_have_folders_named_by_trial_and_fold_with_their_settings(
     search: Searching, record: Record, prepared: PreparedCKPlus
 ) -> None:
-    search("cv.num_folds=4", "search.folds_per_job=3", "hydra.sweeper.n_trials=1", "search.order=by_number")
+    out = search("cv.num_folds=4", "search.folds_per_job=3", "hydra.sweeper.n_trials=1", "search.order=by_number")
+    assert re.search(r"^trial 0: folds 1, 2, 3, 3 of 4, [\d.]+% at most; 0 of 1 trials finished$", out, re.MULTILINE)
     folder = prepared.outputs / "search" / "s" / "trial_0000"
     assert sorted(path.name for path in folder.iterdir()) == ["fold_001_and_2_more", "fold_004"]
     assert "- +fold=[1,2,3]" in (folder / "fold_001_and_2_more" / ".hydra" / "overrides.yaml").read_text()
@@ -127,6 +129,19 @@ def test_too_many_failures_end_it_with_the_last_error(settings: list[str], invok
     status, _, err = invoke("train", *SEARCH, *settings, *NARROW, "learning_rate=1e30")
     assert status == 1
     assert re.search(r"1 trials .* failed, and hydra.sweeper.max_failure_rate=0.1 allows 0 of 2; .*loss became", err)
+
+
+def test_another_folds_result_is_not_believed(
+    search: Searching, record: Record, settings: list[str], invoke: Invoke, prepared: PreparedCKPlus
+) -> None:
+    search("hydra.sweeper.n_trials=1")
+    run = prepared.outputs / str(record().trials[0].run)
+    shutil.rmtree(run / "fold_001")
+    shutil.copytree(run / "fold_002", run / "fold_001")
+    again = ["hydra.sweeper.study_name=again", "hydra.sweeper.n_trials=1", "hydra.sweeper.max_failure_rate=0"]
+    status, _, err = invoke("train", *SEARCH, *settings, *NARROW, *again)
+    assert status != 0
+    assert f"{run / 'fold_001'} holds another result than it should: its fold number is 2 instead of 1" in err
 
 
 @pytest.mark.parametrize(

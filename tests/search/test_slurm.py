@@ -25,10 +25,10 @@ pytestmark = pytest.mark.slow
 
 Start = Callable[..., "subprocess.Popen[str]"]
 NUM_TRIALS, NUM_FOLDS = 2, 2
-# Both trials at once, the folds of each in one job; a fold takes seconds, so that there is time for what happens to it.
+# Both trials at once, the folds of each in one job; a fold takes seconds, so that none ends before Slurm kills its job.
 SEARCH = [
     *("hydra.sweeper.study_name=shared", f"hydra.sweeper.n_trials={NUM_TRIALS}", "search.pruning.threshold=0.0"),
-    *("model.dropout=interval(0,1)", *NARROW, "model/activation=relu,elu", "trainer.max_epochs=30"),
+    *("model.dropout=interval(0,1)", *NARROW, "model/activation=relu,elu", "trainer.max_epochs=50"),
 ]
 
 

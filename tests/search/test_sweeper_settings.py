@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
@@ -29,7 +27,5 @@ def test_a_study_name_is_text(name: str, text: str | None) -> None:
 
 
 def test_a_setting_that_a_file_misspells_is_found() -> None:
-    config: Any = sweeper()
-    config["n_trails"] = 2
     with pytest.raises(ValueError, match=r"hydra\.sweeper\.n_trails is no setting .* did you mean n_trials\?"):
-        SweeperSettings.read(config)
+        SweeperSettings.read(sweeper("+hydra.sweeper.n_trails=2"))

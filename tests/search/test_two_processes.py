@@ -158,6 +158,24 @@ def test_joblibs_processes_are_gone_with_the_search(
     wait_until(lambda: not session_of(process.pid))
 
 
+@pytest.mark.slow
+def test_what_a_killed_process_of_joblibs_was_at_is_done_again(start: Start, prepared: PreparedCKPlus) -> None:
+    process = start("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2")
+
+    def kill_one() -> bool:
+        for folder in prepared.outputs.glob("*/.fold_*.partial-*"):
+            os.kill(int(folder.name.split("-")[-2]), signal.SIGKILL)
+            return True
+        return False
+
+    wait_until(kill_one)
+    out = output(process)
+    assert "a process of the launcher died" in out
+    assert "again, 1 of 3 times" in out
+    assert sorted(ended(out)) == list(range(NUM_TRIALS))
+    check_complete(str(prepared.outputs / "search" / "shared"))
+
+
 def session_of(leader: int) -> list[int]:
     """The processes that a process started with all that they started, and that still run."""
     running = []

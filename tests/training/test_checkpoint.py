@@ -161,6 +161,7 @@ NOT_OF_THEIR_KIND: dict[str, dict[str, object]] = {
     "a number as digest": {"digest": 5},
     "a text as synthetic": {"synthetic": "no"},
     "a list as config": {"config": []},
+    "no weights": {"state_dict": {}, "weights": None},
     "weights that are no mapping": {"state_dict": [torch.zeros(1)]},
     "weights that are no tensors": {"state_dict": {"hidden.weight": 1.0}},
     "weights that are not finite": {"state_dict": {"hidden.weight": torch.tensor([float("nan")])}},
