@@ -61,6 +61,8 @@ class Done:
 
 def import_everything() -> None:
     """Imports what the commands import, with one thread each."""
+    # A shell's background jobs ignore Ctrl-C, and pass that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ |= {"WANDB_MODE": "offline", "CUDA_VISIBLE_DEVICES": ""}
     os.environ.pop("WANDB_API_KEY", None)

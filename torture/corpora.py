@@ -265,7 +265,10 @@ def rename_expression(copy: Copy, rng: random.Random) -> Mutation | None:
     if target.exists():
         return None
     folder.rename(target)
-    return Mutation(f"renamed {folder} to {target.name!r}", (target, folder))
+    # The name of another expression is as good as that of the right one.
+    known = not copy.is_ckplus and target.name in ("Angry", "happy", "Sad")
+    touched = (target, folder, *([folder.parent] if known else []))
+    return Mutation(f"renamed {folder} to {target.name!r}", touched, may_differ=known)
 
 
 def copy_file(copy: Copy, rng: random.Random) -> Mutation | None:
