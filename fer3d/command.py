@@ -46,31 +46,55 @@ def orderly_end(afterwards: str = "the same command continues") -> Iterator[None
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    global _received
     heeded = {number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN}
     for number in heeded:
         signal.signal(number, _interrupt)
     try:
         yield
-    except Interrupted as interrupted:
-        from multiprocessing import active_children
-
-        for process in active_children():
-            process.kill()
+        if _received is not None:
+            raise Interrupted(_received)
+    except BaseException as error:
+        if _received is None:
+            if not isinstance(error, BrokenPipeError):
+                raise
+            # Whoever read the output, such as `head`, has seen enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
+        # Some libraries put an error of their own in the place of an exception that comes while they are imported.
+        interrupted = Interrupted(_received)
+        _kill_children()
         print(f"fer3d: {interrupted}; {afterwards}", file=sys.stderr, flush=True)
         sys.exit(interrupted.status)
-    except BrokenPipeError:
-        # Whoever read the output, such as `head`, has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + 13)
     finally:
+        _received = None
         for number, handler in heeded.items():
-            signal.signal(number, handler)
+            # A command is over, and should show nothing of the libraries that tidy up.
+            signal.signal(number, signal.SIG_DFL if _is_command() else handler)
 
 
 def _interrupt(number: int, _: object) -> None:
+    global _received
+    _received = number
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_DFL)
     raise Interrupted(number)
+
+
+# The signal that has come, until the command has ended.
+_received: int | None = None
+
+
+def _is_command() -> bool:
+    """Whether this process is a command of fer3d, and not a program that calls one, such as a test."""
+    return getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "").startswith("fer3d.")
+
+
+def _kill_children() -> None:
+    from multiprocessing import active_children
+
+    for process in active_children():
+        process.kill()
 
 
 def run_hydra(task: Callable[[DictConfig], Any]) -> None:
@@ -115,6 +139,8 @@ def user_errors() -> Iterator[None]:
         with _plain_warnings():
             yield
     except Exception as error:
+        if _received is not None:
+            raise
         cause = _cause(error)
         # A broken pipe is no error: whoever read the output has seen enough.
         if shows_all or isinstance(cause, BrokenPipeError):

@@ -21,6 +21,7 @@ from annotated_types import Ge, Le, MinLen
 from hydra._internal.utils import _locate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import SchemaError
 
 Part = Annotated[Mapping[str, Any], "names its code by _target_"]
 Parts = Mapping[str, Mapping[str, Any]]
@@ -206,7 +207,7 @@ def _check(expected: Any, value: Any, key: str) -> Any:
         return check_arguments(section, value, key)
     if _holds_parts(value):
         items: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
-        made = {name: _check(Any, each, f"{key}.{name}") for name, each in items}
+        made = {name: _check(_element(expected), each, f"{key}.{name}") for name, each in items}
         return made if isinstance(value, dict) else list(made.values())
     faults = _faults(expected, value)
     if not faults:
@@ -218,6 +219,16 @@ def _check(expected: Any, value: Any, key: str) -> Any:
     place, inner = max((_found(value, fault) for fault in faults), key=lambda found: len(found[0]))
     within = f", and {key}.{place} is {_shown(inner)}" if place else ""
     raise SettingsError(f"{key} must be {_described(expected)}, got {_shown(value)}{within}")
+
+
+def _element(expected: Any) -> Any:
+    """The type of what is in a mapping or a sequence; anything where it is not said."""
+    for one in get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,):
+        if one == Parts:
+            return Part
+        if isinstance(get_origin(one), type) and issubclass(get_origin(one), Mapping | Sequence):
+            return get_args(one)[-1]
+    return Any
 
 
 def _found(value: Any, fault: Sequence[int | str]) -> tuple[str, Any]:
@@ -294,7 +305,7 @@ def _adapter(expected: Any) -> TypeAdapter[Any] | None:
     """Checks values of a type; None where none can."""
     # Some types bring their own configuration, and some, which only a type checker knows, cannot be checked.
     for config in (ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False), None):
-        with suppress(PydanticUserError, TypeError, NameError):
+        with suppress(PydanticUserError, SchemaError, TypeError, NameError):
             return TypeAdapter(expected, config=config)
     return None
 
@@ -302,10 +313,12 @@ def _adapter(expected: Any) -> TypeAdapter[Any] | None:
 def _faults(expected: Any, value: Any) -> list[tuple[int | str, ...]]:
     """Where a value is not of a type: the way to each such place; none where it is."""
     adapter = _adapter(expected)
+    if adapter is None:
+        # No plain value is of a class that cannot be checked, such as a Protocol.
+        return [()] if isinstance(expected, type) else []
     try:
-        if adapter is not None:
-            # As JSON, in which a list stands for a tuple, too; strict, so that neither "no" nor 1 is a truth value.
-            adapter.validate_json(json.dumps(value), strict=True)
+        # As JSON, in which a list stands for a tuple, too; strict, so that neither "no" nor 1 is a truth value.
+        adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         return [fault["loc"] for fault in error.errors(include_url=False, include_input=False)]
     except TypeError:

@@ -107,6 +107,15 @@ def test_a_signal_while_a_command_starts_is_a_sentence_too(tmp_path: Path) -> No
     assert (done.returncode, done.stderr) == (130, "fer3d: stopped by Ctrl-C; the same command continues\n")
 
 
+def test_a_signal_whose_exception_a_library_replaces_is_a_sentence_too() -> None:
+    """As NumPy does while it is imported."""
+    code = "import os, signal; from fer3d.command import orderly_end, user_errors\n"
+    code += "def work():\n  try: os.kill(os.getpid(), signal.SIGTERM)\n  except BaseException: raise ImportError('x')\n"
+    code += "with orderly_end():\n  with user_errors(): work()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM; the same command continues\n")
+
+
 def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
     code = "import os, signal; from fer3d.command import orderly_end\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     code += "with orderly_end(): os.kill(os.getpid(), signal.SIGINT); print('goes on')"

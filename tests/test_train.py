@@ -141,9 +141,7 @@ def test_an_operation_that_cannot_be_used_is_refused_before_training(
     changes = [f"+augment.operations.it={operation}", "+augment.copies.it=1"]
     status, _, err = invoke("train", *settings, "augment=none", *changes, "+fold=1")
     assert status == 1
-    assert re.search(
-        rf"^fer3d: augment\.operations\.it: {sentence}|^fer3d: augment\.operations\.it {sentence}", err, re.M
-    )
+    assert re.search(rf"^fer3d: augment\.operations\.it[: .]*{sentence}", err, re.M)
     assert "Traceback" not in err
     assert not list(prepared.outputs.glob("test-*/fold_*"))
 

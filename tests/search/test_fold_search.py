@@ -154,7 +154,7 @@ def test_another_folds_result_is_not_believed(
         ("hydra.sweeper.n_jobs=x", "hydra.sweeper.n_jobs must be a whole number"),
         (
             "hydra.sweeper.max_failure_rate=2",
-            "hydra.sweeper.max_failure_rate must be a number of at least 0 and of at most 1, got 2",
+            "must be a number of at least 0 and of at most 1, got 2",
         ),
         ("hydra.sweeper.direction=minimize", "leave hydra.sweeper.direction alone"),
         ("hydra.sweeper.direction=up", "hydra.sweeper.direction must be one of minimize, maximize"),
