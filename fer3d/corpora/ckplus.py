@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from fer3d.corpora.layout import (
@@ -12,11 +12,12 @@ from fer3d.corpora.layout import (
     Fault,
     Findings,
     contents,
-    folders_holding,
     in_synthetic_twin,
     name_some,
+    parts_below,
     plain_name,
     root_folder,
+    walk,
 )
 from fer3d.corpora.sequences import CorpusError, Expected, FrameSequence
 
@@ -43,6 +44,8 @@ _DISTRIBUTION = Distribution(
 
 _IMAGE_FOLDERS = ("cohnkanadeimages", "extendedcohnkanadeimages")
 _LABEL_FOLDERS = ("emotion", "emotions", "emotionlabel", "emotionlabels")
+# The other archives of the distribution, which nothing is read from.
+_OTHER_LABELS = re.compile(r"(?:facs|landmarks?).*")
 _SUBJECT = re.compile(r"S[0-9]{3}", re.IGNORECASE)
 _SEQUENCE = re.compile(r"[0-9]{3}")
 _FRAME = re.compile(r"(S[0-9]{3})_([0-9]{3})_([0-9]{1,9})" + IMAGE_SUFFIX, re.IGNORECASE)
@@ -137,11 +140,17 @@ def read_tree(root: Path) -> tuple[list[FrameSequence], bool]:
         CorpusError: As `CKPlus.read`.
     """
     _DISTRIBUTION.existing_folder(root)
-    candidates = folders_holding(root, _SUBJECT)
-    images = _one_folder(root, candidates, _IMAGE_FOLDERS, "images", "cohn-kanade-images")
-    labels = _one_folder(root, candidates, _LABEL_FOLDERS, "labels", "Emotion or Emotion_labels")
+    sighted = walk(root, _SUBJECT, lambda _, name: bool(_FRAME.fullmatch(name) or _LABEL.fullmatch(name)))
+    images = _one_folder(root, sighted.holders, _IMAGE_FOLDERS, "images", "cohn-kanade-images")
+    labels = _one_folder(root, sighted.holders, _LABEL_FOLDERS, "labels", "Emotion or Emotion_labels")
     findings = Findings("CK+", root)
     sequences = _read_sequences(images, labels, findings)
+    findings.note_elsewhere(
+        sighted,
+        (images, labels),
+        lambda folder: any(map(_OTHER_LABELS.fullmatch, parts_below(root, folder))),
+        lambda name: bool(_SEQUENCE.fullmatch(name)),
+    )
     findings.raise_errors()
     if not sequences:
         problem = f"{labels} holds subject folders but not one file named *_emotion.txt."
@@ -150,7 +159,7 @@ def read_tree(root: Path) -> tuple[list[FrameSequence], bool]:
     return sequences, in_synthetic_twin(images)
 
 
-def _one_folder(root: Path, candidates: list[Path], names: tuple[str, ...], what: str, usual: str) -> Path:
+def _one_folder(root: Path, candidates: Collection[Path], names: tuple[str, ...], what: str, usual: str) -> Path:
     found = [folder for folder in candidates if plain_name(folder.absolute().name) in names]
     if len(found) > 1:
         raise CorpusError(

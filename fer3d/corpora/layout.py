@@ -94,6 +94,10 @@ _UNREAD = Fault(
     "these are not read, since the corpus as distributed has no such files or folders there",
     "Rename what should be read, and move the rest out of the corpus",
 )
+_ELSEWHERE = Fault(
+    "these look like parts of the corpus and are not read, since they lie where it has none",
+    "Move what should be read to its place, and the rest out of data.root",
+)
 _TWICE = Fault("the same thing is there twice", "Keep one of each")
 _CLOSED = Fault("these cannot be opened", "Make them readable, or copy them again")
 _NO_FILE = Fault("these should be files and are not (a folder, a broken link or a device)", "Put the files there again")
@@ -145,6 +149,39 @@ class Findings:
             else:
                 taken[key] = path
         return taken
+
+    def note_elsewhere(
+        self,
+        sighted: Sighted,
+        used: Sequence[Path],
+        is_known: Callable[[Path], bool],
+        is_in_subject: Callable[[str], bool],
+    ) -> None:
+        """Notes what looks like a part of the corpus and lies outside of what is read.
+
+        Args:
+            sighted: What there is below the root.
+            used: The folders that are read; what they hold besides is for `take`.
+            is_known: Whether a folder is another part of the distribution, which is not wanted here.
+            is_in_subject: Whether a folder in a subject folder has a name of this corpus; other data sets number their
+                subjects, too.
+        """
+        places: list[tuple[Path, str]] = []
+        for holder in sighted.holders:
+            if holder not in used and not is_known(holder):
+                places += [(folder, "") for folder in sighted.holders[holder] if _has_subfolder(folder, is_in_subject)]
+        real = [folder.resolve() for folder in used]
+        root = self._root.resolve()
+        for folder, names in sighted.files.items():
+            if any(folder.is_relative_to(one) for one in real):
+                continue
+            # Its real place, since links may lead there in several ways.
+            folder = self._root / folder.relative_to(root) if folder.is_relative_to(root) else folder
+            if not is_known(folder):
+                place = folder / names[0]
+                places.append((place, f" and {len(names) - 1} more in its folder" if len(names) > 1 else ""))
+        for place, detail in places:
+            self.warning(_ELSEWHERE, place, detail)
 
     def read(self, file: Path, num_bytes: int) -> bytes | None:
         """Returns the first bytes of a file, or `None` where it cannot be opened."""
@@ -213,33 +250,64 @@ def plain_name(name: str) -> str:
 
 def subfolders(folder: Path) -> list[Path]:
     """Returns the folders in `folder`, sorted by name, without hidden ones and the `__MACOSX` of a Mac's archives."""
+    return listing(folder)[0]
+
+
+def listing(folder: Path) -> tuple[list[Path], list[str]]:
+    """Returns the folders in `folder`, as `subfolders` does, and the names of what else there is, both sorted."""
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if _is(entry, "folders")]
-    return [folder / name for name in sorted(names) if not name.startswith(".") and name != "__MACOSX"]
+        kinds = {entry.name: _is(entry, "folders") for entry in entries}
+    names = sorted(name for name in kinds if not name.startswith(".") and name != "__MACOSX")
+    return [folder / name for name in names if kinds[name]], [name for name in names if not kinds[name]]
 
 
-def folders_holding(root: Path, child: re.Pattern[str]) -> list[Path]:
-    """Returns every folder at or below `root` that has a subfolder whose whole name matches `child`, nearest first.
+@dataclass(frozen=True, slots=True)
+class Sighted:
+    """What a walk below a corpus's root came upon.
 
-    The search goes `MAX_DEPTH` levels and `MAX_FOLDERS` folders far and does not descend into a folder it returns. A
-    folder reached by two ways, through a symbolic link, is returned once.
+    Attributes:
+        holders: The folders that hold subject folders, nearest first, and those; a folder that two ways lead to,
+            through a symbolic link, is there once.
+        files: The names of the files that look like the corpus's own, by their folder; those in subject folders are
+            not among them.
     """
-    found: dict[Path, Path] = {}
+
+    holders: dict[Path, list[Path]]
+    files: dict[Path, list[str]]
+
+
+def walk(root: Path, subject: re.Pattern[str], is_part: Callable[[Path, str], bool] = lambda *_: False) -> Sighted:
+    """Looks for a corpus's folders and files at and below `root`, but not within subject folders.
+
+    The walk goes `MAX_DEPTH` levels and `MAX_FOLDERS` folders far.
+
+    Args:
+        root: Where it begins.
+        subject: What the whole name of a subject folder matches.
+        is_part: Whether a file, given by its folder and its name, looks like one of the corpus.
+    """
+    holders: dict[Path, list[Path]] = {}
+    real_holders: set[Path] = set()
+    files: dict[Path, list[str]] = {}
     queue = deque([(root, 0)])
     num_visited = 0
     while queue and num_visited < MAX_FOLDERS:
         folder, depth = queue.popleft()
         num_visited += 1
         try:
-            below = subfolders(folder)
+            below, names = listing(folder)
         except OSError:
             # The `lost+found` of a mounted disk, or a folder that vanished, is no reason to give up on those beside it.
             continue
-        if any(child.fullmatch(path.name) for path in below):
-            found.setdefault(folder.resolve(), folder)
-        elif depth < MAX_DEPTH:
-            queue.extend((path, depth + 1) for path in below)
-    return list(found.values())
+        if parts := [name for name in names if is_part(folder, name)]:
+            files.setdefault(folder.resolve(), parts)
+        subjects = [path for path in below if subject.fullmatch(path.name)]
+        if subjects and (real := folder.resolve()) not in real_holders:
+            real_holders.add(real)
+            holders[folder] = subjects
+        if depth < MAX_DEPTH:
+            queue.extend((path, depth + 1) for path in below if not subject.fullmatch(path.name))
+    return Sighted(holders, files)
 
 
 def in_synthetic_twin(folder: Path) -> bool:
@@ -264,6 +332,18 @@ def shown(name: str | Path) -> str:
     """Returns a name so that blanks at its ends and bytes that are no text can be seen, and printed anywhere."""
     text = str(name)
     return text if text.isprintable() and text == text.strip() else repr(text)
+
+
+def parts_below(root: Path, folder: Path) -> list[str]:
+    """Returns the plain names of the folders that lead from `root` to `folder`; none if it lies elsewhere."""
+    return [plain_name(part) for part in folder.relative_to(root).parts] if folder.is_relative_to(root) else []
+
+
+def _has_subfolder(folder: Path, is_name: Callable[[str], bool]) -> bool:
+    try:
+        return any(is_name(path.name) for path in subfolders(folder))
+    except OSError:
+        return False
 
 
 def _is(entry: os.DirEntry[str], kind: Literal["files", "folders"]) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from itertools import product
 from pathlib import Path
 
 from fer3d.corpora.layout import (
@@ -11,11 +13,12 @@ from fer3d.corpora.layout import (
     Fault,
     Findings,
     contents,
-    folders_holding,
     in_synthetic_twin,
     name_some,
+    parts_below,
     plain_name,
     root_folder,
+    walk,
 )
 from fer3d.corpora.sequences import CorpusError, Expected, FrameSequence
 
@@ -52,6 +55,11 @@ _SPELLINGS = {
 _SUBJECT = re.compile(r"P[0-9]{3}", re.IGNORECASE)
 _CROPPED = re.compile(r"[a-z]?preprocess(?:img)?")
 _FRAME = re.compile(r"([0-9]{1,9})" + IMAGE_SUFFIX, re.IGNORECASE)
+
+_DISTRIBUTED_FRAME = re.compile(r"[0-9]{3}\.jpeg", re.IGNORECASE)
+_NUMBERED_FRAME = re.compile(r"[0-9]{3}" + IMAGE_SUFFIX, re.IGNORECASE)
+# In the spelling of `plain_name`.
+_RECORDINGS = frozenset(tuple(map(plain_name, recording)) for recording in product(CAMERAS, LIGHTS, IMAGES))
 
 _NO_FRAMES = Fault("these sequence folders have no frames such as 000.jpeg", "Unpack the archive again")
 _GAPS = Fault(
@@ -125,9 +133,17 @@ def read_tree(
     Raises:
         CorpusError: As `OuluCASIA.read`.
     """
-    folder = _light_folder(root, camera, light, images)
+    _DISTRIBUTION.existing_folder(root)
+    sighted = walk(root, _SUBJECT, _is_frame)
+    folder = _light_folder(root, sighted.holders, camera, light, images)
     findings = Findings("Oulu-CASIA", root)
     sequences = _read_sequences(folder, findings)
+    findings.note_elsewhere(
+        sighted,
+        (folder,),
+        lambda other: _recording(other) in _RECORDINGS or _is_cropped(root, other),
+        lambda name: plain_name(name) in _SPELLINGS,
+    )
     findings.raise_errors()
     if not sequences:
         problem = f"the subject folders in {folder} hold no folder such as Anger."
@@ -136,9 +152,18 @@ def read_tree(
     return sequences, in_synthetic_twin(folder)
 
 
-def _light_folder(root: Path, camera: str, light: str, images: str) -> Path:
-    _DISTRIBUTION.existing_folder(root)
-    candidates = folders_holding(root, _SUBJECT)
+def _is_cropped(root: Path, folder: Path) -> bool:
+    return any(part.endswith("cropped") or _CROPPED.fullmatch(part) for part in parts_below(root, folder))
+
+
+def _is_frame(folder: Path, name: str) -> bool:
+    """Returns whether a file looks like a frame of Oulu-CASIA; other pictures have numbers for names, too."""
+    return bool(_DISTRIBUTED_FRAME.fullmatch(name)) or (
+        plain_name(folder.name) in _SPELLINGS and bool(_NUMBERED_FRAME.fullmatch(name))
+    )
+
+
+def _light_folder(root: Path, candidates: Collection[Path], camera: str, light: str, images: str) -> Path:
     wanted = (camera, light, images)
     found = [folder for folder in candidates if _recording(folder) == tuple(map(plain_name, wanted))]
     if len(found) > 1:

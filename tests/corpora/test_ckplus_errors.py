@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from trees import CKPLUS_IMAGES, CKPLUS_LABELS, add_ckplus_label, ckplus_code, make_ckplus, touch
 
 from fer3d.corpora.ckplus import CKPlus
-from fer3d.corpora.sequences import CorpusError
+from fer3d.corpora.sequences import Corpus, CorpusError, CorpusWarning, FrameSequence
 
 HOW_TO_GET = (
     "data.root",
@@ -204,8 +205,36 @@ def test_two_copies_are_an_error_that_names_both(ckplus: Path, what: str, images
 def test_a_subject_that_lies_in_the_root_is_shown(ckplus: Path) -> None:
     (ckplus / CKPLUS_IMAGES / "S005").rename(ckplus / "S005")
     message = error_text(CKPlus(ckplus))
-    assert "S005/" in message
-    assert f"Subject folders were found in {ckplus}," in message
+    assert "have no frames such as S005/001/S005_001_00000001.png (1): S005/001." in message
+    assert "not read, since they lie where it has none (1): S005." in message
+
+
+@pytest.mark.parametrize("to", ["", "elsewhere/deeper", CKPLUS_IMAGES, f"{CKPLUS_LABELS} of mine/S005/001"])
+def test_a_label_beside_its_folders_is_named(ckplus: Path, to: str) -> None:
+    label = ckplus / CKPLUS_LABELS / "S005/001/S005_001_00000003_emotion.txt"
+    (ckplus / to).mkdir(parents=True, exist_ok=True)
+    label.rename(ckplus / to / label.name)
+    with pytest.warns(CorpusWarning) as caught:
+        CKPlus(ckplus).read()
+    place = "Emotion of mine/S005" if "mine" in to else Path(to, label.name).as_posix()
+    assert sum(f"(1): {place}. " in str(warning.message) for warning in caught) == 1
+
+
+def test_the_other_archives_other_corpora_and_links_are_no_parts_that_lie_elsewhere(
+    ckplus: Path, read_part: Callable[[Corpus], list[FrameSequence]]
+) -> None:
+    for name in (
+        "FACS/S005/001/S005_001_00000003_facs.txt",
+        "FACS_labels/FACS/S005/001/S005_001_00000003_facs.txt",
+        "Landmarks/S005/001/S005_001_00000001_landmarks.txt",
+        "Emotion_labels.zip",
+        "OriginalImg/VL/Strong/P001/Anger/000.jpeg",
+        "theirs/S001/baseline/001.png",
+    ):
+        touch(ckplus / name)
+    (ckplus / "again").symlink_to(ckplus)
+    (ckplus / "one").symlink_to(ckplus / CKPLUS_IMAGES / "S005/001")
+    assert len(read_part(CKPlus(ckplus))) == 3
 
 
 def test_a_root_of_an_unknown_user_is_a_missing_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 from trees import touch
 
 from fer3d.corpora import layout
-from fer3d.corpora.layout import Findings, folders_holding, name_some, plain_name, subfolders
+from fer3d.corpora.layout import Findings, listing, name_some, plain_name, subfolders, walk
 from fer3d.corpora.sequences import CorpusError, CorpusWarning
 
 SUBJECT = re.compile(r"S\d+")
@@ -30,48 +30,48 @@ def test_subfolders_are_sorted_and_leave_out_files_hidden_folders_and_mac_archiv
 def test_search_returns_nearest_first_and_does_not_descend_into_what_it_found(tmp_path: Path) -> None:
     for name in ("deep/deeper/S1", "near/S1", "near/S1/inner/S2"):
         (tmp_path / name).mkdir(parents=True)
-    assert folders_holding(tmp_path, SUBJECT) == [tmp_path / "near", tmp_path / "deep/deeper"]
+    assert list(walk(tmp_path, SUBJECT).holders) == [tmp_path / "near", tmp_path / "deep/deeper"]
 
 
 def test_search_finds_the_root_itself(tmp_path: Path) -> None:
     (tmp_path / "S1").mkdir()
-    assert folders_holding(tmp_path, SUBJECT) == [tmp_path]
+    assert list(walk(tmp_path, SUBJECT).holders) == [tmp_path]
 
 
 def test_search_stops_at_its_greatest_depth(tmp_path: Path) -> None:
     root = tmp_path / "root"
     deepest = root.joinpath(*["level"] * layout.MAX_DEPTH)
     (deepest / "S1").mkdir(parents=True)
-    assert folders_holding(root, SUBJECT) == [deepest]
-    assert folders_holding(tmp_path, SUBJECT) == []
+    assert list(walk(root, SUBJECT).holders) == [deepest]
+    assert list(walk(tmp_path, SUBJECT).holders) == []
 
 
 def test_search_stops_at_its_greatest_number_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b", "c/S1"):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setattr(layout, "MAX_FOLDERS", 4)
-    assert folders_holding(tmp_path, SUBJECT) == [tmp_path / "c"]
+    assert list(walk(tmp_path, SUBJECT).holders) == [tmp_path / "c"]
     monkeypatch.setattr(layout, "MAX_FOLDERS", 3)
-    assert folders_holding(tmp_path, SUBJECT) == []
+    assert list(walk(tmp_path, SUBJECT).holders) == []
 
 
 def test_search_survives_a_link_to_its_own_root(tmp_path: Path) -> None:
     (tmp_path / "near/S1").mkdir(parents=True)
     (tmp_path / "again").symlink_to(tmp_path)
-    assert [path.resolve() for path in folders_holding(tmp_path, SUBJECT)] == [tmp_path / "near"]
+    assert [path.resolve() for path in walk(tmp_path, SUBJECT).holders] == [tmp_path / "near"]
 
 
 def test_search_passes_over_a_folder_it_may_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("lost+found", "near/S1"):
         (tmp_path / name).mkdir(parents=True)
 
-    def guarded(folder: Path) -> list[Path]:
+    def guarded(folder: Path) -> tuple[list[Path], list[str]]:
         if folder.name == "lost+found":
             raise PermissionError(folder)
-        return subfolders(folder)
+        return listing(folder)
 
-    monkeypatch.setattr(layout, "subfolders", guarded)
-    assert folders_holding(tmp_path, SUBJECT) == [tmp_path / "near"]
+    monkeypatch.setattr(layout, "listing", guarded)
+    assert list(walk(tmp_path, SUBJECT).holders) == [tmp_path / "near"]
 
 
 def number_of(name: str) -> int | None:

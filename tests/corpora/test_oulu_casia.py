@@ -185,6 +185,40 @@ def test_whatever_is_not_read_is_named(oulu: Path, read_part: ReadPart, name: st
     assert f"{OULU_STRONG}/{named}" in str(caught[0].message)
 
 
+@pytest.mark.parametrize(
+    ("moved", "to", "named"),
+    [
+        ("P002/Anger", "", "Anger/000.jpeg and 1 more in its folder"),
+        ("P002/Anger", "OriginalImg/VL", "OriginalImg/VL/Anger/000.jpeg and 1 more in its folder"),
+        ("P002/Anger", "OriginalImg/VL/Weak", "OriginalImg/VL/Weak/Anger/000.jpeg and 1 more in its folder"),
+        ("P002/Anger/001.jpeg", "", "001.jpeg"),
+        ("P002", "OriginalImg/VL", "OriginalImg/VL/P002"),
+        ("P002", "", "P002"),
+    ],
+)
+def test_what_lies_beside_its_folder_is_named(oulu: Path, moved: str, to: str, named: str) -> None:
+    make_oulu(oulu, "OriginalImg/VL/Weak", subjects=["P003"])
+    source = oulu / OULU_STRONG / moved
+    source.rename(oulu / to / source.name)
+    with pytest.warns(CorpusWarning) as caught:
+        OuluCASIA(oulu).read()
+    assert sum(f"(1): {named}. " in str(warning.message) for warning in caught) == 1
+
+
+def test_other_recordings_and_other_data_are_no_parts_that_lie_elsewhere(oulu: Path, read_part: ReadPart) -> None:
+    for folder in ("OriginalImg/NI/Dark", "PreProcess_Img/VL_Acropped/Strong", "PreProcess_Img/NI_Bcropped"):
+        make_oulu(oulu, folder)
+    for name in (
+        "cohn-kanade-images/S005/001/S005_001_00000001.png",
+        "B_OriginalImg.zip",
+        "fer2013/train/angry/Training_10118481.jpg",
+        "holiday/001.jpg",
+        "trial/P001/session/001.jpg",
+    ):
+        touch(oulu / name)
+    read_part(OuluCASIA(oulu))
+
+
 def test_a_sequence_without_frames_is_an_error_that_names_it(oulu: Path) -> None:
     for frame in (oulu / OULU_STRONG / "P002/Fear").iterdir():
         frame.unlink()
