@@ -8,8 +8,9 @@ CKPLUS_ROOT ?=
 OULU_ROOT ?=
 export CKPLUS_ROOT OULU_ROOT
 # The study that the dashboard shows, by its folder or by the URL of its database.
-STUDY ?= $(firstword $(wildcard outputs/search/*))
-STORAGE ?= sqlite:///$(STUDY)/study.db
+STUDY ?=
+STORAGE ?=
+export STUDY STORAGE
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,8 +45,11 @@ reproduce-oulu: setup ## The same on Oulu-CASIA: make reproduce-oulu OULU_ROOT=/
 	@$(BIN)/python -m fer3d.reproduce oulu
 
 dashboard: setup ## Look at a search in the browser: make dashboard STUDY=outputs/search/NAME (or STORAGE=URL)
-	@$(if $(STUDY)$(filter-out sqlite:///%,$(STORAGE)),,echo "there is no study in outputs/search yet: make dashboard STUDY=outputs/search/NAME" >&2; exit 1)
-	$(BIN)/optuna-dashboard $(STORAGE)
+	@study="$${STUDY:-$$(ls -d outputs/search/*/ 2>/dev/null | head -n 1)}"; \
+	if [ -z "$$study$$STORAGE" ]; then \
+	  echo "there is no study in outputs/search yet: make dashboard STUDY=outputs/search/NAME" >&2; exit 1; \
+	fi; \
+	exec $(BIN)/optuna-dashboard "$${STORAGE:-sqlite:///$${study%/}/study.db}"
 
 test: setup ## Run the tests
 	$(BIN)/python -m pytest -n auto

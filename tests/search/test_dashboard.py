@@ -30,12 +30,26 @@ def test_it_shows_a_study(tmp_path: Path) -> None:
     assert [study["study_name"] for study in studies] == ["s"]
 
 
-def test_make_names_the_study() -> None:
-    def made(*settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["make", "--dry-run", "dashboard", *settings], cwd=ROOT, capture_output=True, text=True)
+def test_make_names_the_study_whatever_it_is_called(tmp_path: Path) -> None:
+    shown = tmp_path / "bin" / "optuna-dashboard"
+    shown.parent.mkdir()
+    shown.write_text('#!/bin/sh\necho "$#: $1"\n', encoding="utf-8")
+    shown.chmod(0o755)
 
-    assert "optuna-dashboard sqlite:///outputs/search/x/study.db" in made("STUDY=outputs/search/x").stdout
-    assert "optuna-dashboard postgresql://host/db" in made("STORAGE=postgresql://host/db").stdout
+    def made(*settings: str) -> subprocess.CompletedProcess[str]:
+        command = ["make", "--old-file=.venv/ready", "-f", str(ROOT / "Makefile"), "dashboard", f"BIN={shown.parent}"]
+        return subprocess.run([*command, *settings], cwd=tmp_path, capture_output=True, text=True)
+
+    none = made()
+    assert none.returncode != 0
+    assert "there is no study in outputs/search yet" in none.stderr
+    (tmp_path / "outputs/search/my runs (1), é").mkdir(parents=True)
+    for settings, url in [
+        ([], "sqlite:///outputs/search/my runs (1), é/study.db"),
+        (["STUDY=elsewhere & more"], "sqlite:///elsewhere & more/study.db"),
+        (["STORAGE=postgresql://host/db"], "postgresql://host/db"),
+    ]:
+        assert made(*settings).stdout == f"1: {url}\n"
 
 
 def _get(url: str, process: subprocess.Popen[bytes]) -> bytes:
