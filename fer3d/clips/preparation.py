@@ -29,6 +29,7 @@ from fer3d.cores import count_cores
 from fer3d.corpora.layout import name_some
 from fer3d.corpora.sequences import Corpus, FrameSequence
 from fer3d.disk import check_space, check_writable
+from fer3d.file_lock import file_lock, remove_unheld
 
 SHEET_NAME = "contact_sheet.png"
 # A network holds about 100 MB while it works on ten images.
@@ -70,7 +71,7 @@ def prepare_clips(
     progress: bool = True,
     num_workers: int | None = None,
 ) -> Preparation:
-    """Makes the clip store of a corpus, unless it is there already.
+    """Makes the clip store of a corpus, unless it is there already; waits where another process is making it.
 
     The store is `<folder>/<corpus>-<key>`, the key being made of the images' paths, sizes and times of change, the
     labels, and all settings: whatever changes one of them makes another store beside the first. A clip is the last
@@ -104,12 +105,25 @@ def prepare_clips(
     sequences = corpus.read()
     header = _header(corpus, sequences, faces, num_frames, on_unreadable)
     store_folder = folder / f"{corpus.name}-{header.key[:12]}"
+    lock = folder / f".{store_folder.name}.lock"
     if store_folder.exists():
-        made = Preparation(ClipStore.open(store_folder, header), False, PreparationReport.read(store_folder))
+        remove_unheld(lock)
+        made = _find_store(store_folder, header)
     else:
-        made = _make_store(store_folder, header, sequences, faces, progress, num_workers or _num_workers(), started)
+        check_space(folder, len(sequences) * math.prod(header.clip_shape), "the clips")
+        # Runs that are started together need the same store.
+        with file_lock(lock, f"the clip store {store_folder} is being made"):
+            if store_folder.exists():
+                made = _find_store(store_folder, header)
+            else:
+                workers = num_workers or _num_workers()
+                made = _make_store(store_folder, header, sequences, faces, progress, workers, started)
     made.report.warn(stacklevel=2)
     return made
+
+
+def _find_store(store_folder: Path, header: StoreHeader) -> Preparation:
+    return Preparation(ClipStore.open(store_folder, header), False, PreparationReport.read(store_folder))
 
 
 def _make_store(
@@ -121,7 +135,6 @@ def _make_store(
     num_workers: int,
     started: float,
 ) -> Preparation:
-    check_space(store_folder.parent, len(sequences) * math.prod(header.clip_shape), "the clips")
     images = ImageNotes()
     # OpenCV knows nothing of Slurm.
     cv2.setNumThreads(count_cores())

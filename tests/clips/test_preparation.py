@@ -8,6 +8,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,15 @@ def test_second_run_finds_the_store_and_writes_nothing(corpus: PictureCorpus, tm
     assert second.report == first.report
     assert second.store.digest == first.store.digest
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "stores").rglob("*")} == before
+
+
+def test_a_store_that_several_need_at_once_is_made_once(corpus: PictureCorpus, tmp_path: Path) -> None:
+    # Threads have locks of their own, as processes do.
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda _: prepare(corpus, tmp_path / "stores", num_workers=1), range(2)))
+    assert sorted(made.built for made in both) == [False, True]
+    assert both[0].store.folder == both[1].store.folder
+    assert list((tmp_path / "stores").iterdir()) == [both[0].store.folder]
 
 
 def test_whatever_matters_makes_another_store(corpus: PictureCorpus, tmp_path: Path) -> None:

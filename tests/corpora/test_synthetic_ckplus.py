@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +63,22 @@ def test_constants_are_those_of_the_corpus(tmp_path: Path) -> None:
     assert (corpus.name, corpus.num_channels, corpus.synthetic) == ("synthetic", 1, True)
     assert corpus.emotions == CKPlus.emotions
     assert (corpus.seed, corpus.num_subjects) == (0, 118)
+
+
+def test_a_twin_that_several_need_at_once_is_rendered_once(tmp_path: Path, use_generator: UseGenerator) -> None:
+    rendered = []
+
+    def generator(root: Path, seed: int, num_subjects: int, layout: Layout) -> None:
+        rendered.append(root)
+        time.sleep(0.05)
+        quick_generator(root, seed, num_subjects, layout)
+
+    use_generator(generator)
+    with ThreadPoolExecutor() as pool:
+        one, other = pool.map(lambda _: SyntheticCKPlus(tmp_path / "twin", num_subjects=2).read(), range(2))
+    assert one == other
+    assert rendered == [tmp_path / "twin"]
+    assert list(tmp_path.iterdir()) == rendered
 
 
 def test_home_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

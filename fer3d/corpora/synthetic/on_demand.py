@@ -11,6 +11,7 @@ from fer3d.corpora.layout import shown
 from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, FrameSequence
 from fer3d.corpora.synthetic.layouts import CKPLUS, Layout
 from fer3d.corpora.synthetic.twin import describe_twin, generate_twin
+from fer3d.file_lock import file_lock
 
 ReadTree = Callable[[Path], tuple[list[FrameSequence], bool]]
 
@@ -37,7 +38,10 @@ def read_twin(root: Path, layout: Layout, seed: int, num_subjects: int, read_tre
         raise CorpusError(f"data.root is {shown(root.absolute())}, which cannot be opened: {error}") from error
     if missing is not None:
         try:
-            generate_twin(missing, seed=seed, num_subjects=num_subjects, layout=layout)
+            lock = missing.with_name(f".{missing.name}.lock")
+            with file_lock(lock, f"the synthetic twin {shown(missing)} is being rendered"):
+                if _is_free(missing):
+                    generate_twin(missing, seed=seed, num_subjects=num_subjects, layout=layout)
         except OSError as error:
             raise CorpusError(
                 f"the synthetic twin cannot be written to data.root, which is {shown(root.absolute())}: {error}. Make "
