@@ -156,7 +156,8 @@ def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place:
         The settings; whole numbers where a text belongs have become texts.
 
     Raises:
-        SettingsError: A setting does not exist, is missing, or is of another kind.
+        SettingsError: A setting does not exist, or is of another kind; or a section of `Settings` lacks one (a part may
+            get it from a search).
     """
     parameters = inspect.signature(target).parameters
     hints, told = _hints(target), _told(place)
@@ -178,10 +179,10 @@ def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place:
             found[name] = _check(_NARROWER.get(key, hints.get(str(name), Any)), value, key)
         else:
             raise _unknown(key, str(name), known)
-    needed = [name for name in known if parameters[name].default is inspect.Parameter.empty]
-    missing = [name for name in needed if name not in given]
-    if missing and not given.get("_partial_") and "_args_" not in given:
-        raise SettingsError(f"{place}.{missing[0]} is missing".lstrip("."))
+    if is_dataclass(target):
+        for name in known:
+            if name not in given and parameters[name].default is inspect.Parameter.empty:
+                raise SettingsError(f"{place}.{name} is missing".lstrip("."))
     return {name: found[name] for name in given}
 
 

@@ -89,6 +89,7 @@ def _train_run(settings: Sequence[str], store: ClipStore, workers: FoldWorkers) 
     if not unfinished:
         print(f"run {run.folder}: all {len(run.folds)} folds are done already", flush=True)
         return run.folder
+    run.check(unfinished)
     run.announce(unfinished)
     for count, result in enumerate(workers.train(settings, store.folder, unfinished), start=1):
         print(f"{count}/{len(unfinished)} {result.summary()}", flush=True)

@@ -28,8 +28,6 @@ def torture(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
 
 
-# To go when the last findings are mended; see the report of the campaign.
-@pytest.mark.xfail(reason="a few faults are still being mended", strict=False)
 def test_nothing_is_lost_silently_hangs_or_shows_a_traceback(tmp_path: Path) -> None:
     done = torture("--seed", "0", "--only", "corpora,settings,damages", "--cases", "13", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
