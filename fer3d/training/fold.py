@@ -16,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar, Timer
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -86,42 +86,6 @@ class TrainedFold:
     seconds: float
 
 
-def check_training(training: Training, emotions: tuple[str, ...]) -> int:
-    """Makes once everything that a fold needs, so that what cannot work fails before any work.
-
-    Args:
-        training: How folds are to be trained.
-        emotions: The class names.
-
-    Returns:
-        The number of bytes of the network's parameters and buffers.
-
-    Raises:
-        ValueError: A setting is impossible.
-        MisconfigurationException: The device is not there, or Lightning's trainer refuses a setting.
-    """
-    _check_callbacks(training.callbacks())
-    network = training.network()
-    training.scheduler(training.optimizer(network.parameters()), 1)
-    training.augmentation.plan((0,), (0,), emotions)
-    _trainer(training, [], Path(), progress=False, predicts=True)
-    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
-
-
-def _check_callbacks(callbacks: Iterable[Callback]) -> None:
-    for callback in callbacks:
-        name = type(callback).__name__
-        if isinstance(callback, EarlyStopping | Timer):
-            raise ValueError(
-                f"{name} in callbacks would end folds early: every fold trains trainer.max_epochs epochs, and the "
-                "epoch protocols choose one afterwards; leave it out"
-            )
-        if isinstance(callback, Checkpoint):
-            raise ValueError(f"{name} in callbacks cannot be used: save_checkpoint=true keeps a fold's last network")
-        if isinstance(callback, ProgressBar):
-            raise ValueError(f"{name} in callbacks cannot be used: fer3d shows its own with progress=true")
-
-
 def train_fold(
     training: Training,
     *,
@@ -171,7 +135,7 @@ def train_fold(
     weights = balanced_class_weights(data.num_rows_per_emotion) if training.class_weights else None
     trained = _compiled(network) if training.compile else network
     module = FoldModule(trained, training.optimizer, training.scheduler, len(emotions), weights)
-    trainer = _trainer(training, loggers, folder, progress, predicts=bool(fold.held_out))
+    trainer = make_trainer(training, loggers, folder, progress, predicts=bool(fold.held_out))
     # Before the training, which should not be lost to a question about the device.
     device = _device_name(trainer)
     if not trainer.max_epochs or trainer.max_epochs < 1:
@@ -196,7 +160,21 @@ def train_fold(
     )
 
 
-def _trainer(training: Training, loggers: Sequence[Logger], folder: Path, progress: bool, predicts: bool) -> pl.Trainer:
+def make_trainer(
+    training: Training, loggers: Sequence[Logger], folder: Path, progress: bool, predicts: bool
+) -> pl.Trainer:
+    """Makes Lightning's trainer for a fold.
+
+    Args:
+        training: How to train.
+        loggers: Where the curves go.
+        folder: Where Lightning may write.
+        progress: Whether to show progress.
+        predicts: Whether the fold holds clips out.
+
+    Raises:
+        MisconfigurationException: The device is not there, or the trainer refuses a setting.
+    """
     # Lightning warns about data loaders that are not there.
     no_prediction = {} if predicts else {"limit_val_batches": 0}
     # One device a fold, whatever surrounds it: Lightning would take the tasks of a Slurm job for its own, and write no

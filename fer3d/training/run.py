@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +20,6 @@ from torch import Tensor
 
 import fer3d
 from fer3d.atomic_folder import atomic_folder, work_folder
-from fer3d.clips.augment import make_augmentation
 from fer3d.clips.folds import Fold, select_folds
 from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.preprocess import load_clips
@@ -31,10 +28,10 @@ from fer3d.disk import check_space
 from fer3d.file_lock import file_lock, remove_unheld
 from fer3d.settings import checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, lacking, starting_checkpoint
-from fer3d.training.device import trainer_devices
-from fer3d.training.fold import TrainedFold, Training, check_training, train_fold
+from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.identity import counted_settings, run_digest
-from fer3d.training.precision import resolve_precision
+from fer3d.training.parts import check_training, make_training
+from fer3d.training.precision import Precision, resolve_precision
 from fer3d.training.results import (
     EpochPredictions,
     FoldResult,
@@ -91,7 +88,7 @@ class Run:
     store: ClipStore
     folds: list[Fold]
     start: Checkpoint | None
-    precision: str
+    precision: Precision
     digest: str
     folder: Path
 
@@ -190,8 +187,6 @@ class Run:
         if not num_unfinished:
             return
         num_bytes = check_training(self._training(), self.store.emotions)
-        if self.config.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
-            raise ValueError("compile=true needs a C++ compiler, and there is none: install g++, or set compile=false")
         fold_bytes = _LEAST_FOLD_BYTES + (num_bytes if self.config.save_checkpoint else 0)
         check_space(self.folder, fold_bytes * num_unfinished, "the folds")
 
@@ -281,37 +276,7 @@ class Run:
             yield make(folder=folder, run_folder=self.folder, fold=fold.number, config=config)
 
     def _training(self) -> Training:
-        config, header = self.config, self.store.header
-        build = partial(
-            instantiate,
-            config.model,
-            num_classes=len(header.emotions),
-            num_frames=header.num_frames,
-            size=header.size,
-        )
-
-        def network() -> torch.nn.Module:
-            made: torch.nn.Module = build()
-            if self.start is not None:
-                self.start.start(made, self.store.emotions)
-            return made
-
-        return Training(
-            network=network,
-            optimizer=instantiate(config.optimizer),
-            scheduler=instantiate(config.scheduler),
-            augmentation=make_augmentation(config.augment),
-            trainer=instantiate(
-                config.trainer, devices=trainer_devices(config.trainer.accelerator, config.trainer.devices)
-            ),
-            batch_size=config.batch_size,
-            normalise=config.clips.normalise,
-            class_weights=config.class_weights,
-            precision=self.precision,  # type: ignore[arg-type]
-            compile=config.compile,
-            callbacks=lambda: list(instantiate(config.callbacks).values()),
-            num_batches=config.num_batches,
-        )
+        return make_training(self.config, self.store.header, self.start, self.precision)
 
     @cached_property
     def _loaded_clips(self) -> Tensor:

@@ -1,0 +1,101 @@
+"""From a configuration to the parts of a training, and the check that they can be made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ProgressBar, Timer
+from pytorch_lightning.callbacks import Checkpoint as CheckpointCallback
+
+from fer3d.clips.augment import make_augmentation
+from fer3d.clips.store import StoreHeader
+from fer3d.training.checkpoint import Checkpoint
+from fer3d.training.device import trainer_devices
+from fer3d.training.fold import Training, make_trainer
+from fer3d.training.precision import Precision
+
+
+def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | None, precision: Precision) -> Training:
+    """Makes the parts of a training from a run's configuration.
+
+    Args:
+        config: The configuration, checked.
+        header: What the clips are.
+        start: The checkpoint that every fold starts from; None where folds start from scratch.
+        precision: The number format, resolved.
+    """
+    build = partial(
+        instantiate,
+        config.model,
+        num_classes=len(header.emotions),
+        num_frames=header.num_frames,
+        size=header.size,
+    )
+
+    def network() -> torch.nn.Module:
+        made: torch.nn.Module = build()
+        if start is not None:
+            start.start(made, header.emotions)
+        return made
+
+    return Training(
+        network=network,
+        optimizer=instantiate(config.optimizer),
+        scheduler=instantiate(config.scheduler),
+        augmentation=make_augmentation(config.augment),
+        trainer=instantiate(
+            config.trainer, devices=trainer_devices(config.trainer.accelerator, config.trainer.devices)
+        ),
+        batch_size=config.batch_size,
+        normalise=config.clips.normalise,
+        class_weights=config.class_weights,
+        precision=precision,
+        compile=config.compile,
+        callbacks=lambda: list(instantiate(config.callbacks).values()),
+        num_batches=config.num_batches,
+    )
+
+
+def check_training(training: Training, emotions: tuple[str, ...]) -> int:
+    """Makes once everything that a fold needs, so that what cannot work fails before any work.
+
+    Args:
+        training: How folds are to be trained.
+        emotions: The class names.
+
+    Returns:
+        The number of bytes of the network's parameters and buffers.
+
+    Raises:
+        ValueError: A setting is impossible, or `compile` has no compiler.
+        MisconfigurationException: The device is not there, or Lightning's trainer refuses a setting.
+    """
+    _check_callbacks(training.callbacks())
+    if training.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
+        raise ValueError("compile=true needs a C++ compiler, and there is none: install g++, or set compile=false")
+    network = training.network()
+    training.scheduler(training.optimizer(network.parameters()), 1)
+    training.augmentation.plan((0,), (0,), emotions)
+    make_trainer(training, [], Path(), progress=False, predicts=True)
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+
+
+def _check_callbacks(callbacks: Iterable[Callback]) -> None:
+    for callback in callbacks:
+        name = type(callback).__name__
+        if isinstance(callback, EarlyStopping | Timer):
+            raise ValueError(
+                f"{name} in callbacks would end folds early: every fold trains trainer.max_epochs epochs, and the "
+                "epoch protocols choose one afterwards; leave it out"
+            )
+        if isinstance(callback, CheckpointCallback):
+            raise ValueError(f"{name} in callbacks cannot be used: save_checkpoint=true keeps a fold's last network")
+        if isinstance(callback, ProgressBar):
+            raise ValueError(f"{name} in callbacks cannot be used: fer3d shows its own with progress=true")
