@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from optuna.pruners import BasePruner
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fer3d.evaluation.protocols import EpochProtocol
 from fer3d.overrides import override
 from fer3d.search.fold_order import ORDERS, Order, fold_order
 from fer3d.search.jobs import Job
 from fer3d.search.objective import Steps, TrialRun, Verdict
-from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome
+from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome, attainable_accuracy
 from fer3d.search.pruning import Progress, Pruning
+from fer3d.search.storage import lacking
 from fer3d.search.trial_tracking import TrialTracker
 from fer3d.training.results import FoldResult, ResultError
 
@@ -90,6 +92,10 @@ class CrossValidation:
     def pruner(self) -> BasePruner:
         """The pruner that the study is opened with."""
         return self.settings.pruning.pruner()
+
+    def check(self, study: str, trials: Sequence[FrozenTrial], params: Sequence[str]) -> None:
+        """See `check_trials`."""
+        check_trials(study, trials, params, len(self.sizes), sum(self.sizes.values()), self.settings.protocol)
 
     def begin(self, trial: Trial, overrides: Sequence[str]) -> TrialRun:
         """Begins a trial, or goes on with one from the folds that it has."""
@@ -234,6 +240,48 @@ def _folds(sizes: Iterable[tuple[int, int]]) -> str:
 def read_outcomes(attributes: Mapping[str, Any]) -> list[FoldOutcome]:
     """The outcomes that a trial keeps, in the order of their training."""
     return [FoldOutcome.from_json(fold, stored) for fold, stored in attributes.get(FOLDS, {}).items()]
+
+
+def check_trials(
+    study: str,
+    trials: Sequence[FrozenTrial],
+    params: Sequence[str],
+    num_folds: int,
+    num_clips: int,
+    protocol: EpochProtocol,
+) -> None:
+    """Checks that a study's trials have what they say that they have; rows of its database may be lost.
+
+    Args:
+        study: The study's name.
+        trials: All its trials.
+        params: The settings that each trial has values of.
+        num_folds: Number of folds of a complete trial.
+        num_clips: Number of clips that they hold out together.
+        protocol: The epoch protocol of the trials' accuracies.
+
+    Raises:
+        StudyError: A trial lacks something; a complete one has other folds or another accuracy than it should.
+    """
+    if [trial.number for trial in trials] != list(range(len(trials))):
+        raise lacking(study, f"trials: it has {len(trials)}, the last of which is trial {trials[-1].number}")
+    for trial in trials:
+        try:
+            outcomes = read_outcomes(trial.user_attrs)
+            accuracy = attainable_accuracy(outcomes, num_clips, protocol)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise lacking(study, f"readable folds of trial {trial.number}") from error
+        is_complete = trial.state == TrialState.COMPLETE
+        num_held_out = sum(outcome.num_held_out for outcome in outcomes)
+        if is_complete and (len(outcomes), num_held_out) != (num_folds, num_clips):
+            what = f"folds of trial {trial.number}, which is complete and has {len(outcomes)} of {num_folds}"
+            raise lacking(study, f"{what}, with {num_held_out} of {num_clips} held-out clips")
+        if is_complete and (trial.values is None or not math.isclose(trial.values[0], accuracy, abs_tol=1e-9)):
+            raise lacking(study, f"the accuracy of trial {trial.number}, which its folds make {accuracy:.2%}")
+        if trial.state == TrialState.PRUNED and not outcomes:
+            raise lacking(study, f"the folds after which trial {trial.number} was pruned")
+        if outcomes and (missing := [name for name in params if name not in trial.params]):
+            raise lacking(study, f"settings of trial {trial.number}: {', '.join(missing)}")
 
 
 def selected_by(study: str, number: int, corpus: str) -> str:

@@ -8,7 +8,7 @@ from fer3d.overrides import given_text, override
 from fer3d.search.cross_validation import selected_by
 from fer3d.search.records import StudyRecord
 from fer3d.search.space import SearchSpace
-from fer3d.search.storage import StudyError
+from fer3d.search.storage import StudyError, lacking
 
 FROM_STUDY, STORAGE = "from_study=", "study_storage="
 
@@ -33,10 +33,13 @@ def expand_from_study(arguments: Sequence[str]) -> list[str]:
     best = study.best
     if best is None:
         raise StudyError(f"the study {study.name} has no complete trial to train")
+    space = SearchSpace.parse(study.space)
+    if missing := [name for name in space.distributions if name not in best.params]:
+        raise lacking(study.name, f"settings of its best trial, trial {best.number}: {', '.join(missing)}")
     # All settings of a command line stand together.
     place = next(place for place, argument in enumerate(arguments) if "=" in argument)
     rest = [argument for argument in arguments[place:] if argument not in (*given, *storage)]
     name = override("name", f"best_of_{study.name.replace('/', '_')}")
-    params = SearchSpace.parse(study.space).overrides(best.params)
+    params = space.overrides(best.params)
     selected = selected_by(study.name, best.number, study.corpus)
     return [*arguments[:place], *study.overrides, *params, name, selected, *rest]

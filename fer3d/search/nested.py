@@ -136,7 +136,7 @@ class NestedSearch:
                 tested: FoldResult = result.returned[0]
                 return tested
             error, fault = result.error, fault_of(result.error)
-            if fault.blame is Blame.SETTINGS:
+            if fault.blame in (Blame.SETTINGS, Blame.DAMAGE):
                 break
             print(f"{title}: {fault.sentence}; tried {num_retries + 1} times", flush=True)
         raise StudyError(f"{title}, could not be trained on all its training subjects: {fault.sentence}") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from optuna.pruners import BasePruner, NopPruner
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fer3d.search.jobs import Job
 
@@ -80,6 +80,13 @@ class Objective(Protocol):
     def pruner(self) -> BasePruner:
         """The pruner that the study is opened with."""
 
+    def check(self, study: str, trials: Sequence[FrozenTrial], params: Sequence[str]) -> None:
+        """Checks the trials that a study has, whose searched settings are `params`.
+
+        Raises:
+            StudyError: One of them lacks what it must have.
+        """
+
     def begin(self, trial: Trial, overrides: Sequence[str]) -> TrialRun:
         """Begins a trial, or goes on with one that was interrupted."""
 
@@ -97,6 +104,9 @@ class FunctionObjective:
     def pruner(self) -> BasePruner:
         """None: a function says nothing before it is done."""
         return NopPruner()
+
+    def check(self, study: str, trials: Sequence[FrozenTrial], params: Sequence[str]) -> None:
+        """Nothing: a trial keeps nothing but its value."""
 
     def begin(self, trial: Trial, overrides: Sequence[str]) -> TrialRun:
         """Begins a trial."""

@@ -9,16 +9,39 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+import sqlalchemy as sa
 from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from fer3d.evaluation.protocols import EpochProtocol
-from fer3d.search.cross_validation import ORDER, RUN, read_outcomes
+from fer3d.search.cross_validation import ORDER, RUN, check_trials, read_outcomes
 from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome, attainable_accuracy
 from fer3d.search.search import ERROR
 from fer3d.search.session import SETTINGS
-from fer3d.search.storage import STUDY_FILE, StudyError, open_storage, redacted, storage_url
+from fer3d.search.storage import (
+    STUDY_FILE,
+    StudyError,
+    database_errors,
+    lacking,
+    open_storage,
+    redacted,
+    storage_url,
+)
+
+# What a study says of itself besides its settings, as far as it is read.
+_TOLD = (
+    "overrides",
+    "protocol",
+    "threshold",
+    "corpus",
+    "synthetic",
+    "num_clips",
+    "num_folds",
+    "cv",
+    "sampler",
+    "num_startup_trials",
+)
 
 State = Literal["complete", "pruned", "failed", "running"]
 _STATES: dict[TrialState, State] = {
@@ -114,24 +137,37 @@ class StudyRecord:
             storage: The URL of its database; None for the file in its folder.
 
         Raises:
-            StudyError: There is no such study, or it is none of cross-validations.
+            StudyError: There is no such study, it is none of cross-validations, or its database lacks a part of it.
         """
-        return cls.of(load_study(study, storage))
+        opened = load_study(study, storage)
+        try:
+            with database_errors(opened.study_name, _engine(opened)):
+                return cls.of(opened)
+        except StudyError:
+            dispose(opened)
+            raise
 
     @classmethod
     def of(cls, study: Study) -> StudyRecord:
         """Reads an open study.
 
         Raises:
-            StudyError: It is none of cross-validations.
+            StudyError: It is none of cross-validations, or its database lacks a part of it.
         """
         told = study.user_attrs
         if SETTINGS not in told:
-            raise StudyError(f"the study {study.study_name} is none of cross-validations: fer3d.train made none of it")
+            raise StudyError(
+                f"the study {study.study_name} is none of cross-validations: fer3d.train made none of it, or its "
+                "database lacks what it says of itself"
+            )
+        if missing := [key for key in _TOLD if key not in told]:
+            raise lacking(study.study_name, f"what the study says of itself: {', '.join(missing)}")
         protocol = SEARCH_PROTOCOLS[told["protocol"]]
+        trials = study.get_trials(deepcopy=False)
+        check_trials(study.study_name, trials, (), told["num_folds"], told["num_clips"], protocol)
         return cls(
             study=study,
-            trials=tuple(_record(trial, told["num_clips"], protocol) for trial in study.get_trials(deepcopy=False)),
+            trials=tuple(_record(trial, told["num_clips"], protocol) for trial in trials),
             protocol=protocol,
             threshold=told["threshold"],
             space=told[SETTINGS]["space"],
@@ -203,10 +239,14 @@ def load_study(study: str, storage: str | None = None) -> Study:
 
 def dispose(study: Study) -> None:
     """Closes the connections to a study's database."""
+    if (engine := _engine(study)) is not None:
+        engine.dispose()
+
+
+def _engine(study: Study) -> sa.Engine | None:
     # Optuna wraps its storages in a cache, which hands on what it does not know.
     backend = getattr(study._storage, "_backend", study._storage)
-    if isinstance(backend, RDBStorage):
-        backend.engine.dispose()
+    return backend.engine if isinstance(backend, RDBStorage) else None
 
 
 def _record(trial: FrozenTrial, num_clips: int, protocol: EpochProtocol) -> TrialRecord:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
-from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
 from optuna.study import Study
-from optuna.trial import Trial
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fer3d.search.jobs import make_jobs
 from fer3d.search.leases import Leases
@@ -22,7 +18,7 @@ from fer3d.search.sampling import SeededSampler
 from fer3d.search.search import Search
 from fer3d.search.search_progress import SearchProgress
 from fer3d.search.space import SearchSpace
-from fer3d.search.storage import StudyError, open_storage, open_study, storage_url
+from fer3d.search.storage import StudyError, database_errors, lacking, open_storage, open_study, storage_url
 from fer3d.search.sweeper_settings import SweeperSettings
 from fer3d.training.identity import differences
 
@@ -57,19 +53,22 @@ def run_search(
         attributes: What the study is to say of itself; `settings` among them may not differ from start to start.
 
     Raises:
-        StudyError: The study cannot be opened, or was made of other settings; too many trials failed; or the database
-            is gone.
+        StudyError: The study cannot be opened, was made of other settings or lacks a part of a trial; too many trials
+            failed; or the database is gone.
     """
     storage = open_storage(storage_url(folder, settings.storage))
     sampler = SeededSampler(settings.sampler, space)
-    study = open_study(name, storage, objective.directions, sampler, objective.pruner())
-    for key, value in (attributes or {}).items():
-        if key == SETTINGS:
-            _check_same(study, value)
-        study.set_user_attr(key, value)
+    with database_errors(name, storage.engine):
+        study = open_study(name, storage, objective.directions, sampler, objective.pruner())
+        trials = study.get_trials(deepcopy=False)
+        objective.check(name, trials, tuple(space.distributions))
+        for key, value in (attributes or {}).items():
+            if key == SETTINGS:
+                _check_same(study, trials, value)
+            study.set_user_attr(key, value)
     num_trials = min(settings.num_trials, sampler.num_trials or settings.num_trials)
     with (
-        _database_errors(name, storage),
+        database_errors(name, storage.engine),
         Leases(storage.engine, name) as leases,
         SearchProgress(num_trials) as progress,
         bridged_outages(storage.engine, progress.say, leases.forget_silence),
@@ -94,24 +93,11 @@ def run_search(
     return study
 
 
-@contextmanager
-def _database_errors(name: str, storage: RDBStorage) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        storage.engine.dispose()
-        if not isinstance(error, SQLAlchemyError | StorageInternalError):
-            raise
-        # Optuna's own sentence guesses; what the database said is behind it.
-        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-        said = " ".join(str(getattr(cause, "orig", None) or cause).split())
-        raise StudyError(
-            f"the database of the study {name} failed: {said}; once that is mended, the same command continues"
-        ) from error
-
-
-def _check_same(study: Study, settings: Mapping[str, Any]) -> None:
+def _check_same(study: Study, trials: Sequence[FrozenTrial], settings: Mapping[str, Any]) -> None:
     before = study.user_attrs.get(SETTINGS)
+    # Trials that wait were enqueued by the user, perhaps before the first start.
+    if before is None and any(trial.state != TrialState.WAITING for trial in trials):
+        raise lacking(study.study_name, "the settings that its trials share")
     if before is None or before == settings:
         return
     changed = [f"{key} was {old}, now {new}" for key, (old, new) in differences(before, settings).items()]

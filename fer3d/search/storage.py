@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
+import sqlalchemy as sa
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.study import Study
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 STUDY_FILE = "study.db"
 _NUM_TRIES = 20
@@ -22,6 +25,36 @@ _PAUSE_SECONDS = 0.2
 
 class StudyError(RuntimeError):
     """A study that cannot be opened, continued or read: which, why, and what to do."""
+
+
+def lacking(study: str, what: str) -> StudyError:
+    """The error to raise where a study's database lacks what it must hold."""
+    return StudyError(
+        f"the database of the study {study} lacks {what}: put a copy of the database back, or search under another "
+        "hydra.sweeper.study_name, which finds the folds that are trained"
+    )
+
+
+@contextmanager
+def database_errors(study: str, engine: sa.Engine | None) -> Iterator[None]:
+    """Makes sentences of what a study's database raises, and closes it then.
+
+    Raises:
+        StudyError: The database failed.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if engine is not None:
+            engine.dispose()
+        if not isinstance(error, SQLAlchemyError | StorageInternalError):
+            raise
+        # Optuna's own sentence guesses; what the database said is behind it.
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        said = " ".join(str(getattr(cause, "orig", None) or cause).split())
+        raise StudyError(
+            f"the database of the study {study} failed: {said}; once that is mended, the same command continues"
+        ) from error
 
 
 def storage_url(folder: Path, url: str | None) -> str:
@@ -57,17 +90,22 @@ def open_study(
     """Opens a study, or makes it.
 
     Raises:
-        StudyError: It is there, with other directions.
+        StudyError: It is there, with other directions, or its database lacks a part of it.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        study_name=name,
-        storage=storage,
-        directions=list(directions),  # type: ignore[arg-type]
-        sampler=sampler,
-        pruner=pruner,
-        load_if_exists=True,
-    )
+    try:
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            directions=list(directions),  # type: ignore[arg-type]
+            sampler=sampler,
+            pruner=pruner,
+            load_if_exists=True,
+        )
+    except KeyError as error:
+        raise lacking(name, "the study's own record, though there are others of it") from error
+    if not study.directions:
+        raise lacking(name, "its directions")
     there = [direction.name.lower() for direction in study.directions]
     if there != list(directions):
         raise StudyError(

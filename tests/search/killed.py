@@ -101,6 +101,7 @@ def _search(folder: Path, storage: RDBStorage, launcher: Launcher, num_trials: i
         CrossValidationSettings(SPACE, "last_epoch", ExactBound(0.7), **more), SIZES, "s", "test", folder, ["+shared=1"]
     )
     study = open_study("s", storage, objective.directions, SeededSampler(SAMPLER, space), objective.pruner())
+    objective.check("s", study.get_trials(deepcopy=False), tuple(space.distributions))
     # A process that has ended by the time that the next one starts.
     owner = replace(Owner.me(), pid=2**22 + 1)
     with Leases(storage.engine, "s", owner) as leases:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,42 @@ def test_a_study_of_a_function_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="is none of cross-validations"):
         StudyRecord.read(str(tmp_path))
     dispose(load_study(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from studies",
+        "drop table studies",
+        "delete from study_user_attributes where key = 'num_clips'",
+        "delete from study_user_attributes",
+        "delete from trials where number = 1",
+        "delete from trial_user_attributes",
+        "drop table trial_user_attributes",
+        "update trial_user_attributes set value_json = '{\"1\": {}}' where key = 'folds'",
+        "delete from trial_values",
+        "update trial_values set value = 0.5",
+        "delete from trial_params where param_name = 'model.dropout'",
+    ],
+)
+def test_a_database_that_lost_a_part_is_refused_by_whoever_reads_it(folder: Path, statement: str) -> None:
+    with closing(sqlite3.connect(folder / "study.db")) as connection, connection:
+        connection.execute(statement)
+    with pytest.raises(StudyError, match=r"lacks|holds no study"):
+        expand_from_study([f"from_study={folder}"])
+    # A search writes down again what the study says of itself.
+    if "study_user_attributes" not in statement:
+        with pytest.raises(StudyError, match=r"the database of the study s lacks .*: put a copy"):
+            search_once(folder, FoldFactory())
+
+
+def test_a_trial_whose_fold_is_lost_is_not_complete(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "study.db")) as connection, connection:
+        connection.execute(
+            "update trial_user_attributes set value_json = json_remove(value_json, '$.\"2\"') where key = 'folds'"
+        )
+    with pytest.raises(StudyError, match=r"folds of trial 3, which is complete and has 3 of 4"):
+        StudyRecord.read(str(folder))
 
 
 def test_its_run_says_that_it_was_chosen(prepared: PreparedCKPlus, invoke: Invoke) -> None:

@@ -78,6 +78,14 @@ def test_a_database_that_is_gone_ends_a_search_with_a_sentence(tmp_path: Path) -
         session(tmp_path, FakeLauncher(lose))
 
 
+def test_a_study_whose_settings_are_lost_is_not_gone_on_with(tmp_path: Path) -> None:
+    session(tmp_path, FakeLauncher(square), attributes={"settings": {"seed": 0}}, num_trials=1)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as connection, connection:
+        connection.execute("DELETE FROM study_user_attributes")
+    with pytest.raises(StudyError, match=r"database of the study study lacks the settings that its trials share: put"):
+        session(tmp_path, FakeLauncher(square), attributes={"settings": {"seed": 0}})
+
+
 def test_a_study_of_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
     first = {"settings": {"seed": 0, "model": {"dropout": 0.5}}, "corpus": "test"}
     assert len(session(tmp_path, FakeLauncher(square), attributes=first)) == 4
