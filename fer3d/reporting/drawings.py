@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from hydra._internal.utils import _locate
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 
@@ -178,12 +180,34 @@ def input_size(one: ReportRun) -> tuple[int, int, int]:
 
 
 def _network(one: ReportRun, num_frames: int, size: int) -> torch.nn.Module:
-    """The network without memory for its weights."""
+    """The network without memory for its weights.
+
+    Raises:
+        ValueError: It is not made of fer3d's and PyTorch's parts alone. A result that somebody else made may name any
+            code, and to look at it should not run that.
+    """
+    for target in _targets(one.run.config["model"]):
+        made = _locate(target) if target.startswith(("fer3d.models.", "torch.nn.")) else None
+        is_part = isinstance(made, type) and issubclass(made, torch.nn.Module)
+        if not is_part and getattr(made, "__module__", None) not in ("fer3d.models.cnn3d", "torch.nn.init"):
+            raise ValueError(f"it names {target}, and a report runs no other code than fer3d's and PyTorch's networks")
     with torch.device("meta"):
         network: torch.nn.Module = instantiate(
             one.run.config["model"], num_classes=len(one.run.emotions), num_frames=num_frames, size=size
         )
     return network
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """All code that a part of a configuration names."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        node = node.values()
+    elif isinstance(node, str) or not isinstance(node, Iterable):
+        return
+    for value in node:
+        yield from _targets(value)
 
 
 def _strips(store: ClipStore, missed: Sequence[MissedClip], title: str, caution: str, theme: Theme) -> Figure:
