@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -104,9 +104,31 @@ def run_hydra(task: Callable[[DictConfig], Any]) -> None:
 
         from fer3d.configuration import config_folder
 
+        _refuse_empty_groups(sys.argv[1:])
         run = hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(task)
         with _hydra_raises():
             run()
+
+
+def _refuse_empty_groups(arguments: Sequence[str]) -> None:
+    """Refuses `search.space={}`, which Hydra merges into what is there and so ignores.
+
+    Raises:
+        SystemExit: There is such a setting.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    for argument in arguments:
+        try:
+            override = OverridesParser.create().parse_override(argument)
+        except HydraException:
+            continue  # a flag; or Hydra will say what is wrong with it
+        if override.value() == {} and not (override.is_add() or override.is_delete()):
+            raise SystemExit(
+                f"fer3d: {argument} changes nothing, since groups are merged: take single settings out with ~, such as "
+                f"~{override.key_or_group}.NAME, or choose another option of the group"
+            )
 
 
 @contextmanager
@@ -249,6 +271,8 @@ def _mendable() -> tuple[type[Exception], ...]:
         WorkerError,
         StudyError,
         ValueError,
+        OverflowError,
+        MemoryError,
     )
     # Such as an unknown setting, an environment variable that is not set, a GPU that is not there, no W&B key for
     # mode=online, and a full disk.

@@ -120,7 +120,14 @@ _INSTEAD_OF_TRAINER = {
 }
 # Narrower than the signature.
 _NARROWER: dict[str, Any] = {"trainer.max_epochs": Count, "trainer.accumulate_grad_batches": Count}
-_HYDRAS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
+# What Hydra reads of a part, and its kind.
+_HYDRAS: dict[str, Any] = {
+    "_target_": str,
+    "_partial_": bool,
+    "_recursive_": bool,
+    "_convert_": Literal["none", "partial", "object", "all"],
+    "_args_": Sequence[Any],
+}
 _MAX_SHOWN = 60
 
 
@@ -171,7 +178,7 @@ def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place:
     # Plain values first, since parts refer to them.
     for name, value in sorted(given.items(), key=lambda item: isinstance(item[1], dict)):
         key = f"{place}.{name}" if place else str(name)
-        if name in _HYDRAS:
+        if name in _HYDRAS and "_target_" in given:
             found[name] = value
         elif name in told:
             raise SettingsError(f"{key} is not to be set: {told[name]}")
@@ -252,9 +259,9 @@ def _check_part(part: dict[str, Any], key: str) -> dict[str, Any]:
         ) from error
     if not callable(made):
         raise SettingsError(f"{key}._target_ must name a class or function, and {_shown(target)} is none")
-    for name in ("_partial_", "_recursive_"):
-        if not isinstance(part.get(name, True), bool):
-            raise SettingsError(f"{key}.{name} must be true or false, got {_shown(part[name])}")
+    for name, kind in _HYDRAS.items():
+        if name in part and _faults(kind, part[name]):
+            raise SettingsError(f"{key}.{name} must be {_described(kind)}, got {_shown(part[name])}")
     try:
         return check_arguments(made, part, key)
     except (TypeError, ValueError) as error:

@@ -157,6 +157,13 @@ def test_what_hydra_cannot_compose_is_no_traceback(setting: str, invoke: Invoke)
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("setting", ["search.space={}", "augment.copies={}"])
+def test_what_hydra_would_merge_away_is_refused(setting: str, invoke: Invoke) -> None:
+    status, out, err = invoke("train", setting)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"fer3d: {setting} changes nothing")
+
+
 def test_a_missing_corpus_is_one_message(invoke: Invoke, tmp_path: Path) -> None:
     for command in ("train", "prepare"):
         status, out, err = invoke(command, "data=ckplus", f"data.root={tmp_path / 'nowhere'}")

@@ -388,7 +388,10 @@ def _nodes(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _at(config: Any, key: str) -> Any:
     for part in key.split("."):
-        config = config.get(part) if isinstance(config, Mapping) else None
+        if isinstance(config, list) and part.isdecimal() and int(part) < len(config):
+            config = config[int(part)]
+        else:
+            config = config.get(part) if isinstance(config, Mapping) else None
     return config
 
 

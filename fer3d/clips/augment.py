@@ -51,6 +51,10 @@ class RandomLinearContrast(IntensityAugmentationBase2D):
         return (self.CENTRE + factor * (input - self.CENTRE)).clamp_(0.0, 1.0)
 
 
+# Of a clip by one operation; the paper has 7 at most, and an epoch's rows are kept in memory.
+MAX_COPIES = 10_000
+
+
 class Augmentation:
     """Extra copies of training clips, each by one operation.
 
@@ -87,9 +91,9 @@ class Augmentation:
                 raise ValueError(f"augment.copies.{name}: no such operation in augment.operations (there: {known})")
             named = numbers.items() if isinstance(numbers, dict) else [("", numbers)]
             for emotion, number in named:
-                if not isinstance(number, int) or number < 0:
+                if not isinstance(number, int) or not 0 <= number <= MAX_COPIES:
                     key = ".".join(filter(None, ["augment.copies", name, emotion]))
-                    raise ValueError(f"{key} must be a whole number and not negative, got {number}")
+                    raise ValueError(f"{key} must be a whole number from 0 to {MAX_COPIES}, got {number}")
 
     def plan(self, indices: Sequence[int], labels: Sequence[int], emotions: Sequence[str]) -> AugmentationPlan:
         """Lays out the rows of an epoch.

@@ -63,12 +63,12 @@ def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | N
     )
 
 
-def check_training(training: Training, emotions: tuple[str, ...]) -> int:
+def check_training(training: Training, header: StoreHeader) -> int:
     """Makes once everything that a fold needs, so that what cannot work fails before any work.
 
     Args:
         training: How folds are to be trained.
-        emotions: The class names.
+        header: What the clips are; the network has to take one of them.
 
     Returns:
         The number of bytes of the network's parameters and buffers.
@@ -81,10 +81,26 @@ def check_training(training: Training, emotions: tuple[str, ...]) -> int:
     if training.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
         raise ValueError("compile=true needs a C++ compiler, and there is none: install g++, or set compile=false")
     network = training.network()
+    _check_network(network, header)
     training.scheduler(training.optimizer(network.parameters()), 1)
-    training.augmentation.plan((0,), (0,), emotions)
+    training.augmentation.plan((0,), (0,), header.emotions)
     make_trainer(training, [], Path(), progress=False, predicts=True)
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+
+
+def _check_network(network: torch.nn.Module, header: StoreHeader) -> None:
+    shape = (1, header.num_channels, header.num_frames, header.size, header.size)
+    wanted = (1, len(header.emotions))
+    try:
+        with torch.no_grad():
+            made = tuple(network.eval()(torch.zeros(shape)).shape)
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"the network that model describes cannot take clips of shape {shape}: {said}") from error
+    if made != wanted:
+        raise ValueError(
+            f"the network that model describes makes {made} of a clip of shape {shape} instead of {wanted}"
+        )
 
 
 def _check_callbacks(callbacks: Iterable[Callback]) -> None:

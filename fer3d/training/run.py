@@ -186,7 +186,7 @@ class Run:
         num_unfinished = len(set(numbers) & set(self.unfinished))
         if not num_unfinished:
             return
-        num_bytes = check_training(self._training(), self.store.emotions)
+        num_bytes = check_training(self._training(), self.store.header)
         fold_bytes = _LEAST_FOLD_BYTES + (num_bytes if self.config.save_checkpoint else 0)
         check_space(self.folder, fold_bytes * num_unfinished, "the folds")
 

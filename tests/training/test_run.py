@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning import LightningModule, Trainer
@@ -282,6 +283,13 @@ def test_what_cannot_work_fails_before_any_work(
     lacks_emotion = Run.of(compose_tiny("~augment.copies.flip.anger"), store)
     with pytest.raises(ValueError, match="missing: anger"):
         lacks_emotion.train()
+    many = "augment.copies.flip.fear=1000000000000000000000000000000"
+    for settings, said in [
+        (["model.activation._target_=builtins.print"], "the network that model describes cannot take clips of shape"),
+        ([many], "augment.copies.flip.fear must be a whole number from 0 to"),
+    ]:
+        with pytest.raises((ValueError, HydraException), match=said):
+            Run.of(compose_tiny(*settings), store).train()
     compiled = Run.of(compose_tiny("compile=true"), store)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
