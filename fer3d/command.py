@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+# Lines of Hydra's errors: how the configuration is kept, and advice that fer3d would refuse.
+_OF_NO_USE = (
+    *("full_key:", "object_type=", "reference_type=", "provider=", "Config search path:"),
+    "To append to your config use",
+)
 _SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
@@ -99,7 +104,7 @@ def _kill_children() -> None:
 
 def run_hydra(task: Callable[[DictConfig], Any]) -> None:
     """Composes the configuration from the command line and calls a task with it; errors as in `user_errors`."""
-    with user_errors():
+    with user_errors(composing=True):
         import hydra
 
         from fer3d.configuration import config_folder
@@ -151,10 +156,13 @@ _only_hydra = False
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
+def user_errors(composing: bool = False) -> Iterator[None]:
     """Turns an error that a user can mend into its sentence and exit status 1, and such a warning into its sentence.
 
     `HYDRA_FULL_ERROR=1` shows the traceback instead.
+
+    Args:
+        composing: Whether Hydra composes the configuration within, where all of its own errors are the user's.
     """
     shows_all = os.environ.get(_FULL_ERROR) == "1" and not _only_hydra
     try:
@@ -167,7 +175,7 @@ def user_errors() -> Iterator[None]:
         # A broken pipe is no error: whoever read the output has seen enough.
         if shows_all or isinstance(cause, BrokenPipeError):
             raise
-        if setting := _unreadable_setting(error):
+        if composing and (setting := _unreadable_setting(error)):
             raise SystemExit(f"fer3d: {setting}: {_said(cause)}") from error
         if not isinstance(cause, _mendable()):
             raise
@@ -206,10 +214,11 @@ def _said(error: BaseException) -> str:
     if isinstance(error, HydraException | OmegaConfBaseException):
         # Part of it is in the error behind, and how the configuration is kept is of no use to anybody.
         lines = [*str(error).splitlines(), *(str(error.__cause__).splitlines() if error.__cause__ else ())]
-        told = [line for line in lines if not line.strip().startswith(("full_key:", "object_type=", "reference_type="))]
+        told = [line for line in lines if not line.strip().startswith(_OF_NO_USE)]
         return "\n".join(dict.fromkeys(filter(None, told)))
     # A library's error, or one of somebody's own model, may say too little about where it comes from.
-    ours = type(error).__module__.startswith("fer3d.")
+    places = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = type(error).__module__.startswith("fer3d.") or (places and places[-1].startswith("fer3d."))
     said = str(error) or type(error).__name__
     return said if ours else f"{said}\n({_FULL_ERROR}=1 shows where)"
 

@@ -254,11 +254,10 @@ def _check_part(part: dict[str, Any], key: str) -> dict[str, Any]:
     try:
         made = _locate(target)
     except Exception as error:
-        raise SettingsError(
-            f"{key}._target_ must name a class or function, and {_shown(target)} is none: {str(error).splitlines()[-1]}"
-        ) from error
+        why = " ".join(str(error).split())
+        raise SettingsError(f"{key}._target_ must name a class or function; {_shown(target)} is none: {why}") from error
     if not callable(made):
-        raise SettingsError(f"{key}._target_ must name a class or function, and {_shown(target)} is none")
+        raise SettingsError(f"{key}._target_ must name a class or function; {_shown(target)} is none")
     for name, kind in _HYDRAS.items():
         if name in part and _faults(kind, part[name]):
             raise SettingsError(f"{key}.{name} must be {_described(kind)}, got {_shown(part[name])}")

@@ -106,5 +106,7 @@ if __name__ == "__main__":
     with orderly_end():
         refuse_stock_sweeper(sys.argv[1:])
         tell_libraries()
-        sys.argv[1:] = expand_study(expand_fold_range(sys.argv[1:]))
+        # Hydra takes no flag between settings.
+        flags_first = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
+        sys.argv[1:] = expand_study(expand_fold_range(flags_first))
         run_hydra(train)

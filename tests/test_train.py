@@ -149,3 +149,9 @@ def test_an_operation_that_cannot_be_used_is_refused_before_training(
 def test_lists_of_settings_reach_an_operation(train: Callable[..., list[str]]) -> None:
     blur = "{_target_:kornia.augmentation.RandomMotionBlur,kernel_size:[3,7],angle:[-30.0,30.0],direction:[-1.0,1.0]}"
     assert train("augment=none", f"+augment.operations.it={blur}", "+augment.copies.it=1", "+fold=1") == ["fold 1"]
+
+
+def test_a_flag_may_follow_settings(invoke: Invoke, settings: list[str]) -> None:
+    status, out, err = invoke("train", *settings, "-m", "+fold=range(1,3)")
+    assert status == 0, err
+    assert re.findall(r"^fold \d+", out, re.MULTILINE) == ["fold 1", "fold 2"]

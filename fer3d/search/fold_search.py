@@ -75,6 +75,8 @@ class FoldSearch:
         settings: CrossValidationSettings = instantiate(search)
         space = SearchSpace.parse({**settings.space, **sweeper.params}, arguments)
         base = compose(space.fixed)
+        if base.get("fold") is not None:
+            raise SpaceError(f"fold={base.fold} cannot be set in a search, whose trials run all folds of cv")
         _check_space(space, compose)
         preparation = prepare(base)
         if preparation.built:

@@ -142,7 +142,10 @@ class StudyRecord:
         opened = load_study(study, storage)
         try:
             with database_errors(opened.study_name, _engine(opened)):
-                return cls.of(opened)
+                record = cls.of(opened)
+            if not record.trials and storage is None and any(Path(study).glob("trial_*")):
+                raise lacking(opened.study_name, "all of its trials")
+            return record
         except StudyError:
             dispose(opened)
             raise

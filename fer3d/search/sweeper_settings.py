@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import Trial
 
 from fer3d.search.space import SpaceError
-from fer3d.settings import Count, Part, Text, check_arguments
+from fer3d.settings import Count, Part, SettingsError, Text, check_arguments
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,14 @@ class SweeperSettings:
         """
         content: Any = OmegaConf.to_container(sweeper, resolve=True)
         given = check_arguments(_Given, content, "hydra.sweeper")
-        direction = given["direction"]
+        direction, name = given["direction"], given["study_name"]
+        if name is not None and {"", ".", ".."} & set(name.split("/")):
+            raise SettingsError(f"hydra.sweeper.study_name must name a folder within outputs/search, got {name}")
         return cls(
             sampler=given["sampler"],
             directions=tuple(direction) if isinstance(direction, list) else (direction,) if direction else (),
             storage=given["storage"],
-            study_name=given["study_name"],
+            study_name=name,
             num_trials=given["n_trials"],
             num_at_once=given["n_jobs"],
             max_failure_rate=float(given["max_failure_rate"]),

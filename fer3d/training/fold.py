@@ -144,10 +144,10 @@ def train_fold(
     with _lightning_quiet():
         trainer.fit(module, datamodule=data)
     num_epochs = trainer.current_epoch
-    if num_epochs != trainer.max_epochs:
+    if num_epochs != trainer.max_epochs or trainer.should_stop:
         raise ValueError(
-            f"training ended after {num_epochs} of {trainer.max_epochs} epochs: every fold trains all of them, and the "
-            "epoch protocols choose one afterwards; leave out the callback that ends it, or lower trainer.max_epochs"
+            f"a callback ended training in or after epoch {num_epochs} of {trainer.max_epochs}: every fold trains all "
+            "of them, and the epoch protocols choose one afterwards; leave it out, or lower trainer.max_epochs"
         )
     nothing = np.empty((num_epochs, 0, len(emotions)), dtype=np.float32)
     return TrainedFold(

@@ -106,6 +106,8 @@ def _check_network(network: torch.nn.Module, header: StoreHeader) -> None:
 def _check_callbacks(callbacks: Iterable[Callback]) -> None:
     for callback in callbacks:
         name = type(callback).__name__
+        if not isinstance(callback, Callback):
+            raise ValueError(f"callbacks must be Lightning's (pytorch_lightning.Callback), and one is {callback!r}")
         if isinstance(callback, EarlyStopping | Timer):
             raise ValueError(
                 f"{name} in callbacks would end folds early: every fold trains trainer.max_epochs epochs, and the "

@@ -143,7 +143,7 @@ class Run:
         self.announce([fold.number for fold in chosen])
         results = []
         for fold in chosen:
-            done = self._folder(fold).exists()
+            done = self._is_done(fold)
             results.append(self.fold_result(fold.number))
             print(f"{'done already, ' if done else ''}{results[-1].summary()}", flush=True)
         return results

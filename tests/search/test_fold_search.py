@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,6 +15,7 @@ from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.protocols import BEST_COMMON_EPOCH, BEST_EPOCH, LAST_EPOCH, EpochProtocol
 from fer3d.evaluation.run_results import RunResults
 from fer3d.search.records import StudyRecord
+from fer3d.search.storage import StudyError
 
 Invoke = Callable[..., tuple[int, str, str]]
 Searching = Callable[..., str]
@@ -151,6 +154,8 @@ def test_another_folds_result_is_not_believed(
         ("model/activation=choice(relu,rleu)", "Could not find 'model/activation/rleu'"),
         ("cv=choice(loso,kfold10)", "cv cannot be searched: all trials of a study share it"),
         ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials must be a whole number of at least 1, got 0"),
+        ("+fold=99", "fold=99 cannot be set in a search"),
+        ("hydra.sweeper.study_name=../../x", "hydra.sweeper.study_name must name a folder within outputs/search"),
         ("hydra.sweeper.n_jobs=x", "hydra.sweeper.n_jobs must be a whole number"),
         (
             "hydra.sweeper.max_failure_rate=2",
@@ -191,6 +196,15 @@ def test_wrong_input_is_one_sentence(argument: str, said: str, settings: list[st
     assert status == 1
     assert said in err
     assert "Traceback" not in err
+
+
+def test_a_study_whose_trials_were_deleted_is_no_new_one(search: Searching, prepared: PreparedCKPlus) -> None:
+    search("hydra.sweeper.n_trials=1")
+    folder = prepared.outputs / "search" / "s"
+    with contextlib.closing(sqlite3.connect(folder / "study.db")) as database, database:
+        database.execute("delete from trials")
+    with pytest.raises(StudyError, match="the database of the study s lacks all of its trials"):
+        StudyRecord.read(str(folder))
 
 
 def test_a_study_goes_on_with_its_own_settings_alone(

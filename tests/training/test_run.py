@@ -244,6 +244,7 @@ def test_callbacks_look_on_and_count_for_the_digest(compose_tiny: Compose, store
         ("{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:train/loss}", "EarlyStopping .* would end folds"),
         ("{_target_:pytorch_lightning.callbacks.ModelCheckpoint}", "ModelCheckpoint .* save_checkpoint=true"),
         ("{_target_:pytorch_lightning.callbacks.RichProgressBar}", "RichProgressBar .* progress=true"),
+        ("{_target_:os.getcwd}", "callbacks must be Lightning's"),
     ],
 )
 def test_callbacks_that_break_what_a_result_means_are_refused(
@@ -260,10 +261,13 @@ class StopsEarly(Callback):
         trainer.should_stop = True
 
 
-def test_a_callback_that_ends_a_fold_early_makes_no_result(compose_tiny: Compose, store: ClipStore) -> None:
-    target = f"{StopsEarly.__module__}.StopsEarly"
-    run = Run.of(compose_tiny(f"+callbacks.mine={{_target_:{target}}}"), store)
-    with pytest.raises(ValueError, match="training ended after 1 of 2 epochs"):
+@pytest.mark.parametrize("num_epochs", [1, 2])
+def test_a_callback_that_ends_a_fold_early_makes_no_result(
+    num_epochs: int, compose_tiny: Compose, store: ClipStore
+) -> None:
+    mine = f"+callbacks.mine={{_target_:{StopsEarly.__module__}.StopsEarly}}"
+    run = Run.of(compose_tiny(mine, f"trainer.max_epochs={num_epochs}"), store)
+    with pytest.raises(ValueError, match=f"a callback ended training in or after epoch 1 of {num_epochs}"):
         run.train(1)
     assert run.unfinished == [1, 2]
 
@@ -362,7 +366,7 @@ def test_a_checkpoint_that_is_asked_for_later_is_made(
     assert before == {name: content for name, content in after.items() if name != "last.ckpt"}
     told = capsys.readouterr().out.splitlines()[1:]
     assert told[0] == "fold 1: done already, but without last.ckpt: training it again"
-    assert told[1].startswith("done already, fold 1")
+    assert told[1].startswith("fold 1: ")
     assert 1 not in run.unfinished
     assert [path.name for path in run.folder.iterdir()] == ["fold_001"]
     run.train(1)
