@@ -12,7 +12,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def orderly_end(afterwards: str = "the same command continues") -> Iterator[None
         _received = None
         for number, handler in heeded.items():
             # A command is over, and should show nothing of the libraries that tidy up.
-            signal.signal(number, signal.SIG_DFL if _is_command() else handler)
+            signal.signal(number, _leave if _is_command() else handler)
 
 
 def _interrupt(number: int, _: object) -> None:
@@ -84,6 +84,12 @@ def _interrupt(number: int, _: object) -> None:
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_DFL)
     raise Interrupted(number)
+
+
+def _leave(number: int, _: object) -> None:
+    with suppress(OSError):
+        print(f"fer3d: {Interrupted(number)}, when all was done", file=sys.stderr, flush=True)
+    os._exit(128 + number)
 
 
 # The signal that has come, until the command has ended.
