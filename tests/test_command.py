@@ -116,6 +116,13 @@ def test_a_signal_whose_exception_a_library_replaces_is_a_sentence_too() -> None
     assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM; the same command continues\n")
 
 
+def test_a_signal_after_all_is_done_is_a_sentence_too() -> None:
+    code = "import atexit, os, runpy, signal, sys; sys.argv = ['x', '--help']\n"
+    code += "atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM)); runpy._run_module_as_main('fer3d.evaluate')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM, when all was done\n")
+
+
 def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
     code = "import os, signal; from fer3d.command import orderly_end\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     code += "with orderly_end(): os.kill(os.getpid(), signal.SIGINT); print('goes on')"
