@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def torture(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "torture", "--outputs", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=1200)
 
 
 def test_nothing_is_lost_silently_hangs_or_shows_a_traceback(tmp_path: Path) -> None:
