@@ -16,6 +16,9 @@ from fer3d.disk import writing
 from fer3d.file_lock import FolderLock
 from fer3d.processes import is_running, machine
 
+# How many work folders this process has.
+num_under_way = 0
+
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
@@ -54,6 +57,8 @@ def work_folder(folder: Path) -> Iterator[Path]:
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
+        global num_under_way
+        num_under_way += 1
         work, lock = folder, None
         # From before it is there: a signal may come at any moment.
         try:
@@ -69,6 +74,7 @@ def work_folder(folder: Path) -> Iterator[Path]:
                 shutil.rmtree(work, ignore_errors=True)
             if lock is not None:
                 lock.release()
+            num_under_way -= 1
 
 
 def remove_leftovers(folder: Path) -> None:

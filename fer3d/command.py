@@ -13,6 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def orderly_end(afterwards: str = "the same command continues") -> Iterator[None
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    global _received
+    global _received, _afterwards
+    _afterwards = afterwards
     heeded = {number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN}
     for number in heeded:
         signal.signal(number, _interrupt)
@@ -78,12 +80,26 @@ def orderly_end(afterwards: str = "the same command continues") -> Iterator[None
             signal.signal(number, _leave if _is_command() else handler)
 
 
-def _interrupt(number: int, _: object) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     global _received
     _received = number
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_DFL)
+    # An exception amid a library's import may end in an abort, or in another exception; while nothing is half-written,
+    # the command can just end.
+    work = sys.modules.get("fer3d.atomic_folder")
+    if _is_importing(frame) and not (work and work.num_under_way):
+        _kill_children()
+        with suppress(OSError):
+            print(f"fer3d: {Interrupted(number)}; {_afterwards}", file=sys.stderr, flush=True)
+        os._exit(128 + number)
     raise Interrupted(number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _leave(number: int, _: object) -> None:
@@ -92,8 +108,9 @@ def _leave(number: int, _: object) -> None:
     os._exit(128 + number)
 
 
-# The signal that has come, until the command has ended.
+# The signal that has come, until the command has ended; and what a person can rely on then.
 _received: int | None = None
+_afterwards = ""
 
 
 def _is_command() -> bool:
@@ -170,6 +187,8 @@ def user_errors(composing: bool = False) -> Iterator[None]:
     Args:
         composing: Whether Hydra composes the configuration within, where all of its own errors are the user's.
     """
+    from hydra.errors import InstantiationException
+
     shows_all = os.environ.get(_FULL_ERROR) == "1" and not _only_hydra
     try:
         with _plain_warnings():
@@ -184,7 +203,9 @@ def user_errors(composing: bool = False) -> Iterator[None]:
         if composing and (setting := _unreadable_setting(error)):
             raise SystemExit(f"fer3d: {setting}: {_said(cause)}") from error
         if not isinstance(cause, _mendable()):
-            raise
+            if not isinstance(error, InstantiationException):
+                raise
+            cause = error  # such as settings that lack what a class needs
         raise SystemExit(f"fer3d: {_said(cause)}") from error
 
 

@@ -116,6 +116,20 @@ def test_a_signal_whose_exception_a_library_replaces_is_a_sentence_too() -> None
     assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM; the same command continues\n")
 
 
+def test_a_signal_amid_an_import_ends_the_command_at_once(tmp_path: Path) -> None:
+    """Some libraries abort, or raise another exception, where one comes while they are imported."""
+    code = "import os, signal\ntry: os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException: os.abort()\n"
+    (tmp_path / "aborts.py").write_text(code, encoding="utf-8")
+    code = "from fer3d.command import orderly_end\nwith orderly_end('all is well'): import aborts"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+    )
+    assert (done.returncode, done.stderr) == (130, "fer3d: stopped by Ctrl-C; all is well\n")
+
+
 def test_a_signal_after_all_is_done_is_a_sentence_too() -> None:
     code = "import atexit, os, runpy, signal, sys; sys.argv = ['x', '--help']\n"
     code += "atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM)); runpy._run_module_as_main('fer3d.evaluate')"
@@ -161,6 +175,14 @@ def test_what_hydra_cannot_compose_is_no_traceback(setting: str, invoke: Invoke)
     assert (status, out) == (1, "")
     assert err.startswith("fer3d: ")
     assert setting.split("=")[0] in err or "composed" in err
+    assert "Traceback" not in err
+
+
+def test_a_part_that_lacks_what_its_class_needs_is_no_traceback(invoke: Invoke, prepared: PreparedCKPlus) -> None:
+    arguments = [*prepared.settings, f"outputs={prepared.outputs}", "+fold=1", "scheduler._partial_=false"]
+    status, _, err = invoke("train", *arguments)
+    assert status == 1
+    assert "fer3d.training.schedules" in err
     assert "Traceback" not in err
 
 
