@@ -6,6 +6,7 @@ Whatever takes time to import is imported where it is used, so that signals are 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -235,9 +236,11 @@ def _unreadable_setting(error: BaseException) -> str | None:
 
 def _said(error: BaseException) -> str:
     """What an error says, and how to learn more where it is not one that was written to be read."""
-    from hydra.errors import HydraException
+    from hydra.errors import HydraException, InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
+    if isinstance(error, InstantiationException) and (key := re.search(r"full_key: (\S+)", str(error))):
+        return f"{key[1]} cannot be made of its settings: {error.__cause__}"
     if isinstance(error, HydraException | OmegaConfBaseException):
         # Part of it is in the error behind, and how the configuration is kept is of no use to anybody.
         lines = [*str(error).splitlines(), *(str(error.__cause__).splitlines() if error.__cause__ else ())]

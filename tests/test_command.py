@@ -182,7 +182,7 @@ def test_a_part_that_lacks_what_its_class_needs_is_no_traceback(invoke: Invoke, 
     arguments = [*prepared.settings, f"outputs={prepared.outputs}", "+fold=1", "scheduler._partial_=false"]
     status, _, err = invoke("train", *arguments)
     assert status == 1
-    assert "fer3d.training.schedules" in err
+    assert "fer3d: scheduler cannot be made of its settings: " in err
     assert "Traceback" not in err
 
 
