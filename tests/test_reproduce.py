@@ -57,7 +57,7 @@ def test_a_wrong_command_line_is_refused(arguments: list[str], invoke: Invoke) -
 def test_an_unknown_setting_is_found_out_before_any_work(invoke: Invoke) -> None:
     status, out, err = invoke("reproduce", "rehearsal", "--jobs", "1", "trainer.max_epoch=1")
     assert (status, out) == (1, "")
-    assert err.startswith("fer3d: trainer.max_epoch=1 cannot be set: Could not override 'trainer.max_epoch'.")
+    assert err.startswith("fer3d: Could not override 'trainer.max_epoch'.")
 
 
 def test_a_setting_of_the_wrong_kind_is_found_out_before_any_work(invoke: Invoke) -> None:
