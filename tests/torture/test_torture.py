@@ -35,7 +35,7 @@ def test_nothing_is_lost_silently_hangs_or_shows_a_traceback(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["kills", "signals", "together", "disk"])
+@pytest.mark.parametrize("kind", ["kills", "together", "disk"])
 def test_processes_come_to_the_end_of_those_that_nothing_disturbs(kind: str, tmp_path: Path) -> None:
     done = torture("--seed", "0", "--only", kind, "--cases", "4", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
