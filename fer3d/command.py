@@ -50,7 +50,8 @@ def orderly_end(afterwards: str = "the same command continues") -> Iterator[None
     Args:
         afterwards: What a person can rely on after that.
     """
-    if threading.current_thread() is not threading.main_thread():
+    # Within another one, as the sweeper's is within that of the command, that one is in force.
+    if threading.current_thread() is not threading.main_thread() or _interrupt in map(signal.getsignal, _SIGNALS):
         yield
         return
     global _received, _afterwards
@@ -77,7 +78,7 @@ def orderly_end(afterwards: str = "the same command continues") -> Iterator[None
     finally:
         _received = None
         for number, handler in heeded.items():
-            # A command is over, and should show nothing of the libraries that tidy up.
+            # A command that is over should show nothing of the libraries that tidy up.
             signal.signal(number, _leave if _is_command() else handler)
 
 
@@ -105,7 +106,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 def _leave(number: int, _: object) -> None:
     with suppress(OSError):
-        print(f"fer3d: {Interrupted(number)}, when all was done", file=sys.stderr, flush=True)
+        print(f"fer3d: {Interrupted(number)} at the very end", file=sys.stderr, flush=True)
     os._exit(128 + number)
 
 

@@ -130,11 +130,11 @@ def test_a_signal_amid_an_import_ends_the_command_at_once(tmp_path: Path) -> Non
     assert (done.returncode, done.stderr) == (130, "fer3d: stopped by Ctrl-C; all is well\n")
 
 
-def test_a_signal_after_all_is_done_is_a_sentence_too() -> None:
+def test_a_signal_at_the_very_end_is_a_sentence_too() -> None:
     code = "import atexit, os, runpy, signal, sys; sys.argv = ['x', '--help']\n"
     code += "atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM)); runpy._run_module_as_main('fer3d.evaluate')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM, when all was done\n")
+    assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM at the very end\n")
 
 
 def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:

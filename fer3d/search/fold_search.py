@@ -219,6 +219,7 @@ class FoldSearch:
             return
         best = study.best_trial
         kind = "SYNTHETIC data, " if self.base_run.store.synthetic else ""
+        kind += "DEBUG, " if self.base_run.config.num_batches else ""
         print(
             f"best: trial {best.number} with {best.value:.2%} ({kind}{self.settings.protocol.title}; chosen on these "
             "very folds, and so optimistic)"

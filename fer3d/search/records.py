@@ -207,8 +207,10 @@ class StudyRecord:
 
     @property
     def caution(self) -> str:
-        """What every heading over the study's numbers has to say: synthetic, or nothing."""
-        return "SYNTHETIC data" if self.synthetic else ""
+        """What every heading over the study's numbers has to say: synthetic, a try, or nothing."""
+        batches = self.settings.get("num_batches")
+        debug = f"DEBUG: {batches} batches an epoch" if batches else ""
+        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", debug]))
 
 
 def load_study(study: str, storage: str | None = None) -> Study:

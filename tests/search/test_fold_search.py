@@ -198,6 +198,12 @@ def test_wrong_input_is_one_sentence(argument: str, said: str, settings: list[st
     assert "Traceback" not in err
 
 
+def test_a_search_of_a_quick_try_says_so(search: Searching, record: Record) -> None:
+    out = search("hydra.sweeper.n_trials=1", "num_batches=1")
+    assert re.search(r"^best: trial 0 .*DEBUG", out, re.MULTILINE)
+    assert record().caution == "DEBUG: 1 batches an epoch"
+
+
 def test_a_study_whose_trials_were_deleted_is_no_new_one(search: Searching, prepared: PreparedCKPlus) -> None:
     search("hydra.sweeper.n_trials=1")
     folder = prepared.outputs / "search" / "s"
