@@ -84,10 +84,9 @@ def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
 
 
-def test_a_fold_that_does_not_exist_is_a_sentence(settings: list[str], tmp_path: Path) -> None:
-    process = start(*settings, "+fold=999", folder=tmp_path)
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, out) == (1, "")
+def test_a_fold_that_does_not_exist_is_a_sentence(settings: list[str], invoke: Invoke) -> None:
+    status, out, err = invoke("train", *settings, "+fold=999")
+    assert (status, out) == (1, "")
     note, message = err.splitlines()
     assert note.startswith("fer3d: CK+ in")
     assert message == "fer3d: fold=999 does not exist: folds are numbered from 1 to 2"
@@ -101,6 +100,7 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) ->
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_stopped(
     settings: list[str], train: Callable[..., list[str]], prepared: PreparedCKPlus, tmp_path: Path
 ) -> None:

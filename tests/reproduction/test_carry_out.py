@@ -121,6 +121,7 @@ def test_folds_are_the_same_side_by_side(plan: Plan, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
+@pytest.mark.slow
 def test_an_error_in_a_worker_ends_the_others(plan: Plan, tmp_path: Path) -> None:
     settings, store = settings_and_store(plan.steps[0], tmp_path)
     settings += [f"outputs={tmp_path / 'o'}", "optimizer.lr=1e30"]
@@ -130,6 +131,7 @@ def test_an_error_in_a_worker_ends_the_others(plan: Plan, tmp_path: Path) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
+@pytest.mark.slow
 def test_a_killed_worker_is_one_sentence(plan: Plan, tmp_path: Path) -> None:
     settings, store = settings_and_store(plan.steps[0], tmp_path)
     with FoldWorkers(2) as workers:

@@ -88,6 +88,7 @@ def test_the_number_of_a_lost_job_is_known() -> None:
     assert lost_slurm_job(FULL) is None
 
 
+@pytest.mark.slow
 def test_a_killed_process_of_joblibs_is_no_fault_of_settings_that_were_beside_it() -> None:
     with pytest.raises(Exception) as raised:  # noqa: PT011
         Parallel(n_jobs=2)(delayed(_kill_itself)() for _ in range(2))

@@ -96,6 +96,7 @@ def test_two_processes_share_a_study(start: Start, make_database: Callable[[], s
     check_complete("shared", url)
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_leaves_another_one_finishes(
     start: Start, prepared: PreparedCKPlus, make_database: Callable[[], str]
 ) -> None:
