@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 Start = Callable[..., "subprocess.Popen[str]"]
 NUM_TRIALS, NUM_FOLDS = 2, 2
-# Both trials at once, the folds of each in one job; a fold takes seconds, so that none ends before Slurm kills its job.
+# Both trials at once, the folds of each in one job; a fold takes seconds, so that each is seen.
 SEARCH = [
     *("hydra.sweeper.study_name=shared", f"hydra.sweeper.n_trials={NUM_TRIALS}", "search.pruning.threshold=0.0"),
     *("model.dropout=interval(0,1)", *NARROW, "model/activation=relu,elu", "trainer.max_epochs=50"),
@@ -54,6 +54,8 @@ def start(prepared: PreparedCKPlus, cluster: SlurmCluster) -> Iterator[Start]:
     """Starts the documented command, with settings that are tiny."""
     started: list[subprocess.Popen[str]] = []
 
+    assert set(cluster.nodes().values()) == {"idle"}, cluster.ask("sinfo", "--list-reasons")
+
     def run(*arguments: str) -> subprocess.Popen[str]:
         tiny = [*prepared.settings, f"outputs={prepared.outputs}", *SEARCH]
         process = subprocess.Popen(
@@ -73,7 +75,7 @@ def start(prepared: PreparedCKPlus, cluster: SlurmCluster) -> Iterator[Start]:
         process.communicate()
     cluster.ask("scancel", "--user=root", "--signal=KILL", "--full")
     cluster.ask("scancel", "--user=root")
-    wait_until(lambda: cluster.num_jobs() == 0)
+    wait_until(lambda: cluster.num_jobs() == 0 and set(cluster.nodes().values()) <= {"idle", "drained"})
 
 
 def documented_command() -> list[str]:
@@ -171,6 +173,36 @@ def hold(outputs: Path, num_jobs: int) -> dict[str, int]:
     return held
 
 
+def keep_stopped(*processes: int) -> None:
+    """Stops processes as often as Slurm, which ends a job, wakes them, until it has killed them.
+
+    Awake, they may come to their end in the seconds that it leaves them.
+    """
+
+    def ended() -> bool:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP)
+        return not any(map(alive, processes))
+
+    wait_until(ended)
+
+
+def has_steps(job: str) -> bool:
+    """Whether a node still has to do with a job."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cmdline").read_bytes().startswith(f"slurmstepd: [{job}.".encode()):
+                return True
+    return False
+
+
+def alive(process: int) -> bool:
+    with suppress(FileNotFoundError):
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    return False
+
+
 def slurm_job(process: int) -> str:
     (job,) = re.findall(rb"(?:^|\0)SLURM_JOB_ID=(\d+)", Path(f"/proc/{process}/environ").read_bytes())
     return str(job.decode())
@@ -191,9 +223,11 @@ def test_jobs_that_are_cancelled_and_killed(
     start: Start, watch: FoldWatch, cluster: SlurmCluster, prepared: PreparedCKPlus
 ) -> None:
     process = start()
-    (cancelled, _), (killed, its_process) = hold(prepared.outputs, 2).items()
+    held = hold(prepared.outputs, 2)
+    cancelled, killed = held
     cluster.ask("scancel", cancelled)
-    os.kill(its_process, signal.SIGKILL)
+    os.kill(held[killed], signal.SIGKILL)
+    keep_stopped(held[cancelled])
     out = output(process)
     assert dict(retried(out)) == {cancelled: "CANCELLED by 0", killed: "FAILED"}
     watch.check(num_interrupted=2)
@@ -209,7 +243,9 @@ def test_a_job_that_is_sent_a_signal_and_a_node_that_goes_down_and_up(
     killed, other = held
     cluster.ask("scontrol", "update", f"nodename={nodes[other]}", "state=down", "reason=test")
     cluster.ask("scancel", "--signal=KILL", killed)
-    wait_until(lambda: cluster.running().get(other) is None)
+    keep_stopped(*held.values())
+    # A node that still ends a job, and is given it again, is drained for that.
+    wait_until(lambda: other not in cluster.running() and not has_steps(other))
     cluster.ask("scontrol", "update", f"nodename={nodes[other]}", "state=resume")
     out = output(process)
     again = dict(retried(out))
