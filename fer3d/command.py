@@ -26,6 +26,8 @@ _OF_NO_USE = (
     *("full_key:", "object_type=", "reference_type=", "provider=", "Config search path:"),
     "To append to your config use",
 )
+# How long an exception may be on its way unseen before it counts as lost.
+_LOST_SECONDS = 0.5
 _SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
@@ -64,6 +66,7 @@ def orderly_end(afterwards: str = "the same command continues") -> Iterator[None
         if _received is not None:
             raise Interrupted(_received)
     except BaseException as error:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         if _received is None:
             if not isinstance(error, BrokenPipeError):
                 raise
@@ -87,6 +90,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     _received = number
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_DFL)
+    sys.unraisablehook = _say_unless_interrupted
+    signal.signal(signal.SIGALRM, _interrupt_again)
+    signal.setitimer(signal.ITIMER_REAL, _LOST_SECONDS)
     # An exception amid a library's import may end in an abort, or in another exception; while nothing is half-written,
     # the command can just end.
     work = sys.modules.get("fer3d.atomic_folder")
@@ -96,6 +102,21 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
             print(f"fer3d: {Interrupted(number)}; {_afterwards}", file=sys.stderr, flush=True)
         os._exit(128 + number)
     raise Interrupted(number)
+
+
+def _interrupt_again(_: int, frame: FrameType | None) -> None:
+    """Raises the exception again unless it is on its way: in a destructor, say, Python drops it."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__context__
+    if error is None and _received is not None:
+        _interrupt(_received, frame)
+    signal.setitimer(signal.ITIMER_REAL, _LOST_SECONDS)
+
+
+def _say_unless_interrupted(unraisable: sys.UnraisableHookArgs) -> None:
+    if not isinstance(unraisable.exc_value, Interrupted):
+        sys.__unraisablehook__(unraisable)
 
 
 def _is_importing(frame: FrameType | None) -> bool:

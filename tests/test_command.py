@@ -116,6 +116,31 @@ def test_a_signal_whose_exception_a_library_replaces_is_a_sentence_too() -> None
     assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM; the same command continues\n")
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        "class Loses:\n  def __del__(self): os.kill(os.getpid(), signal.SIGTERM)\ndef work(): Loses()",
+        "def work():\n  try: os.kill(os.getpid(), signal.SIGTERM)\n  except BaseException: pass",
+        # Lightning's own handler comes after it, and would wait for the end of the epoch.
+        "def work():\n  with suppress(BaseException): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "  signal.signal(signal.SIGTERM, lambda *_: None)",
+    ],
+)
+def test_a_signal_whose_exception_is_lost_is_a_sentence_too(work: str) -> None:
+    code = "import os, signal, time; from contextlib import suppress; from fer3d.command import orderly_end\n"
+    code += f"{work}\nwith orderly_end():\n  work()\n  time.sleep(60)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM; the same command continues\n")
+
+
+def test_what_is_tidied_up_after_a_signal_may_take_its_time() -> None:
+    code = "import os, signal, time; from fer3d.command import orderly_end\nwith orderly_end():\n"
+    code += "  try: os.kill(os.getpid(), signal.SIGTERM)\n  finally: time.sleep(1.5); print('tidy')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (143, "tidy\n")
+    assert done.stderr == "fer3d: stopped by SIGTERM; the same command continues\n"
+
+
 def test_a_signal_amid_an_import_ends_the_command_at_once(tmp_path: Path) -> None:
     """Some libraries abort, or raise another exception, where one comes while they are imported."""
     code = "import os, signal\ntry: os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException: os.abort()\n"

@@ -33,6 +33,7 @@ def stores(folder: Path) -> dict[str, ClipStore]:
     return {path.name.split("-")[0]: ClipStore.open(path) for path in (folder / "outputs/clips").iterdir()}
 
 
+@pytest.mark.slow
 def test_the_twin_gives_the_same_clips_as_a_ckplus(tmp_path: Path) -> None:
     run(tmp_path, "fer3d.prepare", "data.num_subjects=2", "progress=false")
     twin = tmp_path / "outputs/corpora/synthetic_ckplus"

@@ -108,6 +108,7 @@ def test_a_plan_from_corpora_to_the_report(plan: Plan, capsys: pytest.CaptureFix
 
 
 @pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
+@pytest.mark.slow
 def test_folds_are_the_same_side_by_side(plan: Plan, tmp_path: Path) -> None:
     settings, store = settings_and_store(plan.steps[0], tmp_path)
     logits = []

@@ -31,7 +31,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, .
 
 
 # Opening the study takes the first statements; the last ones are reached by no search of this size.
-@pytest.mark.parametrize("stride", [41, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [67, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_search_that_is_killed_anywhere_ends_as_one_that_is_not(
     stride: int, uninterrupted: list[tuple[Any, ...]], tmp_path: Path
 ) -> None:

@@ -107,11 +107,12 @@ def test_several_directions_and_settings_of_the_users_own(application: Path) -> 
 
 
 def test_a_function_that_fails_fails_its_trial(application: Path) -> None:
-    out = run(application, "error=true", "hydra.sweeper.max_failure_rate=1")
+    error = ["error=true", "hydra.sweeper.max_job_retries=0"]
+    out = run(application, *error, "hydra.sweeper.max_failure_rate=1")
     failed = [line for line in out.splitlines() if line.endswith("failed: RuntimeError: x is positive")]
     assert 0 < len(failed) < 6
     assert results(application)["best_params"]["x"] <= 0  # type: ignore[index]
-    err = run(application, "error=true", "hydra.sweep.dir=strict", "hydra.sweeper.max_failure_rate=0", status=1)
+    err = run(application, *error, "hydra.sweep.dir=strict", "hydra.sweeper.max_failure_rate=0", status=1)
     assert "and hydra.sweeper.max_failure_rate=0 allows 0 of 6" in err
     assert "Traceback" not in err.rpartition("fer3d: ")[2]
 
