@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import runpy
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +58,7 @@ def wandb_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(name, str(tmp_path / "wandb"))
 
 
-@pytest.fixture(params=["closed", "silent"])
+@pytest.fixture(params=["closed", pytest.param("silent", marks=pytest.mark.slow)])
 def wandb_away(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A key for a W&B server whose port is closed, or which takes connections and never answers."""
     with socket.socket() as server:
@@ -76,10 +78,18 @@ def compose_config(tmp_path: Path) -> Callable[..., DictConfig]:
     """Composes the real configuration with its outputs in the test's folder."""
 
     def make(*overrides: str) -> DictConfig:
-        with initialize_config_dir(config_folder(), version_base="1.3"):
-            return compose("train", overrides=["name=test", f"outputs={tmp_path / 'outputs'}", *overrides])
+        config = copy.deepcopy(_composed(overrides))
+        if not any(setting.startswith("outputs=") for setting in overrides):
+            config.outputs = str(tmp_path / "outputs")
+        return config
 
     return make
+
+
+@cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return compose("train", overrides=["name=test", *overrides])
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ def times(outputs: Path) -> dict[Path, int]:
 
 
 @pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
+@pytest.mark.slow
 def test_a_plan_from_corpora_to_the_report(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     report = carry_out(plan)
     out = capsys.readouterr().out

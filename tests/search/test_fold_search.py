@@ -20,7 +20,10 @@ from fer3d.search.storage import StudyError
 Invoke = Callable[..., tuple[int, str, str]]
 Searching = Callable[..., str]
 
-SEARCH = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=2"]
+SEARCH = [
+    *("-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=2"),
+    "model/activation=relu,elu",  # each choice is composed before a search starts
+]
 
 
 @pytest.fixture

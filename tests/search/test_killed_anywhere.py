@@ -31,12 +31,12 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, .
 
 
 # Opening the study takes the first statements; the last ones are reached by no search of this size.
-@pytest.mark.parametrize("stride", [67, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_search_that_is_killed_anywhere_ends_as_one_that_is_not(
-    stride: int, uninterrupted: list[tuple[Any, ...]], tmp_path: Path
+    uninterrupted: list[tuple[Any, ...]], tmp_path: Path
 ) -> None:
     killed = 0
-    for kill_after in range(20, 400, stride):
+    for kill_after in range(20, 400, 3):
         folder, factory = tmp_path / str(kill_after), FoldFactory()
         study = search_once(folder, factory, kill_after=kill_after)
         killed += study is None

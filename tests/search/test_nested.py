@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prepared import AWKWARD, PreparedCKPlus
+from prepared import AWKWARD, NARROW, PreparedCKPlus
 
 from fer3d.clips.folds import FoldError, leave_one_subject_out, nested_folds, step_folds
 from fer3d.evaluation.run_results import RunResults
@@ -59,7 +59,7 @@ def test_a_nested_search_tests_what_each_outer_fold_chose_on_clips_that_its_sear
     outputs = prepared.outputs.rename(prepared.outputs.with_name(AWKWARD))
     settings = [setting for setting in prepared.settings if setting != "cv.num_folds=2"]
     nested = ["cv=nested", "cv.outer.num_folds=2", "cv.inner.num_folds=2", "hydra.sweeper.study_name=n"]
-    search = ["-m", "hydra/sweeper=optuna", *nested, "hydra.sweeper.n_trials=1", "optimizer=adam"]
+    search = ["-m", "hydra/sweeper=optuna", *nested, "hydra.sweeper.n_trials=1", *NARROW, "model/activation=relu"]
     status, _, err = invoke("train", *search, *settings, override("outputs", str(outputs)))
     assert status == 0, err
     (folder,) = (outputs / "search" / "n").glob("nested-*")
