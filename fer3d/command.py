@@ -5,6 +5,7 @@ Whatever takes time to import is imported where it is used, so that signals are 
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,9 @@ def orderly_end(afterwards: str = "the same command continues") -> Iterator[None
     heeded = {number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN}
     for number in heeded:
         signal.signal(number, _interrupt)
+    if _is_command():
+        # The first one that is registered is the last one that is called.
+        atexit.register(_ignore, heeded)
     try:
         yield
         if _received is not None:
@@ -129,6 +133,12 @@ def _leave(number: int, _: object) -> None:
     with suppress(OSError):
         print(f"fer3d: {Interrupted(number)} at the very end", file=sys.stderr, flush=True)
     os._exit(128 + number)
+
+
+def _ignore(numbers: Iterable[int]) -> None:
+    """Lets a command that is over keep its status, however long Python takes to leave."""
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 # The signal that has come, until the command has ended; and what a person can rely on then.

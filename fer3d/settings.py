@@ -89,6 +89,26 @@ _TOLD = {
     "logger.csv": ("folder", "run_folder", "fold", "config"),
     "logger.wandb": ("folder", "run_folder", "fold", "config"),
 }
+# Parts that are told so by name, whether or not they want to know.
+_TOLD_BY_NAME = ("model", "logger.csv", "logger.wandb")
+# What fer3d calls or reads of a part, so that a class without it cannot stand in its place.
+_CALLED = {
+    "data": "read",
+    "faces": "extract",
+    "faces.detector": "detect",
+    "faces.crop": "crop",
+    "augment": "plan",
+    "model": "forward",
+    "optimizer": "step",
+    "optimizer.inner": "step",
+    "scheduler": "step",
+    "trainer": "fit",
+    "logger.csv": "log_metrics",
+    "logger.wandb": "log_metrics",
+    "search": "protocol",
+    "search.pruning": "prunes",
+    "hydra.sweeper.sampler": "sample_relative",
+}
 # The arguments of Lightning's trainer that a user can set. All others are fer3d's own, or break what a result means:
 # the held-out logits of all clips after each epoch.
 _TRAINER = (
@@ -169,6 +189,9 @@ def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place:
     parameters = inspect.signature(target).parameters
     hints, told = _hints(target), _told(place)
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    deaf = [] if takes_any or place not in _TOLD_BY_NAME else [name for name in told if name not in parameters]
+    if deaf:
+        raise SettingsError(f"{place}._target_ must name what takes {', '.join(deaf)}, which fer3d tells it")
     known = [
         name
         for name, parameter in parameters.items()
@@ -258,6 +281,9 @@ def _check_part(part: dict[str, Any], key: str) -> dict[str, Any]:
         raise SettingsError(f"{key}._target_ must name a class or function; {_shown(target)} is none: {why}") from error
     if not callable(made):
         raise SettingsError(f"{key}._target_ must name a class or function; {_shown(target)} is none")
+    called = _CALLED.get(key)
+    if called and called not in _hints(made) and not hasattr(made, called) and inspect.isclass(made):
+        raise SettingsError(f"{key}._target_ must name a class that has {called}; {_shown(target)} has not")
     for name, kind in _HYDRAS.items():
         if name in part and _faults(kind, part[name]):
             raise SettingsError(f"{key}.{name} must be {_described(kind)}, got {_shown(part[name])}")

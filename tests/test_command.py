@@ -156,10 +156,20 @@ def test_a_signal_amid_an_import_ends_the_command_at_once(tmp_path: Path) -> Non
 
 
 def test_a_signal_at_the_very_end_is_a_sentence_too() -> None:
-    code = "import atexit, os, runpy, signal, sys; sys.argv = ['x', '--help']\n"
-    code += "atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM)); runpy._run_module_as_main('fer3d.evaluate')"
+    code = "import atexit, os, signal, types; from fer3d.command import orderly_end\n"
+    code += "__spec__ = types.SimpleNamespace(name='fer3d.x')\n"
+    code += "with orderly_end(): atexit.register(os.kill, os.getpid(), signal.SIGTERM)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM at the very end\n")
+
+
+def test_a_signal_after_the_end_changes_nothing() -> None:
+    """Python takes its time to leave where there is much to tidy up, without its handlers of signals."""
+    code = "import os, runpy, signal, sys; sys.argv = ['x', '--help']\nclass Late:\n"
+    code += "  def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM): kill(pid, number)\n"
+    code += "sys.late = Late(); runpy._run_module_as_main('fer3d.evaluate')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:

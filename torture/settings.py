@@ -197,7 +197,8 @@ def values(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
 
 def _lists(key: str) -> Iterator[Probe]:
     for text in ("abc", "null", "[]", "[abc]", "[null,1]", "[[1]]", "[nan,1]", "5", "{a:1}", "true", "[-1,0]", "''"):
-        yield Probe((f"{key}={text}",), key)
+        # A network without hidden layers is one, too.
+        yield Probe((f"{key}={text}",), key, ([],) if (key, text) == ("model.hidden", "[]") else ())
 
 
 def nodes(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
@@ -335,7 +336,7 @@ def trainers(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
     for text in extra:
         key = text.partition("=")[0]
         # These look after the computation and leave its numbers alone.
-        quiet = key in ("detect_anomaly", "benchmark", "inference_mode")
+        quiet = key in ("detect_anomaly", "benchmark", "inference_mode", "profiler")
         yield Probe((f"+trainer.{text}",), key, (ANYTHING,), has_effect=not quiet)
     for text in ("devices=2", "devices=-1", "devices=[0,1]", "devices=0", "devices=auto", "accelerator=gpu"):
         key = text.partition("=")[0]

@@ -81,11 +81,19 @@ def check_training(training: Training, header: StoreHeader) -> int:
     if training.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
         raise ValueError("compile=true needs a C++ compiler, and there is none: install g++, or set compile=false")
     network = training.network()
+    _check_kind("model", network, torch.nn.Module)
     _check_network(network, header)
-    training.scheduler(training.optimizer(network.parameters()), 1)
+    optimizer = training.optimizer(network.parameters())
+    _check_kind("optimizer", optimizer, torch.optim.Optimizer)
+    _check_kind("scheduler", training.scheduler(optimizer, 1), torch.optim.lr_scheduler.LRScheduler)
     training.augmentation.plan((0,), (0,), header.emotions)
     make_trainer(training, [], Path(), progress=False, predicts=True)
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+
+
+def _check_kind(key: str, made: object, kind: type) -> None:
+    if not isinstance(made, kind):
+        raise ValueError(f"{key}._target_ must make an object of PyTorch's {kind.__name__}, and makes {made!r}")
 
 
 def _check_network(network: torch.nn.Module, header: StoreHeader) -> None:

@@ -187,6 +187,7 @@ def test_another_folds_result_is_not_believed(
         ("hydra.sweeper.sampler.seed=abc", "hydra.sweeper.sampler.seed must be a whole number or null"),
         ("hydra.sweeper.sampler.multivariate=1", "hydra.sweeper.sampler.multivariate must be true or false or null"),
         ("hydra.sweeper.sampler._target_=nix.Nix", "hydra.sweeper.sampler._target_ must name a class"),
+        ("hydra.sweeper.sampler._target_=builtins.dict", "hydra.sweeper.sampler._target_ must name"),
         ("hydra.sweeper.sampler=null", "hydra.sweeper.sampler must be a group of settings"),
         ("search.space=null", "search.space must be a group of settings, got null"),
         ("search.folds_per_job=abc", "search.folds_per_job must be a whole number"),

@@ -281,6 +281,13 @@ def test_a_quick_try_is_quick_and_says_that_it_is_one(compose_config: Compose, m
     assert "DEBUG: 2 batches an epoch" in RunResults.read(run.folder).caution
 
 
+def test_a_profiler_tells_what_it_measured(
+    compose_tiny: Compose, store: ClipStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    Run.of(compose_tiny("+trainer.profiler=simple", "trainer.max_epochs=1"), store).train(1)
+    assert "Profiler Report" in caplog.text
+
+
 def test_what_cannot_work_fails_before_any_work(
     compose_tiny: Compose, store: ClipStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -290,6 +297,7 @@ def test_what_cannot_work_fails_before_any_work(
     many = "augment.copies.flip.fear=1000000000000000000000000000000"
     for settings, said in [
         (["model.activation._target_=builtins.print"], "the network that model describes cannot take clips of shape"),
+        (["scheduler._target_=builtins.print"], "scheduler._target_ must make an object of PyTorch's LRScheduler"),
         ([many], "augment.copies.flip.fear must be a whole number from 0 to"),
     ]:
         with pytest.raises((ValueError, HydraException), match=said):
