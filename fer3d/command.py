@@ -111,7 +111,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _interrupt_again(_: int, frame: FrameType | None) -> None:
     """Raises the exception again unless it is on its way: in a destructor, say, Python drops it."""
     error = sys.exc_info()[1]
-    while error is not None and not isinstance(error, Interrupted):
+    # A generator that ends on the way, and tidies up, only knows that it is to end.
+    while error is not None and not isinstance(error, Interrupted | GeneratorExit):
         error = error.__context__
     if error is None and _received is not None:
         _interrupt(_received, frame)

@@ -89,7 +89,7 @@ _TOLD = {
     "logger.csv": ("folder", "run_folder", "fold", "config"),
     "logger.wandb": ("folder", "run_folder", "fold", "config"),
 }
-# Parts that are told so by name, whether or not they want to know.
+# Parts that get these as keyword arguments, so that each has to take them.
 _TOLD_BY_NAME = ("model", "logger.csv", "logger.wandb")
 # What fer3d calls or reads of a part, so that a class without it cannot stand in its place.
 _CALLED = {
@@ -189,9 +189,9 @@ def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place:
     parameters = inspect.signature(target).parameters
     hints, told = _hints(target), _told(place)
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    deaf = [] if takes_any or place not in _TOLD_BY_NAME else [name for name in told if name not in parameters]
-    if deaf:
-        raise SettingsError(f"{place}._target_ must name what takes {', '.join(deaf)}, which fer3d tells it")
+    lacking = [] if takes_any or place not in _TOLD_BY_NAME else [name for name in told if name not in parameters]
+    if lacking:
+        raise SettingsError(f"{place}._target_ must name what takes {', '.join(lacking)}, which fer3d tells it")
     known = [
         name
         for name, parameter in parameters.items()

@@ -99,11 +99,15 @@ def test_a_signal_ends_a_command_in_a_sentence_and_leaves_nothing_half_written(
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def run_code(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+
+
 def test_a_signal_while_a_command_starts_is_a_sentence_too(tmp_path: Path) -> None:
     # As soon as the first line of ours has run, and long before the libraries are imported.
     code = "import os, signal, sys; from fer3d.command import orderly_end\n"
     code += "with orderly_end(): os.kill(os.getpid(), signal.SIGINT); import torch"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_code(code)
     assert (done.returncode, done.stderr) == (130, "fer3d: stopped by Ctrl-C; the same command continues\n")
 
 
@@ -112,7 +116,7 @@ def test_a_signal_whose_exception_a_library_replaces_is_a_sentence_too() -> None
     code = "import os, signal; from fer3d.command import orderly_end, user_errors\n"
     code += "def work():\n  try: os.kill(os.getpid(), signal.SIGTERM)\n  except BaseException: raise ImportError('x')\n"
     code += "with orderly_end():\n  with user_errors(): work()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_code(code)
     assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM; the same command continues\n")
 
 
@@ -129,14 +133,21 @@ def test_a_signal_whose_exception_a_library_replaces_is_a_sentence_too() -> None
 def test_a_signal_whose_exception_is_lost_is_a_sentence_too(work: str) -> None:
     code = "import os, signal, time; from contextlib import suppress; from fer3d.command import orderly_end\n"
     code += f"{work}\nwith orderly_end():\n  work()\n  time.sleep(60)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = run_code(code)
     assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM; the same command continues\n")
 
 
-def test_what_is_tidied_up_after_a_signal_may_take_its_time() -> None:
-    code = "import os, signal, time; from fer3d.command import orderly_end\nwith orderly_end():\n"
-    code += "  try: os.kill(os.getpid(), signal.SIGTERM)\n  finally: time.sleep(1.5); print('tidy')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+@pytest.mark.parametrize(
+    "work",
+    [
+        "def work():\n  try: os.kill(os.getpid(), signal.SIGTERM)\n  finally: time.sleep(1.5); print('tidy')",
+        "def each():\n  try: yield\n  finally: time.sleep(1.5); print('tidy')\n"
+        "def work():\n  for _ in each(): os.kill(os.getpid(), signal.SIGTERM)",
+    ],
+)
+def test_what_is_tidied_up_after_a_signal_may_take_its_time(work: str) -> None:
+    code = f"import os, signal, time; from fer3d.command import orderly_end\n{work}\nwith orderly_end(): work()"
+    done = run_code(code)
     assert (done.returncode, done.stdout) == (143, "tidy\n")
     assert done.stderr == "fer3d: stopped by SIGTERM; the same command continues\n"
 
@@ -159,7 +170,7 @@ def test_a_signal_at_the_very_end_is_a_sentence_too() -> None:
     code = "import atexit, os, signal, types; from fer3d.command import orderly_end\n"
     code += "__spec__ = types.SimpleNamespace(name='fer3d.x')\n"
     code += "with orderly_end(): atexit.register(os.kill, os.getpid(), signal.SIGTERM)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_code(code)
     assert (done.returncode, done.stderr) == (143, "fer3d: stopped by SIGTERM at the very end\n")
 
 
@@ -168,14 +179,14 @@ def test_a_signal_after_the_end_changes_nothing() -> None:
     code = "import os, runpy, signal, sys; sys.argv = ['x', '--help']\nclass Late:\n"
     code += "  def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM): kill(pid, number)\n"
     code += "sys.late = Late(); runpy._run_module_as_main('fer3d.evaluate')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_code(code)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
     code = "import os, signal; from fer3d.command import orderly_end\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     code += "with orderly_end(): os.kill(os.getpid(), signal.SIGINT); print('goes on')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_code(code)
     assert (done.returncode, done.stdout) == (0, "goes on\n")
 
 

@@ -215,7 +215,7 @@ def _lightning_quiet() -> Iterator[None]:
     business; and Lightning 2.6 asks PyTorch 2.13 for a class that is going to leave.
     """
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
-    # What trainer.profiler has measured is wanted.
+    # The report of trainer.profiler, which is of level INFO.
     logging.getLogger("pytorch_lightning.profilers").setLevel(logging.INFO)
     levels = [logger.level for logger in loggers]
     for logger in loggers:

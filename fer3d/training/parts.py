@@ -93,7 +93,7 @@ def check_training(training: Training, header: StoreHeader) -> int:
 
 def _check_kind(key: str, made: object, kind: type) -> None:
     if not isinstance(made, kind):
-        raise ValueError(f"{key}._target_ must make an object of PyTorch's {kind.__name__}, and makes {made!r}")
+        raise ValueError(f"{key}._target_ must make an instance of PyTorch's {kind.__name__}, and makes {made!r}")
 
 
 def _check_network(network: torch.nn.Module, header: StoreHeader) -> None:

@@ -297,7 +297,7 @@ def test_what_cannot_work_fails_before_any_work(
     many = "augment.copies.flip.fear=1000000000000000000000000000000"
     for settings, said in [
         (["model.activation._target_=builtins.print"], "the network that model describes cannot take clips of shape"),
-        (["scheduler._target_=builtins.print"], "scheduler._target_ must make an object of PyTorch's LRScheduler"),
+        (["scheduler._target_=builtins.print"], "scheduler._target_ must make an instance of PyTorch's LRScheduler"),
         ([many], "augment.copies.flip.fear must be a whole number from 0 to"),
     ]:
         with pytest.raises((ValueError, HydraException), match=said):
