@@ -7,7 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,6 +38,7 @@ class ClipRecord:
         boxes: x1, y1, x2, y2 of what was cropped out of each frame, in pixels.
         confidences: The detector's, None for a frame whose own face was not found.
         sources: For each frame `detected`, `nearest`, `full_frame` or `repeated` (see `fer3d.clips.faces.FrameFace`).
+        columns: What else the corpus says of the clip, by name, such as `split`.
     """
 
     clip_id: str
@@ -47,6 +48,7 @@ class ClipRecord:
     boxes: tuple[tuple[int, int, int, int], ...]
     confidences: tuple[float | None, ...]
     sources: tuple[str, ...]
+    columns: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class StoreHeader:
         key: SHA-256 of the inputs and settings the store was made from.
         settings: All settings that shaped the clips.
         versions: Versions of the libraries that shaped them.
+        subjects_known: Whether the subjects say who is seen; otherwise no split is subject-independent.
     """
 
     corpus: str
@@ -74,6 +77,7 @@ class StoreHeader:
     key: str
     settings: dict[str, Any]
     versions: dict[str, str]
+    subjects_known: bool = True
 
     @property
     def clip_shape(self) -> tuple[int, int, int, int]:
@@ -97,7 +101,9 @@ class ClipStore:
         corpus: The corpus's name.
         synthetic: Whether the images are rendered, so that everything measured on them must say so.
         num_channels: 1 for grey, 3 for RGB.
-        digest: SHA-256 of the content: pixels, labels, subjects and clip ids in order; the same wherever it lies.
+        splits: Each clip's entry in the corpus's column `split`; empty where there is none.
+        digest: SHA-256 of the content: pixels, labels, subjects, clip ids and columns in order; the same wherever it
+            lies.
     """
 
     def __init__(
@@ -116,6 +122,7 @@ class ClipStore:
         self.clip_ids = tuple(record.clip_id for record in records)
         self.subjects = tuple(record.subject for record in records)
         self.clip_emotions = tuple(record.emotion for record in records)
+        self.splits = tuple(record.columns.get("split", "") for record in records)
         self.emotions = header.emotions
         self.corpus = header.corpus
         self.synthetic = header.synthetic
@@ -217,7 +224,7 @@ class StoreWriter:
         return file.tell()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Index(StoreHeader):
     """The index as it is written: the header's entries, and these."""
 
@@ -274,11 +281,23 @@ def _check_header(header: StoreHeader, expected: StoreHeader | None) -> None:
 
 def _index_text(header: StoreHeader, records: Sequence[ClipRecord], digest: str) -> str:
     """Writes JSON for people too: one clip a line."""
-    top = {"format": FORMAT_VERSION, "num_clips": len(records), "digest": digest, **asdict(header)}
-    checksum = sealed({**top, "clips": [asdict(record) for record in records]})[CHECKSUM]
+    top = {"format": FORMAT_VERSION, "num_clips": len(records), "digest": digest, **_written(header)}
+    entries = [_written(record) for record in records]
+    checksum = sealed({**top, "clips": entries})[CHECKSUM]
     start = json.dumps({**top, CHECKSUM: checksum}, indent=2, ensure_ascii=False).removesuffix("\n}")
-    clips = ",\n".join(f"    {json.dumps(asdict(record), ensure_ascii=False)}" for record in records)
+    clips = ",\n".join(f"    {json.dumps(entry, ensure_ascii=False)}" for entry in entries)
     return f'{start},\n  "clips": [\n{clips}\n  ]\n}}\n'
+
+
+def _written(entry: StoreHeader | ClipRecord) -> dict[str, Any]:
+    """An entry as the index holds it: what most corpora have nothing to say about is left out."""
+    left_out = {
+        each.name
+        for each in fields(entry)
+        if (each.default is not MISSING and getattr(entry, each.name) == each.default)
+        or (each.default_factory is not MISSING and getattr(entry, each.name) == each.default_factory())
+    }
+    return {name: value for name, value in asdict(entry).items() if name not in left_out}
 
 
 def _pixels_digest(clips: npt.NDArray[np.uint8]) -> hashlib._Hash:
@@ -292,7 +311,11 @@ def _digest(pixels: hashlib._Hash, header: StoreHeader, records: Sequence[ClipRe
     content = {
         "shape": [len(records), *header.clip_shape],
         "emotions": header.emotions,
-        "clips": [(record.clip_id, record.subject, record.emotion) for record in records],
+        "clips": [
+            (record.clip_id, record.subject, record.emotion, *([record.columns] if record.columns else []))
+            for record in records
+        ],
+        **({} if header.subjects_known else {"subjects_known": False}),
     }
     digest = pixels.copy()
     digest.update(json.dumps(content, sort_keys=True).encode())

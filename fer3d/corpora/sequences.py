@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -30,17 +30,50 @@ class FrameSequence:
         sequence: The sequence's id within the subject, such as `001`.
         emotion: One of the corpus's `emotions`.
         frames: Every frame's path, in the order of time; never empty.
+        columns: What else the corpus says of the sequence, by name, such as `split`.
     """
 
     subject: str
     sequence: str
     emotion: str
     frames: tuple[Path, ...]
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def clip_id(self) -> str:
         """The sequence's id within the corpus, such as `S005/001`."""
         return f"{self.subject}/{self.sequence}"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSequence:
+    """One labelled sequence that is a video file, or a part of one.
+
+    Attributes:
+        subject: As of a `FrameSequence`.
+        sequence: As of a `FrameSequence`.
+        emotion: As of a `FrameSequence`.
+        video: The file's path.
+        start: Where the sequence begins, in seconds of the video; None for its first frame.
+        end: Where it ends, in seconds, exclusive; None for the end of the video.
+        columns: As of a `FrameSequence`.
+    """
+
+    subject: str
+    sequence: str
+    emotion: str
+    video: Path
+    start: float | None = None
+    end: float | None = None
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def clip_id(self) -> str:
+        """The sequence's id within the corpus, such as `01/02-01-06-01-02-01-01`."""
+        return f"{self.subject}/{self.sequence}"
+
+
+LabelledSequence = FrameSequence | VideoSequence
 
 
 class Corpus(Protocol):
@@ -53,6 +86,8 @@ class Corpus(Protocol):
         root: The folder that holds the corpus; asking for it raises a `CorpusError` while none is configured.
         synthetic: Whether the images are rendered, so that everything measured on them must say so. Valid after
             `read`.
+        subjects_known: Whether `subject` says who is seen. Where nobody knows, no split is subject-independent, and
+            everything measured must say so. May be left out: then it is true.
     """
 
     name: str
@@ -64,8 +99,8 @@ class Corpus(Protocol):
     def root(self) -> Path:
         """The folder that holds the corpus."""
 
-    def read(self) -> list[FrameSequence]:
-        """Returns the labelled sequences, sorted by subject and then by sequence.
+    def read(self) -> Sequence[LabelledSequence]:
+        """Returns the labelled sequences, sorted by subject and then by sequence; no `clip_id` is there twice.
 
         Raises:
             CorpusError: The root is missing or does not hold this corpus.
@@ -86,7 +121,7 @@ class Expected:
     num_subjects: int
     per_emotion: Mapping[str, int]
 
-    def check(self, sequences: list[FrameSequence], corpus: str, root: Path) -> None:
+    def check(self, sequences: Sequence[LabelledSequence], corpus: str, root: Path) -> None:
         """Warns with a `CorpusWarning` that names every difference between `sequences` and this."""
         found = Counter(sequence.emotion for sequence in sequences)
         pairs = [
