@@ -65,6 +65,7 @@ class Settings:
     num_batches: Count | None
     learning_rate: Annotated[float, Ge(0)]
     class_weights: bool
+    class_sampler: bool
     precision: Literal["auto", "32-true", "bf16-mixed"]
     compile: bool
     start_from: Text | None
@@ -82,9 +83,9 @@ _TOLD = {
     "optimizer": ("params",),
     "optimizer.inner": ("params",),
     "scheduler": ("optimizer", "num_steps"),
-    "cv": ("subjects",),
-    "cv.outer": ("subjects",),
-    "cv.inner": ("subjects",),
+    "cv": ("subjects", "splits"),
+    "cv.outer": ("subjects", "splits"),
+    "cv.inner": ("subjects", "splits"),
     "hydra.sweeper.sampler": ("search_space",),
     "logger.csv": ("folder", "run_folder", "fold", "config"),
     "logger.wandb": ("folder", "run_folder", "fold", "config"),
@@ -164,6 +165,11 @@ def checked(config: DictConfig) -> DictConfig:
     plain: Any = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     found = check_arguments(Settings, plain)
     _check_one_device(found["trainer"].get("devices", 1))
+    if found["class_weights"] and found["class_sampler"]:
+        raise SettingsError(
+            "class_weights and class_sampler cannot both be true: each makes all classes count alike, and together "
+            "rare ones would count for more than the others; set one of them to false"
+        )
     if bad := set("/\\\0\n") & set(found["name"]):
         raise SettingsError(
             f"name must be a text that can name a folder, got {_shown(found['name'])} with {bad.pop()!r}"

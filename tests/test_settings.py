@@ -110,6 +110,12 @@ def test_text_that_looks_like_a_number_is_text(compose_config: Compose) -> None:
         checked(compose_config("name=1e3"))
 
 
+def test_the_classes_are_balanced_once(compose_config: Compose) -> None:
+    assert checked(compose_config("class_sampler=true")).class_sampler
+    with pytest.raises(SettingsError, match="class_weights and class_sampler cannot both be true"):
+        checked(compose_config("class_sampler=true", "class_weights=true"))
+
+
 class Network:
     """A network of a user's own."""
 

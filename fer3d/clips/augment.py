@@ -107,7 +107,24 @@ class Augmentation:
             ValueError: `copies` does not say how many copies a clip of some emotion gets.
         """
         rows = [(index, -1) for index in indices]
-        for number, (name, numbers) in enumerate(self.copies.items()):
+        copies = self.numbers_of_copies(labels, emotions)
+        for number, numbers in enumerate(copies.values()):
+            for index, label in zip(indices, labels, strict=True):
+                rows += [(index, number)] * numbers[emotions[label]]
+        return AugmentationPlan({name: self.operations[name] for name in copies}, rows)
+
+    def numbers_of_copies(self, labels: Sequence[int], emotions: Sequence[str]) -> dict[str, dict[str, int]]:
+        """For each operation, in the order in which they draw, the number of copies of a clip of each emotion.
+
+        Args:
+            labels: The label of each training clip.
+            emotions: The corpus's emotions.
+
+        Raises:
+            ValueError: As `plan`.
+        """
+        found = {}
+        for name, numbers in self.copies.items():
             copies = numbers if isinstance(numbers, dict) else dict.fromkeys(emotions, numbers)
             missing = [emotion for emotion in emotions if emotion not in copies]
             unknown = [emotion for emotion in copies if emotion not in emotions]
@@ -116,9 +133,8 @@ class Augmentation:
                     f"augment.copies.{name} must give a number for each emotion of the corpus ({', '.join(emotions)}); "
                     f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
                 )
-            for index, label in zip(indices, labels, strict=True):
-                rows += [(index, number)] * copies[emotions[label]]
-        return AugmentationPlan({name: self.operations[name] for name in self.copies}, rows)
+            found[name] = copies
+        return found
 
 
 class AugmentationPlan:

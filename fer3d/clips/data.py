@@ -53,6 +53,8 @@ class FoldData(pl.LightningDataModule):
         normalise: Whether clips enter the network in [-1, 1] instead of [0, 1].
         shuffle_seed: Seed of the order of rows.
         augment_seed: Seed of the augmentation's draws.
+        class_sampler: Whether an epoch draws its rows with replacement so that every class is equally likely, rather
+            than taking each once.
 
     Raises:
         ValueError: `batch_size` is below 1, or an operation of the augmentation cannot change such clips.
@@ -70,6 +72,7 @@ class FoldData(pl.LightningDataModule):
         normalise: bool,
         shuffle_seed: int,
         augment_seed: int,
+        class_sampler: bool = False,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -79,11 +82,12 @@ class FoldData(pl.LightningDataModule):
         self.plan = augmentation.plan(fold.train, labels[list(fold.train)].tolist(), emotions)
         self.plan.check(clips.shape[1:])
         seeds = count(augment_seed) if augmentation.redraw else repeat(augment_seed)
-        self._epochs = _Epochs(self.plan, clips.shape[1:], shuffle_seed, seeds)
+        classes = labels[self.plan.clip].cpu() if class_sampler else None
+        self._epochs = _Epochs(self.plan, clips.shape[1:], shuffle_seed, seeds, classes)
 
     @property
     def num_rows_per_emotion(self) -> Tensor:
-        """Number of an epoch's rows of each emotion, copies counted, `(num_classes,)`."""
+        """Number of the plan's rows of each emotion, copies counted, `(num_classes,)`."""
         return torch.bincount(self.labels[self.plan.clip].cpu(), minlength=len(self.emotions))
 
     def setup(self, stage: str | None = None) -> None:
@@ -156,12 +160,21 @@ class _Batches(BatchSampler):
 
 
 class _Epochs(Sampler[int]):
-    """Each iteration is one epoch: draws for the plan's copies, then its rows in random order."""
+    """Each iteration is one epoch: draws for the plan's copies, then its rows in random order.
+
+    With `classes`, the class of each row, it is as many rows, drawn so that every class there is equally likely.
+    """
 
     def __init__(
-        self, plan: AugmentationPlan, shape: torch.Size, shuffle_seed: int, augment_seeds: Iterator[int]
+        self,
+        plan: AugmentationPlan,
+        shape: torch.Size,
+        shuffle_seed: int,
+        augment_seeds: Iterator[int],
+        classes: Tensor | None = None,
     ) -> None:
         self.plan, self.shape, self.augment_seeds = plan, shape, augment_seeds
+        self.chances = None if classes is None else 1 / torch.bincount(classes)[classes].double()
         self.generator = torch.Generator().manual_seed(shuffle_seed)
 
     def __len__(self) -> int:
@@ -169,4 +182,7 @@ class _Epochs(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         self.plan.draw(next(self.augment_seeds), self.shape)
-        yield from torch.randperm(len(self.plan), generator=self.generator).tolist()
+        if self.chances is None:
+            yield from torch.randperm(len(self.plan), generator=self.generator).tolist()
+        else:
+            yield from torch.multinomial(self.chances, len(self.plan), True, generator=self.generator).tolist()

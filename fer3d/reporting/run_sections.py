@@ -29,6 +29,7 @@ _TOLD = (
     "scheduler",
     "batch_size",
     "class_weights",
+    "class_sampler",
     "trainer",
     "precision",
     "compile",

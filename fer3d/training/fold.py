@@ -49,6 +49,7 @@ class Training:
         compile: Whether the network goes through `torch.compile`.
         callbacks: Makes Lightning's callbacks, anew for each fold.
         num_batches: Training batches of an epoch; None for all.
+        class_sampler: Whether an epoch draws its rows so that every class is equally likely.
     """
 
     network: Callable[[], nn.Module]
@@ -63,6 +64,7 @@ class Training:
     compile: bool
     callbacks: Callable[[], list[Callback]] = list
     num_batches: int | None = None
+    class_sampler: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ def train_fold(
         normalise=training.normalise,
         shuffle_seed=seeds.shuffle,
         augment_seed=seeds.augment,
+        class_sampler=training.class_sampler,
     )
     network = training.network()
     if training.precision == "bf16-mixed":

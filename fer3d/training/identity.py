@@ -23,7 +23,7 @@ COUNTED = (
 )
 COUNTED_CLIPS = ("clahe", "normalise")
 # Those that count only where they are set: runs without them keep their names.
-COUNTED_IF_SET = ("callbacks", "num_batches")
+COUNTED_IF_SET = ("callbacks", "num_batches", "class_sampler")
 # Trainer settings that say where to compute, or what to watch, and not what.
 UNCOUNTED_TRAINER = ("accelerator", "devices", "detect_anomaly", "profiler")
 
@@ -39,7 +39,7 @@ def counted_settings(
         clip_store: The clip store's digest.
         start_from: The digest of the checkpoint that the folds start from; None where they start from scratch.
     """
-    counted = {key: config[key] for key in COUNTED} | {key: config[key] for key in COUNTED_IF_SET if config[key]}
+    counted = {key: config[key] for key in COUNTED} | {key: config[key] for key in COUNTED_IF_SET if config.get(key)}
     counted["trainer"] = {key: value for key, value in config["trainer"].items() if key not in UNCOUNTED_TRAINER}
     counted |= {key: config["clips"][key] for key in COUNTED_CLIPS}
     return counted | {"precision": precision, "clip_store": clip_store, "start_from": start_from}

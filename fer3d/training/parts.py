@@ -60,6 +60,7 @@ def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | N
         compile=config.compile,
         callbacks=lambda: list(instantiate(config.callbacks).values()),
         num_batches=config.num_batches,
+        class_sampler=config.class_sampler,
     )
 
 

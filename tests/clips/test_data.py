@@ -290,3 +290,51 @@ def test_lightning_sees_the_same_epochs(tmp_path: Path) -> None:
         for got, want in ((training, training_epoch(alone)), (held_out, held_out_epoch(alone))):
             assert torch.equal(joined(got).clips, joined(want).clips)
             assert torch.equal(joined(got).labels, joined(want).labels)
+
+
+def lopsided(augmentation: Augmentation, num_epochs: int, **changes: Any) -> tuple[FoldData, list[list[int]]]:
+    """Twelve clips of the first class, three of the second and none of the third; the rows of some epochs."""
+    labels = torch.tensor([0] * 12 + [1] * 3 + [2] * 2)
+    clips = torch.zeros(17, 1, 4, 6, 6, dtype=torch.uint8)
+    data = make_data(
+        clips=clips, labels=labels, fold=Fold(1, tuple(range(15)), (15, 16)), augmentation=augmentation, **changes
+    )
+    epochs = [[row for rows in data.train_dataloader() for row in rows.numbers.tolist()] for _ in range(num_epochs)]
+    return data, epochs
+
+
+def test_the_class_sampler_draws_every_class_alike_and_absent_ones_never() -> None:
+    data, epochs = lopsided(augmentation(), 40, class_sampler=True)
+    assert {len(epoch) for epoch in epochs} == {len(data.plan)}
+    drawn = torch.tensor([row for epoch in epochs for row in epoch])
+    shares = torch.bincount(data.labels[data.plan.clip[drawn]], minlength=3) / len(drawn)
+    assert shares.tolist() == pytest.approx([0.5, 0.5, 0.0], abs=0.05)
+    # Within a class, each row as often as another.
+    times = torch.bincount(drawn, minlength=len(data.plan)).double()
+    for label in (0, 1):
+        mine = times[data.labels[data.plan.clip] == label]
+        assert mine.min() > 0.4 * mine.mean()
+        assert mine.max() < 1.8 * mine.mean()
+
+
+def test_the_class_sampler_makes_batches_of_drawn_rows() -> None:
+    data, _ = lopsided(augmentation(), 0, class_sampler=True, batch_size=7)
+    for rows in data.train_dataloader():
+        batch = data.transfer_batch_to_device(rows, CPU, 0)
+        assert sorted(batch.labels.tolist()) == sorted(data.labels[data.plan.clip[rows.numbers]].tolist())
+        assert torch.isfinite(batch.clips).all()
+
+
+def test_the_class_sampler_draws_from_the_shuffle_seed_alone() -> None:
+    (_, first), (_, other) = (lopsided(augmentation(), 2, class_sampler=True, shuffle_seed=seed) for seed in (1, 2))
+    torch.rand(3)
+    _, again = lopsided(augmentation(), 2, class_sampler=True, shuffle_seed=1)
+    assert first == again
+    assert first != other
+    assert first[0] != first[1]
+
+
+def test_without_the_class_sampler_a_seed_keeps_its_order_in_every_version() -> None:
+    _, (first, second) = lopsided(Augmentation(), 2)
+    assert first == [10, 4, 5, 11, 7, 8, 2, 12, 6, 9, 13, 1, 0, 14, 3]
+    assert second == [13, 0, 7, 12, 6, 11, 3, 4, 2, 1, 9, 5, 10, 8, 14]

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fer3d.clips.augment import Augmentation, RandomLinearContrast
+from fer3d.clips.data import FoldData
 from fer3d.clips.folds import Fold
 from fer3d.clips.preprocess import to_unit_range
 from fer3d.evaluation.measures import measure
@@ -48,6 +49,7 @@ def fit(tmp_path: Path) -> Callable[..., TrainedFold]:
         max_epochs: int = 3,
         batch_size: int = 3,
         class_weights: bool = False,
+        class_sampler: bool = False,
         augmentation: Augmentation | None = None,
         scheduler: Callable[[Optimizer, int], LRScheduler] = constant,
     ) -> TrainedFold:
@@ -60,6 +62,7 @@ def fit(tmp_path: Path) -> Callable[..., TrainedFold]:
             batch_size=batch_size,
             normalise=False,
             class_weights=class_weights,
+            class_sampler=class_sampler,
             precision="32-true",
             compile=False,
         )
@@ -192,6 +195,29 @@ def test_class_weights_count_augmented_copies(fit: Callable[..., TrainedFold], t
         logits = trained.network(to_unit_range(CLIPS[rows]))
     assert len(rows) == 18
     assert curves(tmp_path)[0]["train/loss"] == pytest.approx(float(F.cross_entropy(logits, LABELS[rows])), rel=1e-4)
+
+
+def test_the_class_sampler_decides_what_is_trained_on(fit: Callable[..., TrainedFold], tmp_path: Path) -> None:
+    trained = fit(lr=0.0, max_epochs=1, batch_size=6, class_sampler=True)
+    seeds = FoldSeeds.derive(0, 1)
+    again = FoldData(
+        clips=CLIPS,
+        labels=LABELS,
+        emotions=EMOTIONS,
+        fold=FOLD,
+        augmentation=Augmentation(),
+        batch_size=6,
+        normalise=False,
+        shuffle_seed=seeds.shuffle,
+        augment_seed=seeds.augment,
+        class_sampler=True,
+    )
+    (drawn,) = again.train_dataloader()
+    clips = again.plan.clip[drawn.numbers]
+    assert sorted(clips.tolist()) != sorted(FOLD.train)
+    with torch.no_grad():
+        loss = F.cross_entropy(trained.network(to_unit_range(CLIPS[clips])), LABELS[clips])
+    assert curves(tmp_path)[0]["train/loss"] == pytest.approx(float(loss), rel=1e-4)
 
 
 def test_balanced_class_weights_are_the_usual_ones() -> None:
