@@ -21,6 +21,7 @@ from torch import nn
 from fer3d.clips.augment import Augmentation
 from fer3d.clips.detectors import DetectorError
 from fer3d.clips.faces import FaceExtraction
+from fer3d.clips.folds import make_folds
 from fer3d.configuration import config_folder
 
 Compose = Callable[..., DictConfig]
@@ -81,11 +82,13 @@ def test_every_augmentation_can_be_made(option: str, compose_config: Compose) ->
 
 @pytest.mark.parametrize("option", options("cv"))
 def test_every_cross_validation_splits(option: str, compose_config: Compose) -> None:
-    subjects = [f"S{number:03d}" for number in range(12) for _ in range(2)]
+    first, step = {"ravdess6": (1, 2), "crema_d5": (1001, 8)}.get(option, (1, 1))
+    subjects = [f"{first + step * number:02d}" for number in range(12) for _ in range(2)]
     # The folds of a search, which sets the number of the outer one.
     more = ["cv.outer_fold=3"] if option == "nested" else []
-    folds = instantiate(compose_config(f"cv={option}", *more).cv)(subjects)
-    assert len(folds) == {"loso": 12, "all_clips": 1, "nested": 5}.get(option, 10)
+    folds = make_folds(instantiate(compose_config(f"cv={option}", *more).cv), subjects, ["train", "test"] * 12)
+    counts = {"loso": 12, "all_clips": 1, "nested": 5, "given": 1, "ravdess6": 6, "crema_d5": 5}
+    assert len(folds) == counts.get(option, 10)
 
 
 @pytest.mark.parametrize("option", options("data"))

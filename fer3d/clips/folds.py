@@ -1,19 +1,27 @@
-"""Subject-independent folds: functions from the subject of each clip to numbered folds.
+"""Folds: functions from the subject of each clip to numbered folds.
 
-No fold has a subject on two sides, and every clip is held out in exactly one fold (in none by `all_clips`).
+No fold that is made here has a subject on two sides, and every clip is held out in exactly one fold (in none by
+`all_clips`). Folds that come with a corpus keep to neither (`fer3d.clips.given_folds`): what they mean for a result
+says `fer3d.clips.independence`.
 """
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, LeaveOneGroupOut, PredefinedSplit
 
-Split = Callable[[Sequence[str]], "list[Fold]"]
+from fer3d.corpora.layout import name_some
+
+# Takes `subjects`, and `splits` where it asks for them.
+Split = Callable[..., "list[Fold]"]
 
 
 class FoldError(ValueError):
@@ -68,7 +76,7 @@ def step_folds(subjects: Sequence[str], num_folds: int = 10, inner_val: float = 
     """
     _check_num_subjects(subjects, num_folds)
     _, rank = np.unique(np.asarray(subjects), return_inverse=True)
-    return _folds(PredefinedSplit(rank % num_folds).split(), subjects, inner_val)
+    return dealt_folds((rank % num_folds).tolist(), subjects, inner_val)
 
 
 def balanced_folds(subjects: Sequence[str], num_folds: int = 10, inner_val: float = 0.0) -> list[Fold]:
@@ -89,8 +97,44 @@ def balanced_folds(subjects: Sequence[str], num_folds: int = 10, inner_val: floa
     return _folds(GroupKFold(num_folds).split(subjects, groups=subjects), subjects, inner_val)
 
 
+def range_folds(subjects: Sequence[str], ranges: Sequence[tuple[int, int]], inner_val: float = 0.0) -> list[Fold]:
+    """A fold for each range of subject numbers, as the literature on RAVDESS and CREMA-D splits their actors.
+
+    Args:
+        subjects: The subject of each clip, whose ids are whole numbers such as `01` or `1001`.
+        ranges: The first and the last number of each fold's held-out subjects.
+        inner_val: Share of the training subjects kept from training to choose an epoch; 0 keeps none.
+
+    Raises:
+        FoldError: The ranges are no ranges, or overlap; a subject is in none of them, or none is in one of them; or
+            `inner_val` leaves nobody to train or to choose on.
+    """
+    _check_ranges(ranges)
+    people = sorted(set(subjects))
+    other = f"take folds that go by no numbers, such as cv=kfold10 cv.num_folds={min(len(ranges), len(people))}"
+    if named := [subject for subject in people if not re.fullmatch(r"[0-9]{1,18}", subject)]:
+        raise FoldError(f"cv.ranges go by subjects' numbers, and {name_some(named)} is none: {other}")
+    fold_of = {
+        subject: place
+        for subject in people
+        for place, (first, last) in enumerate(ranges)
+        if first <= int(subject) <= last
+    }
+    if outside := [subject for subject in people if subject not in fold_of]:
+        raise FoldError(f"no fold of cv.ranges holds out the subjects {name_some(outside)}: set cv.ranges, or {other}")
+    if empty := [_range_text(each) for place, each in enumerate(ranges) if place not in fold_of.values()]:
+        raise FoldError(
+            f"the corpus has {len(people)} subjects, and none of them is among {name_some(empty)} (cv.ranges): {other}"
+        )
+    return dealt_folds([fold_of[subject] for subject in subjects], subjects, inner_val)
+
+
 def nested_folds(
-    subjects: Sequence[str], outer: Split, inner: Split | None, outer_fold: int | None = None
+    subjects: Sequence[str],
+    outer: Split,
+    inner: Split | None,
+    outer_fold: int | None = None,
+    splits: Sequence[str] = (),
 ) -> list[Fold]:
     """The folds of one search within a nested cross-validation: inner folds of an outer fold's training clips alone.
 
@@ -101,27 +145,43 @@ def nested_folds(
         outer: Makes the outer folds.
         inner: Makes the inner folds; None for the outer folds themselves, on which the best trials are tested.
         outer_fold: The number of the outer fold.
+        splits: As of `make_folds`.
 
     Raises:
         FoldError: There is no such outer fold, or the clips cannot be split as asked.
     """
     if inner is None:
-        return outer(subjects)
+        return make_folds(outer, subjects, splits)
     if outer_fold is None:
         raise FoldError(
             "cv=nested is a search's: python -m fer3d.train -m hydra/sweeper=optuna cv=nested. To train the inner "
             "folds of one outer fold, set cv.outer_fold"
         )
-    (chosen,) = select_folds(outer(subjects), outer_fold)
+    (chosen,) = select_folds(make_folds(outer, subjects, splits), outer_fold)
     there = chosen.train
 
     def outside(indices: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(there[index] for index in indices)
 
+    inside = [[texts[index] for index in there] if texts else [] for texts in (subjects, splits)]
     return [
         Fold(fold.number, outside(fold.train), outside(fold.held_out), outside(fold.inner_val))
-        for fold in inner([subjects[index] for index in there])
+        for fold in make_folds(inner, *inside)
     ]
+
+
+def make_folds(split: Split, subjects: Sequence[str], splits: Sequence[str] = ()) -> list[Fold]:
+    """Splits clips.
+
+    Args:
+        split: Makes the folds of `subjects`, and of `splits` where it has a parameter of that name.
+        subjects: The subject of each clip.
+        splits: What the corpus says of each clip's fold, empty where it says nothing; none at all is the same.
+
+    Raises:
+        FoldError: The clips cannot be split as asked.
+    """
+    return split(subjects, splits=splits) if "splits" in inspect.signature(split).parameters else split(subjects)
 
 
 def all_clips(subjects: Sequence[str]) -> list[Fold]:
@@ -153,6 +213,20 @@ def select_folds(folds: Sequence[Fold], numbers: int | Iterable[int] | None) -> 
     if len(set(wanted)) < len(wanted):
         raise FoldError(f"fold={wanted} names a fold twice")
     return [folds[int(number) - 1] for number in wanted]
+
+
+def dealt_folds(places: Sequence[int], subjects: Sequence[str], inner_val: float = 0.0) -> list[Fold]:
+    """Folds of which each clip has its own.
+
+    Args:
+        places: The fold that holds out each clip, from 0; -1 for a clip that none does.
+        subjects: The subject of each clip.
+        inner_val: Share of the training subjects kept from training to choose an epoch; 0 keeps none.
+
+    Raises:
+        FoldError: `inner_val` leaves nobody to train or to choose on.
+    """
+    return _folds(PredefinedSplit(places).split(), subjects, inner_val)
 
 
 def _folds(
@@ -191,3 +265,18 @@ def _check_num_subjects(subjects: Sequence[str], num_folds: int) -> None:
             f"{num_folds} subject-independent folds need as many subjects, the corpus has {len(set(subjects))}; "
             "lower cv.num_folds"
         )
+
+
+def _check_ranges(ranges: Sequence[tuple[int, int]]) -> None:
+    if len(ranges) < 2 or not all(len(each) == 2 and 0 <= each[0] <= each[1] for each in ranges):
+        raise FoldError(
+            f"cv.ranges must be at least two pairs of a first and a last subject number, such as [[1, 4], [5, 8]], got "
+            f"{[list(each) for each in ranges]}"
+        )
+    for one, other in pairwise(sorted(tuple(each) for each in ranges)):
+        if other[0] <= one[1]:
+            raise FoldError(f"cv.ranges overlap: {_range_text(one)} and {_range_text(other)}; a subject has one fold")
+
+
+def _range_text(each: Sequence[int]) -> str:
+    return f"{each[0]} to {each[1]}"

@@ -20,7 +20,7 @@ from torch import Tensor
 
 import fer3d
 from fer3d.atomic_folder import atomic_folder, work_folder
-from fer3d.clips.folds import Fold, select_folds
+from fer3d.clips.folds import Fold, make_folds, select_folds
 from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.preprocess import load_clips
 from fer3d.clips.store import ClipStore
@@ -105,7 +105,7 @@ class Run:
         """
         config = checked(config)
         config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_OF_THE_RUN])
-        folds = instantiate(config.cv)(store.subjects)
+        folds = make_folds(instantiate(config.cv), store.subjects, store.splits)
         start = starting_checkpoint(
             config.start_from,
             config=_container(config),

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import pytest
+from hydra.utils import instantiate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from fer3d.clips.folds import (
     Fold,
@@ -13,9 +16,13 @@ from fer3d.clips.folds import (
     all_clips,
     balanced_folds,
     leave_one_subject_out,
+    make_folds,
+    nested_folds,
+    range_folds,
     select_folds,
     step_folds,
 )
+from fer3d.clips.given_folds import given_folds
 from fer3d.corpora.synthetic.cast import plan_cast
 from fer3d.corpora.synthetic.settings import TwinSettings
 
@@ -190,3 +197,74 @@ def test_inner_validation_needs_somebody_on_both_sides(share: float) -> None:
 
 def test_all_clips_train_and_none_is_held_out() -> None:
     assert all_clips(["S1", "S2", "S2"]) == [Fold(1, (0, 1, 2), ())]
+
+
+@pytest.mark.parametrize(
+    ("option", "actors", "sizes"),
+    [
+        ("ravdess6", [f"{actor:02d}" for actor in range(1, 25)], [4] * 6),
+        ("crema_d5", [str(actor) for actor in range(1001, 1092)], [18, 18, 18, 18, 19]),
+    ],
+)
+def test_the_literatures_folds_hold_out_consecutive_actors(
+    option: str, actors: list[str], sizes: list[int], compose_config: Callable[..., DictConfig]
+) -> None:
+    subjects = [actor for actor in reversed(actors) for _ in range(2)]
+    folds = instantiate(compose_config(f"cv={option}").cv)(subjects)
+    check_folds(folds, subjects)
+    held_out = [sorted(held_out_subjects(fold, subjects)) for fold in folds]
+    assert [len(people) for people in held_out] == sizes
+    assert [actor for people in held_out for actor in people] == actors
+
+
+def test_ranges_read_ids_as_whole_numbers() -> None:
+    folds = range_folds(["1", "10", "02", "0009"], [(9, 10), (1, 2)])
+    assert [fold.held_out for fold in folds] == [(1, 3), (0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("subjects", "ranges", "said"),
+    [
+        (["1", "5", "9"], [(1, 4), (5, 8)], r"the subjects 9: set cv\.ranges"),
+        (["1", "anna", "5"], [(1, 4), (5, 8)], "anna is none"),
+        (["1", "\u0661", "5"], [(1, 4), (5, 8)], "is none"),
+        (["1", "-2", "5"], [(1, 4), (5, 8)], "-2 is none"),
+        (["1", "9" * 5000, "5"], [(1, 4), (5, 8)], "is none"),
+        (["1", "2", "9"], [(1, 4), (5, 8), (9, 12)], r"among 5 to 8 .*cv=kfold10 cv\.num_folds=3"),
+        (["1", "2"], [(1, 4), (5, 8), (9, 12)], r"2 subjects.* 5 to 8, 9 to 12 .*cv\.num_folds=2"),
+        (["1", "5"], [(5, 8), (1, 5)], "overlap: 1 to 5 and 5 to 8"),
+        (["1", "5"], [(1, 4)], "at least two pairs"),
+        (["1", "5"], [(4, 1), (5, 8)], r"at least two pairs .* got \[\[4, 1\], \[5, 8\]\]"),
+        (["1", "5"], [(1, 4), (5, 8, 9)], "at least two pairs"),
+    ],
+)
+def test_ranges_that_do_not_fit_the_subjects_are_refused(subjects: list[str], ranges: list[Any], said: str) -> None:
+    with pytest.raises(FoldError, match=said):
+        range_folds(subjects, ranges)
+
+
+def test_ranges_keep_back_training_subjects() -> None:
+    subjects = [str(number) for number in range(1, 13) for _ in range(2)]
+    for fold in range_folds(subjects, [(1, 4), (5, 8), (9, 12)], inner_val=0.25):
+        assert len(fold.inner_val) == 4
+        assert not {subjects[index] for index in fold.inner_val} & {subjects[index] for index in fold.train}
+
+
+def test_only_what_asks_for_the_splits_gets_them() -> None:
+    subjects, splits = ["a", "b", "c"], ["1", "2", "1"]
+    assert make_folds(leave_one_subject_out, subjects, splits) == leave_one_subject_out(subjects)
+    assert make_folds(partial(given_folds, inner_val=0.0), subjects, splits) == given_folds(subjects, splits)
+
+
+def test_a_search_within_given_folds_takes_other_folds_from_their_training_clips() -> None:
+    subjects = ["a", "a", "b", "b", "c", "d"]
+    splits = ["train", "train", "train", "train", "train", "test"]
+    inner = nested_folds(subjects, given_folds, partial(step_folds, num_folds=3), outer_fold=1, splits=splits)
+    assert [fold.held_out for fold in inner] == [(0, 1), (2, 3), (4,)]
+    assert nested_folds(subjects, given_folds, None, splits=splits) == [Fold(1, (0, 1, 2, 3, 4), (5,))]
+
+
+def test_given_folds_within_others_are_those_of_the_clips_that_train() -> None:
+    subjects, splits = ["a", "b", "c", "a", "b", "c"], ["2", "1", "1", "1", "2", "2"]
+    inner = nested_folds(subjects, leave_one_subject_out, given_folds, outer_fold=1, splits=splits)
+    assert inner == [Fold(1, (4, 5), (1, 2)), Fold(2, (1, 2), (4, 5))]
