@@ -19,6 +19,7 @@ MAX_FOLDERS = 5_000
 MAX_NAMED = 8
 
 IMAGE_SUFFIX = r"\.(?:png|jpe?g|bmp|tiff?)"
+VIDEO_SUFFIX = r"\.(?:mp4|m4v|mov|avi|flv|webm|mkv|mpe?g|wmv)"
 
 # What systems and archivers leave in folders; whatever else is not read is named.
 _LITTER = re.compile(
@@ -90,7 +91,7 @@ class Fault:
     remedy: str
 
 
-_UNREAD = Fault(
+UNREAD = Fault(
     "these are not read, since the corpus as distributed has no such files or folders there",
     "Rename what should be read, and move the rest out of the corpus",
 )
@@ -98,9 +99,9 @@ _ELSEWHERE = Fault(
     "these look like parts of the corpus and are not read, since they lie where it has none",
     "Move what should be read to its place, and the rest out of data.root",
 )
-_TWICE = Fault("the same thing is there twice", "Keep one of each")
-_CLOSED = Fault("these cannot be opened", "Make them readable, or copy them again")
-_NO_FILE = Fault("these should be files and are not (a folder, a broken link or a device)", "Put the files there again")
+TWICE = Fault("the same thing is there twice", "Keep one of each")
+CLOSED = Fault("these cannot be opened", "Make them readable, or copy them again")
+NO_FILE = Fault("these should be files and are not (a folder, a broken link or a device)", "Put the files there again")
 
 
 class Findings:
@@ -141,11 +142,11 @@ class Findings:
         for entry in self._entries(folder):
             path, key = folder / entry.name, key_of(entry.name)
             if key is None or (kind == "folders" and not _is(entry, "folders")):
-                self.warning(_UNREAD, path)
+                self.warning(UNREAD, path)
             elif not _is(entry, kind):
-                self.error(_NO_FILE, path)
+                self.error(NO_FILE, path)
             elif key in taken:
-                self.error(_TWICE, taken[key], f" and {name_some([path.name])}")
+                self.error(TWICE, taken[key], f" and {name_some([path.name])}")
             else:
                 taken[key] = path
         return taken
@@ -189,7 +190,7 @@ class Findings:
             with file.open("rb") as opened:
                 return opened.read(num_bytes)
         except OSError as error:
-            self.error(_CLOSED, file, f" ({error.strerror})")
+            self.error(CLOSED, file, f" ({error.strerror})")
             return None
 
     def raise_errors(self) -> None:
@@ -213,9 +214,9 @@ class Findings:
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(folder) as entries:
-                return sorted((e for e in entries if not _LITTER.fullmatch(e.name)), key=lambda entry: entry.name)
+                return sorted((e for e in entries if not is_litter(e.name)), key=lambda entry: entry.name)
         except OSError as error:
-            self.error(_CLOSED, folder, f" ({error.strerror})")
+            self.error(CLOSED, folder, f" ({error.strerror})")
             return []
 
     def _place(self, place: Path | str) -> str:
@@ -238,6 +239,11 @@ def root_folder(root: str | Path) -> Path:
     except RuntimeError:
         # There is no such user; then there is no such folder either, which is for the reader to say.
         return path
+
+
+def is_litter(name: str) -> bool:
+    """Returns whether a system or an archiver has left what has this name."""
+    return bool(_LITTER.fullmatch(name))
 
 
 def plain_name(name: str) -> str:
@@ -270,10 +276,12 @@ class Sighted:
             through a symbolic link, is there once.
         files: The names of the files that look like the corpus's own, by their folder; those in subject folders are
             not among them.
+        closed: The folders that cannot be opened.
     """
 
     holders: dict[Path, list[Path]]
     files: dict[Path, list[str]]
+    closed: list[Path]
 
 
 def walk(root: Path, subject: re.Pattern[str], is_part: Callable[[Path, str], bool] = lambda *_: False) -> Sighted:
@@ -289,6 +297,7 @@ def walk(root: Path, subject: re.Pattern[str], is_part: Callable[[Path, str], bo
     holders: dict[Path, list[Path]] = {}
     real_holders: set[Path] = set()
     files: dict[Path, list[str]] = {}
+    closed: list[Path] = []
     queue = deque([(root, 0)])
     num_visited = 0
     while queue and num_visited < MAX_FOLDERS:
@@ -298,6 +307,7 @@ def walk(root: Path, subject: re.Pattern[str], is_part: Callable[[Path, str], bo
             below, names = listing(folder)
         except OSError:
             # The `lost+found` of a mounted disk, or a folder that vanished, is no reason to give up on those beside it.
+            closed.append(folder)
             continue
         if parts := [name for name in names if is_part(folder, name)]:
             files.setdefault(folder.resolve(), parts)
@@ -307,7 +317,7 @@ def walk(root: Path, subject: re.Pattern[str], is_part: Callable[[Path, str], bo
             holders[folder] = subjects
         if depth < MAX_DEPTH:
             queue.extend((path, depth + 1) for path in below if not subject.fullmatch(path.name))
-    return Sighted(holders, files)
+    return Sighted(holders, files, closed)
 
 
 def in_synthetic_twin(folder: Path) -> bool:

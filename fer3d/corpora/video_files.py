@@ -1,0 +1,112 @@
+"""What the readers of corpora share whose clips are video files with names that say what they show."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from fer3d.corpora.layout import CLOSED, NO_FILE, TWICE, UNREAD, VIDEO_SUFFIX, Fault, Findings, shown, walk
+from fer3d.corpora.sequences import CorpusError
+
+_VIDEO = re.compile(r"(.*)" + VIDEO_SUFFIX, re.IGNORECASE | re.DOTALL)
+# What is made from the clips and lies beside them under their names: sound, tracked landmarks, features, pictures.
+_DERIVED = re.compile(r".*\.(?:wav|mp3|csv|txt|json|npy|npz|png|jpe?g)", re.IGNORECASE | re.DOTALL)
+
+_LFS_START = b"version https://git-lfs"
+_MAX_POINTER_BYTES = 1024
+_POINTERS = Fault(
+    "these are not the videos but pointers of Git LFS, as a clone without Git LFS leaves them",
+    "Install Git LFS and run git lfs pull in the clone",
+)
+
+
+def chosen_emotions(emotions: Sequence[str] | None, available: Sequence[str], title: str) -> tuple[str, ...]:
+    """Returns the emotions to read, in the order of `data.emotions`; all that there are where it is null.
+
+    Raises:
+        CorpusError: They are no list of at least two different ones of `available`.
+    """
+    if emotions is None:
+        return tuple(available)
+    example = f"{title} has {', '.join(available)}; write such as data.emotions=[{available[0]},{available[1]}]"
+    if isinstance(emotions, str) or not isinstance(emotions, Sequence):
+        raise CorpusError(f"data.emotions is {emotions!r} and should be a list; {example}")
+    unknown = [repr(emotion) for emotion in emotions if emotion not in available]
+    if unknown:
+        raise CorpusError(f"data.emotions has {', '.join(unknown)}; {example}")
+    twice = [emotion for emotion, count in Counter(emotions).items() if count > 1]
+    if twice:
+        raise CorpusError(f"data.emotions has {', '.join(twice)} more than once; {example}")
+    if len(emotions) < 2:
+        raise CorpusError(f"data.emotions has {len(emotions)} and needs at least two, to tell them apart; {example}")
+    return tuple(emotions)
+
+
+def find_clips(root: Path, findings: Findings, clip: re.Pattern[str], clip_like: re.Pattern[str]) -> dict[str, Path]:
+    """Returns the video files that carry a clip's name, wherever below `root` they lie, by that name, and notes others.
+
+    A clip that is there twice, a name that is no file and a pointer of Git LFS are errors; a video of another name, and
+    a file that is almost named like a clip, are warnings.
+
+    Args:
+        root: The folder that holds the corpus.
+        findings: Where to note them.
+        clip: What the whole name of a clip matches, without its suffix.
+        clip_like: What the whole name of a file matches, with its suffix, that may be a misnamed clip.
+    """
+    clips: dict[str, Path] = {}
+    for file in _candidates(root, findings, clip, clip_like):
+        video = _VIDEO.fullmatch(file.name)
+        if video is None or not clip.fullmatch(video[1]):
+            findings.warning(UNREAD, file)
+            continue
+        name = video[1].upper()
+        if not file.is_file():
+            findings.error(NO_FILE, file)
+        elif name not in clips:
+            clips[name] = file
+            if _is_pointer(file, findings):
+                findings.error(_POINTERS, file)
+        elif file.resolve() != clips[name].resolve():
+            findings.error(TWICE, clips[name], f" and {shown(_below(root, file))}")
+    return dict(sorted(clips.items()))
+
+
+def find_files(root: Path, name: str) -> list[Path]:
+    """Returns the files of a name below `root`, whatever its case."""
+    nothing = re.compile(r"(?!)")
+    sighted = walk(root, nothing, lambda _, found: found.lower() == name.lower())
+    return [folder / found for folder, names in sighted.files.items() for found in names]
+
+
+def _candidates(root: Path, findings: Findings, clip: re.Pattern[str], clip_like: re.Pattern[str]) -> Iterator[Path]:
+    def may_be_clip(_: Path, name: str) -> bool:
+        return bool(_VIDEO.fullmatch(name) or (clip_like.fullmatch(name) and not _DERIVED.fullmatch(name)))
+
+    # A folder that is named like a clip's file is not walked into.
+    sighted = walk(root, re.compile(f"(?:{clip.pattern}){VIDEO_SUFFIX}", re.IGNORECASE), may_be_clip)
+    for folder in sighted.closed:
+        findings.warning(CLOSED, folder)
+    for folders in sighted.holders.values():
+        for folder in folders:
+            findings.error(NO_FILE, folder)
+    real_root = root.resolve()
+    for real, names in sorted(sighted.files.items()):
+        # The walk tells a folder's real place, since links may lead there in several ways.
+        folder = root / real.relative_to(real_root) if real.is_relative_to(real_root) else real
+        yield from (folder / name for name in names)
+
+
+def _is_pointer(file: Path, findings: Findings) -> bool:
+    try:
+        if file.stat().st_size > _MAX_POINTER_BYTES:
+            return False
+    except OSError:
+        return False
+    return (findings.read(file, len(_LFS_START)) or b"").startswith(_LFS_START)
+
+
+def _below(root: Path, file: Path) -> Path:
+    return file.relative_to(root) if file.is_relative_to(root) else file
