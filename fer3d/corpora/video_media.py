@@ -1,0 +1,207 @@
+"""What the rows of a table lead to: a video file or a folder of frame images, looked at and not decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from fer3d.corpora.layout import is_litter, name_some, shown
+from fer3d.corpora.video_faults import RowFaults
+from fer3d.corpora.video_table import LFS_POINTER, Row
+from fer3d.corpora.video_tree import is_folder, is_image, is_text, is_video, natural, without_numbers
+
+_MAX_POINTER_BYTES = 1024
+_HEAD_BYTES = 64 * 1024
+_LFS = "a pointer of Git LFS and not the file itself (run `git lfs pull`)"
+_EMPTY = "a file of zero bytes (copy it again, or delete the row)"
+_NO_TEXT = "a name with bytes that are no text in UTF-8 (rename it)"
+_CLOSED = "it cannot be opened"
+
+
+@dataclass(frozen=True)
+class Media:
+    """A video file, or a folder of frame images.
+
+    Attributes:
+        path: Where it is.
+        identity: The same for all paths that lead to it.
+        sizes: Of the file, or of each image, in bytes.
+        frames: The paths of the images in the order of time; none for a video file.
+    """
+
+    path: Path
+    identity: tuple[int, int]
+    sizes: tuple[int, ...]
+    frames: tuple[Path, ...] = ()
+
+    @cached_property
+    def head(self) -> str:
+        """A digest of the first bytes of the first file."""
+        with (self.frames or (self.path,))[0].open("rb") as file:
+            return hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest()
+
+    @cached_property
+    def content(self) -> str:
+        """A digest of every byte."""
+        digests = hashlib.sha256()
+        for path in self.frames or (self.path,):
+            with path.open("rb") as file:
+                digests.update(hashlib.file_digest(file, "sha256").digest())
+        return digests.hexdigest()
+
+
+class MediaFinder:
+    """Finds what the paths of rows lead to, each of them once.
+
+    Args:
+        root: What paths are relative to.
+        known: The paths below it, for proposals.
+        faults: Gets what is wrong with paths and files.
+    """
+
+    def __init__(self, root: Path, known: Sequence[str], faults: RowFaults) -> None:
+        self._root = root
+        self._known = {path.casefold(): path for path in known}
+        self._faults = faults
+        self._found: dict[str, Media | None] = {}
+        self._places: dict[str, str] = {}
+
+    def find(self, row: Row) -> Media | None:
+        """Returns what a row's path leads to, or None where that is no good, which is noted."""
+        if row.path not in self._found:
+            self._found[row.path] = self._look(row)
+        elif self._found[row.path] is None:
+            self._faults.error("the same as in the row named first", f"{row.where} (as {self._places[row.path]})")
+        self._places.setdefault(row.path, row.place)
+        return self._found[row.path]
+
+    def _look(self, row: Row) -> Media | None:
+        for text in dict.fromkeys((row.path, row.path.strip(), row.path.strip().replace("\\", "/"))):
+            path = self._root / text
+            try:
+                state = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except (OSError, ValueError) as error:
+                self._faults.error(_CLOSED, f"{row.where} ({getattr(error, 'strerror', None) or error})")
+                return None
+            if not is_text([text]):
+                self._faults.error(_NO_TEXT, row.where)
+                return None
+            if stat.S_ISDIR(state.st_mode):
+                return self._folder(row, path, state)
+            return self._video(row, path, state)
+        self._faults.error("no such file or folder (paths are relative to data.root)", row.where + self._meant(row))
+        return None
+
+    def _meant(self, row: Row) -> str:
+        """Proposes the path that differs in case, in its ending or in its folder alone."""
+        path = PurePosixPath(os.path.normpath(row.path.strip().replace("\\", "/")).casefold())
+        known = {PurePosixPath(key): name for key, name in self._known.items()}
+        like = [name for key, name in known.items() if key == path]
+        like = like or [name for key, name in known.items() if key.with_suffix("") == path.with_suffix("")]
+        like = like or [name for key, name in known.items() if key.name == path.name]
+        return f" (there is {shown(like[0])})" if len(like) == 1 else ""
+
+    def _video(self, row: Row, path: Path, state: os.stat_result) -> Media | None:
+        if not stat.S_ISREG(state.st_mode):
+            self._faults.error("neither a file nor a folder", row.where)
+        elif is_image(path.name):
+            self._faults.error("an image and no video (for frame images name their folder)", row.where)
+        elif self._is_whole(path, state.st_size, row.where):
+            return Media(path, (state.st_dev, state.st_ino), (state.st_size,))
+        return None
+
+    def _folder(self, row: Row, folder: Path, state: os.stat_result) -> Media | None:
+        try:
+            with os.scandir(folder) as found:
+                entries = [entry for entry in found if not entry.name.startswith(".") and not is_litter(entry.name)]
+            names = sorted((entry.name for entry in entries if not is_folder(entry)), key=natural)
+        except OSError as error:
+            self._faults.error(_CLOSED, f"{row.where} ({error.strerror})")
+            return None
+        images = [name for name in names if is_image(name)]
+        if problem := _unlike(names, images):
+            self._faults.error(*problem(row.where))
+            return None
+        if others := [name for name in names if name not in set(images)]:
+            self._faults.warning("in a folder of frames, and not read", f"{row.where} ({name_some(others)})")
+        sizes = []
+        for name in images:
+            path, where = folder / name, f"{row.where} ({shown(name)})"
+            try:
+                size = path.stat().st_size if path.is_file() else None
+            except OSError:
+                size = None
+            if size is None:
+                self._faults.error("an image that is no file (a broken link or a device)", where)
+                return None
+            if not self._is_whole(path, size, where):
+                return None
+            sizes.append(size)
+        frames = tuple(folder / name for name in images)
+        return Media(folder, (state.st_dev, state.st_ino), tuple(sizes), frames)
+
+    def _is_whole(self, path: Path, size: int, where: str) -> bool:
+        if size == 0:
+            self._faults.error(_EMPTY, where)
+            return False
+        try:
+            with path.open("rb") as file:
+                head = file.read(len(LFS_POINTER))
+        except OSError as error:
+            self._faults.error(_CLOSED, f"{where} ({error.strerror})")
+            return False
+        if size <= _MAX_POINTER_BYTES and head == LFS_POINTER:
+            self._faults.error(_LFS, where)
+            return False
+        return True
+
+
+def _unlike(names: Sequence[str], images: Sequence[str]) -> Callable[[str], tuple[str, str]] | None:
+    """What makes a folder no sequence of frames; None for nothing."""
+    if videos := [name for name in names if is_video(name)]:
+        return lambda where: ("a folder that holds videos (name them in the table)", f"{where} ({name_some(videos)})")
+    if not images:
+        return lambda where: ("a folder without images", where)
+    if not is_text(images):
+        return lambda where: (_NO_TEXT, where)
+    kinds = list(dict.fromkeys(map(without_numbers, images)))
+    if len(kinds) > 1 or len(set(map(natural, images))) < len(images):
+        shown_kinds = name_some(kinds if len(kinds) > 1 else list(images))
+        return lambda where: (
+            "a folder whose images are not named alike but for their numbers, so that their order is not known",
+            f"{where} ({shown_kinds})",
+        )
+    return None
+
+
+def alike(media: Iterable[Media], faults: RowFaults) -> list[list[Media]]:
+    """Returns the groups of several files, or folders, that hold the same bytes.
+
+    Only what is of one size is read, and to its end only what begins alike.
+    """
+    groups = [list({one.identity: one for one in media}.values())]
+    keys: tuple[Callable[[Media], Hashable], ...] = (
+        lambda one: (bool(one.frames), one.sizes),
+        lambda one: one.head,
+        lambda one: one.content,
+    )
+    for key in keys:
+        finer = []
+        for group in groups:
+            parts: dict[Hashable, list[Media]] = defaultdict(list)
+            for one in group:
+                try:
+                    parts[key(one)].append(one)
+                except OSError as error:
+                    faults.error(_CLOSED, f"{shown(one.path)} ({error.strerror})")
+            finer += [part for part in parts.values() if len(part) > 1]
+        groups = finer
+    return groups

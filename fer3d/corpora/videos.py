@@ -1,0 +1,257 @@
+"""Anybody's own videos as a corpus, described by a table or by the pattern of their paths."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from fer3d.corpora.layout import in_synthetic_twin, name_some, root_folder, shown
+from fer3d.corpora.sequences import CorpusError, CorpusWarning, LabelledSequence
+from fer3d.corpora.video_clips import Clip, check_names, check_pixels, name_problem, plain, seconds
+from fer3d.corpora.video_faults import RowFaults, name_places
+from fer3d.corpora.video_media import MediaFinder
+from fer3d.corpora.video_names import named_sequences, stand_in
+from fer3d.corpora.video_pattern import PathPattern
+from fer3d.corpora.video_table import Row, read_table
+from fer3d.corpora.video_tree import VideoTree
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+# Published numbers and paper tables go by these names.
+_TAKEN = re.compile(r"ckplus|oulu_casia|ravdess|crema_d|synthetic.*")
+
+
+class Videos:
+    """Videos, or folders of frame images, each with an emotion and a subject.
+
+    Attributes:
+        name: As it was given.
+        emotions: The classes as given, or after `read` those that were found, in alphabetical order.
+        num_channels: As it was given.
+        root: The folder that holds the videos.
+        synthetic: Whether any of them lies within a synthetic twin. Valid after `read`.
+        subjects_known: Whether `subject` says who is seen.
+
+    Args:
+        root: The folder that paths are relative to.
+        table: A CSV file, relative to `root`: the columns path, emotion, subject; if wanted start and end in seconds,
+            split, and others, which are kept.
+        pattern: Instead of a table: what the folders and names below `root` mean (see `PathPattern`).
+        emotions: The classes in their order; None: those found.
+        others: What an emotion that is none of `emotions` does: `error`, or `skip` its clips and say so.
+        subjects: `unknown` where nobody knows who is seen; then each file counts as a person.
+        num_channels: 1 for grey, 3 for RGB.
+        name: The corpus's name in folders and reports: one lower-case word.
+
+    Raises:
+        CorpusError: A setting is wrong.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None,
+        table: str | Path | None = None,
+        pattern: str | None = None,
+        emotions: Sequence[str | int] | None = None,
+        others: Literal["error", "skip"] = "error",
+        subjects: Literal["unknown"] | None = None,
+        num_channels: Literal[1, 3] = 3,
+        name: str = "videos",
+    ) -> None:
+        for key, value, choices in (
+            ("others", others, ("error", "skip")),
+            ("subjects", subjects, (None, "unknown")),
+            ("num_channels", num_channels, (1, 3)),
+        ):
+            if value not in choices:
+                raise CorpusError(f"data.{key} is {value!r}; it may be {' or '.join(map(str, choices))}")
+        if not _NAME.fullmatch(name) or _TAKEN.fullmatch(name):
+            raise CorpusError(
+                f"data.name is {shown(name)}; it must be a lower-case word such as my_videos, and not another corpus's"
+            )
+        self._root = root_folder(root) if root else None
+        self._table = root_folder(table) if table else None
+        self._pattern = pattern
+        self._given = _checked_emotions(emotions)
+        self._others = others
+        self.name = name
+        self.emotions: tuple[str, ...] = self._given or ()
+        self.num_channels = num_channels
+        self.subjects_known = subjects is None
+        self.synthetic = False
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds the videos.
+
+        Raises:
+            CorpusError: None is configured.
+        """
+        if self._root is None:
+            raise CorpusError("the key data.root is not set: it names the folder that holds the videos")
+        return self._root
+
+    def read(self) -> list[LabelledSequence]:
+        """Returns the sequences, sorted by subject and then by sequence; nothing is decoded.
+
+        Warns with a `CorpusWarning` about video files that are not read, classes that were not given, subjects that
+        nobody knows, and what looks odd.
+
+        Raises:
+            CorpusError: The root, the table or the pattern is missing or wrong; the message names every fault.
+        """
+        _check_root(self.root)
+        tree = VideoTree.below(self.root)
+        rows, unmatched, faults = self._rows(tree)
+        check_names(rows, self.subjects_known, faults)
+        finder = MediaFinder(self.root, [*tree.videos, *tree.image_folders], faults)
+        clips = [clip for row in rows if (clip := self._clip(row, finder, faults)) is not None]
+        check_pixels(clips, faults)
+        emotions = self._emotions(rows, faults)
+        if self.subjects_known and len({row.subject for row in rows if row.subject}) == 1:
+            faults.error("only one subject, where some have to be held out", rows[0].subject)
+        self._note_outside(clips, faults)
+        if tree.closed:
+            faults.warning("folders that cannot be opened", name_places(tree.closed))
+        faults.raise_errors()
+        faults.warn(stacklevel=2)
+        self._say_unread(tree, clips, unmatched)
+        kept = [clip for clip in clips if clip.row.emotion in emotions]
+        self._say_assumptions(emotions, Counter(clip.row.emotion for clip in clips))
+        self.emotions = emotions
+        self.synthetic = in_synthetic_twin(self.root) or any(map(in_synthetic_twin, _folders(kept)))
+        return named_sequences(kept, self.root)
+
+    def _rows(self, tree: VideoTree) -> tuple[list[Row], list[str], RowFaults]:
+        if (self._table is None) == (self._pattern is None):
+            raise CorpusError(
+                f"data.table and data.pattern are {'both' if self._table else 'not'} set: one of them has to say what "
+                "the videos show, such as data.table=clips.csv with the columns path, emotion, subject (`python -m "
+                "fer3d.init FOLDER` writes a first one), or 'data.pattern=\"{subject}/{emotion}/*.mp4\"'"
+            )
+        if self._pattern is not None:
+            rows, unmatched = PathPattern(self._pattern, self.subjects_known).rows(tree)
+            return rows, unmatched, RowFaults(f"data.pattern={self._pattern} in {shown(self.root.absolute())}")
+        assert self._table is not None
+        table = self.root / self._table
+        if not table.exists() and self._table.is_file():
+            raise CorpusError(
+                f"data.table is {shown(self._table)}, which is looked for below data.root and not there, but here: "
+                f"give data.table={shown(self._table.absolute())}"
+            )
+        faults = RowFaults(f"data.table={shown(table.absolute())}")
+        return read_table(table, self.subjects_known, faults), [], faults
+
+    def _clip(self, row: Row, finder: MediaFinder, faults: RowFaults) -> Clip | None:
+        times = seconds(row, faults)
+        media = finder.find(row) if row.path else None
+        if media is None or times is None:
+            return None
+        if media.frames and times != (None, None):
+            faults.error("start and end are for video files, and this is a folder of images", row.where)
+            return None
+        subject = row.subject if self.subjects_known else stand_in(media, self.root)
+        return Clip(row, media, *times, subject)
+
+    def _emotions(self, rows: Sequence[Row], faults: RowFaults) -> tuple[str, ...]:
+        found = sorted({row.emotion for row in rows if row.emotion})
+        if self._given is None:
+            if len(found) == 1:
+                faults.error("only one emotion, where there must be two at least", found[0])
+            return tuple(found)
+        if self._others == "error":
+            meant = {plain(emotion): emotion for emotion in self._given}
+            for emotion in (emotion for emotion in found if emotion not in self._given):
+                of_it = [row for row in rows if row.emotion == emotion]
+                like = meant.get(plain(emotion))
+                faults.error(
+                    f"an emotion that is none of data.emotions, {', '.join(self._given)} (add it there, or set "
+                    "data.others=skip to leave such clips out)",
+                    f"{shown(emotion)} {len(of_it)} times, first in {of_it[0].where}"
+                    + (f"; write {shown(like)}" if like else ""),
+                )
+        elif len(kept := set(found) & set(self._given)) < 2:
+            faults.error("fewer than two of data.emotions are shown", f"shown: {name_some(sorted(kept)) or 'none'}")
+        return self._given
+
+    def _note_outside(self, clips: Sequence[Clip], faults: RowFaults) -> None:
+        root = os.path.normpath(self.root.absolute())
+        for clip in clips:
+            if not Path(os.path.normpath(clip.media.path.absolute())).is_relative_to(root):
+                faults.warning("outside of data.root", clip.row.where)
+
+    def _say_unread(self, tree: VideoTree, clips: Sequence[Clip], unmatched: list[str]) -> None:
+        if self._pattern is not None:
+            self._say(unmatched, f"data.pattern={self._pattern} does not match these video files, which are not read")
+            return
+        used = {clip.media.identity for clip in clips}
+        unread = [path for path in tree.videos if _identity(self.root / path) not in used]
+        self._say(unread, f"data.table={self._table} does not name these video files, which are not read")
+
+    def _say(self, paths: Sequence[str], what: str) -> None:
+        if paths:
+            message = f"{what} ({len(paths)}): {name_places([shown(path) for path in paths])}"
+            warnings.warn(message, CorpusWarning, stacklevel=4)
+
+    def _say_assumptions(self, emotions: tuple[str, ...], counts: Counter[str]) -> None:
+        said = []
+        if self._given is None:
+            said.append(f"data.emotions is not set: the classes are, in alphabetical order, {', '.join(emotions)}")
+        elif absent := [emotion for emotion in emotions if not counts[emotion]]:
+            said.append(f"no clip shows {', '.join(absent)}, which data.emotions names")
+        if left_out := {emotion: count for emotion, count in counts.items() if emotion not in emotions}:
+            each = ", ".join(f"{shown(emotion)} ({count})" for emotion, count in sorted(left_out.items()))
+            said.append(f"data.others=skip leaves out {sum(left_out.values())} clips: {each}")
+        if not self.subjects_known:
+            said.append(
+                "data.subjects=unknown: every file counts as another person, so that one person may be in training and "
+                "test. Everything that follows is NOT SUBJECT-INDEPENDENT"
+            )
+        for message in said:
+            warnings.warn(f"{self.name}: {message}", CorpusWarning, stacklevel=3)
+
+
+def _checked_emotions(emotions: Sequence[str | int] | None) -> tuple[str, ...] | None:
+    if emotions is None:
+        return None
+    names = tuple(str(emotion).strip() for emotion in emotions)
+    if len(names) < 2 or len(set(map(plain, names))) < len(names):
+        raise CorpusError(f"data.emotions is [{', '.join(names)}]; it must name two classes at least, each once")
+    for name in names:
+        if problem := name_problem(name) if name else "without a text":
+            raise CorpusError(f"data.emotions has a name {problem}: {shown(name)}")
+    return names
+
+
+def _check_root(root: Path) -> None:
+    try:
+        problem = "" if root.is_dir() else "is no folder" if root.exists() else "does not exist"
+        if not problem and not any(root.iterdir()):
+            problem = "is empty"
+    except (OSError, ValueError) as error:
+        problem = f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+    if problem:
+        raise CorpusError(
+            f"data.root is {shown(root.absolute())}, which {problem}; set it to the folder that holds the videos"
+        )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
+
+
+def _folders(clips: Iterable[Clip]) -> set[Path]:
+    """The folders that hold the files, also where links lead to them."""
+    folders = set()
+    for clip in clips:
+        for path in clip.media.frames[:1] or (clip.media.path,):
+            folders |= {path.parent, path.resolve().parent}
+    return folders
