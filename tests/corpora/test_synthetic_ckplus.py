@@ -31,8 +31,9 @@ def write_twin(root: Path, seed: int = 0, num_subjects: int = 2, **settings: obj
     return mark_synthetic(root, **description, anny="0.6.2")
 
 
-def quick_generator(root: Path, seed: int, num_subjects: int, layout: Layout = CKPLUS) -> None:
+def quick_generator(root: Path, seed: int, num_subjects: int, settings: None = None, layout: Layout = CKPLUS) -> None:
     assert layout is CKPLUS
+    assert settings is None
     with atomic_folder(root) as work:
         write_twin(work, seed, num_subjects)
 
@@ -68,10 +69,10 @@ def test_constants_are_those_of_the_corpus(tmp_path: Path) -> None:
 def test_a_twin_that_several_need_at_once_is_rendered_once(tmp_path: Path, use_generator: UseGenerator) -> None:
     rendered = []
 
-    def generator(root: Path, seed: int, num_subjects: int, layout: Layout) -> None:
+    def generator(root: Path, seed: int, num_subjects: int, settings: None, layout: Layout) -> None:
         rendered.append(root)
         time.sleep(0.05)
-        quick_generator(root, seed, num_subjects, layout)
+        quick_generator(root, seed, num_subjects, settings, layout)
 
     use_generator(generator)
     with ThreadPoolExecutor() as pool:
@@ -143,7 +144,7 @@ def test_a_twin_that_another_process_finished_first_is_used_if_it_is_the_same(
 ) -> None:
     root = tmp_path / "twin"
 
-    def overtaken(unfinished: Path, seed: int, num_subjects: int, layout: Layout) -> None:
+    def overtaken(unfinished: Path, seed: int, num_subjects: int, settings: None, layout: Layout) -> None:
         # The generator drops its own work when the folder has come meanwhile.
         with atomic_folder(unfinished) as work:
             write_twin(work, seed, num_subjects)

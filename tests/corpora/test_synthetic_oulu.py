@@ -23,8 +23,9 @@ def write_twin(root: Path, seed: int = 0, num_subjects: int = 2) -> Path:
     return mark_synthetic(root, **describe_twin(seed, num_subjects=num_subjects, layout=OULU), anny="0.6.2")
 
 
-def quick_generator(root: Path, seed: int, num_subjects: int, layout: Layout) -> None:
+def quick_generator(root: Path, seed: int, num_subjects: int, settings: None, layout: Layout) -> None:
     assert layout is OULU
+    assert settings is None
     with atomic_folder(root) as work:
         write_twin(work, seed, num_subjects)
 

@@ -42,7 +42,7 @@ _SHORTEST_OULU = 9
 
 # The second word of every seed, after the user's: a cast draws from [seed, stream], its people from [seed, stream + 1]
 # and their takes from [seed, stream + 2]. Twins of the same seed thus share nobody.
-CKPLUS_STREAM, OULU_STREAM = 0, 3
+CKPLUS_STREAM, OULU_STREAM, RAVDESS_STREAM, CREMA_D_STREAM = 0, 3, 6, 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class PlannedSequence:
 
     Attributes:
         name: The sequence's id within the subject, such as `001` in CK+ and `Anger` in Oulu-CASIA.
-        emotion: One of `EMOTIONS`.
-        num_frames: Its length, neutral to apex.
+        emotion: One of `expressions.PROTOTYPES`.
+        num_frames: Its length.
     """
 
     name: str
@@ -67,12 +67,14 @@ class Role:
     Attributes:
         index: Position in the cast, from 0; seeds everything drawn for this person.
         subject: The subject's id, such as `S005` in CK+ and `P001` in Oulu-CASIA.
-        sequences: What this person performs, each emotion at most once.
+        sequences: What this person performs.
+        female: This person's sex; None where the corpus does not say it.
     """
 
     index: int
     subject: str
     sequences: tuple[PlannedSequence, ...]
+    female: bool | None = None
 
 
 def plan_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_SUBJECTS) -> list[Role]:
@@ -84,7 +86,7 @@ def plan_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_SUBJECT
     Raises:
         CorpusError: `num_subjects` is not between 1 and 118.
     """
-    _check_number(num_subjects, NUM_SUBJECTS, "CK+")
+    check_number(num_subjects, NUM_SUBJECTS, "CK+")
     rng = np.random.default_rng([seed, CKPLUS_STREAM])
     sizes, quotas = _margins(num_subjects, rng)
     performs = _shuffle(_fill(sizes, quotas), rng)
@@ -107,7 +109,7 @@ def plan_oulu_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_OU
     Raises:
         CorpusError: `num_subjects` is not between 1 and 80.
     """
-    _check_number(num_subjects, NUM_OULU_SUBJECTS, "Oulu-CASIA")
+    check_number(num_subjects, NUM_OULU_SUBJECTS, "Oulu-CASIA")
     rng = np.random.default_rng([seed, OULU_STREAM])
     extra = _draw_extra(num_subjects * len(OULU_FOLDERS), settings, rng)
     lengths = _SHORTEST_OULU + np.minimum(extra, max(0, settings.max_frames - _SHORTEST_OULU))
@@ -122,7 +124,8 @@ def plan_oulu_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_OU
     ]
 
 
-def _check_number(num_subjects: int, largest: int, corpus: str) -> None:
+def check_number(num_subjects: int, largest: int, corpus: str) -> None:
+    """Raises a `CorpusError` if a twin cannot have this many people."""
     if not 1 <= num_subjects <= largest:
         raise CorpusError(
             f"data.num_subjects is {num_subjects}, but the synthetic twin of {corpus} has 1 to {largest} people; set "

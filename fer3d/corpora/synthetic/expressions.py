@@ -8,7 +8,7 @@ A name without a side stands for both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -66,6 +66,9 @@ PROTOTYPES: Mapping[str, Mapping[str, float]] = {
         "eyeSquint": 0.25,
     },
     "surprise": {"jawOpen": 0.65, "browInnerUp": 1.0, "browOuterUp": 1.2, "eyeWide": 0.9, "mouthFunnel": 0.15},
+    # Only actors show these two: of a neutral face all else remains, and calm is hard to tell from it.
+    "neutral": {},
+    "calm": {"mouthSmile": 0.4, "browDown": 0.3, "eyeSquint": 0.3},
 }
 _UNRELATED = (
     "browDown",
@@ -108,21 +111,31 @@ def perform(
     rng: np.random.Generator,
 ) -> FloatArray:
     """Returns the (num_frames, A) strengths of the facial actions, from neutral in the first frame to the apex."""
-    apex = _draw_apex(emotion, action_names, settings, rng) * person.gains
-    unrelated = _draw_unrelated(action_names, settings, rng)
+    apex = draw_apex(emotion, EMOTIONS, action_names, settings, rng) * person.gains
+    unrelated = draw_unrelated(action_names, settings, rng)
     strengths = person.resting + _curve(num_frames, settings, rng)[:, None] * apex
     strengths += _curve(num_frames, settings, rng)[:, None] * unrelated
-    strengths += _look_around(num_frames, action_names, settings, rng)
-    strengths *= 1 + rng.normal(0, _TREMOR, strengths.shape)
+    strengths += look_around(num_frames, action_names, settings, rng)
+    return finish(strengths, action_names, settings, rng)
+
+
+def finish(
+    strengths: np.ndarray, action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator
+) -> FloatArray:
+    """Adds the tremor and perhaps a blink to the (num_frames, A) strengths, and bounds them."""
+    strengths = strengths * (1 + rng.normal(0, _TREMOR, strengths.shape))
     if rng.random() < settings.blink:
         _add_blink(strengths, action_names, rng)
     moved: FloatArray = np.clip(strengths, 0, _STRONGEST).astype(np.float32)
     return moved
 
 
-def _draw_apex(emotion: str, action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator) -> np.ndarray:
+def draw_apex(
+    emotion: str, emotions: Sequence[str], action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator
+) -> np.ndarray:
+    """Returns the (A,) strengths of an expression, into which a little of another of `emotions` leaks."""
     intensity = rng.uniform(*(settings.contempt_intensity if emotion == "contempt" else settings.intensity))
-    other = str(rng.choice([name for name in EMOTIONS if name != emotion]))
+    other = str(rng.choice([name for name in emotions if name != emotion]))
     leak = rng.uniform(0, settings.blend)
     own = _draw_prototype(emotion, action_names, settings, rng)
     return intensity * ((1 - leak) * own + leak * _draw_prototype(other, action_names, settings, rng))
@@ -144,7 +157,8 @@ def _draw_prototype(
     return strengths * np.where(weaker, 1 - rng.uniform(0, settings.asymmetry), 1.0)
 
 
-def _draw_unrelated(action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator) -> np.ndarray:
+def draw_unrelated(action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator) -> np.ndarray:
+    """Returns the (A,) strengths of a few actions that have nothing to do with the emotion."""
     bases = base_names(action_names)
     strengths = np.zeros(len(bases))
     for name in rng.choice(_UNRELATED, size=settings.num_noise_actions, replace=False):
@@ -162,7 +176,7 @@ def _curve(num_frames: int, settings: TwinSettings, rng: np.random.Generator) ->
     return swift * swift * (3 - 2 * swift)
 
 
-def _look_around(
+def look_around(
     num_frames: int, action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator
 ) -> np.ndarray:
     """Returns (num_frames, A) strengths of a gaze that wanders between two points."""

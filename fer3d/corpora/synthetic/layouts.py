@@ -1,4 +1,7 @@
-"""The layouts that a twin can be written in: CK+'s and Oulu-CASIA's, each with its people, its camera and its files."""
+"""The layouts that a twin can be written in, each with its people, its camera and its files: CK+'s and Oulu-CASIA's.
+
+Those of videos are in `video_layouts`.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,9 @@ from fer3d.corpora.synthetic.cast import (
     plan_cast,
     plan_oulu_cast,
 )
+from fer3d.corpora.synthetic.expressions import perform
+from fer3d.corpora.synthetic.head_model import FloatArray
+from fer3d.corpora.synthetic.people import Person
 from fer3d.corpora.synthetic.settings import TwinSettings
 
 Picture = NDArray[np.uint8]
@@ -61,13 +67,27 @@ class Layout(ABC):
             CorpusError: `num_subjects` is not between 1 and that of the full twin.
         """
 
+    def perform(
+        self,
+        sequence: PlannedSequence,
+        person: Person,
+        action_names: np.ndarray,
+        settings: TwinSettings,
+        rng: np.random.Generator,
+    ) -> FloatArray:
+        """Returns the (num_frames, A) strengths of the facial actions; see `expressions.perform`."""
+        return perform(sequence.emotion, sequence.num_frames, person, action_names, settings, rng)
+
     @abstractmethod
     def write_sequence(self, root: Path, subject: str, sequence: PlannedSequence, pictures: Iterable[Picture]) -> None:
         """Writes the pictures of one sequence, in the order of time, and its label.
 
         Raises:
-            CorpusError: A picture could not be written.
+            CorpusError, OSError: A picture could not be written.
         """
+
+    def write_tables(self, root: Path, roles: Sequence[Role], seed: int) -> None:  # noqa: B027
+        """Writes what the corpus has beside its sequences: nothing, unless told otherwise."""
 
 
 class CKPlusLayout(Layout):

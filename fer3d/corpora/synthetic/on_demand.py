@@ -5,26 +5,35 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fer3d.corpora.layout import shown
-from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, FrameSequence
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, FrameSequence, VideoSequence
 from fer3d.corpora.synthetic.layouts import CKPLUS, Layout
+from fer3d.corpora.synthetic.settings import TwinSettings
 from fer3d.corpora.synthetic.twin import describe_twin, generate_twin
 from fer3d.file_lock import file_lock
 
-ReadTree = Callable[[Path], tuple[list[FrameSequence], bool]]
+_Sequence = TypeVar("_Sequence", FrameSequence, VideoSequence)
 
 
-def read_twin(root: Path, layout: Layout, seed: int, num_subjects: int, read_tree: ReadTree) -> list[FrameSequence]:
+def read_twin(
+    root: Path,
+    layout: Layout,
+    seed: int,
+    num_subjects: int,
+    read_tree: Callable[[Path], tuple[list[_Sequence], bool]],
+    settings: TwinSettings | None = None,
+) -> list[_Sequence]:
     """Returns the sequences of the twin in `root`, which is rendered first when nothing is there.
 
     Args:
         root: The twin's folder.
-        layout: The twin's layout; its settings are the layout's own.
+        layout: The twin's layout.
         seed: The twin's seed.
         num_subjects: Number of people, at most the layout's.
         read_tree: Reads a folder in that layout: its sequences, and whether it is a synthetic twin.
+        settings: The twin's settings; None for the layout's own.
 
     Raises:
         CorpusError: `root` holds something else than this twin, or cannot be opened or written; the twin is damaged; it
@@ -41,13 +50,13 @@ def read_twin(root: Path, layout: Layout, seed: int, num_subjects: int, read_tre
             lock = missing.with_name(f".{missing.name}.lock")
             with file_lock(lock, f"the synthetic twin {shown(missing)} is being rendered"):
                 if _is_free(missing):
-                    generate_twin(missing, seed=seed, num_subjects=num_subjects, layout=layout)
+                    generate_twin(missing, seed=seed, settings=settings, num_subjects=num_subjects, layout=layout)
         except OSError as error:
             raise CorpusError(
                 f"the synthetic twin cannot be written to data.root, which is {shown(root.absolute())}: {error}. Make "
                 "room or give the right to write there, or set data.root to another folder"
             ) from error
-    _check_marker(root, layout, describe_twin(seed, num_subjects=num_subjects, layout=layout))
+    _check_marker(root, layout, describe_twin(seed, settings, num_subjects, layout))
     try:
         sequences, _ = read_tree(root)
     except CorpusError as error:

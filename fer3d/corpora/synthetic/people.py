@@ -47,9 +47,15 @@ class Person:
     resting: FloatArray
 
 
-def draw_person(head: HeadModel, settings: TwinSettings, rng: np.random.Generator) -> Person:
-    """Draws an adult: sex, age, build, ancestry, face shape, skin, hair, and manner of moving the face."""
-    sex = int(rng.random() < _FEMALE_SHARE)
+def draw_person(
+    head: HeadModel, settings: TwinSettings, rng: np.random.Generator, female: bool | None = None
+) -> Person:
+    """Draws an adult: sex, age, build, ancestry, face shape, skin, hair, and manner of moving the face.
+
+    Where `female` says the sex, all else is drawn as ever.
+    """
+    drawn = rng.random() < _FEMALE_SHARE
+    sex = int(drawn if female is None else female)
     ancestry = str(rng.choice(list(_ANCESTRY_SHARES), p=list(_ANCESTRY_SHARES.values())))
     vertices = head.template + _draw_offsets(head, sex, ancestry, settings, rng)
     look = _draw_look(sex, ancestry, rng)

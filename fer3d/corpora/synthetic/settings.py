@@ -45,8 +45,9 @@ class TwinSettings:
         noise: Standard deviation of the camera's noise, in grey levels of 0..255.
         width: Width of the image in pixels.
         height: Height of the image in pixels.
-        short_share: Share of sequences with 6 to 9 frames; Oulu-CASIA's layout has none.
-        mean_extra_frames: Mean number of frames beyond 10 in the others, and beyond 9 in Oulu-CASIA's layout.
+        short_share: Share of sequences with 6 to 9 frames; only CK+'s layout has any.
+        mean_extra_frames: Mean number of frames beyond 10 in the others, and beyond 9 in Oulu-CASIA's layout; of no
+            meaning where the twin is videos.
         max_frames: Length of the longest sequence.
     """
 
@@ -86,3 +87,31 @@ class TwinSettings:
     short_share: float = 0.05
     mean_extra_frames: float = 2.5
     max_frames: int = 22
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSettings(TwinSettings):
+    """How hard, how varied and how large a twin of talking people is, filmed as videos.
+
+    The expression comes and goes: `onset` and `apex` say when it comes, and here it has gone before the end. Videos
+    have three quarters of `max_frames` to `max_frames` frames.
+
+    Attributes:
+        release: When the expression starts to go, as a fraction of the video.
+        rest: When it has gone.
+        speech: Factor on how far the mouth moves while talking.
+        syllables: Syllables a second.
+        num_takes: How many videos everybody has of each emotion.
+    """
+
+    onset: Range = (0.0, 0.1)
+    apex: Range = (0.25, 0.4)
+    blink: float = 0.4
+    gaze: float = 0.2
+    max_frames: int = 48
+
+    release: Range = (0.65, 0.8)
+    rest: Range = (0.9, 1.0)
+    speech: float = 1.0
+    syllables: Range = (4.0, 6.5)
+    num_takes: int = 1

@@ -12,7 +12,6 @@ import numpy as np
 
 from fer3d.corpora.synthetic.cast import PlannedSequence, Role
 from fer3d.corpora.synthetic.colour import draw_palette, tint_look, tint_take
-from fer3d.corpora.synthetic.expressions import perform
 from fer3d.corpora.synthetic.filming import draw_take, expose, pose_head
 from fer3d.corpora.synthetic.head_model import HeadModel
 from fer3d.corpora.synthetic.layouts import Layout, Picture
@@ -43,7 +42,7 @@ class Studio:
     def film(self, role: Role) -> int:
         """Renders and writes all sequences of one person, and returns their number."""
         rng = self._random(1, role.index)
-        person = draw_person(self._head, self._settings, rng)
+        person = draw_person(self._head, self._settings, rng, role.female)
         looks = tint_look(person.look, draw_palette(rng)) if self._layout.in_colour else (person.look,)
         for take_number, sequence in enumerate(role.sequences):
             pictures = self._shoot(person, looks, sequence, self._random(2, role.index, take_number))
@@ -55,7 +54,7 @@ class Studio:
     ) -> Iterator[Picture]:
         num_frames, names = sequence.num_frames, self._head.action_names
         take = draw_take(person, num_frames, self._settings, rng)
-        strengths = perform(sequence.emotion, num_frames, person, names, self._settings, rng)
+        strengths = self._layout.perform(sequence, person, names, self._settings, rng)
         bands = tint_take(take, rng) if self._layout.in_colour else (take,)
         for frame in range(num_frames):
             face = person.vertices + np.einsum("a,avi->vi", strengths[frame], self._head.actions)

@@ -49,7 +49,9 @@ def generate_twin(
         layout: The corpus whose people, camera and files the twin has.
 
     Raises:
-        CorpusError: The extra `synthetic` is not installed, `root` is in use, or a number is out of range.
+        CorpusError: The extra `synthetic` is not installed, `root` is in use, a number is out of range, or a file could
+            not be written.
+        OSError: The disk is full, or may not be written to.
     """
     root = root.absolute()
     settings = settings or layout.settings
@@ -66,6 +68,7 @@ def generate_twin(
             counts = _film_in_parallel(partial, head, layout, seed, settings, roles, num_workers or count_cores())
         task = f"Rendering the synthetic twin of {layout.title}"
         _watch(counts, task, sum(len(role.sequences) for role in roles), progress)
+        layout.write_tables(partial, roles, seed)
         marker = {**describe_twin(seed, settings, num_subjects, layout), "anny": anny_version()}
         (partial / SYNTHETIC_MARKER).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
 

@@ -1,0 +1,70 @@
+"""Writes pictures into a video file, one after another."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from fer3d.corpora.sequences import CorpusError
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """How videos are written.
+
+    Attributes:
+        codec: FFmpeg's name of the encoder.
+        options: What the encoder is told.
+        rate: Frames a second.
+        zoom: Factor by which pictures are enlarged.
+    """
+
+    codec: str
+    options: Mapping[str, str]
+    rate: Fraction
+    zoom: int = 1
+
+    def record(self, path: Path, pictures: Iterable[NDArray[np.uint8]]) -> None:
+        """Encodes pictures as they come, with one thread, so that the same pictures give the same bytes.
+
+        Args:
+            path: The file to write; its suffix decides the container.
+            pictures: (height, width, 3) pictures in OpenCV's order, of one even size.
+
+        Raises:
+            OSError: The disk is full, or may not be written to.
+            CorpusError: FFmpeg refuses for another reason.
+        """
+        try:
+            self._record(path, pictures)
+        except av.FFmpegError as error:
+            # Its own class does not survive the way from one process to another.
+            number = error.errno or 0
+            if number in errno.errorcode:
+                raise OSError(number, os.strerror(number), str(path)) from error
+            raise CorpusError(f"Could not write {path}: {error.strerror}.") from error
+
+    def _record(self, path: Path, pictures: Iterable[NDArray[np.uint8]]) -> None:
+        with av.open(str(path), "w") as container:
+            options = {"threads": "1", **self.options}
+            stream = cast(av.VideoStream, container.add_stream(self.codec, rate=self.rate, options=options))
+            stream.pix_fmt = "yuv420p"
+            for number, picture in enumerate(pictures):
+                height, width = (self.zoom * side for side in picture.shape[:2])
+                if number == 0:
+                    stream.width, stream.height = width, height
+                frame = av.VideoFrame.from_ndarray(picture, "bgr24").reformat(
+                    width, height, "yuv420p", interpolation="BICUBIC"
+                )
+                frame.pts, frame.time_base = number, 1 / self.rate
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
