@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import simplejpeg
 
 from fer3d.clips.detectors import Image
@@ -19,13 +21,20 @@ from fer3d.corpora.sequences import FrameSequence
 
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 
+# How many bits a camera's number may have where a file stores 16.
+_CAMERA_BITS = (8, 10, 12, 14, 16)
+
 # A PNG has checksums, and OpenCV compares them. A JPEG whose bits are others than they were is mostly still a JPEG; see
 # `_check_jpeg`. Every format tells when a file is cut short.
 DAMAGE = {"PNG": "damage always shows", "JPEG": "damage mostly shows"}
 DAMAGE_UNKNOWN = "damage shows only where a file is cut short"
 
 
-class UnreadableImageError(Exception):
+class UnreadableError(Exception):
+    """A file that holds frames and cannot be read."""
+
+
+class UnreadableImageError(UnreadableError):
     """An image file that is missing, damaged or no image."""
 
 
@@ -98,24 +107,51 @@ def _copies(sequences: Sequence[FrameSequence], num_frames: int) -> Iterator[dic
 
 
 def read_image(path: Path) -> ImageFile:
-    """Reads an image file.
+    """Reads an image file by itself.
 
     Raises:
         UnreadableImageError: The file is missing, damaged or no image.
     """
+    return read_images([path])[0]
+
+
+def read_images(paths: Sequence[Path]) -> list[ImageFile]:
+    """Reads the image files of one clip.
+
+    Cameras of 10, 12 or 14 bits store their numbers in 16, and no file says how many of them are used. So 16 bits
+    become 8 by the smallest of 8, 10, 12, 14 and 16 bits that holds every number of every one of these images:
+    brightness does not flicker within a clip, and full 16 bits keep their upper 8. (PNG's `sBIT` does not help: where
+    it is there, the numbers are meant to fill the 16 bits already.)
+
+    Raises:
+        UnreadableImageError: A file is missing, damaged or no image.
+    """
+    images = [_decoded(path) for path in paths]
+    largest = max((int(pixels.max()) for pixels, _ in images if pixels.dtype == np.uint16), default=0)
+    shift = next(bits for bits in _CAMERA_BITS if largest < 1 << bits) - 8
+    return [
+        ImageFile((pixels >> shift if pixels.dtype == np.uint16 else pixels).astype(np.uint8, copy=False), file_format)
+        for pixels, file_format in images
+    ]
+
+
+def _decoded(path: Path) -> tuple[npt.NDArray[Any], str]:
     try:
         data = path.read_bytes()
         file_format = next((name for start, name in _SIGNATURES.items() if data.startswith(start)), "other")
         if file_format == "JPEG":
             _check_jpeg(data)
         # Unlike `imread`, which warns and goes on, this refuses truncated files.
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR) if data else None
+        array = np.frombuffer(data, dtype=np.uint8)
+        image = cv2.imdecode(array, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH) if data else None
+        if image is not None and image.dtype.name not in ("uint8", "uint16"):
+            image = cv2.imdecode(array, cv2.IMREAD_ANYCOLOR)
     except (OSError, cv2.error, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UnreadableImageError(f"{shown(path)} cannot be read: {reason}") from error
     if image is None:
         raise UnreadableImageError(f"{shown(path)} is not a readable image ({len(data):,} bytes)")
-    return ImageFile(np.asarray(image, dtype=np.uint8), file_format)
+    return np.asarray(image), file_format
 
 
 def _check_jpeg(data: bytes) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pictures import grey, portrait
 
 from fer3d.clips.detectors import Image
-from fer3d.clips.images import DAMAGE, UnreadableImageError, read_image
+from fer3d.clips.images import DAMAGE, UnreadableImageError, read_image, read_images
 
 
 def encoded(image: Image, suffix: str, *options: int) -> bytes:
@@ -43,6 +43,34 @@ def test_intact_images_are_what_opencv_makes_of_them(
     read = read_image(file_of(tmp_path, data))
     assert read.format == file_format
     np.testing.assert_array_equal(read.pixels, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("colour", [False, True])
+def test_cameras_of_more_than_8_bits_are_read_at_their_range(
+    tmp_path: Path, suffix: str, bits: int, colour: bool
+) -> None:
+    picture = portrait() if colour else grey(portrait())
+    deep = (picture.astype(np.uint16) << (bits - 8)) + 1
+    deep.flat[0] = (1 << bits) - 1
+    read = read_image(file_of(tmp_path, encoded(deep, suffix)))
+    assert read.pixels.dtype == np.uint8
+    assert read.pixels.flat[0] == 255
+    np.testing.assert_array_equal(read.pixels.flat[1:], picture.flat[1:])
+
+
+def test_images_of_16_bits_are_scaled_together(tmp_path: Path) -> None:
+    paths = []
+    for number, brightest in enumerate((200, 4095, 900)):
+        paths.append(tmp_path / f"{number}.png")
+        paths[-1].write_bytes(encoded(np.linspace(0, brightest, 12, dtype=np.uint16).reshape(3, 4), ".png"))
+    assert [int(image.pixels.max()) for image in read_images(paths)] == [200 >> 4, 255, 900 >> 4]
+    assert [int(read_image(path).pixels.max()) for path in paths] == [200, 255, 900 >> 2]
+    eight = tmp_path / "8.png"
+    eight.write_bytes(encoded(grey(portrait()), ".png"))
+    np.testing.assert_array_equal(read_images([paths[1], eight])[1].pixels, grey(portrait()))
+    assert read_images([]) == []
 
 
 def zeroed(data: bytes, place: int) -> bytes:
