@@ -29,6 +29,8 @@ _OF_NO_USE = (
 )
 # How long an exception may be on its way unseen before it counts as lost.
 _LOST_SECONDS = 0.5
+# Settings that may hold what Hydra reads as something else, such as the braces of `data.pattern={subject}/{emotion}/*`.
+_PLAIN_TEXTS = ("data.root", "data.table", "data.pattern")
 _SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
@@ -165,7 +167,9 @@ def run_hydra(task: Callable[[DictConfig], Any]) -> None:
         import hydra
 
         from fer3d.configuration import config_folder
+        from fer3d.overrides import with_quotes
 
+        sys.argv[1:] = [with_quotes(argument, _PLAIN_TEXTS) for argument in sys.argv[1:]]
         _refuse_empty_groups(sys.argv[1:])
         run = hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(task)
         with _hydra_raises():

@@ -1,0 +1,49 @@
+"""The command `fer3d`: `fer3d train ...` does what `python -m fer3d.train ...` does, and so on."""
+
+from __future__ import annotations
+
+import difflib
+import runpy
+import sys
+from pathlib import Path
+
+from fer3d import __version__
+
+COMMANDS = {
+    "init": "write a first table for a folder of videos",
+    "prepare": "find the faces of a corpus and write its clips",
+    "train": "train folds, cross-validate, search",
+    "evaluate": "measure a run under every epoch protocol",
+    "compare": "compare two runs on the clips that both held out",
+    "report": "write the report of runs or of a search",
+    "reproduce": "do everything that the paper reports",
+}
+_HELP = "\n".join(
+    [
+        "usage: fer3d COMMAND ...",
+        "",
+        *(f"  {name:10} {what}" for name, what in COMMANDS.items()),
+        "",
+        "`fer3d COMMAND --help` tells more of each; `python -m fer3d.COMMAND` does the same.",
+    ]
+)
+
+
+def main() -> None:
+    """Runs the module that the first argument names, in the place of the program that was started."""
+    command, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("--help", [])
+    if command in ("-h", "--help"):
+        print(_HELP)
+    elif command == "--version":
+        print(f"fer3d {__version__}")
+    elif command in COMMANDS:
+        sys.argv[1:] = arguments
+        if not sys.flags.safe_path:
+            # Modules of one's own are found where the command is given, as `python -m` finds them.
+            sys.path[0] = str(Path.cwd())
+        runpy.run_module(f"fer3d.{command}", run_name="__main__", alter_sys=True)
+    else:
+        like = difflib.get_close_matches(command, COMMANDS, 1)
+        instead = f"did you mean {like[0]}?" if like else f"there are {', '.join(COMMANDS)}"
+        print(f"fer3d: {command} is no command; {instead}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,114 @@
+"""Writes a first table for a folder of videos: `python -m fer3d.init FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer3d.command import orderly_end, user_errors
+
+if TYPE_CHECKING:
+    from fer3d.corpora.first_table import Guess
+    from fer3d.corpora.video_tree import VideoTree
+
+
+def init(arguments: Sequence[str] | None = None) -> None:
+    """Guesses emotions and subjects from names, writes them as a table, and says what is left to do.
+
+    Args:
+        arguments: The command line; None for the real one.
+    """
+    options = _parser().parse_args(arguments)
+    with user_errors():
+        from fer3d.atomic_file import write_file
+        from fer3d.corpora.first_table import guess_rows, table_text
+        from fer3d.corpora.layout import shown
+
+        table = options.folder / options.table
+        _check_new(options.folder, table)
+        tree = _look(options.folder)
+        rows = guess_rows([*tree.videos, *tree.image_folders])
+        write_file(table, table_text(rows))
+        print(f"found {len(tree.videos)} video files and {len(tree.image_folders)} folders of images")
+        print(f"wrote {shown(table)}: {len(rows)} rows")
+        _say_guesses(rows)
+        _say_next(options.folder, options.table, rows)
+
+
+def _check_new(folder: Path, table: Path) -> None:
+    from fer3d.corpora.layout import shown
+    from fer3d.corpora.sequences import CorpusError
+
+    if not folder.is_dir():
+        raise CorpusError(f"{shown(folder)} is no folder: give the one that holds the videos")
+    if os.path.lexists(table):
+        raise CorpusError(
+            f"{shown(table)} is there already and is not overwritten: delete it, or name another with --table"
+        )
+
+
+def _look(folder: Path) -> VideoTree:
+    from fer3d.corpora.layout import name_some, shown
+    from fer3d.corpora.sequences import CorpusError
+    from fer3d.corpora.video_tree import VideoTree, is_text
+
+    tree = VideoTree.below(folder)
+    if tree.closed:
+        print(f"cannot be opened, and passed over: {name_some(tree.closed)}")
+    paths = [*tree.videos, *tree.image_folders]
+    if not paths:
+        raise CorpusError(f"{shown(folder)} holds neither video files nor folders of images, at any depth")
+    if bad := [path for path in paths if not is_text([path])]:
+        raise CorpusError(f"names with bytes that are no text in UTF-8 cannot stand in a table: {name_some(bad)}")
+    return tree
+
+
+def _say_guesses(rows: Sequence[Guess]) -> None:
+    from fer3d.corpora.layout import name_some
+
+    for name in ("emotion", "subject", *(["split"] if any(row.split for row in rows) else [])):
+        counts = Counter(getattr(row, name) for row in rows)
+        empty = counts.pop("", 0)
+        each = name_some([f"{value} ({count})" for value, count in sorted(counts.items())])
+        print(f"{name}: {f'guessed from names, {len(counts)} in all: {each}' if counts else 'nothing in the names'}")
+        if empty:
+            # The header is line 1. A name with a line break is rarer than the help of a line's number.
+            lines = [str(line) for line, row in enumerate(rows, start=2) if not getattr(row, name)]
+            print(f"  empty in {empty} of {len(rows)} rows, to be filled in: lines {name_some(lines)}")
+    for corpus in sorted({row.corpus for row in rows if row.corpus}):
+        print(f"names as in {corpus}: data={corpus} reads that corpus without a table, with its folds")
+
+
+def _say_next(folder: Path, table: Path, rows: Sequence[Guess]) -> None:
+    import shlex
+
+    from fer3d.overrides import override
+
+    where = folder.absolute()
+    settings = ["data=videos", override("data.root", str(where)), override("data.table", str(table))]
+    print("These are guesses: look through the table, correct it and fill in what is empty.")
+    if not all(row.subject for row in rows):
+        print("If nobody knows who is seen, add data.subjects=unknown: everything is then NOT SUBJECT-INDEPENDENT.")
+    print(f"Then: {shlex.join(['python', '-m', 'fer3d.prepare', *settings])}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fer3d.init",
+        description="Looks for video files and folders of frame images, guesses emotion and subject from their names, "
+        "and writes a table to correct. An existing table is never overwritten.",
+    )
+    parser.add_argument("folder", type=Path, help="the folder that holds the videos")
+    parser.add_argument(
+        "--table", type=Path, default=Path("clips.csv"), help="the table's name in the folder; default: clips.csv"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    with orderly_end("nothing was left half-written"):
+        init()
