@@ -95,7 +95,7 @@ def write_run(
         inner = _tables(inner_val, len(tables), (len(tables[0]), clips_per_subject), seed + 1)
     clips = _clips([table.shape[1] for table in tables], subjects_per_fold, len(emotions))
     settings = [f"cv={cv}", f"data={corpus}", f"name={name}", f"seed={seed}", f"trainer.max_epochs={len(tables[0])}"]
-    settings += [] if cv == "loso" else [f"cv.num_folds={len(tables)}"]
+    settings += [] if cv in ("loso", "ravdess6", "crema_d5") else [f"cv.num_folds={len(tables)}"]
     settings += [] if inner_val is None else ["cv.inner_val=0.1"]
     config = _config((*settings, *overrides))
     said = [table.tolist() for table in [*tables, *inner] if table is not None]

@@ -14,6 +14,8 @@ from fer3d.reporting.paper_sections import (
     discrepancies_section,
     settings_section,
 )
+from fer3d.reporting.paper_tables import PAPER_CORPORA
+from fer3d.reporting.published_sections import published_section
 from fer3d.reporting.report_runs import ReportRun, read_runs
 from fer3d.reporting.run_sections import banners, headline, protocols_section, provenance_section, runs_section
 
@@ -58,19 +60,22 @@ def compose_page(runs: Sequence[ReportRun], *, faces: bool = True) -> Page:
         runs: At least one.
         faces: Whether missed clips are shown.
     """
+    # Without a run on a corpus of the paper, or on its twin, the paper has nothing to stand beside.
+    of_paper = any(one.run.corpus in PAPER_CORPORA for one in runs)
     sections = (
-        accuracy_section(runs),
+        accuracy_section(runs) if of_paper else None,
+        published_section(runs),
         protocols_section(runs),
         comparison_section(runs),
         confusion_section(runs),
         settings_section(runs),
         runs_section(runs, faces=faces),
-        discrepancies_section(),
+        discrepancies_section() if of_paper else None,
         provenance_section(runs),
     )
     what = runs[0].label if len(runs) == 1 else f"{len(runs)} runs"
     return Page(
-        title=f"fer3d: {what} beside the paper",
+        title=f"fer3d: {what} beside the paper" if of_paper else f"fer3d: {what}",
         banners=banners(runs),
         headlines=tuple(map(headline, runs)),
         sections=tuple(section for section in sections if section),

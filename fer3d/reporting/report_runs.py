@@ -18,6 +18,11 @@ CORPUS_TITLES = {
     "oulu_casia": "Oulu-CASIA",
     "synthetic": "the synthetic twin of CK+",
     "synthetic_oulu": "the synthetic twin of Oulu-CASIA",
+    "ravdess": "RAVDESS",
+    "crema_d": "CREMA-D",
+    "synthetic_ravdess": "the synthetic twin of RAVDESS",
+    "synthetic_crema_d": "the synthetic twin of CREMA-D",
+    "videos": "your own videos",
 }
 
 

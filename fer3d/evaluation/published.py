@@ -1,0 +1,147 @@
+"""What is published on RAVDESS and CREMA-D, and under which protocol; whether a run may stand beside it.
+
+Accuracies are weighted (WAR: the share of all held-out clips that is right), in percent, of the face alone, with no
+subject on both sides of a fold. They are as the sources list them; how they were measured was not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fer3d.evaluation.run_results import RunResults
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published accuracy.
+
+    Attributes:
+        approach: Who or what was measured.
+        accuracy: WAR in percent.
+        pretraining: What the network was trained on before, as far as the source says.
+        source: Where the number is printed.
+    """
+
+    approach: str
+    accuracy: float
+    pretraining: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A corpus under the literature's protocol.
+
+    Attributes:
+        corpus: As in `RunResults.corpus`.
+        twin: The corpus's synthetic twin.
+        cv: The file of `conf/cv` with the literature's folds.
+        ranges: The first and the last number of the subjects that each fold holds out.
+        emotions: All classes.
+        wanted: What else has to be so, by the keys of the configuration's section `data`.
+        num_clips: Number of clips of the whole corpus.
+        num_largest: Number of clips of its largest class.
+        results: What is published, in ascending order of accuracy.
+    """
+
+    corpus: str
+    twin: str
+    cv: str
+    ranges: tuple[tuple[int, int], ...]
+    emotions: tuple[str, ...]
+    wanted: dict[str, str]
+    num_clips: int
+    num_largest: int
+    results: tuple[Published, ...]
+
+    @property
+    def chance(self) -> float:
+        """The accuracy of guessing, in percent."""
+        return 100 / len(self.emotions)
+
+    @property
+    def majority(self) -> float:
+        """The accuracy of always saying the largest class, in percent."""
+        return 100 * self.num_largest / self.num_clips
+
+    @property
+    def protocol(self) -> str:
+        """The literature's protocol in a sentence."""
+        folds = ", ".join(f"{first}-{last}" for first, last in self.ranges)
+        return (
+            f"{self.num_clips:,} clips, {len(self.emotions)} emotions, {len(self.ranges)} subject-independent folds by "
+            f"actors {folds} (cv={self.cv}); the predictions of all folds are pooled before the accuracy (WAR) and the "
+            "mean recall (UAR) are taken"
+        )
+
+
+RAVDESS = Benchmark(
+    corpus="ravdess",
+    twin="synthetic_ravdess",
+    cv="ravdess6",
+    ranges=((1, 4), (5, 8), (9, 12), (13, 16), (17, 20), (21, 24)),
+    emotions=("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"),
+    wanted={"channel": "speech"},
+    num_clips=1440,
+    num_largest=192,
+    results=(
+        Published("VO-LSTM", 60.50, "-", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
+        Published("3D ResNeXt-50", 62.99, "-", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
+        Published("SVFAP-S", 73.90, "VoxCeleb2, self-supervised", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
+        Published("SVFAP-B", 75.01, "VoxCeleb2, self-supervised", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
+        Published("MAE-DFER", 75.56, "VoxCeleb2, self-supervised", "the table of AVF-MAE++"),
+    ),
+)
+CREMA_D = Benchmark(
+    corpus="crema_d",
+    twin="synthetic_crema_d",
+    cv="crema_d5",
+    ranges=((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091)),
+    emotions=("anger", "disgust", "fear", "happy", "neutral", "sad"),
+    wanted={"labels": "intended"},
+    num_clips=7442,
+    num_largest=1271,
+    results=(
+        Published("raters who see only the face", 58.2, "people", "Cao et al., PMC4313618"),
+        Published("VO-LSTM", 66.80, "-", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
+        Published("SVFAP-S", 74.58, "VoxCeleb2, self-supervised", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
+        Published("SVFAP-B", 77.37, "VoxCeleb2, self-supervised", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
+        Published("MAE-DFER", 77.38, "VoxCeleb2, self-supervised", "the table of AVF-MAE++"),
+    ),
+)
+BENCHMARKS = (RAVDESS, CREMA_D)
+_NEARLY_ALL = 0.99
+
+LEAKING = (
+    "Figures of 92 to 99 % that circulate for RAVDESS come from random splits, or from splits with the same take on "
+    "both sides, so that a network has seen the person or the very clip: they never belong beside these."
+)
+
+
+def benchmark_of(corpus: str) -> Benchmark | None:
+    """The benchmark of a corpus or of a synthetic twin, as of a run; None where nothing is published here."""
+    return next((benchmark for benchmark in BENCHMARKS if corpus in (benchmark.corpus, benchmark.twin)), None)
+
+
+def differences(run: RunResults, benchmark: Benchmark) -> list[str]:
+    """In what a run differs from the literature's protocol; empty where it belongs beside the published numbers."""
+    return list(_differences(run, benchmark))
+
+
+def _differences(run: RunResults, benchmark: Benchmark) -> Iterator[str]:
+    cv, data = run.config["cv"], run.config["data"]
+    ranges = cv.get("ranges") if str(cv["_target_"]).endswith(".range_folds") else None
+    if run.is_nested or ranges is None or tuple(map(tuple, ranges)) != benchmark.ranges:
+        yield f"its folds are others ({run.cross_validation}, not cv={benchmark.cv})"
+    if set(run.emotions) != set(benchmark.emotions):
+        yield f"it has {len(run.emotions)} of the {len(benchmark.emotions)} emotions (data.emotions)"
+    for key, value in benchmark.wanted.items():
+        if data.get(key, value) != value:
+            yield f"data.{key} is {data[key]} and not {value}"
+    if run.partial:
+        yield f"{len(run.missing)} of its {run.num_folds} folds are missing"
+    num_clips = sum(len(fold.clip_ids) for fold in run.folds)
+    # A twin may be of any size, and a few clips that cannot be decoded do not matter.
+    if not run.synthetic and not run.partial and num_clips < _NEARLY_ALL * benchmark.num_clips:
+        yield f"it holds out {num_clips:,} of the corpus's {benchmark.num_clips:,} clips"
