@@ -160,12 +160,12 @@ def missed_part(one: ReportRun, *, faces: bool) -> Part:
     if not missed:
         return Prose("No clip was missed after the last epoch.")
     said = f"{len(missed)} held-out clips were missed after the last epoch; those most sure of a wrong emotion first."
-    licence = "" if one.run.synthetic else f" The licence of {one.corpus_title} restricts publishing these images."
+    said += "" if one.run.synthetic else f" {_terms(one)}"
     worst = "; ".join(f"{clip.clip_id}: {clip.emotion} taken for {clip.predicted}" for clip in missed[:_NAMED])
     return draw(
         f"missed-{one.slug}",
         f"Frames of clips that {one.marked_label} missed. {worst}.",
-        said + licence,
+        said,
         lambda theme: _strips(store, missed, title, one.run.caution, theme),
     )
 
@@ -208,6 +208,13 @@ def _targets(node: Any) -> Iterator[str]:
         return
     for value in node:
         yield from _targets(value)
+
+
+def _terms(one: ReportRun) -> str:
+    """What to mind before real faces are published."""
+    if one.run.corpus in ("ckplus", "oulu_casia"):
+        return f"The licence of {one.corpus_title} restricts publishing these images."
+    return f"These are real people: look at the terms of {one.corpus_title} before you publish their images."
 
 
 def _strips(store: ClipStore, missed: Sequence[MissedClip], title: str, caution: str, theme: Theme) -> Figure:

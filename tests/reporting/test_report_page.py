@@ -159,13 +159,20 @@ def test_faces_can_be_left_out(reported: Reported, monkeypatch: pytest.MonkeyPat
     assert part == Prose("Missed clips are left out (--no-clips).")
 
 
-def test_real_faces_come_with_a_word_on_their_licence(reported: Reported) -> None:
+@pytest.mark.parametrize(
+    ("corpus", "said"),
+    [
+        ("ckplus", "The licence of CK+ restricts publishing these images."),
+        ("videos", "look at the terms of your own videos before you publish their images."),
+    ],
+)
+def test_real_faces_come_with_a_word_on_their_licence(reported: Reported, corpus: str, said: str) -> None:
     one = reported.runs[0]
-    assert "licence" not in drawings.missed_part(one, faces=True).caption  # type: ignore[union-attr]
-    folds = tuple(replace(fold, info={**fold.info, "synthetic": False, "corpus": "ckplus"}) for fold in one.run.folds)
+    assert "publish" not in drawings.missed_part(one, faces=True).caption  # type: ignore[union-attr]
+    folds = tuple(replace(fold, info={**fold.info, "synthetic": False, "corpus": corpus}) for fold in one.run.folds)
     real = replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
     caption = drawings.missed_part(real, faces=True).caption  # type: ignore[union-attr]
-    assert caption.endswith("The licence of CK+ restricts publishing these images.")
+    assert caption.endswith(said)
 
 
 def test_curves_that_are_not_there_are_a_sentence_without_this_machines_folders(reported: Reported) -> None:
