@@ -14,6 +14,8 @@ from hydra.utils import instantiate
 from torch.nn import functional as F
 
 from fer3d.configuration import config_folder
+from fer3d.models.network import Task
+from fer3d.training.parts import make_network
 from fer3d.training.precision import resolve_precision
 
 
@@ -23,7 +25,7 @@ def main(overrides: list[str], num_steps: int = 10) -> None:
         config = compose("train", overrides=["name=benchmark", *overrides])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bf16 = resolve_precision(config.precision) == "bf16-mixed"
-    network = instantiate(config.model, num_classes=7, num_frames=10, size=112).to(device)
+    network = make_network(config.model, Task(num_classes=7, num_frames=10, size=112, num_channels=1)).to(device)
     if bf16:
         network = network.to(memory_format=torch.channels_last_3d)
     run = torch.compile(network) if config.compile else network

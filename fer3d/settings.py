@@ -79,7 +79,7 @@ class Settings:
 
 # What fer3d itself tells a part, by the part's place.
 _TOLD = {
-    "model": ("num_classes", "num_frames", "size"),
+    "model": ("num_classes", "num_frames", "size", "num_channels"),
     "optimizer": ("params",),
     "optimizer.inner": ("params",),
     "scheduler": ("optimizer", "num_steps"),
@@ -90,8 +90,8 @@ _TOLD = {
     "logger.csv": ("folder", "run_folder", "fold", "config"),
     "logger.wandb": ("folder", "run_folder", "fold", "config"),
 }
-# Parts that get these as keyword arguments, so that each has to take them.
-_TOLD_BY_NAME = ("model", "logger.csv", "logger.wandb")
+# What of it a part gets as keyword arguments and has to take; a network gets the rest only if it asks.
+_HAS_TO_TAKE = {"model": ("num_classes",), **{name: _TOLD[name] for name in ("logger.csv", "logger.wandb")}}
 # What fer3d calls or reads of a part, so that a class without it cannot stand in its place.
 _CALLED = {
     "data": "read",
@@ -195,7 +195,7 @@ def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place:
     parameters = inspect.signature(target).parameters
     hints, told = _hints(target), _told(place)
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    lacking = [] if takes_any or place not in _TOLD_BY_NAME else [name for name in told if name not in parameters]
+    lacking = [] if takes_any else [name for name in _HAS_TO_TAKE.get(place, ()) if name not in parameters]
     if lacking:
         raise SettingsError(f"{place}._target_ must name what takes {', '.join(lacking)}, which fer3d tells it")
     known = [

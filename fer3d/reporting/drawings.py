@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from hydra._internal.utils import _locate
-from hydra.utils import instantiate
 from matplotlib.figure import Figure
 
 from fer3d.clips.store import ClipStore
@@ -18,6 +17,7 @@ from fer3d.evaluation.measures import HARDEST_FIRST, Score
 from fer3d.evaluation.protocols import LAST_EPOCH, EpochProtocol
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.evaluation.tables import percent
+from fer3d.models.network import Task
 from fer3d.reporting.architecture import architecture_figure, describe_network
 from fer3d.reporting.confusion import confusion_figure
 from fer3d.reporting.curves import curves_figure, read_curves
@@ -27,6 +27,7 @@ from fer3d.reporting.protocol_chart import protocols_figure
 from fer3d.reporting.report_runs import ReportRun, joint_caution
 from fer3d.reporting.subjects_chart import subjects_figure
 from fer3d.reporting.theme import DARK, LIGHT, Theme, png, svg
+from fer3d.training.parts import make_network
 
 _NAMED = 3
 
@@ -124,7 +125,7 @@ def architecture_part(one: ReportRun, heading: str) -> Part:
     """
     channels, num_frames, size = input_size(one)
     try:
-        network = _network(one, num_frames, size)
+        network = _network(one, Task(len(one.run.emotions), num_frames, size, channels))
         boxes = describe_network(network, (channels, num_frames, size, size))
     except Exception as error:  # a network of somebody's own may fail in any way, and the rest of the page stands
         return Prose(f"{heading} cannot be drawn here: {' '.join(str(error).split())}")
@@ -171,15 +172,18 @@ def missed_part(one: ReportRun, *, faces: bool) -> Part:
 
 
 def input_size(one: ReportRun) -> tuple[int, int, int]:
-    """Channels, frames and side of a run's clips: from its clip store, else as configured."""
-    if one.store is not None:
-        header = one.store.header
-        return header.num_channels, header.num_frames, header.size
+    """Channels, frames and side of a run's clips as they enter the network.
+
+    Without the clip store, channels and side are as configured.
+    """
     config = one.run.config
-    return int(config["model"].get("in_channels", 3)), config["clips"]["num_frames"], config["faces"]["crop"]["size"]
+    num_frames: int = config["clips"]["num_frames"]
+    if one.store is not None:
+        return one.store.header.num_channels, num_frames, one.store.header.size
+    return int(config["model"].get("in_channels", 3)), num_frames, config["faces"]["crop"]["size"]
 
 
-def _network(one: ReportRun, num_frames: int, size: int) -> torch.nn.Module:
+def _network(one: ReportRun, task: Task) -> torch.nn.Module:
     """The network without memory for its weights.
 
     Raises:
@@ -192,10 +196,7 @@ def _network(one: ReportRun, num_frames: int, size: int) -> torch.nn.Module:
         if not is_part and getattr(made, "__module__", None) not in ("fer3d.models.cnn3d", "torch.nn.init"):
             raise ValueError(f"it names {target}, and a report runs no other code than fer3d's and PyTorch's networks")
     with torch.device("meta"):
-        network: torch.nn.Module = instantiate(
-            one.run.config["model"], num_classes=len(one.run.emotions), num_frames=num_frames, size=size
-        )
-    return network
+        return make_network(one.run.config["model"], task)
 
 
 def _targets(node: Any) -> Iterator[str]:

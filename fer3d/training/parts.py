@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ProgressBar, Timer
 from pytorch_lightning.callbacks import Checkpoint as CheckpointCallback
 
 from fer3d.clips.augment import make_augmentation
 from fer3d.clips.store import StoreHeader
+from fer3d.models.network import Task, check_network
 from fer3d.training.checkpoint import Checkpoint
 from fer3d.training.device import trainer_devices
 from fer3d.training.fold import Training, make_trainer
 from fer3d.training.precision import Precision
+
+
+def make_network(settings: Mapping[str, Any] | DictConfig, task: Task) -> torch.nn.Module:
+    """Makes the network that `model` describes.
+
+    Args:
+        settings: What the configuration has under `model`.
+        task: What the network may ask for.
+
+    Raises:
+        ValueError: It is no network at all.
+    """
+    made = instantiate(settings, **task.told(get_object(settings["_target_"])))
+    _check_kind("model", made, torch.nn.Module)
+    network: torch.nn.Module = made
+    return network
 
 
 def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | None, precision: Precision) -> Training:
@@ -31,16 +48,10 @@ def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | N
         start: The checkpoint that every fold starts from; None where folds start from scratch.
         precision: The number format, resolved.
     """
-    build = partial(
-        instantiate,
-        config.model,
-        num_classes=len(header.emotions),
-        num_frames=header.num_frames,
-        size=header.size,
-    )
+    task = _task(header, config.clips.num_frames)
 
     def network() -> torch.nn.Module:
-        made: torch.nn.Module = build()
+        made = make_network(config.model, task)
         if start is not None:
             start.start(made, header.emotions)
         return made
@@ -69,7 +80,7 @@ def check_training(training: Training, header: StoreHeader) -> int:
 
     Args:
         training: How folds are to be trained.
-        header: What the clips are; the network has to take one of them.
+        header: What the clips are.
 
     Returns:
         The number of bytes of the network's parameters and buffers.
@@ -82,8 +93,8 @@ def check_training(training: Training, header: StoreHeader) -> int:
     if training.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
         raise ValueError("compile=true needs a C++ compiler, and there is none: install g++, or set compile=false")
     network = training.network()
-    _check_kind("model", network, torch.nn.Module)
-    _check_network(network, header)
+    task = _task(header, header.num_frames)
+    check_network(network, task, batch_size=training.batch_size, normalise=training.normalise)
     optimizer = training.optimizer(network.parameters())
     _check_kind("optimizer", optimizer, torch.optim.Optimizer)
     _check_kind("scheduler", training.scheduler(optimizer, 1), torch.optim.lr_scheduler.LRScheduler)
@@ -92,24 +103,13 @@ def check_training(training: Training, header: StoreHeader) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
+def _task(header: StoreHeader, num_frames: int) -> Task:
+    return Task(len(header.emotions), num_frames, header.size, header.num_channels)
+
+
 def _check_kind(key: str, made: object, kind: type) -> None:
     if not isinstance(made, kind):
         raise ValueError(f"{key}._target_ must make an instance of PyTorch's {kind.__name__}, and makes {made!r}")
-
-
-def _check_network(network: torch.nn.Module, header: StoreHeader) -> None:
-    shape = (1, header.num_channels, header.num_frames, header.size, header.size)
-    wanted = (1, len(header.emotions))
-    try:
-        with torch.no_grad():
-            made = tuple(network.eval()(torch.zeros(shape)).shape)
-    except Exception as error:
-        said = " ".join(str(error).split())
-        raise ValueError(f"the network that model describes cannot take clips of shape {shape}: {said}") from error
-    if made != wanted:
-        raise ValueError(
-            f"the network that model describes makes {made} of a clip of shape {shape} instead of {wanted}"
-        )
 
 
 def _check_callbacks(callbacks: Iterable[Callback]) -> None:
