@@ -1,12 +1,14 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo rehearse rehearse-search reproduce-ckplus reproduce-oulu dashboard test test-slow torture lint prepare-ckplus prepare-oulu
+.PHONY: help setup demo rehearse rehearse-search reproduce-ckplus reproduce-oulu benchmark-ravdess benchmark-crema-d dashboard test test-slow torture lint prepare-ckplus prepare-oulu
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Where the licensed corpora lie; conf/data reads them from the environment.
+# Where the corpora lie; conf/data reads them from the environment.
 CKPLUS_ROOT ?=
 OULU_ROOT ?=
-export CKPLUS_ROOT OULU_ROOT
+RAVDESS_ROOT ?=
+CREMA_D_ROOT ?=
+export CKPLUS_ROOT OULU_ROOT RAVDESS_ROOT CREMA_D_ROOT
 # The study that the dashboard shows, by its folder or by the URL of its database.
 STUDY ?=
 STORAGE ?=
@@ -43,6 +45,12 @@ reproduce-ckplus: setup ## Everything that the paper reports on CK+: make reprod
 
 reproduce-oulu: setup ## The same on Oulu-CASIA: make reproduce-oulu OULU_ROOT=/data/oulu
 	@$(BIN)/python -m fer3d.reproduce oulu
+
+benchmark-ravdess: setup ## The literature's protocol on RAVDESS: make benchmark-ravdess RAVDESS_ROOT=/data/ravdess
+	@$(BIN)/python -m fer3d.reproduce ravdess
+
+benchmark-crema-d: setup ## The same on CREMA-D: make benchmark-crema-d CREMA_D_ROOT=/data/crema-d
+	@$(BIN)/python -m fer3d.reproduce crema_d
 
 dashboard: setup ## Look at a search in the browser: make dashboard STUDY=outputs/search/NAME (or STORAGE=URL)
 	@study="$${STUDY:-$$(ls -d outputs/search/*/ 2>/dev/null | head -n 1)}"; \

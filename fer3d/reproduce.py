@@ -1,4 +1,4 @@
-"""Does everything the paper reports on a corpus: `python -m fer3d.reproduce ckplus`, `oulu`, or `rehearsal`."""
+"""Does everything that is reported on a corpus: `python -m fer3d.reproduce ckplus`, `oulu`, `ravdess` and so on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,19 @@ from fer3d.command import orderly_end, user_errors
 from fer3d.cores import count_cores, tell_libraries
 
 # Where each corpus is expected, by the environment variable that conf/data reads.
-ROOTS = {"ckplus": "CKPLUS_ROOT", "oulu_casia": "OULU_ROOT"}
-CORPORA = {"ckplus": "ckplus", "oulu": "oulu_casia"}
+ROOTS = {
+    "ckplus": "CKPLUS_ROOT",
+    "oulu_casia": "OULU_ROOT",
+    "ravdess": "RAVDESS_ROOT",
+    "crema_d": "CREMA_D_ROOT",
+}
+# The corpora of each plan: the one that it needs, and one that it can do without.
+CORPORA = {
+    "ckplus": ("ckplus", "oulu_casia"),
+    "oulu": ("oulu_casia", "ckplus"),
+    "ravdess": ("ravdess",),
+    "crema_d": ("crema_d",),
+}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -23,9 +34,10 @@ def main(arguments: Sequence[str]) -> None:
         prog="python -m fer3d.reproduce",
         formatter_class=RawDescriptionHelpFormatter,
         description="Prepares, trains, evaluates, compares and reports; continues where it stopped.\n\n"
-        "CK+ is read from the folder in CKPLUS_ROOT and Oulu-CASIA from that in OULU_ROOT. One of them is enough;\n"
-        "with both, the transfer between them is added. The rehearsal needs neither: it does the same with a small\n"
-        "network on synthetic twins.",
+        "CK+ is read from the folder in CKPLUS_ROOT and Oulu-CASIA from that in OULU_ROOT, for what the paper reports\n"
+        "on them. One of them is enough; with both, the transfer between them is added. The rehearsal needs neither:\n"
+        "it does the same with a small network on synthetic twins. RAVDESS is read from the folder in RAVDESS_ROOT\n"
+        "and CREMA-D from that in CREMA_D_ROOT, for the literature's protocol on them.",
     )
     parser.add_argument("plan", choices=[*CORPORA, "rehearsal"])
     parser.add_argument("overrides", metavar="SETTING", nargs="*", help="for all runs, such as batch_size=8")
@@ -43,42 +55,55 @@ def main(arguments: Sequence[str]) -> None:
 
 def _carry_out(name: str, overrides: Sequence[str], num_jobs: int | None, outputs: Path | None) -> Path:
     if name in CORPORA:
-        missing = check_roots(CORPORA[name], os.environ)
+        missing = check_roots(name, os.environ)
 
     from fer3d.reproduction.carry_out import carry_out
-    from fer3d.reproduction.plan import rehearsal, reproduce_ckplus, reproduce_oulu
+    from fer3d.reproduction.plan import benchmark, rehearsal, reproduce_ckplus, reproduce_oulu
 
     if name == "rehearsal":
         plan = rehearsal(outputs or Path("outputs/rehearsal"), corpora=Path("outputs/corpora"))
         return carry_out(plan, overrides=overrides, num_jobs=num_jobs or count_cores())
-    plan = (reproduce_ckplus if name == "ckplus" else reproduce_oulu)(outputs or Path("outputs"))
+    makers = {"ckplus": reproduce_ckplus, "oulu": reproduce_oulu}
+    outputs = outputs or Path("outputs")
+    plan = makers[name](outputs) if name in makers else benchmark(name, outputs)
     for corpus in missing:
         print(f"without {corpus}, since {ROOTS[corpus]} is not set: no transfer runs")
         plan = plan.without(corpus)
     return carry_out(plan, overrides=overrides, num_jobs=num_jobs or 1)
 
 
-def check_roots(corpus: str, environment: Mapping[str, str]) -> list[str]:
-    """Makes sure that a corpus is where it should be, and returns the names of the other ones that are not there.
+def check_roots(plan: str, environment: Mapping[str, str]) -> list[str]:
+    """Makes sure that a plan's corpus is where it should be, and returns the names of others that are not there.
+
+    Args:
+        plan: One of `CORPORA`.
+        environment: Names the folders.
 
     Raises:
         CorpusError: The corpus has no folder, or a folder that is named does not exist.
     """
     from fer3d.corpora.sequences import CorpusError
 
-    for name, variable in ROOTS.items():
-        root = environment.get(variable)
+    roots = {corpus: environment.get(ROOTS[corpus]) for corpus in CORPORA[plan]}
+    for corpus, root in roots.items():
         if root and not Path(root).expanduser().is_dir():
             raise CorpusError(
-                f"{variable} is {root}, which is no folder; name the one into which the corpus was unpacked"
+                f"{ROOTS[corpus]} is {root}, which is no folder; name the one into which the corpus was unpacked"
             )
-        if name == corpus and not root:
-            target = next(short for short, long in CORPORA.items() if long == corpus)
-            raise CorpusError(
-                f"{variable} is not set: make reproduce-{target} {variable}=/data/{target}, the folder into which the "
-                "corpus was unpacked; without a licence, make rehearse does the same on synthetic data"
+    needed, *others = CORPORA[plan]
+    if not roots[needed]:
+        target = plan.replace("_", "-")
+        is_open = not others
+        raise CorpusError(
+            f"{ROOTS[needed]} is not set: make {'benchmark' if is_open else 'reproduce'}-{target} "
+            f"{ROOTS[needed]}=/data/{target}, the folder into which the corpus was unpacked; "
+            + (
+                f"it is free to download, as conf/data/{needed}.yaml says"
+                if is_open
+                else "without a licence, make rehearse does the same on synthetic data"
             )
-    return [name for name, variable in ROOTS.items() if not environment.get(variable)]
+        )
+    return [corpus for corpus in others if not roots[corpus]]
 
 
 if __name__ == "__main__":

@@ -13,18 +13,31 @@ from fer3d.reproduce import check_roots
 Invoke = Callable[..., tuple[int, str, str]]
 
 
-@pytest.mark.parametrize(("plan", "variable"), [("ckplus", "CKPLUS_ROOT"), ("oulu", "OULU_ROOT")])
+@pytest.mark.parametrize(
+    ("plan", "variable", "target"),
+    [
+        ("ckplus", "CKPLUS_ROOT", "reproduce-ckplus"),
+        ("oulu", "OULU_ROOT", "reproduce-oulu"),
+        ("ravdess", "RAVDESS_ROOT", "benchmark-ravdess"),
+        ("crema_d", "CREMA_D_ROOT", "benchmark-crema-d"),
+    ],
+)
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_missing_root_is_one_sentence(
-    plan: str, variable: str, value: str | None, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    plan: str, variable: str, target: str, value: str | None, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(variable, raising=False)
     if value is not None:
         monkeypatch.setenv(variable, value)
     status, out, err = invoke("reproduce", plan)
     assert (status, out) == (1, "")
-    assert err.startswith(f"fer3d: {variable} is not set: make reproduce-{plan} {variable}=/data/{plan}, ")
+    folder = target.partition("-")[2]
+    assert err.startswith(f"fer3d: {variable} is not set: make {target} {variable}=/data/{folder}, ")
     assert err.count("\n") == 1
+    makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
+    assert f"\n{target}: setup ##" in makefile
+    assert f"-m fer3d.reproduce {plan}\n" in makefile
+    assert f"\n{variable} ?=\n" in makefile
 
 
 @pytest.mark.parametrize("variable", ["CKPLUS_ROOT", "OULU_ROOT"])
@@ -42,9 +55,10 @@ def test_a_root_that_is_not_there_is_named_before_any_work(
 def test_says_which_corpora_are_not_there(tmp_path: Path) -> None:
     root = str(tmp_path)
     assert check_roots("ckplus", {"CKPLUS_ROOT": root}) == ["oulu_casia"]
-    assert check_roots("oulu_casia", {"OULU_ROOT": root, "CKPLUS_ROOT": root}) == []
+    assert check_roots("oulu", {"OULU_ROOT": root, "CKPLUS_ROOT": root}) == []
+    assert check_roots("ravdess", {"RAVDESS_ROOT": root, "CKPLUS_ROOT": "/nowhere"}) == []
     with pytest.raises(CorpusError, match="OULU_ROOT is not set"):
-        check_roots("oulu_casia", {"CKPLUS_ROOT": root})
+        check_roots("oulu", {"CKPLUS_ROOT": root})
 
 
 @pytest.mark.parametrize("arguments", [["rehearsal", "--jobs", "0"], ["ck"], []])

@@ -1,4 +1,4 @@
-"""What `make reproduce-ckplus`, `make reproduce-oulu` and `make rehearse` do, as data."""
+"""What `make reproduce-ckplus`, `make benchmark-ravdess`, `make rehearse` and the like do, as data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fer3d.overrides import override
 
 # The corpora by the names that `data=` knows.
 CKPLUS, OULU = "ckplus", "oulu_casia"
+RAVDESS, CREMA_D = "ravdess", "crema_d"
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,13 @@ _OULU_STEPS = (
     Step("oulu_kfold10_c4", OULU, "c1", starts_from="ckplus_all"),
     Step("oulu_kfold10_inner_val", OULU, "c2"),
 )
+# On the open corpora: the literature's protocol, once.
+_BENCHMARKS = {RAVDESS: Step("ravdess6", RAVDESS, "c1"), CREMA_D: Step("crema_d5", CREMA_D, "c1")}
 _CKPLUS_COMPARISONS = (("ckplus_kfold10", "ckplus_kfold10_c2"), ("ckplus_kfold10", "ckplus_kfold10_c3"))
 _OULU_COMPARISONS = (("oulu_kfold10", "oulu_kfold10_c1"), ("oulu_kfold10", "oulu_kfold10_c4"))
 
+# By corpus, what `data=` calls its synthetic twin, and the folder that the twin lies in.
+_TWINS = {CKPLUS: ("synthetic", "synthetic_ckplus"), OULU: ("synthetic_oulu", "synthetic_oulu")}
 # What makes the paper's network small enough for two CPU cores; everything else stays as the experiments have it.
 _REHEARSAL = (
     "model.downsample=4",
@@ -105,6 +110,11 @@ def reproduce_oulu(outputs: Path) -> Plan:
     return Plan(_OULU_STEPS, _OULU_COMPARISONS, outputs, "report_oulu")
 
 
+def benchmark(corpus: str, outputs: Path) -> Plan:
+    """The literature's protocol on an open corpus, `ravdess` or `crema_d`."""
+    return Plan((_BENCHMARKS[corpus],), (), outputs, f"report_{corpus}")
+
+
 def rehearsal(outputs: Path, corpora: Path) -> Plan:
     """The same steps for both corpora on their synthetic twins, with a small network.
 
@@ -112,13 +122,14 @@ def rehearsal(outputs: Path, corpora: Path) -> Plan:
         outputs: Where everything goes.
         corpora: Where the twins lie, or are rendered.
     """
-    twins = {CKPLUS: ("synthetic", "synthetic_ckplus"), OULU: ("synthetic_oulu", "synthetic_oulu")}
-
-    def shrink(step: Step) -> Step:
-        data, folder = twins[step.corpus]
-        where = (f"data={data}", override("data.root", str(corpora / folder)))
-        small = (*_REHEARSAL, _REHEARSAL_EPOCHS[step.corpus])
-        return replace(step, overrides=(*where, *small))
-
-    steps = tuple(shrink(step) for step in (*_CKPLUS_STEPS, *_OULU_STEPS))
+    steps = tuple(
+        _on_twin(step, corpora, (*_REHEARSAL, _REHEARSAL_EPOCHS[step.corpus]))
+        for step in (*_CKPLUS_STEPS, *_OULU_STEPS)
+    )
     return Plan(steps, (*_CKPLUS_COMPARISONS, *_OULU_COMPARISONS), outputs, "report")
+
+
+def _on_twin(step: Step, corpora: Path, settings: tuple[str, ...]) -> Step:
+    """A step on the synthetic twin of its corpus, with settings that make it small."""
+    data, folder = _TWINS[step.corpus]
+    return replace(step, overrides=(f"data={data}", override("data.root", str(corpora / folder)), *settings))

@@ -8,13 +8,32 @@ import pytest
 from hydra.utils import instantiate
 
 from fer3d.configuration import compose_train
-from fer3d.reproduction.plan import CKPLUS, OULU, Plan, rehearsal, reproduce_ckplus, reproduce_oulu
+from fer3d.evaluation.published import benchmark_of
+from fer3d.reproduction.plan import (
+    CKPLUS,
+    CREMA_D,
+    OULU,
+    RAVDESS,
+    Plan,
+    benchmark,
+    rehearsal,
+    reproduce_ckplus,
+    reproduce_oulu,
+)
 
 OUTPUTS = Path("outputs")
 PLANS = {
     "ckplus": reproduce_ckplus(OUTPUTS),
     "oulu": reproduce_oulu(OUTPUTS),
     "rehearsal": rehearsal(OUTPUTS, Path("corpora")),
+    "ravdess": benchmark(RAVDESS, OUTPUTS),
+    "crema_d": benchmark(CREMA_D, OUTPUTS),
+}
+CORPORA = {
+    CKPLUS: ("ckplus", "synthetic"),
+    OULU: ("oulu_casia", "synthetic_oulu"),
+    RAVDESS: ("ravdess",),
+    CREMA_D: ("crema_d",),
 }
 
 
@@ -29,7 +48,7 @@ def test_every_step_composes_on_its_corpus(plan: Plan) -> None:
         assert config.name == step.experiment
         assert config.model.dropout == {"c1": 0.2511, "c2": 0.4233}[step.configuration]
         corpus = instantiate(config.data)
-        assert corpus.name in {CKPLUS: ("ckplus", "synthetic"), OULU: ("oulu_casia", "synthetic_oulu")}[step.corpus]
+        assert corpus.name in CORPORA[step.corpus]
         assert step.is_evaluated == ("all_clips" not in config.cv._target_)
         assert (config.start_from == "required") == (step.starts_from is not None)
         assert config.save_checkpoint == (not step.is_evaluated)
@@ -78,3 +97,14 @@ def test_the_rehearsal_keeps_what_the_paper_searched_for() -> None:
         assert small.optimizer._target_ == paper.optimizer._target_
         assert (small.class_weights, small.clips) == (paper.class_weights, paper.clips)
         assert small.cv == paper.cv
+
+
+@pytest.mark.parametrize("corpus", [RAVDESS, CREMA_D])
+def test_a_benchmark_is_the_literatures_protocol(corpus: str) -> None:
+    (step,) = PLANS[corpus].steps
+    config = compose_train([f"experiment={step.experiment}"])
+    literature = benchmark_of(corpus)
+    assert literature is not None
+    assert tuple(map(tuple, config.cv.ranges)) == literature.ranges
+    assert instantiate(config.data).emotions == literature.emotions
+    assert all(config.data[key] == value for key, value in literature.wanted.items())
