@@ -19,7 +19,6 @@ MAX_FOLDERS = 5_000
 MAX_NAMED = 8
 
 IMAGE_SUFFIX = r"\.(?:png|jpe?g|bmp|tiff?)"
-VIDEO_SUFFIX = r"\.(?:mp4|m4v|mov|avi|flv|webm|mkv|mpe?g|wmv)"
 
 # What systems and archivers leave in folders; whatever else is not read is named.
 _LITTER = re.compile(

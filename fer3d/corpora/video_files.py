@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fer3d.corpora.layout import CLOSED, NO_FILE, TWICE, UNREAD, VIDEO_SUFFIX, Fault, Findings, shown, walk
+from fer3d.corpora.layout import CLOSED, NO_FILE, TWICE, UNREAD, Fault, Findings, shown, walk
 from fer3d.corpora.sequences import CorpusError
+from fer3d.corpora.video_tree import is_video
 
-_VIDEO = re.compile(r"(.*)" + VIDEO_SUFFIX, re.IGNORECASE | re.DOTALL)
 # What is made from the clips and lies beside them under their names: sound, tracked landmarks, features, pictures.
 _DERIVED = re.compile(r".*\.(?:wav|mp3|csv|txt|json|npy|npz|png|jpe?g)", re.IGNORECASE | re.DOTALL)
 
@@ -58,12 +58,10 @@ def find_clips(root: Path, findings: Findings, clip: re.Pattern[str], clip_like:
     """
     clips: dict[str, Path] = {}
     for file in _candidates(root, findings, clip, clip_like):
-        video = _VIDEO.fullmatch(file.name)
-        if video is None or not clip.fullmatch(video[1]):
+        name = file.stem.upper()
+        if not is_video(file.name) or not clip.fullmatch(name):
             findings.warning(UNREAD, file)
-            continue
-        name = video[1].upper()
-        if not file.is_file():
+        elif not file.is_file():
             findings.error(NO_FILE, file)
         elif name not in clips:
             clips[name] = file
@@ -83,10 +81,10 @@ def find_files(root: Path, name: str) -> list[Path]:
 
 def _candidates(root: Path, findings: Findings, clip: re.Pattern[str], clip_like: re.Pattern[str]) -> Iterator[Path]:
     def may_be_clip(_: Path, name: str) -> bool:
-        return bool(_VIDEO.fullmatch(name) or (clip_like.fullmatch(name) and not _DERIVED.fullmatch(name)))
+        return is_video(name) or bool(clip_like.fullmatch(name) and not _DERIVED.fullmatch(name))
 
     # A folder that is named like a clip's file is not walked into.
-    sighted = walk(root, re.compile(f"(?:{clip.pattern}){VIDEO_SUFFIX}", re.IGNORECASE), may_be_clip)
+    sighted = walk(root, re.compile(rf"(?:{clip.pattern})\.[^.]+", re.IGNORECASE), may_be_clip)
     for folder in sighted.closed:
         findings.warning(CLOSED, folder)
     for folders in sighted.holders.values():

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from named_video_trees import CREMA_CODES, crema_names, full_crema_names, make_crema, write_votes
 from trees import mark_synthetic, touch
-from video_trees import CREMA_CODES, crema_names, full_crema_names, make_crema, write_votes
 
 from fer3d.corpora.crema_d import EMOTIONS, EXPECTED, KNOWN_BAD, CremaD, read_tree
 from fer3d.corpora.sequences import Corpus, CorpusError, CorpusWarning, VideoSequence

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from named_video_trees import make_ravdess, ravdess_names
 from trees import mark_synthetic, touch
-from video_trees import make_ravdess, ravdess_names
 
 from fer3d.corpora.ravdess import EMOTIONS, RAVDESS, read_tree
 from fer3d.corpora.sequences import Corpus, CorpusError, CorpusWarning, VideoSequence
