@@ -68,8 +68,9 @@ def _announce(run: RunResults) -> None:
 
     told = run.provenance()
     caution = f" [{run.caution}]" if run.caution else ""
+    people = run.independence.subjects_text(run.num_subjects)
     print(
-        f"run {run.folder}: {told['num_held_out']} held-out clips of {told['num_subjects']} subjects, {run.corpus}, "
+        f"run {run.folder}: {told['num_held_out']} held-out clips{people}, {run.corpus}, "
         f"{run.cross_validation}, {run.num_epochs} epochs, seed {run.seed}{caution}"
     )
     if run.missing:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from omegaconf import OmegaConf
 
 from fer3d.atomic_folder import atomic_folder
+from fer3d.clips.independence import Independence
 from fer3d.configuration import config_folder
 from fer3d.training.results import EpochPredictions, FoldResult, fold_folder, write_result
 
@@ -61,6 +62,7 @@ def write_run(
     synthetic: bool = True,
     emotions: Sequence[str] = EMOTIONS,
     clip_store: str = "c" * 64,
+    independence: Independence | None = None,
     overrides: Sequence[str] = (),
 ) -> Path:
     """Writes a run's folder and returns it: `outputs/<name>-<digest>`.
@@ -86,6 +88,7 @@ def write_run(
         synthetic: Whether the clips are said to be synthetic.
         emotions: The class names.
         clip_store: The clip store's digest.
+        independence: What the run says of the subjects on both sides of its folds; None for a run that does not.
         overrides: More settings for the configuration, such as `model.dropout=0.3`.
     """
     subjects_per_fold = 1 if cv == "loso" else subjects_per_fold
@@ -95,7 +98,7 @@ def write_run(
         inner = _tables(inner_val, len(tables), (len(tables[0]), clips_per_subject), seed + 1)
     clips = _clips([table.shape[1] for table in tables], subjects_per_fold, len(emotions))
     settings = [f"cv={cv}", f"data={corpus}", f"name={name}", f"seed={seed}", f"trainer.max_epochs={len(tables[0])}"]
-    settings += [] if cv in ("loso", "ravdess6", "crema_d5") else [f"cv.num_folds={len(tables)}"]
+    settings += [] if cv in ("loso", "ravdess6", "crema_d5", "given") else [f"cv.num_folds={len(tables)}"]
     settings += [] if inner_val is None else ["cv.inner_val=0.1"]
     config = _config((*settings, *overrides))
     said = [table.tolist() for table in [*tables, *inner] if table is not None]
@@ -103,6 +106,7 @@ def write_run(
     folder = outputs / f"{name}-{digest[:8]}"
     info = {"run": folder.name, "digest": digest, "corpus": corpus, "synthetic": synthetic, "clip_store": clip_store}
     info |= {"seed": seed, "num_folds": len(tables), "num_clips": len(clips), "config": config, **TOLD}
+    info |= independence.entries if independence else {}
     for number, (table, inner_table) in enumerate(zip(tables, inner, strict=True), start=1):
         if only is None or number in only:
             result = _fold(number, clips, table, inner_table, tuple(emotions), info)

@@ -15,6 +15,7 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from fer3d.clips.independence import Independence
 from fer3d.evaluation.protocols import EpochProtocol
 from fer3d.search.cross_validation import FOLDS, ORDER, RUN
 from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome, attainable_accuracy
@@ -50,6 +51,9 @@ _STATES: dict[State, TrialState] = {
     "failed": TrialState.FAIL,
     "running": TrialState.RUNNING,
 }
+
+
+_RULES = {"cv=loso": "leave_one_subject_out", "cv=given": "given_folds"}
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ def make_study(
     corpus: str = "synthetic",
     synthetic: bool = True,
     num_startup_trials: int = 10,
+    independence: Independence | None = None,
     overrides: Sequence[str] = ("cv=kfold10",),
 ) -> Study:
     """Makes a study of cross-validations with a fold for each of `sizes`, its number of held-out clips."""
@@ -123,7 +128,8 @@ def make_study(
         "synthetic": synthetic,
         "num_clips": sum(sizes),
         "num_folds": len(sizes),
-        "cv": "leave_one_subject_out" if "cv=loso" in overrides else "step_folds",
+        "cv": next((rule for cv, rule in _RULES.items() if cv in overrides), "step_folds"),
+        **(independence.entries if independence else {}),
     }
     for key, value in attributes.items():
         study.set_user_attr(key, value)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from fer3d.clips.detectors import Image
+from fer3d.clips.independence import Independence
 from fer3d.clips.store import ClipRecord, ClipStore
 
 LOW_CONFIDENCE = 0.9
@@ -61,6 +62,9 @@ def draw_contact_sheet(store: ClipStore, max_per_emotion: int = 240) -> Image:
     num_columns = max(8, min(widest, (MAX_WIDTH - GAP) // (CELL + GAP)))
     width = num_columns * (CELL + GAP) + GAP
     strips = [_title(store, groups, width)]
+    independence = Independence(store.header.subjects_known)
+    if not independence.holds:
+        strips.append(_text_strip([(f"{independence.caution}: {independence.sentence}", RED)], width))
     for emotion, cells in groups.items():
         shown = cells[:max_per_emotion]
         count = str(len(cells)) if len(shown) == len(cells) else f"the {len(shown)} least certain of {len(cells)}"

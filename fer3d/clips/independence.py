@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from fer3d.clips.folds import Fold
 
 NOT_INDEPENDENT = "NOT SUBJECT-INDEPENDENT"
+# What a reader has to know of it.
+SEEN_BEFORE = (
+    "A network knows people again, so that the accuracy is higher than it would be on people whom it has never seen; "
+    "it cannot stand beside subject-independent results."
+)
 
 
 @dataclass(frozen=True, slots=True)

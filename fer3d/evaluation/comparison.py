@@ -56,8 +56,8 @@ class Comparison:
 
     @property
     def caution(self) -> str:
-        """What every heading over the comparison has to say: synthetic, partial, both, or nothing."""
-        return self.first.caution or self.second.caution
+        """What every heading over the comparison has to say of either run, or nothing."""
+        return ", ".join(dict.fromkeys([*self.first.cautions, *self.second.cautions]))
 
     @property
     def numbers(self) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Outcome:
 
     @property
     def subjects(self) -> tuple[SubjectScore, ...]:
-        """Every subject, by its id."""
+        """Every subject, by its id; none where nobody knows who is seen."""
         return self._of_subjects(self.measures.per_subject)
 
     def hardest_subjects(self, most: int = 10) -> tuple[SubjectScore, ...]:
@@ -131,10 +131,11 @@ class Evaluation:
     @classmethod
     def of(cls, run: RunResults) -> Evaluation:
         """Evaluates a run."""
-        outcomes = []
+        outcomes, known = [], run.independence.subjects_known
         for protocol in protocols_of(run):
             predictions = held_out_predictions(run, protocol)
-            outcomes.append(Outcome(predictions, measure(predictions, len(run.emotions)), run.emotions))
+            measures = measure(predictions, len(run.emotions), subjects_known=known)
+            outcomes.append(Outcome(predictions, measures, run.emotions))
         return cls(run, tuple(outcomes))
 
     def under(self, protocol: EpochProtocol) -> Outcome:

@@ -23,6 +23,8 @@ Row = dict[str, Any]
 def write_evaluation(evaluation: Evaluation, folder: Path | None = None) -> list[Path]:
     """Writes `evaluation.json`, `measures.csv`, `folds.csv`, `subjects.csv`, `emotions.csv` and `clips.csv`.
 
+    Where nobody knows who is seen, there is no `subjects.csv`.
+
     Args:
         evaluation: What to write; files of an earlier evaluation are replaced.
         folder: Where to; by default `evaluation` in the run's folder.
@@ -34,6 +36,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path | None = None) -> list
         EvaluationError: The folder cannot be written to.
     """
     rows = {"folds": fold_rows, "subjects": subject_rows, "emotions": emotion_rows, "clips": clip_rows}
+    if not evaluation.run.independence.subjects_known:
+        del rows["subjects"]
     texts = {
         "evaluation.json": json_text(evaluation_content(evaluation)),
         "measures.csv": rows_text(measures_rows([evaluation])),
@@ -141,6 +145,7 @@ def _origin(run: RunResults, outcome: Outcome) -> Row:
         "run": run.info["run"],
         "corpus": run.corpus,
         "synthetic": run.synthetic,
+        "subject_independent": run.independence.holds,
         "partial": run.partial,
         "seed": run.seed,
         "epoch_protocol": outcome.protocol.name,
@@ -151,7 +156,8 @@ def _numbers(outcome: Outcome) -> Row:
     measures = outcome.measures
     low, high = measures.pooled.interval()
     counts = {"num_correct": measures.pooled.num_correct, "num_clips": measures.pooled.num_clips}
-    return counts | {"wilson_95_low": low, "wilson_95_high": high} | measures.numbers
+    numbers = {name: number_or_none(value) for name, value in measures.numbers.items()}
+    return counts | {"wilson_95_low": low, "wilson_95_high": high} | numbers
 
 
 def _subject_row(subject: SubjectScore) -> Row:

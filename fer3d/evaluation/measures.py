@@ -55,7 +55,7 @@ class Measures:
     Attributes:
         pooled: All held-out clips together: the headline.
         per_fold: Each fold's score, by its number, in ascending order.
-        per_subject: Each subject's score, by its id, in ascending order.
+        per_subject: Each subject's score, by its id, in ascending order; none where nobody knows who is seen.
         confusion: `(num_classes, num_classes)` clips by label (row) and prediction (column).
         recall: `(num_classes,)` share of each emotion's clips that was right; NaN for an emotion without clips.
         macro_f1: Mean over emotions of the harmonic mean of precision and recall.
@@ -75,8 +75,8 @@ class Measures:
 
     @property
     def mean_over_subjects(self) -> float:
-        """Mean of the subjects' accuracies."""
-        return float(np.mean([score.accuracy for score in self.per_subject.values()]))
+        """Mean of the subjects' accuracies; NaN where nobody knows who is seen."""
+        return float(np.mean([score.accuracy for score in self.per_subject.values()] or np.nan))
 
     @property
     def uar(self) -> float:
@@ -95,8 +95,14 @@ class Measures:
         }
 
 
-def measure(predictions: HeldOutPredictions, num_classes: int) -> Measures:
-    """Measures held-out predictions."""
+def measure(predictions: HeldOutPredictions, num_classes: int, *, subjects_known: bool = True) -> Measures:
+    """Measures held-out predictions.
+
+    Args:
+        predictions: The predictions.
+        num_classes: Number of emotions.
+        subjects_known: Whether the clips' subjects say who is seen.
+    """
     correct = predictions.correct
     said, labels = torch.from_numpy(predictions.predicted), torch.from_numpy(predictions.labels)
     confusion = multiclass_confusion_matrix(said, labels, num_classes).numpy().astype(np.int64)
@@ -106,7 +112,7 @@ def measure(predictions: HeldOutPredictions, num_classes: int) -> Measures:
     return Measures(
         pooled=Score(int(correct.sum()), len(correct)),
         per_fold=_scores(predictions.folds.tolist(), correct),
-        per_subject=_scores(predictions.subjects, correct),
+        per_subject=_scores(predictions.subjects, correct) if subjects_known else {},
         confusion=confusion,
         recall=recall,
         macro_f1=float(multiclass_f1_score(said, labels, num_classes, average="macro")),

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fer3d.clips.independence import Independence
 from fer3d.training.results import SHARED, FoldResult, check_facts, facts, fold_folder, read_result
 
 _FOLD_FOLDER = re.compile(r"fold_(\d{3,})")
 _MAX_NAMED = 12
+# What makes folds of a corpus's own; and leave-one-subject-out where each clip counts as a subject.
+GIVEN, LEAVE_ONE_CLIP_OUT = "given_folds", "leave-one-clip-out"
 
 
 class EvaluationError(Exception):
@@ -99,6 +102,11 @@ class RunResults:
         return bool(self.info["synthetic"])
 
     @property
+    def independence(self) -> Independence:
+        """Whether the folds are subject-independent; where not, every number, table and figure must say so."""
+        return Independence.told(self.info)
+
+    @property
     def emotions(self) -> tuple[str, ...]:
         """The class names."""
         return self.folds[0].emotions
@@ -119,6 +127,11 @@ class RunResults:
         return bool(self.missing)
 
     @property
+    def num_subjects(self) -> int:
+        """Number of subjects of the held-out clips; that of the clips, where nobody knows who is seen."""
+        return len({subject for fold in self.folds for subject in fold.subjects})
+
+    @property
     def versions(self) -> dict[str, str]:
         """Versions of fer3d and its libraries; of all folds, where they were trained with different ones."""
         told = [fold.info["versions"] for fold in self.folds]
@@ -126,10 +139,14 @@ class RunResults:
         return {name: ", ".join(sorted({str(each[name]) for each in told if name in each})) for name in names}
 
     @property
+    def fold_rule(self) -> str:
+        """What made the folds, such as `step_folds`."""
+        return str(self.config["cv"]["_target_"]).rpartition(".")[2]
+
+    @property
     def cross_validation(self) -> str:
         """How the folds were made: `LOSO` or, for example, `10-fold`."""
-        loso = str(self.config["cv"]["_target_"]).endswith("leave_one_subject_out")
-        folds = "LOSO" if loso else f"{self.num_folds}-fold"
+        folds = name_cross_validation(self.fold_rule, self.num_folds, self.independence)
         return f"nested {folds}" if self.is_nested else folds
 
     @property
@@ -150,12 +167,18 @@ class RunResults:
         return "chosen" in self.info
 
     @property
-    def caution(self) -> str:
-        """What every heading over the run's numbers has to say: synthetic, a try, a search's, partial, or nothing."""
+    def cautions(self) -> tuple[str, ...]:
+        """What every heading over the run's numbers has to say: synthetic, people seen, a try, a search's, partial."""
         tried = "CHOSEN BY A SEARCH on these clips" if self.is_selected else ""
         missing = f"PARTIAL: {len(self.missing)} of {self.num_folds} folds missing" if self.missing else ""
         debug = f"DEBUG: {batches} batches an epoch" if (batches := self.config.get("num_batches")) else ""
-        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", debug, tried, missing]))
+        synthetic = "SYNTHETIC data" if self.synthetic else ""
+        return tuple(filter(None, [synthetic, self.independence.caution, debug, tried, missing]))
+
+    @property
+    def caution(self) -> str:
+        """The cautions as one phrase, or nothing."""
+        return ", ".join(self.cautions)
 
     def provenance(self) -> dict[str, Any]:
         """Where the run's numbers come from, in plain values for JSON."""
@@ -165,6 +188,7 @@ class RunResults:
             "digest": self.digest,
             "corpus": self.corpus,
             "synthetic": self.synthetic,
+            **self.independence.entries,
             "partial": self.partial,
             "missing_folds": list(self.missing),
             "clip_store": self.info["clip_store"],
@@ -176,10 +200,25 @@ class RunResults:
             "num_folds": self.num_folds,
             "num_epochs": self.num_epochs,
             "num_held_out": sum(len(fold.clip_ids) for fold in self.folds),
-            "num_subjects": len({subject for fold in self.folds for subject in fold.subjects}),
+            "num_subjects": self.num_subjects if self.independence.subjects_known else None,
             "emotions": list(self.emotions),
             "versions": self.versions,
         }
+
+
+def name_cross_validation(rule: str, num_folds: int, independence: Independence) -> str:
+    """Returns how folds were made: `LOSO` or, for example, `10-fold`.
+
+    Args:
+        rule: What made them, such as `step_folds`.
+        num_folds: How many there are.
+        independence: Whether they are subject-independent.
+    """
+    if rule == "leave_one_subject_out":
+        return "LOSO" if independence.subjects_known else LEAVE_ONE_CLIP_OUT
+    if rule == GIVEN:
+        return "given train/test" if num_folds == 1 else f"given {num_folds}-fold"
+    return f"{num_folds}-fold"
 
 
 def name_folds(numbers: Sequence[int]) -> str:

@@ -49,6 +49,7 @@ def seeds_content(group: SeedGroup) -> dict[str, Any]:
         "name": first.name,
         "corpus": first.corpus,
         "synthetic": first.synthetic,
+        **first.independence.entries,
         "partial": first.partial,
         "seeds": [run.seed for run in group.runs],
         "epoch_protocols": {
@@ -101,6 +102,7 @@ def _seeds_rows(group: SeedGroup) -> list[Row]:
             "name": first.name,
             "corpus": first.corpus,
             "synthetic": first.synthetic,
+            "subject_independent": first.independence.holds,
             "partial": first.partial,
             "num_seeds": len(group.runs),
             "epoch_protocol": protocol.name,

@@ -78,9 +78,11 @@ def curves_part(one: ReportRun) -> Part:
     )
 
 
-def subjects_picture(one: ReportRun) -> Picture:
-    """A run's accuracy on each subject, after the last epoch."""
+def subjects_part(one: ReportRun) -> Part:
+    """A run's accuracy on each subject, after the last epoch, or why there is none."""
     scores = one.evaluation.under(LAST_EPOCH).measures.per_subject
+    if not scores:
+        return Prose("No accuracy on each subject: the subjects are unknown.")
     title = f"{one.label}: accuracy on each subject, {LAST_EPOCH.title}"
     whole = sum(score.num_correct == score.num_clips for score in scores.values())
     said = f"All clips of {whole} of {len(scores)} subjects are right after the last epoch."

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fer3d.clips.independence import NOT_INDEPENDENT
 from fer3d.clips.store import INDEX_NAME, ClipStore, StoreError
 from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.run_results import EvaluationError, RunResults
@@ -106,9 +107,10 @@ def joint_caution(runs: Sequence[ReportRun]) -> str:
     if len({one.run.caution for one in runs}) <= 1:
         return runs[0].run.caution if runs else ""
     num_synthetic, num_partial = sum(one.run.synthetic for one in runs), sum(one.run.partial for one in runs)
+    num_seen = sum(not one.run.independence.holds for one in runs)
     said = [
         f"{text}{'' if number == len(runs) else f' in {number} of {len(runs)} runs'}"
-        for text, number in (("SYNTHETIC data", num_synthetic), ("PARTIAL", num_partial))
+        for text, number in (("SYNTHETIC data", num_synthetic), (NOT_INDEPENDENT, num_seen), ("PARTIAL", num_partial))
         if number
     ]
     return ", ".join(said)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from omegaconf import OmegaConf
 
+from fer3d.clips.independence import NOT_INDEPENDENT, SEEN_BEFORE, Independence
 from fer3d.evaluation.evaluation_tables import measures_table, recall_table, subjects_table
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH, PROTOCOLS
-from fer3d.evaluation.run_results import RunResults, name_folds
+from fer3d.evaluation.run_results import GIVEN, RunResults, name_folds
 from fer3d.evaluation.tables import Table, percent
-from fer3d.reporting.drawings import confusion_picture, curves_part, missed_part, protocols_picture, subjects_picture
+from fer3d.reporting.drawings import confusion_picture, curves_part, missed_part, protocols_picture, subjects_part
 from fer3d.reporting.page import Headline
 from fer3d.reporting.parts import DataTable, Facts, Folded, Gallery, Part, Picture, Prose, Section
 from fer3d.reporting.report_runs import ReportRun, joint_caution
@@ -42,7 +43,7 @@ def headline(one: ReportRun) -> Headline:
     """What a run achieved in one sentence: the honest number first, the paper's beside it."""
     last, best = (one.evaluation.under(protocol).measures.pooled for protocol in (LAST_EPOCH, BEST_EPOCH))
     low, high = map(percent, last.interval())
-    kind = "SYNTHETIC held-out clips" if one.run.synthetic else "held-out clips"
+    kind = f"{one.run.independence.mark}{'SYNTHETIC ' if one.run.synthetic else ''}held-out clips"
     return Headline(
         label=one.label,
         accuracy=percent(last.accuracy),
@@ -64,6 +65,11 @@ def banners(runs: Sequence[ReportRun]) -> tuple[str, ...]:
             f"SYNTHETIC data: {_named(synthetic, runs)} measured on rendered faces. Such numbers say whether the "
             "pipeline works, not how well a network reads real faces."
         )
+    said += [
+        f"{NOT_INDEPENDENT}: in {one.label}, {one.run.independence.sentence}. {SEEN_BEFORE}"
+        for one in runs
+        if not one.run.independence.holds
+    ]
     said += [
         f"PARTIAL: {one.label} lacks {len(one.run.missing)} of {one.run.num_folds} folds "
         f"({name_folds(one.run.missing)}). Its numbers leave out their clips."
@@ -108,6 +114,18 @@ def provenance_section(runs: Sequence[ReportRun]) -> Section:
     return Section("provenance", "How it was obtained", tuple(_provenance(one) for one in runs))
 
 
+def independence_text(rule: str, independence: Independence) -> str:
+    """What has to be said of folds that are not, or need not be, subject-independent; nothing of others.
+
+    Args:
+        rule: What made the folds, such as `step_folds`.
+        independence: Whether they are subject-independent.
+    """
+    if independence.holds and rule != GIVEN:
+        return ""
+    return f"; {independence.caution or 'subject-independent'}: {independence.sentence}"
+
+
 def duration_text(seconds: float) -> str:
     """A time for people: seconds, minutes, or hours and minutes."""
     if seconds < 120:
@@ -118,7 +136,7 @@ def duration_text(seconds: float) -> str:
 
 def _run_section(one: ReportRun, *, faces: bool) -> Section:
     subjects = subjects_table(one.evaluation)
-    pictures = [confusion_picture(one, LAST_EPOCH), curves_part(one), subjects_picture(one)]
+    pictures = [confusion_picture(one, LAST_EPOCH), curves_part(one), subjects_part(one)]
     missed = missed_part(one, faces=faces)
     parts: list[Part] = [
         DataTable(measures_table(one.evaluation)),
@@ -191,10 +209,10 @@ def _facts(one: ReportRun) -> list[tuple[str, str]]:
 def _folds(one: ReportRun) -> str:
     run = one.run
     there = f"{len(run.folds)} of {run.num_folds}" if run.partial else str(run.num_folds)
-    rule = str(run.config["cv"]["_target_"]).rpartition(".")[2]
     sizes = [len(fold.clip_ids) for fold in run.folds]
     least, most = min(sizes), max(sizes)
-    return f"{there} ({rule}), {least if least == most else f'{least} to {most}'} held-out clips each"
+    each = f"{least if least == most else f'{least} to {most}'} held-out clips each"
+    return f"{there} ({run.fold_rule}), {each}{independence_text(run.fold_rule, run.independence)}"
 
 
 def _start(one: ReportRun) -> str:

@@ -7,11 +7,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from fer3d.clips.independence import NOT_INDEPENDENT, SEEN_BEFORE
+from fer3d.evaluation.run_results import name_cross_validation
 from fer3d.evaluation.tables import percent
 from fer3d.reporting.page import Headline
 from fer3d.reporting.parts import DataTable, Facts, Folded, Part, Prose, Section
 from fer3d.reporting.report_runs import CORPUS_TITLES
-from fer3d.reporting.run_sections import duration_text
+from fer3d.reporting.run_sections import duration_text, independence_text
 from fer3d.reporting.study_settings import read_settings
 from fer3d.reporting.study_tables import Effort, best_table, failures_table, folds_table, saved_table, trial_score
 from fer3d.search.records import StudyRecord
@@ -28,6 +30,8 @@ def study_banners(record: StudyRecord) -> tuple[str, ...]:
             "SYNTHETIC data: every trial was measured on rendered faces. Such numbers say whether the pipeline works, "
             "not how well a network reads real faces."
         )
+    if not record.independence.holds:
+        said.append(f"{NOT_INDEPENDENT}: {record.independence.sentence}. {SEEN_BEFORE}")
     if record.best is not None:
         said.append(
             f"CHOSEN BY A SEARCH: trial {record.best.number} did best of all that were tried on these very folds, "
@@ -58,7 +62,7 @@ def study_headline(record: StudyRecord) -> Headline:
         return Headline(label=record.name, accuracy="-", sentence=sentence, caution=record.caution)
     score = trial_score(record, best)
     low, high = map(percent, score.interval())
-    kind = "SYNTHETIC held-out clips" if record.synthetic else "held-out clips"
+    kind = f"{record.independence.mark}{'SYNTHETIC ' if record.synthetic else ''}held-out clips"
     return Headline(
         label=f"{record.name}, trial {best.number}",
         accuracy=percent(score.accuracy),
@@ -135,7 +139,7 @@ def _facts(record: StudyRecord, *, own_database: bool) -> list[tuple[str, str]]:
         ("Pruning", _pruning(record)),
         ("Accuracy", f"{record.protocol.title}: {record.protocol.meaning}"),
         ("Corpus", f"{_corpus(record)}: {record.num_clips} held-out {kind}"),
-        ("Folds", f"{record.num_folds} ({record.cv})"),
+        ("Folds", f"{record.num_folds} ({record.cv}){independence_text(record.cv, record.independence)}"),
         ("Fixed on the command line", ", ".join(record.overrides) or "nothing"),
         ("Training time", duration_text(sum(trial.seconds for trial in record.trials))),
     ]
@@ -160,7 +164,7 @@ def _corpus(record: StudyRecord) -> str:
 
 
 def _cross_validation(record: StudyRecord) -> str:
-    return "LOSO" if record.cv == "leave_one_subject_out" else f"{record.num_folds}-fold"
+    return name_cross_validation(record.cv, record.num_folds, record.independence)
 
 
 def _counted(number: int, what: str) -> str:

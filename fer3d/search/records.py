@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from fer3d.clips.independence import Independence
 from fer3d.evaluation.protocols import EpochProtocol
 from fer3d.search.cross_validation import ORDER, RUN, check_trials, read_outcomes
 from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome, attainable_accuracy
@@ -111,6 +112,7 @@ class StudyRecord:
         cv: How the folds were made, such as `step_folds`.
         sampler: The sampler's class.
         num_startup_trials: How many trials were drawn at random before the sampler learnt.
+        independence: Whether the folds are subject-independent; where not, every number, table and figure must say so.
     """
 
     study: Study
@@ -127,6 +129,7 @@ class StudyRecord:
     cv: str
     sampler: str
     num_startup_trials: int
+    independence: Independence = field(default_factory=Independence)
 
     @classmethod
     def read(cls, study: str, storage: str | None = None) -> StudyRecord:
@@ -183,6 +186,7 @@ class StudyRecord:
             cv=told["cv"],
             sampler=told["sampler"],
             num_startup_trials=told["num_startup_trials"],
+            independence=Independence.told(told),
         )
 
     def close(self) -> None:
@@ -207,10 +211,10 @@ class StudyRecord:
 
     @property
     def caution(self) -> str:
-        """What every heading over the study's numbers has to say: synthetic, a try, or nothing."""
+        """What every heading over the study's numbers has to say: synthetic, people seen before, a try, or nothing."""
         batches = self.settings.get("num_batches")
         debug = f"DEBUG: {batches} batches an epoch" if batches else ""
-        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", debug]))
+        return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", self.independence.caution, debug]))
 
 
 def load_study(study: str, storage: str | None = None) -> Study:

@@ -11,6 +11,7 @@ from typing import Any
 import wandb
 from optuna.trial import Trial, TrialState
 
+from fer3d.clips.independence import NOT_INDEPENDENT, Independence
 from fer3d.search.pruning import Progress
 from fer3d.training.tracking import WandbMode, start_wandb_run
 
@@ -30,6 +31,7 @@ class TrialTracker:
         mode: `online`, `offline` or `disabled`.
         config: What all trials share, the searched settings aside.
         synthetic: Whether the clips are rendered.
+        independence: Whether the folds are subject-independent.
     """
 
     study: str
@@ -39,6 +41,7 @@ class TrialTracker:
     mode: WandbMode
     config: Mapping[str, Any] = field(default_factory=dict)
     synthetic: bool = False
+    independence: Independence = field(default_factory=Independence)
 
     def log(self, trial: Trial, progress: Progress, state: TrialState, error: str | None) -> None:
         """Logs a trial; where W&B cannot be reached, says so and lets the search go on."""
@@ -60,9 +63,13 @@ class TrialTracker:
             # The same run if the process is killed before the study knows of the end.
             id=f"{self.study}-{trial.number}",
             resume="allow",
-            tags=[name, *(["synthetic"] if self.synthetic else [])],
+            tags=[
+                name,
+                *(["synthetic"] if self.synthetic else []),
+                *([] if self.independence.holds else [NOT_INDEPENDENT.lower()]),
+            ],
             dir=self.folder,
-            config={**trial.params, "trial": trial.number, "shared": dict(self.config)},
+            config={**trial.params, "trial": trial.number, "shared": {**self.config, **self.independence.entries}},
         )
         try:
             _fill(run, progress, state, error)

@@ -45,6 +45,7 @@ class Checkpoint:
         digest: The run's digest.
         fold: The fold's number.
         config: The run's configuration, resolved.
+        subjects_known: Whether the subjects say who is seen; otherwise each clip has one of its own.
     """
 
     state_dict: Mapping[str, Tensor]
@@ -56,6 +57,7 @@ class Checkpoint:
     digest: str
     fold: int
     config: Mapping[str, Any]
+    subjects_known: bool = True
 
     def write(self, path: Path) -> None:
         """Writes it so that `torch.load(weights_only=True)` accepts it: tensors and plain values."""
@@ -129,18 +131,36 @@ class Checkpoint:
         named = ("corpus", "synthetic", "clip_store", "digest", "fold")
         return {name: getattr(self, name) for name in named} | {"weights": self.weights_digest}
 
-    def check_unseen(self, corpus: str, clip_store: str, held_out: Collection[str]) -> None:
+    def check_unseen(
+        self, corpus: str, clip_store: str, held_out: Collection[str], *, subjects_known: bool = True
+    ) -> None:
         """Makes sure that no held-out subject took part in the checkpoint's training.
 
+        Where the subjects are unknown, no clip did: which can be told within one clip store alone.
+
+        Args:
+            corpus: The run's corpus.
+            clip_store: The digest of the run's clip store.
+            held_out: All subjects that the run holds out.
+            subjects_known: Whether these say who is seen.
+
         Raises:
-            CheckpointError: One did, so that its clips would not be held out at all.
+            CheckpointError: One did, so that its clips would not be held out at all; or nobody can tell.
         """
         if self.corpus != corpus and self.clip_store != clip_store:
             return
+        if held_out and self.clip_store != clip_store and not (self.subjects_known and subjects_known):
+            whose = "this run's clips" if self.subjects_known else "its clips"
+            raise CheckpointError(
+                f"start_from was trained on {corpus}, and the subjects of {whose} are unknown: nobody can tell whether "
+                "it has seen what this run holds out. Start from a checkpoint of another corpus, or say who is seen "
+                "in both"
+            )
         seen = sorted(set(held_out) & set(self.subjects))
         if seen:
+            who = "subjects" if subjects_known else "clips"
             raise CheckpointError(
-                f"start_from was trained on {len(seen)} subjects of {corpus} that this run holds out, such as "
+                f"start_from was trained on {len(seen)} {who} of {corpus} that this run holds out, such as "
                 f"{', '.join(seen[:_MAX_NAMED])}: their clips would not be held out at all. Start from a checkpoint of "
                 "another corpus"
             )
@@ -204,7 +224,11 @@ class Checkpoint:
 _FIELDS = create_model(
     "_FIELDS",
     __config__=ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True),
-    **{name: (kind, ...) for name, kind in get_type_hints(Checkpoint).items()},  # type: ignore[call-overload]
+    **{  # type: ignore[call-overload]
+        # Checkpoints of older versions do not say it.
+        name: (kind, True if name == "subjects_known" else ...)
+        for name, kind in get_type_hints(Checkpoint).items()
+    },
 )
 
 
@@ -255,7 +279,13 @@ def lacking(path: Path, digest: str, fold: int) -> str | None:
 
 
 def starting_checkpoint(
-    start_from: str | None, *, config: Mapping[str, Any], corpus: str, clip_store: str, held_out: Collection[str]
+    start_from: str | None,
+    *,
+    config: Mapping[str, Any],
+    corpus: str,
+    clip_store: str,
+    held_out: Collection[str],
+    subjects_known: bool = True,
 ) -> Checkpoint | None:
     """Reads the checkpoint from which every fold of a run starts, and makes sure that it may.
 
@@ -265,6 +295,7 @@ def starting_checkpoint(
         corpus: The run's corpus.
         clip_store: The digest of the run's clip store.
         held_out: All subjects that the run holds out.
+        subjects_known: Whether these say who is seen.
 
     Raises:
         CheckpointError: There is none, it is one of another network, or it has seen a held-out subject.
@@ -278,5 +309,5 @@ def starting_checkpoint(
         return None
     start = Checkpoint.read(Path(start_from))
     start.check_same_parts(config)
-    start.check_unseen(corpus, clip_store, held_out)
+    start.check_unseen(corpus, clip_store, held_out, subjects_known=subjects_known)
     return start

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from fer3d.checked_json import first_error
 
@@ -81,6 +90,9 @@ class _Result(_Entries):
     digest: str
     corpus: str
     synthetic: bool
+    subject_independent: bool = True
+    subjects_known: bool = True
+    num_shared_subjects: NonNegativeInt = 0
     clip_store: str
     start_from: _Start | None
     seed: int
@@ -96,6 +108,12 @@ class _Result(_Entries):
     versions: dict[str, str]
     config: _Config
     chosen: _Chosen | None = None
+
+    @model_validator(mode="after")
+    def _check_independence(self) -> Self:
+        if self.subject_independent != (self.subjects_known and not self.num_shared_subjects):
+            raise ValueError("subject_independent contradicts subjects_known and num_shared_subjects")
+        return self
 
 
 def check_entries(content: Any) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer3d.checked_json import CHECKSUM, check_seal, sealed
+from fer3d.clips.independence import Independence
 from fer3d.training.result_schema import FORMAT_VERSION, check_entries
 
 RESULT_NAME = "result.json"
@@ -24,7 +25,7 @@ _DERIVED = ("format", "fold", "num_held_out", "num_correct", _LOGITS_DIGEST, CHE
 _INNER_VAL = "inner_val_"
 # The facts that all folds of a run share.
 _OF_THE_RUN = ("digest", "corpus", "synthetic", "clip_store", "num_folds", "num_clips")
-SHARED = (*_OF_THE_RUN, "emotions", "number of epochs", "nested")
+SHARED = (*_OF_THE_RUN, *Independence().entries, "emotions", "number of epochs", "nested")
 
 
 class ResultError(Exception):
@@ -77,9 +78,13 @@ class FoldResult(EpochPredictions):
 
     @property
     def held_out_kind(self) -> str:
-        """What the numbers were measured on: `held-out clips`, called synthetic where they are, and a quick try one."""
+        """What the numbers were measured on: `held-out clips`, called synthetic where they are, and a quick try one.
+
+        Clips of people whom the network may have seen are said to be so, too.
+        """
         debug = "DEBUG, " if self.info["config"].get("num_batches") else ""
-        return f"{debug}SYNTHETIC held-out clips" if self.info.get("synthetic") else f"{debug}held-out clips"
+        synthetic = "SYNTHETIC " if self.info.get("synthetic") else ""
+        return f"{debug}{Independence.told(self.info).mark}{synthetic}held-out clips"
 
     def summary(self) -> str:
         """The fold's accuracy in a sentence; the best epoch and synthetic clips are labelled as what they are."""
@@ -170,6 +175,7 @@ def facts(result: FoldResult) -> dict[str, object]:
     return {
         "fold number": result.fold,
         **{name: result.info[name] for name in _OF_THE_RUN},
+        **Independence.told(result.info).entries,
         "emotions": result.emotions,
         "number of epochs": len(result.logits),
         "nested": "chosen" in result.info,

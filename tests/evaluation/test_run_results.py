@@ -171,7 +171,7 @@ def test_provenance_is_plain_and_complete(tmp_path: Path) -> None:
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     told = {"run": folder.name, "name": "fake", "digest": run.digest, "corpus": "synthetic", "synthetic": True}
     told |= {"partial": False, "missing_folds": [], "clip_store": "c" * 64, "start_from": None, "seed": 3}
-    told |= {"selected_by": None}
+    told |= {"selected_by": None, "subject_independent": True, "subjects_known": True, "num_shared_subjects": 0}
     told |= {"precision": "32-true", "cross_validation": "2-fold", "num_folds": 2, "num_epochs": 3}
     told |= {"num_held_out": 16, "num_subjects": 4, "emotions": list(EMOTIONS)}
     assert found == told | {"versions": read_result(folder / "fold_001").info["versions"]}
