@@ -72,7 +72,7 @@ class Clock:
         if stamp is not None:
             if self._origin is None:
                 self._origin = stamp - round(second / self._time_base)
-            stated = (stamp - self._origin) * self._time_base.numerator / self._time_base.denominator
+            stated = _seconds(stamp - self._origin, self._time_base)
             if self.last is None or stated > self.last:
                 second = stated
         self.last = second
@@ -94,6 +94,7 @@ class OpenVideo:
         self.container = _CONTAINERS.get(container.format.name, container.format.name)
         self._demuxed = container.demux(stream)
         self._stream = stream
+        self._time_base = stream.time_base or Fraction(1, 1000)
         self._log = log
         self._limit: int | None = None
         # Several files are decoded at once; and with one thread each, every pass sees the same.
@@ -105,7 +106,11 @@ class OpenVideo:
         Args:
             origin: The stamp of second 0; None for the first stamp that the clock is given.
         """
-        return Clock(self._stream.time_base or Fraction(1, 1000), float(1 / (self._stream.average_rate or 25)), origin)
+        return Clock(self._time_base, float(1 / (self._stream.average_rate or 25)), origin)
+
+    def seconds(self, ticks: int) -> float:
+        """Returns the seconds that a difference of stamps stands for."""
+        return _seconds(ticks, self._time_base)
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Yields the packets that are whole."""
@@ -185,6 +190,10 @@ def reason(error: av.error.FFmpegError) -> str:
 def stamp_of(source: Packet[VideoStream] | VideoFrame) -> int | None:
     """Returns when a packet or a frame is shown, by the file; where it does not say, when it is decoded."""
     return source.dts if source.pts is None else source.pts
+
+
+def _seconds(ticks: int, time_base: Fraction) -> float:
+    return ticks * time_base.numerator / time_base.denominator
 
 
 def _head(path: Path) -> bytes:

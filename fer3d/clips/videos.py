@@ -1,6 +1,10 @@
 """Video files: the chosen frames of a file or of a part of it, upright, with their times.
 
-FFmpeg does the decoding, through PyAV.
+FFmpeg does the decoding, through PyAV. On the same files OpenCV, which carries FFmpeg as well, gives the same time
+stamps and turns, but never says that a file is damaged: it returns half-decoded frames as whole ones, claims 52 frames
+for the 7 of a Matroska file of varying rate, makes grey streams BGR, is further off with 10 bits (0.7 grey levels
+instead of 0.5) and prints to the terminal. torchcodec did not load without FFmpeg's libraries in the system.
+`benchmarks/decode.py` measures the speed: per core, PyAV decodes about as many frames a second as OpenCV.
 """
 
 from __future__ import annotations
@@ -64,7 +68,14 @@ def read_video(
     after the frame before, is placed one frame interval after that. So times always rise, in the order that the decoder
     shows the frames in.
 
-    A sequence ends before the first frame that FFmpeg cannot decode, or says is incomplete.
+    A sequence ends before the first frame that FFmpeg cannot decode, or says is incomplete. Damage before the last key
+    frame before `start`, and after `end`, does not matter. Of 440 damaged files of each kind (40 of each of 11 pairs of
+    codec and container), damage was found in 98 % of those cut short (the others ended just between two frames), 86 %
+    with bytes taken out, 84 % with a stretch of zeros, 76 % with 512 bytes of noise, 70 % with 20 changed bytes, 41 %
+    with one changed bit, and in no intact one. H.264 (94 to 99 % in MP4) and FLV1 (91 %) tell the most, Motion JPEG
+    (37 %) the least. 0.1 % of the frames kept of files cut short differed from the intact ones. FFmpeg's option to give
+    up at minor errors (`err_detect=explode`) finds more in Motion JPEG (77 %) and H.265 (82 instead of 71 %), but is
+    not used: it is meant to refuse odd files that play everywhere, too.
 
     Args:
         path: The file.
@@ -80,15 +91,18 @@ def read_video(
     plan = _plan(path, part)
     wanted = set(choose(plan.times)) if plan.times else set()
     decoded = _decode(path, plan, part, wanted)
-    if plan.origin is not None and decoded.times != plan.times:
-        plan = dataclasses.replace(plan, first_packet=0, origin=None)
+    if plan.late_packet is not None and decoded.times != plan.times:
+        plan = dataclasses.replace(plan, late_packet=None, origin=None)
         decoded = _decode(path, plan, part, wanted)
     if not decoded.times:
         raise UnreadableVideoError(_nothing(path, plan, decoded, part))
     if decoded.times != plan.times:
         wanted = set(choose(decoded.times))
+        decoded.images = {number: image for number, image in decoded.images.items() if number in wanted}
         if missing := wanted - decoded.images.keys():
             decoded.images.update(_decode(path, plan, part, missing).images)
+        if wanted - decoded.images.keys():
+            raise UnreadableVideoError(f"{shown(path)} changed while it was read")
     numbers = tuple(sorted(wanted))
     return VideoFrames(
         pixels=tuple(decoded.images[number] for number in numbers),
@@ -112,15 +126,17 @@ class _Plan:
 
     Attributes:
         times: The times of the frames of the sequence, unless decoding shows other ones.
-        first_packet: The packet to decode from.
-        origin: The stamp of second 0 where frames are left out before `first_packet`; None where none are.
+        first_packet: The first packet that can be decoded.
         format: The codec and the container.
+        late_packet: A later packet to decode from; None for `first_packet`.
+        origin: The stamp of second 0 where there is a `late_packet`.
     """
 
     times: list[float]
     first_packet: int
-    origin: int | None
     format: str
+    late_packet: int | None = None
+    origin: int | None = None
 
 
 @dataclass(slots=True)
@@ -145,28 +161,42 @@ class _Decoded:
 def _plan(path: Path, part: _Part) -> _Plan:
     with opened(path) as video:
         stamps: list[int | None] = []
-        keys: list[tuple[int, int | None]] = []
+        keys: list[tuple[int, int]] = []
         for number, packet in enumerate(video.packets()):
-            if packet.is_keyframe:
+            stamp = stamp_of(packet)
+            if packet.is_keyframe and stamp is not None:
                 if not keys:  # A file may begin with packets that refer to frames before it.
                     stamps.clear()
-                keys.append((number, stamp_of(packet)))
+                keys.append((number, stamp))
             if not packet.is_discard:
-                stamps.append(stamp_of(packet))
+                stamps.append(stamp)
+            # Nothing is shown before it is decoded.
+            if keys and packet.dts is not None and video.seconds(packet.dts - keys[0][1]) > part.end + 1:
+                break
         known = sorted(stamp for stamp in stamps if stamp is not None)
         times = [*map(video.clock().second, known if len(known) == len(stamps) else stamps)]
-        first_packet = keys[0][0] if keys else 0
-        return _Plan(
+        plan = _Plan(
             times=[second for second in times if part.start <= second < part.end],
-            first_packet=first_packet,
-            origin=None,
+            first_packet=keys[0][0] if keys else 0,
             format=f"{video.codec} in {video.container}",
         )
+        # Where the stamps are in order, a late part is decoded from the last key frame before it.
+        before = [number for number, stamp in keys if video.seconds(stamp - known[0]) <= part.start] if known else []
+        in_order = len(set(known)) == len(stamps) and keys == sorted(keys, key=lambda key: key[1])
+    if plan.times and in_order and before and before[-1] > plan.first_packet and _first_stamp(path, plan) == known[0]:
+        return dataclasses.replace(plan, late_packet=before[-1], origin=known[0])
+    return plan
+
+
+def _first_stamp(path: Path, plan: _Plan) -> int | None:
+    with opened(path) as video, closing(video.frames(plan.first_packet)) as frames:
+        return next(map(stamp_of, frames), None)
 
 
 def _decode(path: Path, plan: _Plan, part: _Part, wanted: Container[int]) -> _Decoded:
     decoded = _Decoded()
-    with opened(path) as video, closing(video.frames(plan.first_packet)) as frames:
+    first_packet = plan.first_packet if plan.late_packet is None else plan.late_packet
+    with opened(path) as video, closing(video.frames(first_packet)) as frames:
         clock = video.clock(plan.origin)
         for frame in frames:
             second = clock.second(stamp_of(frame))

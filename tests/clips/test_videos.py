@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -129,22 +130,59 @@ def test_only_the_chosen_frames_are_kept_once_each(tmp_path: Path) -> None:
         np.testing.assert_array_equal(image, whole.pixels[number])
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def decoded_plainly(path: Path) -> tuple[list[Image], list[float]]:
+    """All frames of a file and their times, by what PyAV's documentation shows first."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+    images = [frame.to_ndarray(format="bgr24") for frame in frames]
+    return images, [float((frame.pts - frames[0].pts) * frame.time_base) for frame in frames]
+
+
+STREAMS = {
+    "closed.mp4": {"g": "6", "bf": "2"},
+    "open.mp4": {"x264-params": "keyint=6:bframes=2:open-gop=1"},
+    "refresh.mkv": {"x264-params": "keyint=6:intra-refresh=1"},
+    "irregular.mkv": {"g": "5", "bf": "3"},
+    "flash.flv": {"g": "6"},
+    "old.avi": {"g": "6", "bf": "2"},
+    "web.webm": {"g": "6", "auto-alt-ref": "1", "lag-in-frames": "10"},
+}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_part_holds_the_frames_from_start_to_end(tmp_path: Path, data: st.DataObject) -> None:
-    path = tmp_path / "a.mp4"
+    path = tmp_path / data.draw(st.sampled_from(list(STREAMS)))
     if not path.exists():
-        write_video(path, scenes(20), options={"g": "6", "bf": "2"})
-    whole = read_video(path, everything)
-    start = data.draw(st.none() | st.floats(0, 0.7))
-    end = data.draw(st.none() | st.floats((start or 0) + 0.05, 1))
-    inside = [k for k, time in enumerate(whole.times) if (start or 0) <= time < (1 if end is None else end)]
+        times = [(k + k % 3 / 4) / 25 for k in range(20)] if path.stem == "irregular" else None
+        write_video(path, scenes(20), times=times, options=STREAMS[path.name])
+    images, times = decoded_plainly(path)
+    seconds = st.none() | st.integers(0, 900).map(lambda milliseconds: milliseconds / 1000) | st.sampled_from(times)
+    start, end = data.draw(seconds), data.draw(seconds)
+    inside = [k for k, time in enumerate(times) if (start or 0) <= time < (1 if end is None else end)]
+    if not inside:
+        with pytest.raises(UnreadableVideoError, match="has no frame from"):
+            read_video(path, everything, start, end)
+        return
     video = read_video(path, everything, start, end)
     assert video.num_frames == len(inside)
     assert video.numbers == tuple(range(len(inside)))
-    assert video.times == tuple(whole.times[k] for k in inside)
+    assert video.times == pytest.approx([times[k] for k in inside])
     for image, k in zip(video.pixels, inside, strict=True):
-        np.testing.assert_array_equal(image, whole.pixels[k])
+        np.testing.assert_array_equal(image, images[k])
+
+
+def test_a_late_part_does_not_depend_on_what_is_long_before_it(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", scenes(30), options={"g": "5"})
+    late = read_video(path, everything, 0.8)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"mdat") + 1200
+    data[place : place + 100] = bytes(100)
+    path.write_bytes(data)
+    whole = read_video(path, everything)
+    assert whole.damage is not None
+    assert whole.times[-1] < 0.8
+    assert_equal(read_video(path, everything, 0.8), late)
 
 
 def damaged(data: bytes, draw: st.DataObject) -> bytes:
@@ -190,6 +228,20 @@ def test_a_choice_is_made_among_the_frames_that_can_be_decoded(tmp_path: Path, d
     assert video.times == tuple(naive.times[k] for k in chosen)
     for image, k in zip(video.pixels, chosen, strict=True):
         np.testing.assert_array_equal(image, naive.pixels[k])
+
+
+@pytest.mark.parametrize("suffix", [".flv", ".webm"])
+def test_memory_holds_the_chosen_frames_only(tmp_path: Path, suffix: str) -> None:
+    path = write_video(tmp_path / f"a{suffix}", scenes(60, 96, 128))
+    path.write_bytes(path.read_bytes()[:-300])  # So that there are two passes.
+    read_video(path, lambda times: [0])
+    tracemalloc.start()
+    try:
+        read_video(path, lambda times: [0, len(times) // 2, len(times) - 1])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 96 * 128 * 3
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".flv", ".webm", ".avi"])
