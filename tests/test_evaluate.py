@@ -13,6 +13,7 @@ import pytest
 from fake_runs import write_run
 from omegaconf import DictConfig
 
+from fer3d.clips.independence import Independence
 from fer3d.clips.store import ClipStore
 from fer3d.training.run import Run
 
@@ -60,6 +61,22 @@ def test_shows_a_run_and_says_where_the_files_are(evaluate: Evaluate, tmp_path: 
 def test_real_clips_are_not_called_synthetic(evaluate: Evaluate, tmp_path: Path) -> None:
     status, out, _ = evaluate(write_run(tmp_path, synthetic=False, corpus="ckplus"))
     assert (status, "SYNTHETIC" in out, "[" in out) == (0, False, False)
+
+
+@pytest.mark.parametrize("independence", [Independence(num_shared=1), Independence(subjects_known=False)])
+def test_every_heading_says_what_is_not_subject_independent(
+    evaluate: Evaluate, tmp_path: Path, independence: Independence
+) -> None:
+    status, out, _ = evaluate(write_run(tmp_path, 0.6, synthetic=False, corpus="ckplus", independence=independence))
+    assert status == 0
+    said = out.splitlines()[0]
+    assert said.endswith("[NOT SUBJECT-INDEPENDENT]")
+    assert ("of 6 subjects" in said, "subjects unknown" in said) == (
+        independence.subjects_known,
+        not independence.subjects_known,
+    )
+    assert headings(out)
+    assert all("[NOT SUBJECT-INDEPENDENT]" in heading for heading in headings(out))
 
 
 def test_a_wide_loso_fits_a_screen_or_two(evaluate: Evaluate, tmp_path: Path) -> None:

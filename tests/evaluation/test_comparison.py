@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from fake_runs import EMOTIONS, right, write_run
 
+from fer3d.clips.independence import Independence
 from fer3d.evaluation.comparison import Comparison, check_paired, compare_runs, comparison_json
+from fer3d.evaluation.comparison_tables import comparison_tables
 from fer3d.evaluation.protocols import BEST_COMMON_EPOCH, BEST_EPOCH, INNER_VAL, LAST_EPOCH, protocols_of
 from fer3d.evaluation.run_results import EvaluationError, RunResults
 from fer3d.evaluation.significance import compare_clips, compare_folds
@@ -209,3 +211,22 @@ def test_numbers_that_cannot_be_had_are_null_in_json(make: Make) -> None:
     assert numbers["folds"]["t_two_sided"] is None
     assert numbers["folds"]["interval"] == [None, None]
     assert numbers["clips"]["odds_ratio"] is None
+
+
+def test_the_caution_is_that_of_either_run(make: Make) -> None:
+    first, second = make(seed=0), make(seed=1, independence=Independence(num_shared=1))
+    for pair in ((first, second), (second, first)):
+        for comparison in compare_runs(*pair):
+            assert comparison.caution == "SYNTHETIC data, NOT SUBJECT-INDEPENDENT"
+    told = comparison_json(compare_runs(first, second))
+    assert told["caution"] == "SYNTHETIC data, NOT SUBJECT-INDEPENDENT"
+    assert [told[name]["subject_independent"] for name in ("first", "second")] == [True, False]
+
+
+def test_one_given_fold_is_compared_by_its_clips(make: Make) -> None:
+    given = {"cv": "given", "num_folds": 1, "independence": Independence(num_shared=2)}
+    comparisons = compare_runs(make(0.9, **given), make(0.1, **given))
+    assert all(comparison.clips.mcnemar < 0.05 for comparison in comparisons)
+    _, tests, _ = comparison_tables(comparisons)
+    assert "one fold has no spread" in tests.note
+    assert "NOT SUBJECT-INDEPENDENT" in tests.heading

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs_in_memory import EMOTIONS, make_run, reordered, runs, said, unhurried
 
+from fer3d.clips.independence import Independence
 from fer3d.evaluation.evaluation import Evaluation, Outcome
 from fer3d.evaluation.evaluation_files import emotion_rows, evaluation_content, write_evaluation
 from fer3d.evaluation.evaluation_tables import evaluation_tables, measures_table, recall_table
@@ -278,3 +279,31 @@ def test_a_run_without_a_wrong_clip_has_no_tables_of_failures(tmp_path: Path) ->
     assert titles == ["Measures", "Recall of each emotion", "Confusion, last epoch"]
     titles = [table.title for table in evaluation_tables(evaluated(tmp_path, 0.5))]
     assert titles[3:] == ["Hardest subjects, last epoch", "Most confidently wrong clips, last epoch"]
+
+
+@pytest.mark.parametrize("independence", [Independence(), Independence(num_shared=1), Independence(False)])
+def test_every_row_and_heading_says_whether_folds_are_subject_independent(
+    tmp_path: Path, independence: Independence
+) -> None:
+    made = evaluated(tmp_path, independence=independence)
+    for path in write_evaluation(made):
+        if path.suffix == ".csv":
+            assert {row["subject_independent"] for row in rows(path)} == {str(independence.holds).lower()}
+    assert evaluation_content(made)["subject_independent"] is independence.holds
+    for table in evaluation_tables(made):
+        assert ("NOT SUBJECT-INDEPENDENT" in table.heading) == (not independence.holds)
+
+
+def test_nothing_is_said_of_subjects_whom_nobody_knows(tmp_path: Path) -> None:
+    made = evaluated(tmp_path, 0.3, independence=Independence(subjects_known=False))
+    assert "subjects.csv" not in {path.name for path in write_evaluation(made)}
+    text = (made.run.folder / "evaluation" / "evaluation.json").read_text(encoding="utf-8")
+    content = json.loads(text, parse_constant=refuse)
+    assert content["num_subjects"] is None
+    for told in content["epoch_protocols"].values():
+        assert (told["mean_over_subjects"], told["subjects"], told["hardest_subjects"]) == (None, [], [])
+        assert told["pooled_accuracy"] > 0
+    assert {row["mean_over_subjects"] for row in rows(made.run.folder / "evaluation" / "measures.csv")} == {""}
+    tables = {table.title: table for table in evaluation_tables(made)}
+    assert not [title for title in tables if "subjects" in title]
+    assert set(dict((row[0], row[1:]) for row in tables["Measures"].rows)["mean over subjects"]) == {"-"}

@@ -11,6 +11,7 @@ import pytest
 from fake_runs import EMOTIONS, right, write_run
 
 from fer3d.checked_json import sealed
+from fer3d.clips.independence import Independence
 from fer3d.evaluation.run_results import EvaluationError, RunResults, name_folds
 from fer3d.training.results import ResultError, read_result, write_result
 
@@ -198,3 +199,47 @@ def test_logits_stay_as_they_were_written(tmp_path: Path) -> None:
             np.testing.assert_array_equal(fold.logits, arrays["logits"])
             assert fold.inner_val is not None
             np.testing.assert_array_equal(fold.inner_val.logits, arrays["inner_val_logits"])
+
+
+@pytest.mark.parametrize(
+    ("independence", "caution", "num_subjects"),
+    [
+        (None, "SYNTHETIC data", 6),
+        (Independence(), "SYNTHETIC data", 6),
+        (Independence(num_shared=2), "SYNTHETIC data, NOT SUBJECT-INDEPENDENT", 6),
+        (Independence(subjects_known=False), "SYNTHETIC data, NOT SUBJECT-INDEPENDENT", None),
+    ],
+)
+def test_a_run_says_whether_it_is_subject_independent(
+    tmp_path: Path, independence: Independence | None, caution: str, num_subjects: int | None
+) -> None:
+    run = RunResults.read(write_run(tmp_path, independence=independence))
+    assert run.caution == caution
+    told = run.provenance()
+    assert told["subject_independent"] is ("NOT" not in caution)
+    assert told["num_subjects"] == num_subjects
+    assert Independence.told(told) == (independence or Independence())
+
+
+@pytest.mark.parametrize(
+    ("cv", "num_folds", "independence", "name"),
+    [
+        ("loso", 3, Independence(subjects_known=False), "leave-one-clip-out"),
+        ("loso", 3, Independence(num_shared=1), "LOSO"),
+        ("given", 1, Independence(), "given train/test"),
+        ("given", 3, Independence(num_shared=1), "given 3-fold"),
+        ("ravdess6", 6, None, "6-fold"),
+    ],
+)
+def test_folds_by_clips_and_given_ones_are_called_so(
+    tmp_path: Path, cv: str, num_folds: int, independence: Independence | None, name: str
+) -> None:
+    folder = write_run(tmp_path, cv=cv, num_folds=num_folds, independence=independence)
+    assert RunResults.read(folder).cross_validation == name
+
+
+def test_folds_that_do_not_agree_on_their_independence_are_refused(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    edit(folder, 2, **Independence(num_shared=1).entries)
+    with pytest.raises(ResultError, match="fold_002 holds another result than it should: its subject_independent"):
+        RunResults.read(folder)

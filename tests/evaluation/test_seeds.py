@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs_in_memory import unhurried
 
+from fer3d.clips.independence import Independence
 from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.protocols import BEST_EPOCH, INNER_VAL, LAST_EPOCH, PROTOCOLS
 from fer3d.evaluation.run_results import EvaluationError, RunResults
@@ -227,3 +228,17 @@ def test_tables_show_mean_deviation_and_range(tmp_path: Path) -> None:
     )
     assert all("SYNTHETIC data" in table.heading for table in (measures, recalls, runs))
     assert ["optimistic" in column for column in measures.columns] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("independence", [Independence(num_shared=1), Independence(subjects_known=False)])
+def test_seeds_that_are_not_subject_independent_say_so(tmp_path: Path, independence: Independence) -> None:
+    group = grouped(tmp_path, independence=independence)
+    (_, seeds, measures) = write_seeds(group)
+    for path in (seeds, measures):
+        with path.open(encoding="utf-8", newline="") as file:
+            assert {row["subject_independent"] for row in csv.DictReader(file)} == {"false"}
+    content = seeds_content(group)
+    assert content["subject_independent"] is False
+    spread = content["epoch_protocols"]["last_epoch"]["measures"]["mean_over_subjects"]
+    assert (spread["mean"] is None) == (not independence.subjects_known)
+    assert all("NOT SUBJECT-INDEPENDENT" in table.heading for table in seeds_tables(group))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 from fake_studies import FakeTrial, fake_record
 
+from fer3d.clips.independence import Independence
 from fer3d.evaluation.measures import Score
 from fer3d.reporting.parts import DataTable, Facts, Folded, Prose, Section
 from fer3d.reporting.study_sections import (
@@ -123,3 +125,34 @@ def test_tells_nothing_of_what_there_is_not() -> None:
     assert told["Sampler"] == "TPESampler"
     assert told["Fixed on the command line"] == "nothing"
     assert not {"First trial began", "Last trial ended", "To train the best trial"} & set(told)
+
+
+@pytest.mark.parametrize(
+    ("independence", "why"),
+    [
+        (Independence(num_shared=3), "3 subjects are on both sides of a fold"),
+        (Independence(subjects_known=False), "the subjects are unknown"),
+    ],
+)
+def test_a_study_that_is_not_subject_independent_says_so_everywhere(independence: Independence, why: str) -> None:
+    record = fake_record(
+        [COMPLETE, PRUNED, FakeTrial("failed", error="ValueError: no")], synthetic=False, independence=independence
+    )
+    assert record.caution == "NOT SUBJECT-INDEPENDENT"
+    banner = study_banners(record)[0]
+    assert banner.startswith(f"NOT SUBJECT-INDEPENDENT: {why}")
+    headline = study_headline(record)
+    assert headline.caution == "NOT SUBJECT-INDEPENDENT"
+    assert "26 of 28 NOT SUBJECT-INDEPENDENT, held-out clips" in headline.sentence
+    sections = [best_section(record), saved_section(record), failures_section(record)]
+    assert {section.caution for section in sections if section} == {"NOT SUBJECT-INDEPENDENT"}
+    tables = [part.table for section in sections if section for part in section.parts if isinstance(part, DataTable)]
+    assert {table.caution for table in tables} == {"NOT SUBJECT-INDEPENDENT"}
+    assert facts(record)["Folds"].startswith(f"10 (step_folds); NOT SUBJECT-INDEPENDENT: {why}")
+
+
+def test_given_folds_of_a_study_say_which_they_are() -> None:
+    record = fake_record([COMPLETE], synthetic=False, overrides=["cv=given"], independence=Independence())
+    assert facts(record)["Folds"] == "10 (given_folds); subject-independent: no subject is on both sides of a fold"
+    assert "under given 10-fold cross-validation" in study_headline(record).sentence
+    assert "NOT" not in "".join(study_banners(record))

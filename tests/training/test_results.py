@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fer3d.checked_json import sealed
+from fer3d.clips.independence import Independence
 from fer3d.training.results import (
     EpochPredictions,
     FoldResult,
@@ -226,6 +227,9 @@ DAMAGES = {
     **{f"not an object but {value}": lambda folder, value=value: write(folder, value) for value in ([], None, 3, "x")},
     "an edited entry": lambda folder: write(folder, {**content(folder), "synthetic": True}),
     "another format": lie("format", 1),
+    "a contradiction about the subjects": lie("subject_independent", False),
+    "shared subjects that make no difference": lie("num_shared_subjects", 2),
+    "a number of subjects below none": lie("num_shared_subjects", -1),
     **{f"no {key}": drop(key) for key in ("format", "fold", *INFO, "config.cv._target_", "num_correct.last_epoch")},
     **{f"null for {key}": lie(key, None) for key in ("fold", "digest", "synthetic", "config", "versions", "seconds")},
     "a text for a number": lie("seconds", "1.5"),
@@ -303,3 +307,16 @@ def test_another_result_than_expected_is_refused(
         ResultError, match=rf"^{folder} holds another result than it should: its {name} {told}\. It was"
     ):
         read_result(folder, {**facts(result), name: want})
+
+
+@pytest.mark.parametrize("independence", [Independence(num_shared=2), Independence(subjects_known=False)])
+def test_a_summary_says_what_is_not_subject_independent(result: FoldResult, independence: Independence) -> None:
+    told = replace(result, info={**result.info, **independence.entries, "synthetic": True})
+    assert told.summary().startswith("fold 3: 2 of 4 NOT SUBJECT-INDEPENDENT, SYNTHETIC held-out clips right")
+
+
+def test_a_result_that_does_not_say_is_subject_independent(result: FoldResult, tmp_path: Path) -> None:
+    write_result(result, tmp_path)
+    assert facts(read_result(tmp_path))["subject_independent"] is True
+    with pytest.raises(ResultError, match="its subject_independent is True instead of False"):
+        read_result(tmp_path, {"subject_independent": False})
