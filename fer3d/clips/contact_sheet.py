@@ -64,7 +64,7 @@ def draw_contact_sheet(store: ClipStore, max_per_emotion: int = 240) -> Image:
     strips = [_title(store, groups, width)]
     independence = Independence(store.header.subjects_known)
     if not independence.holds:
-        strips.append(_text_strip([(f"{independence.caution}: {independence.sentence}", RED)], width))
+        strips.append(_text_strip([(f"{independence.caution}: subjects unknown", RED)], width))
     for emotion, cells in groups.items():
         shown = cells[:max_per_emotion]
         count = str(len(cells)) if len(shown) == len(cells) else f"the {len(shown)} least certain of {len(cells)}"

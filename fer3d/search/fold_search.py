@@ -128,7 +128,7 @@ class FoldSearch:
             StudyError: As `run`.
         """
         sizes = {fold.number: len(fold.held_out) for fold in self.base_run.folds}
-        kind = "SYNTHETIC " if self.base_run.store.synthetic else ""
+        kind = f"{self.base_run.independence.mark}{'SYNTHETIC ' if self.base_run.store.synthetic else ''}"
         print(
             f"study {self.folder}: {len(self.space.distributions)} settings, {self.sweeper.num_trials} trials of "
             f"{len(sizes)} folds, {sum(sizes.values())} {kind}held-out clips",
@@ -189,6 +189,7 @@ class FoldSearch:
             "num_startup_trials": int(self.sweeper.sampler.get("n_startup_trials") or 0),
             "corpus": store.corpus,
             "synthetic": store.synthetic,
+            **self.base_run.independence.entries,
             "num_clips": sum(len(fold.held_out) for fold in folds),
             "num_folds": len(folds),
             "cv": str(self.base.cv["_target_"]).rpartition(".")[2],
@@ -205,6 +206,7 @@ class FoldSearch:
             mode=wandb_mode(wandb.mode),
             config=config,
             synthetic=self.base_run.store.synthetic,
+            independence=self.base_run.independence,
         )
 
     def _say(self, study: Study) -> None:
@@ -219,6 +221,7 @@ class FoldSearch:
             return
         best = study.best_trial
         kind = "SYNTHETIC data, " if self.base_run.store.synthetic else ""
+        kind += self.base_run.independence.mark
         kind += "DEBUG, " if self.base_run.config.num_batches else ""
         print(
             f"best: trial {best.number} with {best.value:.2%} ({kind}{self.settings.protocol.title}; chosen on these "

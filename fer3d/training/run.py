@@ -21,6 +21,7 @@ from torch import Tensor
 import fer3d
 from fer3d.atomic_folder import atomic_folder, work_folder
 from fer3d.clips.folds import Fold, make_folds, select_folds
+from fer3d.clips.independence import Independence
 from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.preprocess import load_clips
 from fer3d.clips.store import ClipStore
@@ -111,6 +112,7 @@ class Run:
             config=_container(config),
             corpus=store.corpus,
             clip_store=store.digest,
+            subjects_known=store.header.subjects_known,
             held_out={store.subjects[index] for fold in folds for index in fold.held_out},
         )
         precision = resolve_precision(config.precision, config.trainer.accelerator)
@@ -167,6 +169,12 @@ class Run:
                 return self._read(fold)
             return self._complete(fold) if self._folder(fold).exists() else self._train(fold)
 
+    @cached_property
+    def independence(self) -> Independence:
+        """Whether the folds are subject-independent."""
+        known = self.store.header.subjects_known
+        return Independence.of(self.folds, self.store.subjects, subjects_known=known)
+
     @property
     def unfinished(self) -> list[int]:
         """Numbers of the folds that have no result yet, or not the checkpoint that is asked for."""
@@ -206,6 +214,7 @@ class Run:
             "digest": self.digest,
             "corpus": self.store.corpus,
             "synthetic": self.store.synthetic,
+            **self.independence.entries,
             "emotions": self.store.emotions,
             "num_folds": len(self.folds),
             "held-out clips": self._clips(fold.held_out),
@@ -290,6 +299,7 @@ class Run:
             synthetic=self.store.synthetic,
             clip_store=self.store.digest,
             subjects=tuple(sorted({self.store.subjects[index] for index in (*fold.train, *fold.inner_val)})),
+            subjects_known=self.store.header.subjects_known,
             digest=self.digest,
             fold=fold.number,
             config=_container(self.config),
@@ -300,6 +310,7 @@ class Run:
             "digest": self.digest,
             "corpus": self.store.corpus,
             "synthetic": self.store.synthetic,
+            **self.independence.entries,
             "clip_store": self.store.digest,
             "start_from": self.start.origin() if self.start else None,
         }
@@ -349,11 +360,14 @@ class Run:
     def announce(self, numbers: Sequence[int]) -> None:
         """Says which run this is and how many of its folds are about to be trained."""
         kind = "SYNTHETIC " if self.store.synthetic else ""
+        people = self.independence.subjects_text(len(set(self.store.subjects)))
         print(
-            f"run {self.folder}: {len(self.store)} {kind}clips of {len(set(self.store.subjects))} subjects, "
-            f"{len(numbers)} of {len(self.folds)} folds, {self.precision}",
+            f"run {self.folder}: {len(self.store)} {kind}clips{people}, {len(numbers)} of {len(self.folds)} folds, "
+            f"{self.precision}",
             flush=True,
         )
+        if not self.independence.holds:
+            print(f"{self.independence.caution}: {self.independence.sentence}", flush=True)
 
 
 def _versions() -> dict[str, str]:

@@ -60,6 +60,7 @@ class PictureCorpus:
     name: str = "pictures"
     emotions: tuple[str, ...] = ("anger", "happy")
     synthetic: bool = field(default=True)
+    subjects_known: bool = True
 
     def read(self) -> list[FrameSequence]:
         return self.sequences

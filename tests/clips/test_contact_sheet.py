@@ -22,7 +22,12 @@ FIRST_ROW = 2 * HEADING
 
 
 def make_store(
-    folder: Path, confidences: list[tuple[float | None, ...]], num_channels: int = 1, source: str = "nearest"
+    folder: Path,
+    confidences: list[tuple[float | None, ...]],
+    num_channels: int = 1,
+    source: str = "nearest",
+    *,
+    subjects_known: bool = True,
 ) -> ClipStore:
     """Each clip's pixels are its number plus 100; `None` stands for a frame whose own face was not found."""
     header = StoreHeader(
@@ -35,6 +40,7 @@ def make_store(
         key="",
         settings={},
         versions={},
+        subjects_known=subjects_known,
     )
     folder.mkdir()
     with StoreWriter(folder, header) as writer:
@@ -103,3 +109,15 @@ def test_large_corpora_show_the_least_certain_clips(tmp_path: Path) -> None:
     sheet = draw_contact_sheet(store, max_per_emotion=2)
     assert [int(cell(sheet, column)[50, 50, 0]) for column in range(2)] == [107, 106]
     assert (cell(sheet, 2) == 255).all()
+
+
+def test_a_sheet_of_unknown_subjects_says_what_follows(tmp_path: Path) -> None:
+    plain = draw_contact_sheet(make_store(tmp_path / "known", [(0.99, 0.98)]))
+    told = draw_contact_sheet(make_store(tmp_path / "unknown", [(0.99, 0.98)], subjects_known=False))
+    assert len(told) == len(plain) + HEADING
+    said = told[HEADING : 2 * HEADING]
+    written = (said != 255).any(-1).any(0)
+    # All of it fits.
+    assert written.any()
+    assert not written[-GAP:].any()
+    np.testing.assert_array_equal(np.delete(told, slice(HEADING, 2 * HEADING), 0), plain)

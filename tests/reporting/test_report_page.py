@@ -12,6 +12,7 @@ import pytest
 from fake_runs import right, write_run
 from reported import Reported
 
+from fer3d.clips.independence import Independence
 from fer3d.evaluation.paper import FIGURE_5
 from fer3d.evaluation.paper_discrepancies import DISCREPANCIES
 from fer3d.evaluation.protocols import LAST_EPOCH
@@ -274,3 +275,57 @@ def test_a_run_without_mistakes_or_equals_makes_a_page(tmp_path: Path, monkeypat
     assert "SYNTHETIC" not in html
     assert "No clip was taken for another emotion." in html
     assert "made on that corpus in that way: Table 6 (CK+, LOSO), Table 7 (CK+, 10-fold), Table 8 (Oulu" in html
+
+
+@pytest.mark.parametrize(
+    ("independence", "why"),
+    [
+        (Independence(num_shared=2), "2 subjects are on both sides of a fold"),
+        (Independence(subjects_known=False), "the subjects are unknown"),
+    ],
+)
+def test_a_run_that_is_not_subject_independent_says_so_over_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, independence: Independence, why: str
+) -> None:
+    drawn: dict[str, str] = {}
+    monkeypatch.setattr(drawings, "draw", lambda name, alt, caption, figure: drawn.update({name: alt}) or Prose(alt))
+    settings = {"corpus": "ckplus", "synthetic": False, "name": "seen", "cv": "given", "independence": independence}
+    (one,) = read_runs([write_run(tmp_path, [right(4, 3)] * 3, **settings)])
+    page = compose_page([one])
+    (banner,) = page.banners
+    assert banner.startswith(f"NOT SUBJECT-INDEPENDENT: in seen, {why}")
+    assert headline(one).caution == "NOT SUBJECT-INDEPENDENT"
+    assert "NOT SUBJECT-INDEPENDENT, held-out clips of CK+ are right" in headline(one).sentence
+    parts = [part for top in page.sections for part, _ in parts_of(top)]
+    tables = [part.table for part in parts if isinstance(part, DataTable) and part.table.title != "Settings"]
+    assert {"Measures", "Recall of each emotion"} <= {table.title for table in tables}
+    own = [table for table in tables if table.title in ("Measures", "Recall of each emotion", "Hardest subjects")]
+    assert {table.caution for table in own} == {"NOT SUBJECT-INDEPENDENT"}
+    results = {name: alt for name, alt in drawn.items() if not name.startswith("architecture")}
+    assert results
+    assert all("NOT SUBJECT-INDEPENDENT" in alt for alt in results.values())
+    assert any(name.startswith("subjects") for name in drawn) == independence.subjects_known
+    (facts, *_) = provenance_section([one]).sections[0].parts
+    assert isinstance(facts, Facts)
+    assert f"NOT SUBJECT-INDEPENDENT: {why}" in dict(facts.pairs)["Folds"]
+    assert "NOT SUBJECT-INDEPENDENT" in render(page)
+
+
+def test_given_folds_say_that_they_are_subject_independent_where_they_are(tmp_path: Path) -> None:
+    settings = {"corpus": "ckplus", "synthetic": False, "cv": "given", "independence": Independence()}
+    (one,) = read_runs([write_run(tmp_path, [right(4, 3)], **settings)])
+    (facts, *_) = provenance_section([one]).sections[0].parts
+    assert isinstance(facts, Facts)
+    told = dict(facts.pairs)["Folds"]
+    assert told.endswith("subject-independent: no subject is on both sides of a fold")
+    assert one.run.caution == ""
+
+
+def test_the_caution_of_several_runs_counts_those_that_are_not_subject_independent(tmp_path: Path) -> None:
+    runs = read_runs(
+        [
+            write_run(tmp_path, [right(4, 3)] * 3, name="one", independence=Independence(num_shared=1)),
+            write_run(tmp_path, [right(4, 3)] * 3, name="other"),
+        ]
+    )
+    assert joint_caution(runs) == "SYNTHETIC data, NOT SUBJECT-INDEPENDENT in 1 of 2 runs"

@@ -67,6 +67,18 @@ def test_a_trial_is_a_run_with_its_settings_its_folds_and_its_end(logged: Path, 
         assert [row[0] for row in table["data"]] == [outcome.fold for outcome in trial.outcomes]
 
 
+def test_a_trial_whose_folds_share_subjects_says_so(
+    wandb_folders: None, prepared: PreparedCKPlus, invoke: Callable[..., tuple[int, str, str]]
+) -> None:
+    more = [f"outputs={prepared.outputs}", "logger=wandb", "hydra.sweeper.n_trials=1", "learning_rate=1e-3"]
+    status, _, err = invoke("train", *SEARCH, *prepared.settings, *more, "cv._target_=leaky_folds.leaky_folds")
+    assert status == 0, err
+    (folder,) = (prepared.outputs / "search" / "n" / "s" / "wandb").glob("offline-run-*")
+    (start,) = of_kind(records(folder), "run")
+    assert list(start.tags)[1:] == ["not subject-independent"]
+    assert values(start.config.update)["shared"]["subject_independent"] is False
+
+
 def test_where_wandb_is_away_the_search_goes_on_offline_and_says_so_once(
     wandb_folders: None,
     prepared: PreparedCKPlus,

@@ -333,3 +333,31 @@ def test_inner_validation_is_kept_out_of_training(compose_tiny: Compose, make_st
     assert result.clip_ids == without.clip_ids
     indices = [store.clip_ids.index(clip_id) for clip_id in result.inner_val.clip_ids]
     np.testing.assert_array_equal(result.inner_val.labels, store.labels[indices])
+
+
+@pytest.mark.parametrize(("seen", "held_out"), [(True, False), (False, True), (False, False)])
+def test_within_one_corpus_nobody_can_tell_what_unknown_subjects_have_seen(seen: bool, held_out: bool) -> None:
+    start = replace(checkpoint_of(Small()), subjects_known=seen)
+    with pytest.raises(CheckpointError, match=r"subjects of .* are unknown: nobody can tell"):
+        start.check_unseen("oulu_casia", "f" * 64, ["S005"], subjects_known=held_out)
+    # Nothing is held out, or nothing of this corpus.
+    start.check_unseen("oulu_casia", "f" * 64, [], subjects_known=held_out)
+    start.check_unseen("ckplus", "f" * 64, ["S005"], subjects_known=held_out)
+
+
+def test_within_one_clip_store_clips_of_unknown_subjects_are_told_apart() -> None:
+    start = replace(checkpoint_of(Small()), subjects_known=False)
+    start.check_unseen("oulu_casia", "c" * 64, ["P003"], subjects_known=False)
+    with pytest.raises(CheckpointError, match="1 clips of oulu_casia that this run holds out, such as P002"):
+        start.check_unseen("oulu_casia", "c" * 64, ["P002", "P003"], subjects_known=False)
+
+
+def test_a_checkpoint_that_says_nothing_of_its_subjects_knows_them(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    replace(checkpoint_of(Small()), subjects_known=False).write(path)
+    assert not Checkpoint.read(path).subjects_known
+    content = torch.load(path, weights_only=True)
+    rest = {name: content.pop(name) for name in ("format", "state_dict")}
+    del content["subjects_known"], content["checksum"]
+    torch.save({**rest, **sealed(content)}, path)
+    assert Checkpoint.read(path).subjects_known

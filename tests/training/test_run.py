@@ -424,3 +424,54 @@ def test_a_full_disk_loses_the_fold_in_a_sentence(
     assert list(run.folder.iterdir()) == []
     (small_disk.folder / "filler").unlink()
     assert run.train(1)[0].fold == 1
+
+
+@pytest.fixture
+def given_store(store: ClipStore) -> ClipStore:
+    """Clips whose table names three folds: S001 is in two of them, all others in one."""
+    folds = {"S001": ("1", "2"), "S002": ("1",), "S003": ("2",), "S004": ("3",)}
+    records = [
+        replace(record, columns={"split": folds[record.subject][number % len(folds[record.subject])]})
+        for number, record in enumerate(store.records)
+    ]
+    return ClipStore(store.folder, store.header, tuple(records), store.clips, "given")
+
+
+def test_folds_that_share_a_subject_are_trained_and_say_so(
+    compose_tiny: Compose, given_store: ClipStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run.of(compose_tiny("cv=given"), given_store)
+    assert len(run.folds) == 3
+    (result,) = run.train(1)
+    assert (result.info["subject_independent"], result.info["num_shared_subjects"]) == (False, 1)
+    said = capsys.readouterr().out.splitlines()
+    assert "28 SYNTHETIC clips of 4 subjects" in said[0]
+    assert said[1] == "NOT SUBJECT-INDEPENDENT: 1 subject is on both sides of a fold"
+    assert "NOT SUBJECT-INDEPENDENT, SYNTHETIC held-out clips right" in said[2]
+    # What is done is found, and stays what it is.
+    (again,) = Run.of(compose_tiny("cv=given"), given_store).train(1)
+    assert again.info == result.info
+
+
+def test_clips_of_unknown_subjects_are_split_by_any_rule_and_say_so(
+    compose_tiny: Compose, make_store: MakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = make_store(num_subjects=2, subjects_known=False)
+    lone = [replace(record, subject=record.clip_id) for record in store.records]
+    unknown = ClipStore(store.folder, store.header, tuple(lone), store.clips, store.digest)
+    assert len(Run.of(compose_tiny("cv=loso"), unknown).folds) == len(unknown) == 14
+    run = Run.of(compose_tiny(), unknown)
+    (result,) = run.train(1)
+    assert (result.info["subject_independent"], result.info["subjects_known"]) == (False, False)
+    announced, caution, summary = capsys.readouterr().out.splitlines()
+    assert "14 SYNTHETIC clips, subjects unknown, 1 of 2 folds" in announced
+    assert caution.startswith("NOT SUBJECT-INDEPENDENT: the subjects are unknown")
+    assert "NOT SUBJECT-INDEPENDENT" in summary
+
+
+def test_subject_independent_folds_are_said_to_be_so_in_the_result_alone(
+    compose_tiny: Compose, store: ClipStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (result,) = Run.of(compose_tiny(), store).train(1)
+    assert result.info["subject_independent"] is True
+    assert "INDEPENDENT" not in capsys.readouterr().out
