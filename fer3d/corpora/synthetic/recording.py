@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -48,9 +46,8 @@ class Recorder:
             self._record(path, pictures)
         except av.FFmpegError as error:
             # Its own class does not survive the way from one process to another.
-            number = error.errno or 0
-            if number in errno.errorcode:
-                raise OSError(number, os.strerror(number), str(path)) from error
+            if isinstance(error, OSError):
+                raise OSError(error.errno, error.strerror, str(path)) from error
             raise CorpusError(f"Could not write {path}: {error.strerror}.") from error
 
     def _record(self, path: Path, pictures: Iterable[NDArray[np.uint8]]) -> None:
