@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
 
 from fer3d.corpora.layout import name_some, shown
 from fer3d.corpora.sequences import CorpusError
 from fer3d.corpora.video_table import NO_SUBJECTS, Row
 from fer3d.corpora.video_tree import VideoTree
 
-_TOKEN = re.compile(r"\{(?P<name>[^{}]*)\}|(?P<any>\*\*/)|(?P<stars>\*+)|(?P<one>\?)|(?P<text>[^{}*?]+)|(?P<bad>[{}])")
+_TOKEN = re.compile(
+    r"\{(?P<name>[^{}]*)\}|(?P<folders>\*\*/)|(?P<stars>\*+)|(?P<one>\?)|(?P<text>[^{}*?]+)|(?P<bad>[{}])"
+)
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 # These are told by the file itself, or by a table.
 _NOT_ALLOWED = ("path", "start", "end")
@@ -34,9 +37,10 @@ class PathPattern:
     def __init__(self, pattern: str, subjects_known: bool) -> None:
         self._pattern = pattern
         self._subjects_known = subjects_known
-        names: set[str] = set()
         self.is_of_folders = pattern.endswith("/")
-        self._regex = re.compile(self._compiled(pattern.removesuffix("/"), names), re.DOTALL)
+        self._tokens = self._parsed(pattern.removesuffix("/"))
+        names = [text for kind, text in self._tokens if kind == "name"]
+        self._repeated = [name for name, count in Counter(names).items() if count > 1]
         if "emotion" not in names:
             raise self._wrong("it has no {emotion}, so that nothing says what is shown")
         if subjects_known and "subject" not in names:
@@ -50,11 +54,11 @@ class PathPattern:
         """
         rows, others = [], []
         for path in tree.image_folders if self.is_of_folders else tree.videos:
-            match = self._regex.fullmatch(path)
-            if match is None:
+            found = self._match(path, 0, 0, {}, set())
+            if found is None:
                 others.append(path)
                 continue
-            said = {name: text.strip() for name, text in match.groupdict().items()}
+            said = {name: text.strip() for name, text in found.items()}
             emotion = said.pop("emotion")
             subject = said.pop("subject") if self._subjects_known else ""
             rows.append(Row("", path, emotion, subject, columns=said))
@@ -77,30 +81,43 @@ class PathPattern:
             )
         return f"There are neither video files nor folders of images below {shown(tree.root.absolute())}"
 
-    def _compiled(self, pattern: str, names: set[str]) -> str:
+    def _parsed(self, pattern: str) -> list[tuple[str, str]]:
+        """Returns the kind and the text of each part of the pattern."""
         if pattern.startswith(("/", "./", "../")):
             raise self._wrong("it must be relative to data.root, without / or . at its start")
-        made: list[str] = []
-        last = ""
+        tokens: list[tuple[str, str]] = []
         for token in _TOKEN.finditer(pattern):
             kind, text = str(token.lastgroup), token[0]
             if kind == "bad":
                 raise self._wrong(f"its brace {text} has no other one")
-            if kind == "name" and last == "name":
-                raise self._wrong(f"{text} and the name before it have nothing between them")
-            made.append(self._placeholder(token["name"], names) if kind == "name" else _PLAIN[kind](text))
-            last = kind
-        return "".join(made)
+            if kind == "name":
+                if tokens and tokens[-1][0] == "name":
+                    raise self._wrong(f"{text} and the name before it have nothing between them")
+                text = token["name"]
+                if not _NAME.fullmatch(text) or text in _NOT_ALLOWED:
+                    raise self._wrong(
+                        f"{{{text}}} is no name: use lower-case letters, digits and _, and none of "
+                        f"{', '.join(_NOT_ALLOWED)}"
+                    )
+            tokens.append((kind, text))
+        return tokens
 
-    def _placeholder(self, name: str, names: set[str]) -> str:
-        if not _NAME.fullmatch(name) or name in _NOT_ALLOWED:
-            raise self._wrong(
-                f"{{{name}}} is no name: use lower-case letters, digits and _, and none of {', '.join(_NOT_ALLOWED)}"
-            )
-        if name in names:
-            return f"(?P={name})"
-        names.add(name)
-        return f"(?P<{name}>[^/]+?)"
+    def _match(
+        self, path: str, index: int, start: int, bound: Mapping[str, str], failed: set[Hashable]
+    ) -> Mapping[str, str] | None:
+        """Matches what is left of a path with what is left of the pattern, each combination once."""
+        if index == len(self._tokens):
+            return bound if start == len(path) else None
+        tried = (index, start, *(bound.get(name) for name in self._repeated))
+        if tried in failed:
+            return None
+        kind, text = self._tokens[index]
+        for end in _ends(kind, bound.get(text, "") if kind == "name" else text, path, start):
+            now = {**bound, text: path[start:end]} if kind == "name" else bound
+            if (found := self._match(path, index + 1, end, now, failed)) is not None:
+                return found
+        failed.add(tried)
+        return None
 
     def _wrong(self, problem: str) -> CorpusError:
         return CorpusError(
@@ -109,9 +126,23 @@ class PathPattern:
         )
 
 
-_PLAIN: dict[str, Callable[[str], str]] = {
-    "any": lambda _: "(?:[^/]+/)*",
-    "stars": lambda stars: ".*" if len(stars) > 1 else "[^/]*",
-    "one": lambda _: "[^/]",
-    "text": re.escape,
-}
+def _ends(kind: str, text: str, path: str, start: int) -> Iterable[int]:
+    """Where a part of the pattern may end that begins at `start`, the preferred place first.
+
+    Args:
+        kind: As `_TOKEN` names it.
+        text: What has to stand there; for a name empty where that is open.
+        path: The path.
+        start: The first character.
+    """
+    part = path.find("/", start)
+    part = len(path) if part < 0 else part
+    if kind == "text" or (kind == "name" and text):
+        return [start + len(text)] if path.startswith(text, start) else []
+    if kind == "name":
+        return range(start + 1, part + 1)
+    if kind == "one":
+        return [start + 1] if start < part else []
+    if kind == "folders":
+        return [start, *(place + 1 for place in range(start, len(path)) if path[place] == "/")]
+    return range(len(path) if len(text) > 1 else part, start - 1, -1)

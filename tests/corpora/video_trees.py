@@ -1,74 +1,64 @@
-"""Builders of small trees in the layouts of the corpora of video files. The readers decode nothing: files are empty."""
+"""Builders of small folders of own videos. Readers decode nothing, so that a few bytes are a video."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from trees import touch
+from fer3d.corpora.sequences import CorpusError, CorpusWarning, LabelledSequence
+from fer3d.corpora.videos import Videos
 
-CREMA_CODES = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
-CREMA_SENTENCES = ("IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI")
-
-
-def ravdess_names(
-    actors: Sequence[int] = (1, 2), modalities: Sequence[str] = ("01", "02"), channel: str = "01", num_codes: int = 8
-) -> list[str]:
-    """Returns the names of every take of the actors, as distributed."""
-    return [
-        f"{modality}-{channel}-{code:02d}-{intensity}-{statement}-{repetition}-{actor:02d}.mp4"
-        for actor in actors
-        for modality in modalities
-        for code in range(1, num_codes + 1)
-        for intensity in (("01",) if code == 1 else ("01", "02"))
-        for statement in ("01", "02")
-        for repetition in ("01", "02")
-    ]
+HEADER = "path,emotion,subject"
+SUBJECTS = ("anna", "ben", "cleo")
+EMOTIONS = ("angry", "happy")
 
 
-def make_ravdess(root: Path, names: Sequence[str] | None = None, folder: str = "Actor_{actor}") -> Path:
-    """Writes files into their actors' folders, those of two actors unless `names` says otherwise; returns `root`."""
-    for name in ravdess_names() if names is None else names:
-        touch(root / folder.format(actor=name[18:20]) / name)
-    return root
+def add_video(root: Path, path: str, content: bytes | None = None) -> str:
+    """Writes a file that is like no other one, and returns its path below the root."""
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(f"video {path}".encode() if content is None else content)
+    return path
 
 
-def crema_names(actors: Sequence[int] = (1001, 1002), sentences: Sequence[str] = ("DFA", "IEO")) -> list[str]:
-    """Returns a clip's name for every actor, sentence and emotion."""
-    return [
-        f"{actor}_{sentence}_{code}_{'LO' if sentence == 'IEO' and code != 'NEU' else 'XX'}"
-        for actor in actors
-        for sentence in sentences
-        for code in CREMA_CODES
-    ]
+def add_frames(root: Path, folder: str, names: Sequence[str] = ("1.png", "2.png", "10.png")) -> str:
+    for name in names:
+        add_video(root, f"{folder}/{name}")
+    return folder
 
 
-def full_crema_names() -> list[str]:
-    """Returns 7,442 names of 91 actors with CREMA-D's counts."""
-    names = []
-    for code in CREMA_CODES:
-        levels = [(s, level) for s in CREMA_SENTENCES for level in (("LO", "MD", "HI") if s == "IEO" else ("XX",))]
-        if code == "NEU":
-            levels = [(sentence, "XX") for sentence in CREMA_SENTENCES]
-        every = [f"{actor}_{s}_{code}_{level}" for s, level in levels for actor in range(1001, 1092)]
-        names += every[: 1087 if code == "NEU" else 1271]
-    return names
+def make_videos(root: Path) -> list[str]:
+    """Writes two takes of each emotion of each subject, and returns the rows of their table."""
+    rows = []
+    for subject in SUBJECTS:
+        for emotion in EMOTIONS:
+            for take in (1, 2):
+                path = add_video(root, f"{subject}/{emotion}/take{take}.mp4")
+                rows.append(f"{path},{emotion},{subject}")
+    return rows
 
 
-def make_crema(root: Path, names: Sequence[str] | None = None, folder: str = "VideoFlash") -> Path:
-    for name in crema_names() if names is None else names:
-        touch(root / folder / f"{name}.flv")
-    return root
+def write_table(root: Path, rows: Sequence[str], header: str = HEADER, name: str = "clips.csv") -> str:
+    (root / name).write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    return name
 
 
-def write_votes(root: Path, votes: Mapping[str, tuple[str, str]], folder: str = "processedResults") -> Path:
-    """Writes the table of votes as distributed, with each clip's vote by face and by face and voice."""
-    table = touch(root / folder / "summaryTable.csv")
-    with table.open("w", newline="") as file:
-        rows = csv.writer(file, quoting=csv.QUOTE_ALL)
-        columns = ("VoiceVote", "VoiceLevel", "FaceVote", "FaceLevel", "MultiModalVote", "MultiModalLevel")
-        rows.writerow(["", "FileName", *columns])
-        for number, (name, (face, multimodal)) in enumerate(votes.items(), start=1):
-            rows.writerow([number, name, "N", "69.1", face, "30.67:51.00", multimodal, "64.78"])
-    return table
+def read(root: Path, **settings: Any) -> tuple[list[LabelledSequence], str]:
+    """Reads and returns the sequences, and what was warned about."""
+    settings = {"table": "clips.csv"} | settings
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sequences = Videos(root, **settings).read()
+    assert all(issubclass(warning.category, CorpusWarning) for warning in caught)
+    return sequences, "\n".join(str(warning.message) for warning in caught)
+
+
+def refused(root: Path, **settings: Any) -> str:
+    """Reads and returns the message of the error."""
+    try:
+        read(root, **settings)
+    except CorpusError as error:
+        return str(error)
+    raise AssertionError("it was read")
