@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fer3d.evaluation.evaluation import Outcome
-from fer3d.evaluation.published import BENCHMARKS, LEAKING, Benchmark, benchmark_of, differences
+from fer3d.evaluation.published import BENCHMARKS, Benchmark, benchmark_of, differences
 from fer3d.evaluation.tables import Table, percent
 from fer3d.reporting.paper_tables import beside_paper
 from fer3d.reporting.parts import Bullets, DataTable, Part, Prose, Section
@@ -23,7 +23,8 @@ def published_section(runs: Sequence[ReportRun]) -> Section | None:
         alike = [one for one in ours if one.marked_label not in unlike]
         parts.append(Prose(f"The literature's protocol on {CORPUS_TITLES[benchmark.corpus]}: {benchmark.protocol}."))
         if alike:
-            parts += [published_table(benchmark, alike), Prose(LEAKING)]
+            parts.append(published_table(benchmark, alike))
+            parts += [Prose(benchmark.warning)] if benchmark.warning else []
         if unlike:
             parts += [
                 Prose("Not beside the published numbers, since they were measured in another way:"),
@@ -48,9 +49,9 @@ def published_table(benchmark: Benchmark, runs: Sequence[ReportRun]) -> DataTabl
             columns=("approach", "epoch", "WAR", "UAR", "95% Wilson interval", "clips right", "pretraining", "source"),
             rows=tuple(rows),
             note=(
-                "All from the face alone, subject-independent. WAR: pooled accuracy; UAR: mean recall. A dash under "
-                "pretraining: not looked up. Which epoch the others took is not known; ours to put beside them is the "
-                "last one, or one chosen on inner validation."
+                "All from the face alone, subject-independent, as their sources list them; each one's own folds were not "
+                "checked, nor was which epoch counts. WAR: pooled accuracy; UAR: mean recall. A dash under pretraining: "
+                "not looked up. Ours to put beside them is the last epoch, or one chosen on inner validation."
             ),
         ),
         [((one,), _our_row(one, outcome)) for one in runs for outcome in one.evaluation.outcomes],
