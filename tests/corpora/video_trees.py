@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ def add_video(root: Path, path: str, content: bytes | None = None) -> str:
     """Writes a file that is like no other one, and returns its path below the root."""
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(f"video {path}".encode() if content is None else content)
+    file.write_bytes(os.fsencode(f"video {path}") if content is None else content)
     return path
 
 
