@@ -49,9 +49,9 @@ def published_table(benchmark: Benchmark, runs: Sequence[ReportRun]) -> DataTabl
             columns=("approach", "epoch", "WAR", "UAR", "95% Wilson interval", "clips right", "pretraining", "source"),
             rows=tuple(rows),
             note=(
-                "All from the face alone, subject-independent, as their sources list them; each one's own folds were not "
-                "checked, nor was which epoch counts. WAR: pooled accuracy; UAR: mean recall. A dash under pretraining: "
-                "not looked up. Ours to put beside them is the last epoch, or one chosen on inner validation."
+                "All from the face alone, subject-independent, as their sources list them; each one's own folds and "
+                "epochs were not checked. WAR: pooled accuracy; UAR: mean recall. A dash under pretraining: not looked "
+                "up. Ours to put beside them is the last epoch, or one chosen on inner validation."
             ),
         ),
         [((one,), _our_row(one, outcome)) for one in runs for outcome in one.evaluation.outcomes],
