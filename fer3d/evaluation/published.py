@@ -93,11 +93,11 @@ RAVDESS = Benchmark(
     num_clips=1440,
     num_largest=192,
     results=(
-        Published("VO-LSTM", 60.50, "-", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
-        Published("3D ResNeXt-50", 62.99, "-", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
-        Published("SVFAP-S", 73.90, "VoxCeleb2, self-supervised", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
-        Published("SVFAP-B", 75.01, "VoxCeleb2, self-supervised", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
-        Published("MAE-DFER", 75.56, "VoxCeleb2, self-supervised", "the table of AVF-MAE++"),
+        Published("VO-LSTM", 60.50, "-", "arXiv 2401.00416, Tables 11, 12"),
+        Published("3D ResNeXt-50", 62.99, "-", "arXiv 2401.00416, Tables 11, 12"),
+        Published("SVFAP-S", 73.90, "VoxCeleb2", "arXiv 2401.00416, Tables 11, 12"),
+        Published("SVFAP-B", 75.01, "VoxCeleb2", "arXiv 2401.00416, Tables 11, 12"),
+        Published("MAE-DFER", 75.56, "VoxCeleb2", "table of AVF-MAE++"),
     ),
     warning=LEAKING,
 )
@@ -112,10 +112,10 @@ CREMA_D = Benchmark(
     num_largest=1271,
     results=(
         Published("raters who see only the face", 58.2, "people", "Cao et al., PMC4313618"),
-        Published("VO-LSTM", 66.80, "-", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
-        Published("SVFAP-S", 74.58, "VoxCeleb2, self-supervised", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
-        Published("SVFAP-B", 77.37, "VoxCeleb2, self-supervised", "SVFAP, arXiv 2401.00416, Tables 11 and 12"),
-        Published("MAE-DFER", 77.38, "VoxCeleb2, self-supervised", "the table of AVF-MAE++"),
+        Published("VO-LSTM", 66.80, "-", "arXiv 2401.00416, Tables 11, 12"),
+        Published("SVFAP-S", 74.58, "VoxCeleb2", "arXiv 2401.00416, Tables 11, 12"),
+        Published("SVFAP-B", 77.37, "VoxCeleb2", "arXiv 2401.00416, Tables 11, 12"),
+        Published("MAE-DFER", 77.38, "VoxCeleb2", "table of AVF-MAE++"),
     ),
 )
 BENCHMARKS = (RAVDESS, CREMA_D)
