@@ -113,7 +113,7 @@ def range_folds(subjects: Sequence[str], ranges: Sequence[tuple[int, int]], inne
     people = sorted(set(subjects))
     other = f"take folds that go by no numbers, such as cv=kfold10 cv.num_folds={min(len(ranges), len(people))}"
     if named := [subject for subject in people if not re.fullmatch(r"[0-9]{1,18}", subject)]:
-        raise FoldError(f"cv.ranges go by subjects' numbers, and {name_some(named)} is none: {other}")
+        raise FoldError(f"cv.ranges go by subjects' numbers, and these are none: {name_some(named)}; {other}")
     fold_of = {
         subject: place
         for subject in people

@@ -74,7 +74,7 @@ class Independence:
     @property
     def mark(self) -> str:
         """The caution as it stands before what was measured, such as `held-out clips`."""
-        return "" if self.holds else f"{NOT_INDEPENDENT}, "
+        return "" if self.holds else f"{NOT_INDEPENDENT} "
 
     @property
     def sentence(self) -> str:

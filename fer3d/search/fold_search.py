@@ -220,12 +220,15 @@ class FoldSearch:
             print("no trial is complete: search.pruning.threshold may be out of reach", flush=True)
             return
         best = study.best_trial
-        kind = "SYNTHETIC data, " if self.base_run.store.synthetic else ""
-        kind += self.base_run.independence.mark
-        kind += "DEBUG, " if self.base_run.config.num_batches else ""
+        said = [
+            "SYNTHETIC data" if self.base_run.store.synthetic else "",
+            self.base_run.independence.caution,
+            "DEBUG" if self.base_run.config.num_batches else "",
+            self.settings.protocol.title,
+        ]
         print(
-            f"best: trial {best.number} with {best.value:.2%} ({kind}{self.settings.protocol.title}; chosen on these "
-            "very folds, and so optimistic)"
+            f"best: trial {best.number} with {best.value:.2%} ({', '.join(filter(None, said))}; chosen on these very "
+            "folds, and so optimistic)"
         )
         print("\n".join(f"  {setting}" for setting in self.space.overrides(best.params)), flush=True)
 

@@ -25,6 +25,7 @@ CHECKPOINT_NAME = "last.ckpt"
 # The part of a network that knows the emotions, by the name that fer3d's networks give it.
 CLASSIFIER = "classifier"
 _MAX_NAMED = 6
+_OTHER_CORPUS = "Start from a checkpoint of another corpus (data.name tells those of your own apart)"
 
 
 class CheckpointError(Exception):
@@ -153,16 +154,14 @@ class Checkpoint:
             whose = "this run's clips" if self.subjects_known else "its clips"
             raise CheckpointError(
                 f"start_from was trained on {corpus}, and the subjects of {whose} are unknown: nobody can tell whether "
-                "it has seen what this run holds out. Start from a checkpoint of another corpus, or say who is seen "
-                "in both"
+                f"it has seen what this run holds out. {_OTHER_CORPUS}, or say who is seen in both"
             )
         seen = sorted(set(held_out) & set(self.subjects))
         if seen:
             who = "subjects" if subjects_known else "clips"
             raise CheckpointError(
                 f"start_from was trained on {len(seen)} {who} of {corpus} that this run holds out, such as "
-                f"{', '.join(seen[:_MAX_NAMED])}: their clips would not be held out at all. Start from a checkpoint of "
-                "another corpus"
+                f"{', '.join(seen[:_MAX_NAMED])}: their clips would not be held out at all. {_OTHER_CORPUS}"
             )
 
     def check_same_parts(self, config: Mapping[str, Any]) -> None:

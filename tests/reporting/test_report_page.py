@@ -295,7 +295,7 @@ def test_a_run_that_is_not_subject_independent_says_so_over_everything(
     (banner,) = page.banners
     assert banner.startswith(f"NOT SUBJECT-INDEPENDENT: in seen, {why}")
     assert headline(one).caution == "NOT SUBJECT-INDEPENDENT"
-    assert "NOT SUBJECT-INDEPENDENT, held-out clips of CK+ are right" in headline(one).sentence
+    assert "NOT SUBJECT-INDEPENDENT held-out clips of CK+ are right" in headline(one).sentence
     parts = [part for top in page.sections for part, _ in parts_of(top)]
     tables = [part.table for part in parts if isinstance(part, DataTable) and part.table.title != "Settings"]
     assert {"Measures", "Recall of each emotion"} <= {table.title for table in tables}

@@ -143,7 +143,7 @@ def test_a_study_that_is_not_subject_independent_says_so_everywhere(independence
     assert banner.startswith(f"NOT SUBJECT-INDEPENDENT: {why}")
     headline = study_headline(record)
     assert headline.caution == "NOT SUBJECT-INDEPENDENT"
-    assert "26 of 28 NOT SUBJECT-INDEPENDENT, held-out clips" in headline.sentence
+    assert "26 of 28 NOT SUBJECT-INDEPENDENT held-out clips" in headline.sentence
     sections = [best_section(record), saved_section(record), failures_section(record)]
     assert {section.caution for section in sections if section} == {"NOT SUBJECT-INDEPENDENT"}
     tables = [part.table for section in sections if section for part in section.parts if isinstance(part, DataTable)]

@@ -204,7 +204,7 @@ def test_wrong_input_is_one_sentence(argument: str, said: str, settings: list[st
 
 def test_a_search_whose_folds_share_subjects_says_so(search: Searching, record: Record) -> None:
     out = search("hydra.sweeper.n_trials=1", "cv._target_=leaky_folds.leaky_folds")
-    assert re.search(r"^study .* trials of 2 folds, \d+ NOT SUBJECT-INDEPENDENT, held-out clips$", out, re.MULTILINE)
+    assert re.search(r"^study .* trials of 2 folds, \d+ NOT SUBJECT-INDEPENDENT held-out clips$", out, re.MULTILINE)
     assert re.search(r"^best: trial 0 .*NOT SUBJECT-INDEPENDENT", out, re.MULTILINE)
     assert record().caution == "NOT SUBJECT-INDEPENDENT"
     assert record().independence.num_shared > 0

@@ -312,7 +312,7 @@ def test_another_result_than_expected_is_refused(
 @pytest.mark.parametrize("independence", [Independence(num_shared=2), Independence(subjects_known=False)])
 def test_a_summary_says_what_is_not_subject_independent(result: FoldResult, independence: Independence) -> None:
     told = replace(result, info={**result.info, **independence.entries, "synthetic": True})
-    assert told.summary().startswith("fold 3: 2 of 4 NOT SUBJECT-INDEPENDENT, SYNTHETIC held-out clips right")
+    assert told.summary().startswith("fold 3: 2 of 4 NOT SUBJECT-INDEPENDENT SYNTHETIC held-out clips right")
 
 
 def test_a_result_that_does_not_say_is_subject_independent(result: FoldResult, tmp_path: Path) -> None:

@@ -447,7 +447,7 @@ def test_folds_that_share_a_subject_are_trained_and_say_so(
     said = capsys.readouterr().out.splitlines()
     assert "28 SYNTHETIC clips of 4 subjects" in said[0]
     assert said[1] == "NOT SUBJECT-INDEPENDENT: 1 subject is on both sides of a fold"
-    assert "NOT SUBJECT-INDEPENDENT, SYNTHETIC held-out clips right" in said[2]
+    assert "NOT SUBJECT-INDEPENDENT SYNTHETIC held-out clips right" in said[2]
     # What is done is found, and stays what it is.
     (again,) = Run.of(compose_tiny("cv=given"), given_store).train(1)
     assert again.info == result.info
