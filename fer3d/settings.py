@@ -41,6 +41,7 @@ class ClipSettings:
     on_unreadable: Literal["error", "skip"]
     clahe: bool
     normalise: bool
+    memory: Annotated[float, Ge(0)] | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Settings:
 
     data: Part
     faces: Part
+    frames: Part
     cv: Part
     augment: Part
     model: Part
@@ -97,6 +99,7 @@ _CALLED = {
     "data": "read",
     "faces": "extract",
     "faces.detector": "detect",
+    "frames": "kept",
     "faces.crop": "crop",
     "augment": "plan",
     "model": "forward",

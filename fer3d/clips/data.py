@@ -1,4 +1,4 @@
-"""The data module of one fold: all clips stay on the device as uint8, and a batch starts as a list of row numbers."""
+"""The data module of one fold: clips stay where they are as uint8, and a batch starts as a list of row numbers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from fer3d.clips.augment import Augmentation, AugmentationPlan
+from fer3d.clips.clip_source import ClipSource, ReadAhead, ResidentClips
 from fer3d.clips.folds import Fold
+from fer3d.clips.frames import FrameSampling
 from fer3d.clips.preprocess import normalise, to_unit_range
+
+_FRAMES_STREAM = 0x66726D73
 
 
 class Rows(NamedTuple):
@@ -22,17 +26,20 @@ class Rows(NamedTuple):
     Attributes:
         numbers: `(B,)` on the CPU: rows of the epoch's plan, or indices of clips to predict.
         training: Which of the two.
+        clips: The clips as the source has them, where they were fetched ahead.
     """
 
     numbers: Tensor
     training: bool
+    clips: Tensor | None = None
 
 
 class Batch(NamedTuple):
     """What the network gets.
 
     Attributes:
-        clips: `(B, C, T, H, W)` float32 in [0, 1], or in [-1, 1] when normalised.
+        clips: `(B * K, C, T, H, W)` float32 in [0, 1], or in [-1, 1] when normalised. `K` is the number of views of a
+            clip to predict, which stand side by side; 1 in training.
         labels: `(B,)` indices into the corpus's emotions.
     """
 
@@ -44,7 +51,7 @@ class FoldData(pl.LightningDataModule):
     """Batches of one fold; only training clips are augmented, and clips to predict keep the fold's order.
 
     Args:
-        clips: All clips of the corpus, uint8 `(N, C, T, H, W)`.
+        clips: All clips of the corpus: a source of them, or uint8 `(N, C, S, H, W)`.
         labels: Their labels, `(N,)`.
         emotions: The corpus's emotions.
         fold: Which clips train and which are held out.
@@ -55,6 +62,8 @@ class FoldData(pl.LightningDataModule):
         augment_seed: Seed of the augmentation's draws.
         class_sampler: Whether an epoch draws its rows with replacement so that every class is equally likely, rather
             than taking each once.
+        sampling: Which of a clip's `S` frames the network gets; None for all.
+        num_frames: How many it gets, `T`; None for all.
 
     Raises:
         ValueError: `batch_size` is below 1, or an operation of the augmentation cannot change such clips.
@@ -63,7 +72,7 @@ class FoldData(pl.LightningDataModule):
     def __init__(
         self,
         *,
-        clips: Tensor,
+        clips: ClipSource | Tensor,
         labels: Tensor,
         emotions: tuple[str, ...],
         fold: Fold,
@@ -73,17 +82,25 @@ class FoldData(pl.LightningDataModule):
         shuffle_seed: int,
         augment_seed: int,
         class_sampler: bool = False,
+        sampling: FrameSampling | None = None,
+        num_frames: int | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self.clips, self.labels, self.emotions, self.fold = clips, labels, emotions, fold
+        self.source = ResidentClips(clips) if isinstance(clips, Tensor) else clips
+        self.labels, self.emotions, self.fold = labels, emotions, fold
         self.batch_size, self.normalise = batch_size, normalise
         self.plan = augmentation.plan(fold.train, labels[list(fold.train)].tolist(), emotions)
-        self.plan.check(clips.shape[1:])
+        num_channels, num_stored, *size = self.source.shape
+        # Where the store keeps no more than the network takes, there is one sample.
+        sampling = sampling if num_frames not in (None, num_stored) else None
+        shape = torch.Size((num_channels, num_frames or num_stored, *size))
+        self._views = sampling.prediction(shape[1]) if sampling else None
+        self.plan.check(shape)
         seeds = count(augment_seed) if augmentation.redraw else repeat(augment_seed)
         classes = labels[self.plan.clip].cpu() if class_sampler else None
-        self._epochs = _Epochs(self.plan, clips.shape[1:], shuffle_seed, seeds, classes)
+        self._epochs = _Epochs(self.plan, shape, shuffle_seed, seeds, classes, sampling)
 
     @property
     def num_rows_per_emotion(self) -> Tensor:
@@ -97,7 +114,8 @@ class FoldData(pl.LightningDataModule):
 
     def to(self, device: torch.device) -> None:
         """Moves the clips to a device."""
-        self.clips, self.labels = self.clips.to(device), self.labels.to(device)
+        self.source.to(device)
+        self.labels = self.labels.to(device)
 
     def train_dataloader(self) -> DataLoader[Rows]:
         """Shuffled rows of the epoch's plan; each epoch gets draws of its own (see `Augmentation`)."""
@@ -108,34 +126,56 @@ class FoldData(pl.LightningDataModule):
         return [self._loader(clips, training=False) for clips in (self.fold.held_out, self.fold.inner_val) if clips]
 
     def transfer_batch_to_device(self, batch: Rows, device: torch.device, dataloader_idx: int) -> Batch:
-        """Makes a batch on the device out of row numbers."""
-        return self.training_batch(batch.numbers) if batch.training else self.prediction_batch(batch.numbers)
+        """Makes a batch on the device out of row numbers, and of their clips where those were fetched ahead."""
+        make = self.training_batch if batch.training else self.prediction_batch
+        return make(batch.numbers, batch.clips)
 
-    def training_batch(self, rows: Tensor) -> Batch:
-        """Gathers, converts and augments the given rows of the epoch's plan."""
-        rows = self.plan.order(rows)
-        clips, labels = self._gather(self.plan.clip[rows])
-        clips = self.plan.apply(clips, rows)
-        return Batch(normalise(clips) if self.normalise else clips, labels)
+    def training_batch(self, rows: Tensor, clips: Tensor | None = None) -> Batch:
+        """Gathers, converts and augments the given rows of the epoch's plan.
 
-    def prediction_batch(self, indices: Tensor) -> Batch:
-        """Gathers and converts the clips with the given indices."""
-        clips, labels = self._gather(indices)
-        return Batch(normalise(clips) if self.normalise else clips, labels)
+        Args:
+            rows: `(B,)`, on the CPU.
+            clips: What `fetch` returns for them, where that is known.
+        """
+        batch = self._batch(Rows(rows, True, clips))
+        clips = self.plan.apply(batch.clips, self.plan.order(rows))
+        return batch._replace(clips=normalise(clips) if self.normalise else clips)
 
-    def _gather(self, indices: Tensor) -> Batch:
-        indices = indices.to(self.clips.device, non_blocking=True)
-        return Batch(to_unit_range(self.clips[indices]), self.labels[indices])
+    def prediction_batch(self, indices: Tensor, clips: Tensor | None = None) -> Batch:
+        """Gathers and converts the clips with the given indices, as `training_batch` does with rows."""
+        batch = self._batch(Rows(indices, False, clips))
+        return batch._replace(clips=normalise(batch.clips)) if self.normalise else batch
+
+    def fetch(self, batch: Rows) -> Rows:
+        """Fetches the clips of a batch from where they lie."""
+        if batch.training:
+            rows = self.plan.order(batch.numbers)
+            indices, frames = self.plan.clip[rows], self._epochs.frames_of(rows)
+        else:
+            indices, frames = batch.numbers, None
+            if self._views is not None:
+                frames = self._views.repeat(len(indices), 1)
+                indices = indices.repeat_interleave(len(self._views))
+        return batch._replace(clips=self.source.fetch(indices, frames))
+
+    def _batch(self, batch: Rows) -> Batch:
+        indices = self.plan.clip[self.plan.order(batch.numbers)] if batch.training else batch.numbers
+        clips = batch.clips if batch.clips is not None else self.fetch(batch).clips
+        assert clips is not None
+        device = self.labels.device
+        labels = self.labels[indices.to(device, non_blocking=True)]
+        return Batch(to_unit_range(clips.to(device, non_blocking=True)), labels)
 
     def _loader(self, numbers: Any, *, training: bool) -> DataLoader[Rows]:
+        settings: dict[str, Any] = {
+            "dataset": range(len(self.plan) if training else len(self.labels)),
+            "batch_sampler": _Batches(numbers, self.batch_size) if training else None,
+            "sampler": None if training else numbers,
+            "batch_size": 1 if training else self.batch_size,
+            "collate_fn": lambda batch: Rows(torch.tensor(batch), training),
+        }
         # A worker process could only slow this down: a batch is a handful of integers.
-        return DataLoader(
-            range(len(self.plan) if training else len(self.clips)),  # type: ignore[arg-type]
-            batch_sampler=_Batches(numbers, self.batch_size) if training else None,
-            sampler=None if training else numbers,
-            batch_size=1 if training else self.batch_size,
-            collate_fn=lambda batch: Rows(torch.tensor(batch), training),
-        )
+        return ReadAhead(**settings, complete=self.fetch) if self.source.is_streamed else DataLoader(**settings)
 
 
 class _Batches(BatchSampler):
@@ -160,7 +200,7 @@ class _Batches(BatchSampler):
 
 
 class _Epochs(Sampler[int]):
-    """Each iteration is one epoch: draws for the plan's copies, then its rows in random order.
+    """Each iteration is one epoch: draws for the plan's copies and the rows' frames, then the rows in random order.
 
     With `classes`, the class of each row, it is as many rows, drawn so that every class there is equally likely.
     """
@@ -172,16 +212,27 @@ class _Epochs(Sampler[int]):
         shuffle_seed: int,
         augment_seeds: Iterator[int],
         classes: Tensor | None = None,
+        sampling: FrameSampling | None = None,
     ) -> None:
-        self.plan, self.shape, self.augment_seeds = plan, shape, augment_seeds
+        self.plan, self.shape, self.augment_seeds, self.sampling = plan, shape, augment_seeds, sampling
+        self.frames: Tensor | None = None
         self.chances = None if classes is None else 1 / torch.bincount(classes)[classes].double()
         self.generator = torch.Generator().manual_seed(shuffle_seed)
 
     def __len__(self) -> int:
         return len(self.plan)
 
+    def frames_of(self, rows: Tensor) -> Tensor | None:
+        """The frames of rows in this epoch, `(B, T)`; None for all that the store has."""
+        return None if self.frames is None else self.frames[rows]
+
     def __iter__(self) -> Iterator[int]:
-        self.plan.draw(next(self.augment_seeds), self.shape)
+        seed = next(self.augment_seeds)
+        self.plan.draw(seed, self.shape)
+        if self.sampling is not None:
+            # Another stream than the operations', which draw from the same seed.
+            generator = torch.Generator().manual_seed(seed ^ _FRAMES_STREAM)
+            self.frames = self.sampling.training(len(self.plan), self.shape[1], generator)
         if self.chances is None:
             yield from torch.randperm(len(self.plan), generator=self.generator).tolist()
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -15,7 +15,7 @@ from fer3d.clips.detectors import Box, Detection, FaceDetector, Image
 
 BoxPer = Literal["frame", "clip"]
 NoFacePolicy = Literal["error", "skip", "full_frame"]
-Source = Literal["detected", "nearest", "full_frame", "repeated"]
+Source = Literal["detected", "interpolated", "nearest", "full_frame", "repeated"]
 PixelBox = tuple[int, int, int, int]
 
 
@@ -30,8 +30,9 @@ class FrameFace:
     Attributes:
         box: x1, y1, x2, y2 in whole pixels, x2 and y2 exclusive: exactly what was cropped.
         confidence: The detector's, where this frame's own face was found.
-        source: `detected`: found in this frame; `nearest`: not found, so taken from the clip's other frames;
-            `full_frame`: found in no frame of the clip; `repeated`: this frame is a repetition of the last one.
+        source: `detected`: found in this frame; `interpolated`: not looked for, so taken from the frames around it;
+            `nearest`: not found, so taken from the clip's other frames; `full_frame`: found in no frame of the clip;
+            `repeated`: this frame is a repetition of the one before.
     """
 
     box: PixelBox
@@ -51,13 +52,13 @@ class FaceCrops:
     crops: Image
     faces: tuple[FrameFace, ...]
 
-    def repeat_last(self, num_frames: int) -> FaceCrops:
-        """Returns at least `num_frames` frames, the last one repeated as often as that takes."""
-        num_missing = num_frames - len(self.faces)
-        if num_missing <= 0:
-            return self
-        crops = np.concatenate([self.crops, np.repeat(self.crops[-1:], num_missing, axis=0)])
-        return FaceCrops(crops, self.faces + (FrameFace(self.faces[-1].box, None, "repeated"),) * num_missing)
+    def arranged(self, order: Sequence[int]) -> FaceCrops:
+        """Returns the frames at the given positions, which ascend and may repeat."""
+        faces = [
+            self.faces[position] if position != before else FrameFace(self.faces[position].box, None, "repeated")
+            for before, position in zip((-1, *order), order, strict=False)
+        ]
+        return FaceCrops(self.crops[list(order)], tuple(faces))
 
 
 class FaceCropper:
@@ -87,15 +88,19 @@ class FaceCropper:
         """Returns everything that influences the crops, as JSON can hold it."""
         return {"size": self.size, "margin": self._margin, "box": self._box}
 
-    def locate(self, sizes: Sequence[tuple[int, int]], detections: Sequence[Detection | None]) -> list[FrameFace]:
+    def locate(
+        self, sizes: Sequence[tuple[int, int]], detections: Sequence[Detection | None], every: int = 1
+    ) -> list[FrameFace]:
         """Decides what to crop out of each frame of a clip.
 
         A frame without a face takes the box of the nearest frame that has one (of two equally near ones the earlier),
-        scaled where the two images differ in size.
+        scaled where the two images differ in size. A frame that was not looked at takes a box in between those of the
+        nearest frames before and after it that have one.
 
         Args:
             sizes: Width and height of each frame.
             detections: What was found in each frame.
+            every: Of how many frames one was looked at, besides the last one.
 
         Raises:
             NoFaceError: No frame has a face.
@@ -105,14 +110,27 @@ class FaceCropper:
             raise NoFaceError(f"no face in any of {len(sizes)} frames")
         faces = []
         for i, (size, detection) in enumerate(zip(sizes, detections, strict=True)):
-            # Sorted by distance, then by position.
-            used = found if self._box == "clip" else sorted(found, key=lambda j: (abs(j - i), j))[:1]
-            boxes = [_scaled(given.box, sizes[j], size) for j in used if (given := detections[j]) is not None]
-            x1, y1, x2, y2 = np.median(np.array(boxes, dtype=np.float64), axis=0).tolist()
-            source: Source = "nearest" if detection is None else "detected"
+            boxes = {j: _scaled(given.box, sizes[j], size) for j in found if (given := detections[j]) is not None}
+            source: Source = "detected"
+            if detection is None:
+                between = found[0] < i < found[-1]
+                source = "interpolated" if between and not _is_looked_at(i, len(sizes), every) else "nearest"
             confidence = None if detection is None else detection.confidence
-            faces.append(FrameFace(self._with_margin((x1, y1, x2, y2), size), confidence, source))
+            faces.append(FrameFace(self._with_margin(self._box_of(i, boxes, source), size), confidence, source))
         return faces
+
+    def _box_of(self, i: int, boxes: Mapping[int, Box], source: Source) -> Box:
+        """The box of frame `i`, given those that were found, by frame, in pixels of this one."""
+        if self._box == "clip":
+            x1, y1, x2, y2 = np.median(np.array(list(boxes.values()), dtype=np.float64), axis=0).tolist()
+            return x1, y1, x2, y2
+        if source == "interpolated":
+            before, after = max(j for j in boxes if j < i), min(j for j in boxes if j > i)
+            share = (i - before) / (after - before)
+            x1, y1, x2, y2 = ((1 - share) * a + share * b for a, b in zip(boxes[before], boxes[after], strict=True))
+            return x1, y1, x2, y2
+        # The nearest, and of two the earlier.
+        return boxes[min(boxes, key=lambda j: (abs(j - i), j))]
 
     def crop(self, frames: Sequence[Image], faces: Sequence[FrameFace], num_channels: int) -> FaceCrops:
         """Crops each frame's box.
@@ -154,16 +172,22 @@ class FaceExtraction:
         crop: Crops them.
         on_no_face: What becomes of a clip without any face: `error`, `skip` (the clip is left out and reported), or
             `full_frame` (its whole frames are resized).
+        every: Of how many frames of a clip one is looked at, besides the last one; boxes in between are interpolated.
 
     Raises:
-        ValueError: `on_no_face` is none of these.
+        ValueError: `on_no_face` is none of these, or `every` is below 1.
     """
 
-    def __init__(self, detector: FaceDetector, crop: FaceCropper, on_no_face: NoFacePolicy = "error") -> None:
+    def __init__(
+        self, detector: FaceDetector, crop: FaceCropper, on_no_face: NoFacePolicy = "error", every: int = 1
+    ) -> None:
         _check_choice("faces.on_no_face", on_no_face, get_args(NoFacePolicy))
+        if every < 1:
+            raise ValueError(f"faces.every must be at least 1, got {every}")
         self.crop = crop
         self.on_no_face = on_no_face
         self._detector = detector
+        self._every = every
 
     def settings(self) -> dict[str, Any]:
         """Returns everything that influences the crops, as JSON can hold it.
@@ -175,6 +199,8 @@ class FaceExtraction:
             "detector": self._detector.settings(),
             "crop": self.crop.settings(),
             "on_no_face": self.on_no_face,
+            # Stores that were made before there was a choice keep their names.
+            **({"every": self._every} if self._every > 1 else {}),
         }
 
     def extract(self, frames: Sequence[Image], num_channels: int) -> FaceCrops:
@@ -188,13 +214,19 @@ class FaceExtraction:
             NoFaceError: No frame has a face and `on_no_face` is not `full_frame`.
         """
         sizes = [(frame.shape[1], frame.shape[0]) for frame in frames]
+        looked_at = [i for i in range(len(frames)) if _is_looked_at(i, len(frames), self._every)]
+        found = dict(zip(looked_at, self._detector.detect([frames[i] for i in looked_at]), strict=True))
         try:
-            faces = self.crop.locate(sizes, self._detector.detect(frames))
+            faces = self.crop.locate(sizes, [found.get(i) for i in range(len(frames))], self._every)
         except NoFaceError:
             if self.on_no_face != "full_frame":
                 raise
             faces = [FrameFace((0, 0, width, height), None, "full_frame") for width, height in sizes]
         return self.crop.crop(frames, faces, num_channels)
+
+
+def _is_looked_at(i: int, num_frames: int, every: int) -> bool:
+    return i % every == 0 or i == num_frames - 1
 
 
 def _pixels(low: float, high: float, size: int) -> tuple[int, int]:

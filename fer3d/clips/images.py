@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,6 @@ import simplejpeg
 
 from fer3d.clips.detectors import Image
 from fer3d.corpora.layout import shown
-from fer3d.corpora.sequences import FrameSequence
 
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 
@@ -49,61 +45,6 @@ class ImageFile:
 
     pixels: Image
     format: str
-
-    def digest(self) -> bytes:
-        """Returns a digest of the pixels, the same for the same image in another format or file."""
-        digest = hashlib.blake2b(repr(self.pixels.shape).encode(), digest_size=16)
-        digest.update(np.ascontiguousarray(self.pixels).data)
-        return digest.digest()
-
-
-class ImageNotes:
-    """What is noted about the images of a corpus while clips are made from them.
-
-    Attributes:
-        num_by_format: Number of images of each format.
-    """
-
-    def __init__(self) -> None:
-        self.num_by_format: Counter[str] = Counter()
-        self._clips_by_digest: dict[bytes, dict[str, None]] = defaultdict(dict)
-
-    def add(self, clip_id: str, images: Iterable[tuple[str, bytes]]) -> None:
-        """Notes the format and the digest of each image of a clip."""
-        for file_format, digest in images:
-            self.num_by_format[file_format] += 1
-            self._clips_by_digest[digest][clip_id] = None
-
-    def shared(self, sequences: Sequence[FrameSequence], num_frames: int) -> list[tuple[str, str]]:
-        """Returns pairs of sequences that have an image in common and differ in their subject or their emotion.
-
-        Of the sequences that one image is in, the first is paired with each of the others.
-        """
-        origin = {sequence.clip_id: (sequence.subject, sequence.emotion) for sequence in sequences}
-        groups = (*self._clips_by_digest.values(), *_copies(sequences, num_frames))
-        pairs = dict.fromkeys((first, other) for first, *others in groups for other in others)
-        return [pair for pair in pairs if origin[pair[0]] != origin[pair[1]]]
-
-
-def _copies(sequences: Sequence[FrameSequence], num_frames: int) -> Iterator[dict[str, None]]:
-    """Yields the sequences that a file of a clip has copies in, among the frames that are in no clip, too.
-
-    Files are only read where their sizes agree.
-    """
-    by_size: dict[int, list[tuple[str, Path, bool]]] = defaultdict(list)
-    for sequence in sequences:
-        for number, path in enumerate(reversed(sequence.frames)):
-            with suppress(OSError):
-                by_size[path.stat().st_size].append((sequence.clip_id, path, number < num_frames))
-    for files in by_size.values():
-        if {in_clip for _, _, in_clip in files} == {False, True} and len({clip_id for clip_id, _, _ in files}) > 1:
-            by_content: dict[bytes, list[tuple[str, bool]]] = defaultdict(list)
-            for clip_id, path, in_clip in files:
-                with suppress(OSError):
-                    by_content[hashlib.blake2b(path.read_bytes()).digest()].append((clip_id, in_clip))
-            for copies in by_content.values():
-                if any(in_clip for _, in_clip in copies):
-                    yield dict.fromkeys(clip_id for clip_id, _ in copies)
 
 
 def read_image(path: Path) -> ImageFile:

@@ -7,13 +7,14 @@ import json
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import av
 import cv2
 import numpy as np
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -21,25 +22,32 @@ from rich.text import Text
 
 from fer3d.atomic_folder import atomic_folder
 from fer3d.clips.contact_sheet import write_contact_sheet
-from fer3d.clips.faces import FaceCrops, FaceExtraction, NoFaceError
-from fer3d.clips.images import ImageNotes, UnreadableImageError, read_image
+from fer3d.clips.detectors import Image
+from fer3d.clips.faces import FaceExtraction, NoFaceError
+from fer3d.clips.frames import FrameSampling, LastFrames
+from fer3d.clips.images import UnreadableError
 from fer3d.clips.preparation_report import PreparationReport, SkippedClip
+from fer3d.clips.sequence_frames import inputs, num_images, read_frames
+from fer3d.clips.shared_images import shared_images
 from fer3d.clips.store import FORMAT_VERSION, ClipRecord, ClipStore, StoreHeader, StoreWriter
+from fer3d.clips.unfinished import MadeClip, UnfinishedClips
 from fer3d.cores import count_cores
 from fer3d.corpora.layout import name_some
-from fer3d.corpora.sequences import Corpus, FrameSequence
+from fer3d.corpora.sequences import Corpus, LabelledSequence, VideoSequence
 from fer3d.disk import check_space, check_writable
 from fer3d.file_lock import file_lock, remove_unheld
 
 SHEET_NAME = "contact_sheet.png"
 # A network holds about 100 MB while it works on ten images.
 MAX_WORKERS = 16
+# Of a clip: several minutes of video.
+MAX_FRAMES = 10_000
 
 T = TypeVar("T")
 R = TypeVar("R")
 UnreadablePolicy = Literal["error", "skip"]
-# A clip's crops, and the format and the digest of each of its images.
-_Made = tuple[FaceCrops, list[tuple[str, bytes]]]
+# A clip that was made just now, or the row of one that was made before.
+_Made = tuple[MadeClip, Image] | int
 
 
 class PreparationError(Exception):
@@ -67,45 +75,53 @@ def prepare_clips(
     folder: Path,
     *,
     num_frames: int = 10,
+    sampling: FrameSampling | None = None,
     on_unreadable: UnreadablePolicy = "error",
     progress: bool = True,
     num_workers: int | None = None,
 ) -> Preparation:
     """Makes the clip store of a corpus, unless it is there already; waits where another process is making it.
 
-    The store is `<folder>/<corpus>-<key>`, the key being made of the images' paths, sizes and times of change, the
-    labels, and all settings: whatever changes one of them makes another store beside the first. A clip is the last
-    `num_frames` frames of its sequence; a shorter one repeats its last frame (paper, section 3).
+    The store is `<folder>/<corpus>-<key>`, the key being made of the files' paths, sizes and times of change, the
+    labels, and all settings: whatever changes one of them makes another store beside the first. While a store is being
+    made, every finished clip is kept beside it, so that the next try goes on where one was stopped, also after a file
+    was replaced or a policy changed.
 
-    Warns with a `CorpusWarning` when clips of two subjects, or of two emotions, have an image in common.
+    Warns with a `CorpusWarning` when clips of two subjects, or of two emotions, have an image in common, and when a
+    video is damaged towards its end.
 
     Args:
         corpus: Where the sequences come from.
         faces: How frames become face crops.
         folder: Holds all stores.
-        num_frames: Number of frames of a clip.
-        on_unreadable: What an unreadable image does: `error`, or `skip` its clip and report it.
+        num_frames: Number of frames that the network takes of a clip.
+        sampling: Which frames of a sequence the store keeps; None: the last ones (paper, section 3).
+        on_unreadable: What an unreadable file does: `error`, or `skip` its clip and report it.
         progress: Whether to show a progress bar.
         num_workers: Number of clips worked on at once; None: one a CPU core, 16 at most.
 
     Raises:
         CorpusError: The corpus cannot be read.
         DetectorError: The detector's files are missing or not the expected ones.
-        PreparationError: An image is unreadable, a clip shows no face, or no clip is left; each under its policy.
+        PreparationError: A file is unreadable, a clip shows no face, or no clip is left; each under its policy.
         DiskError: The store cannot be written, or the disk is too small for it.
         StoreError: The store is there but damaged.
         ValueError: A setting is out of range.
     """
-    if num_frames < 1:
-        raise ValueError(f"clips.num_frames must be >= 1, got {num_frames}")
+    if not 1 <= num_frames <= MAX_FRAMES:
+        raise ValueError(f"clips.num_frames must be from 1 to {MAX_FRAMES:,}, got {num_frames}")
     if on_unreadable not in ("error", "skip"):
         raise ValueError(f"clips.on_unreadable must be one of error, skip, got {on_unreadable}")
+    task = _Task(corpus, faces, sampling or LastFrames(), num_frames, on_unreadable)
+    if (num_stored := task.sampling.num_stored(num_frames)) > MAX_FRAMES:
+        raise ValueError(f"frames.stored must be at most {MAX_FRAMES:,}, got {num_stored}")
     check_writable(folder)
     started = time.perf_counter()
     sequences = corpus.read()
-    header = _header(corpus, sequences, faces, num_frames, on_unreadable)
+    header = task.header(sequences)
     store_folder = folder / f"{corpus.name}-{header.key[:12]}"
-    lock = folder / f".{store_folder.name}.lock"
+    unfinished = folder / f".{corpus.name}-{_hashed(task.extraction())[:12]}.unfinished"
+    lock = unfinished.with_suffix(".lock")
     if store_folder.exists():
         remove_unheld(lock)
         made = _find_store(store_folder, header)
@@ -116,10 +132,93 @@ def prepare_clips(
             if store_folder.exists():
                 made = _find_store(store_folder, header)
             else:
-                workers = num_workers or _num_workers()
-                made = _make_store(store_folder, header, sequences, faces, progress, workers, started)
+                with UnfinishedClips(unfinished, header.clip_shape) as clips:
+                    workers = num_workers or _num_workers()
+                    made = _make_store(store_folder, header, task, sequences, clips, progress, workers, started)
     made.report.warn(stacklevel=2)
     return made
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is asked for: the arguments of `prepare_clips` that shape the clips."""
+
+    corpus: Corpus
+    faces: FaceExtraction
+    sampling: FrameSampling
+    num_frames: int
+    on_unreadable: UnreadablePolicy
+
+    def header(self, sequences: Sequence[LabelledSequence]) -> StoreHeader:
+        corpus = self.corpus
+        settings = {
+            "faces": self.faces.settings(),
+            "num_frames": self.sampling.num_stored(self.num_frames),
+            "num_channels": corpus.num_channels,
+            "on_unreadable": self.on_unreadable,
+            # Stores that were made before there was a choice keep their names.
+            **({"frames": kept} if (kept := self.sampling.settings()) else {}),
+        }
+        subjects_known = getattr(corpus, "subjects_known", True)
+        decoders = {"av": av.__version__} if any(isinstance(each, VideoSequence) for each in sequences) else {}
+        inputs = {
+            "format": FORMAT_VERSION,
+            "opencv": cv2.__version__,
+            **decoders,
+            "settings": settings,
+            "emotions": corpus.emotions,
+            "synthetic": corpus.synthetic,
+            **({} if subjects_known else {"subjects_known": False}),
+            "clips": [
+                [s.clip_id, s.subject, s.emotion, self.inputs(s), *([dict(s.columns)] if s.columns else [])]
+                for s in sequences
+            ],
+        }
+        return StoreHeader(
+            corpus=corpus.name,
+            synthetic=corpus.synthetic,
+            emotions=tuple(corpus.emotions),
+            num_channels=corpus.num_channels,
+            num_frames=self.sampling.num_stored(self.num_frames),
+            size=self.faces.crop.size,
+            key=_hashed(inputs),
+            settings=settings,
+            versions={"opencv": cv2.__version__, "numpy": np.__version__, **decoders},
+            subjects_known=subjects_known,
+        )
+
+    def extraction(self) -> dict[str, Any]:
+        """What a clip's pixels depend on besides its files."""
+        return {
+            "format": FORMAT_VERSION,
+            "versions": {"opencv": cv2.__version__, "av": av.__version__},
+            "faces": {name: value for name, value in self.faces.settings().items() if name != "on_no_face"},
+            "num_frames": self.sampling.num_stored(self.num_frames),
+            "num_channels": self.corpus.num_channels,
+            "frames": self.sampling.settings(),
+        }
+
+    def inputs(self, sequence: LabelledSequence) -> list[Any]:
+        return inputs(sequence, self.sampling, self.num_frames, self.corpus.root)
+
+    def num_images(self, sequence: LabelledSequence) -> int:
+        return num_images(sequence, self.sampling, self.num_frames)
+
+    def make(self, sequence: LabelledSequence, is_wanted: Callable[[], bool]) -> tuple[MadeClip, Image] | None:
+        """Makes a clip; None where nobody wants it any more once its files have turned out to be readable."""
+        frames = read_frames(sequence, self.sampling, self.num_frames)
+        if not is_wanted():
+            return None
+        crops = self.faces.extract(frames.pixels, self.corpus.num_channels).arranged(frames.order)
+        made = MadeClip(
+            frames=tuple(frames.names[position] for position in frames.order),
+            boxes=tuple(face.box for face in crops.faces),
+            confidences=tuple(face.confidence for face in crops.faces),
+            sources=tuple(face.source for face in crops.faces),
+            images=frames.images(),
+            damage=frames.damage,
+        )
+        return made, crops.crops
 
 
 def _find_store(store_folder: Path, header: StoreHeader) -> Preparation:
@@ -129,156 +228,127 @@ def _find_store(store_folder: Path, header: StoreHeader) -> Preparation:
 def _make_store(
     store_folder: Path,
     header: StoreHeader,
-    sequences: Sequence[FrameSequence],
-    faces: FaceExtraction,
+    task: _Task,
+    sequences: Sequence[LabelledSequence],
+    clips: UnfinishedClips,
     progress: bool,
     num_workers: int,
     started: float,
 ) -> Preparation:
-    images = ImageNotes()
     # OpenCV knows nothing of Slurm.
     cv2.setNumThreads(count_cores())
+    with _bar(progress) as bar:
+        rows, failed = _make_clips(header, task, sequences, clips, bar, num_workers)
+    _check_clips(len(rows), failed, task, len(sequences), clips)
     with atomic_folder(store_folder) as work:
-        with StoreWriter(work, header) as writer, _bar(progress) as bar:
-            records, failed = _write_clips(writer, header, sequences, faces, images, bar, num_workers)
-            _check_clips(records, failed, faces, header.settings["on_unreadable"], len(sequences))
+        records = [
+            _record(sequence, clips.clip(rows[sequence.clip_id])) for sequence in sequences if sequence.clip_id in rows
+        ]
+        with StoreWriter(work, header) as writer:
+            _fill(writer, records, list(rows.values()), clips)
             write_contact_sheet(writer.seal(), work / SHEET_NAME)
+        made = {clip_id: clips.clip(row) for clip_id, row in rows.items()}
+        digests = {clip_id: [digest for _, digest in clip.images] for clip_id, clip in made.items()}
         report = PreparationReport.of(
             header.corpus,
             header.synthetic,
             records,
             [SkippedClip(clip_id, str(error)) for clip_id, error in failed.items()],
-            images.num_by_format,
-            images.shared(sequences, header.num_frames),
+            Counter(name for clip in made.values() for name, _ in clip.images),
+            shared_images(sequences, digests, task.sampling, task.num_frames),
             time.perf_counter() - started,
+            damaged={clip_id: clip.damage for clip_id, clip in made.items() if clip.damage},
+            subjects_known=header.subjects_known,
         )
         report.write(work)
+    clips.remove()
     return Preparation(ClipStore.open(store_folder), True, report)
 
 
-def _header(
-    corpus: Corpus, sequences: Sequence[FrameSequence], faces: FaceExtraction, num_frames: int, on_unreadable: str
-) -> StoreHeader:
-    settings = {
-        "faces": faces.settings(),
-        "num_frames": num_frames,
-        "num_channels": corpus.num_channels,
-        "on_unreadable": on_unreadable,
-    }
-    versions = {"opencv": cv2.__version__, "numpy": np.__version__}
-    inputs = {
-        "format": FORMAT_VERSION,
-        "opencv": cv2.__version__,
-        "settings": settings,
-        "emotions": corpus.emotions,
-        "synthetic": corpus.synthetic,
-        "clips": [
-            [s.clip_id, s.subject, s.emotion, [_file_state(path, corpus.root) for path in s.frames[-num_frames:]]]
-            for s in sequences
-        ],
-    }
-    return StoreHeader(
-        corpus=corpus.name,
-        synthetic=corpus.synthetic,
-        emotions=tuple(corpus.emotions),
-        num_channels=corpus.num_channels,
-        num_frames=num_frames,
-        size=faces.crop.size,
-        key=hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest(),
-        settings=settings,
-        versions=versions,
-    )
-
-
-def _file_state(path: Path, root: Path) -> list[Any]:
-    name = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
-    try:
-        state = path.stat()
-    except OSError:
-        # Reading it will fail, and be reported then.
-        return [name, -1, -1]
-    return [name, state.st_size, state.st_mtime_ns]
-
-
-def _write_clips(
-    writer: StoreWriter,
+def _make_clips(
     header: StoreHeader,
-    sequences: Sequence[FrameSequence],
-    faces: FaceExtraction,
-    images: ImageNotes,
+    task: _Task,
+    sequences: Sequence[LabelledSequence],
+    clips: UnfinishedClips,
     bar: Progress,
     num_workers: int,
-) -> tuple[list[ClipRecord], dict[str, Exception]]:
-    """Writes every clip that can be made; returns what was written and, by clip id, what was not."""
-    # Set by an image that ends the preparation: from then on images are only read, so that all such are named at once.
+) -> tuple[dict[str, int], dict[str, Exception]]:
+    """Makes every clip that can be made; returns the row of each, and the error of each that cannot, by clip id."""
+    # Set by a file that ends the preparation: from then on files are only read, so that all such are named at once.
     doomed = threading.Event()
+    keys = [_hashed(task.inputs(sequence)) for sequence in sequences]
 
-    def work(sequence: FrameSequence) -> _Made | NoFaceError | UnreadableImageError | None:
+    def work(item: tuple[LabelledSequence, str]) -> _Made | Exception | None:
+        sequence, key = item
+        row = clips.find(key)
+        if row is not None and ("full_frame" not in clips.clip(row).sources or task.faces.on_no_face == "full_frame"):
+            return row
         try:
-            files = [read_image(path) for path in sequence.frames[-header.num_frames :]]
-            if doomed.is_set():
-                return None
-            crops = faces.extract([file.pixels for file in files], header.num_channels)
-            return crops, [(file.format, file.digest()) for file in files]
-        except (NoFaceError, UnreadableImageError) as error:
+            return task.make(sequence, lambda: not doomed.is_set())
+        except (NoFaceError, UnreadableError) as error:
             return error
 
-    records: list[ClipRecord] = []
+    rows: dict[str, int] = {}
     failed: dict[str, Exception] = {}
-    total = sum(len(sequence.frames[-header.num_frames :]) for sequence in sequences)
-    task = bar.add_task(header.corpus, total=total)
-    for sequence, made in zip(sequences, _in_order(work, sequences, num_workers), strict=True):
-        if isinstance(made, tuple):
-            images.add(sequence.clip_id, made[1])
-            crops = made[0].repeat_last(header.num_frames)
-            records.append(_record(sequence, crops))
-            writer.add(records[-1], crops.crops)
-        elif made is not None:
+    shown = bar.add_task(header.corpus, total=sum(map(task.num_images, sequences)))
+    items = list(zip(sequences, keys, strict=True))
+    for (sequence, key), made in zip(items, _in_order(work, items, num_workers), strict=True):
+        if isinstance(made, Exception):
             failed[sequence.clip_id] = made
-            if isinstance(made, UnreadableImageError) and header.settings["on_unreadable"] == "error":
+            if isinstance(made, UnreadableError) and task.on_unreadable == "error":
                 doomed.set()
-        bar.advance(task, len(sequence.frames[-header.num_frames :]))
-    return records, failed
+        elif made is not None:
+            rows[sequence.clip_id] = made if isinstance(made, int) else clips.add(key, *made)
+        bar.advance(shown, task.num_images(sequence))
+    return rows, failed
 
 
 def _check_clips(
-    records: Sequence[ClipRecord],
-    failed: Mapping[str, Exception],
-    faces: FaceExtraction,
-    on_unreadable: str,
-    num_sequences: int,
+    num_made: int, failed: Mapping[str, Exception], task: _Task, num_sequences: int, clips: UnfinishedClips
 ) -> None:
-    unreadable = {clip_id: error for clip_id, error in failed.items() if isinstance(error, UnreadableImageError)}
-    if unreadable and on_unreadable == "error":
+    unreadable = {clip_id: error for clip_id, error in failed.items() if isinstance(error, UnreadableError)}
+    kept = f" {len(clips)} finished clips are kept in {clips.folder} for the next try." if len(clips) else ""
+    if unreadable and task.on_unreadable == "error":
         raise PreparationError(
-            f"{len(unreadable)} of {num_sequences} clips have an image that is no good: "
+            f"{len(unreadable)} of {num_sequences} clips have a file that is no good: "
             f"{name_some([str(error) for error in unreadable.values()])}. Replace what is damaged, or set "
-            f"`clips.on_unreadable=skip` to leave out {name_some(list(unreadable))}."
+            f"`clips.on_unreadable=skip` to leave out {name_some(list(unreadable))}.{kept}"
         )
     faceless = [clip_id for clip_id, error in failed.items() if isinstance(error, NoFaceError)]
-    if faceless and faces.on_no_face == "error":
+    if faceless and task.faces.on_no_face == "error":
         raise PreparationError(
             f"No face was found in any frame of {len(faceless)} of {num_sequences} clips: {name_some(faceless)}. "
             "Set `faces.on_no_face` to `skip` (leave them out) or `full_frame` (use their whole frames), "
-            "or lower `faces.detector.confidence`."
+            f"or lower `faces.detector.confidence`.{kept}"
         )
-    if not records:
+    if not num_made:
         reasons = name_some([f"{clip_id}: {error}" for clip_id, error in failed.items()])
         raise PreparationError(f"No clip is left to store: {reasons or 'the corpus has no sequences'}.")
 
 
-def _record(sequence: FrameSequence, crops: FaceCrops) -> ClipRecord:
-    names = [path.name for path in sequence.frames[-len(crops.faces) :]]
-    names += names[-1:] * (len(crops.faces) - len(names))
+def _fill(writer: StoreWriter, records: Sequence[ClipRecord], rows: Sequence[int], clips: UnfinishedClips) -> None:
+    if rows == list(range(len(clips))):
+        writer.take_over(clips.array, records)
+        return
+    for record, row in zip(records, rows, strict=True):
+        writer.add(record, clips.pixels(row))
+
+
+def _record(sequence: LabelledSequence, clip: MadeClip) -> ClipRecord:
     return ClipRecord(
         clip_id=sequence.clip_id,
         subject=sequence.subject,
         emotion=sequence.emotion,
-        frames=tuple(names),
-        boxes=tuple(face.box for face in crops.faces),
-        confidences=tuple(face.confidence for face in crops.faces),
-        sources=tuple(face.source for face in crops.faces),
+        frames=clip.frames,
+        boxes=clip.boxes,
+        confidences=clip.confidences,
+        sources=clip.sources,
+        columns=dict(sequence.columns),
     )
+
+
+def _hashed(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _in_order(work: Callable[[T], R], items: Sequence[T], num_workers: int) -> Iterator[R]:

@@ -8,12 +8,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fer3d.clips.faces import Source
 from fer3d.clips.images import DAMAGE, DAMAGE_UNKNOWN
+from fer3d.clips.independence import Independence
 from fer3d.clips.store import ClipRecord, StoreError
 from fer3d.corpora.layout import name_some
 from fer3d.corpora.sequences import CorpusWarning
@@ -51,8 +54,10 @@ class PreparationReport:
         confidence_histogram: Number of faces found with a confidence of 0 to 0.1, ..., 0.9 to 1.
         seconds: How long it took.
         num_images_by_format: Number of images in each format; see `fer3d.clips.images` for what each tells of damage.
-        shared_images: Pairs of clips that have an image in common, pixel for pixel, although they are of two subjects
-            or two emotions. Of the clips that one image is in, the first is paired with each of the others.
+        shared_images: Pairs of clips that have an image in common, pixel for pixel, and should not; see
+            `fer3d.clips.shared_images`.
+        damaged: The clips whose video is damaged after the frames that were read, and how.
+        subjects_known: Whether the subjects say who is seen; otherwise no split is subject-independent.
     """
 
     corpus: str
@@ -67,6 +72,8 @@ class PreparationReport:
     seconds: float
     num_images_by_format: dict[str, int] = field(default_factory=dict)
     shared_images: tuple[tuple[str, str], ...] = ()
+    damaged: dict[str, str] = field(default_factory=dict)
+    subjects_known: bool = True
 
     @classmethod
     def of(
@@ -78,6 +85,8 @@ class PreparationReport:
         num_images_by_format: Mapping[str, int],
         shared_images: Sequence[tuple[str, str]],
         seconds: float,
+        damaged: Mapping[str, str],
+        subjects_known: bool = True,
     ) -> PreparationReport:
         """Counts what the records of a store say."""
         counts = Counter(source for record in records for source in record.sources)
@@ -90,13 +99,15 @@ class PreparationReport:
             num_sequences=len(records) + len(skipped),
             num_clips=len(records),
             num_images=counts.total() - counts["repeated"],
-            num_frames_by_source={s: counts[s] for s in ("detected", "nearest", "full_frame", "repeated")},
+            num_frames_by_source={s: counts[s] for s in get_args(Source) if s in counts or s != "interpolated"},
             fallback_clips=tuple(r.clip_id for r in records if {"nearest", "full_frame"} & set(r.sources)),
             skipped=tuple(skipped),
             confidence_histogram=tuple(bins[i] for i in range(NUM_BINS)),
             seconds=seconds,
             num_images_by_format=dict(sorted(num_images_by_format.items())),
             shared_images=tuple(shared_images),
+            damaged=dict(damaged),
+            subjects_known=subjects_known,
         )
 
     @classmethod
@@ -124,12 +135,19 @@ class PreparationReport:
         (folder / REPORT_NAME).write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
 
     def warn(self, stacklevel: int) -> None:
-        """Warns with a `CorpusWarning` about images that are in clips of two subjects or of two emotions."""
+        """Warns with a `CorpusWarning` about damaged videos, and images that are in several clips and should not."""
+        if self.damaged:
+            places = name_some([f"{clip_id} ({how})" for clip_id, how in self.damaged.items()])
+            message = (
+                f"{self.corpus} has {len(self.damaged)} damaged video(s), of which the frames before the damage are "
+                f"used: {places}. Copy or download them again, or take them out"
+            )
+            warnings.warn(message, CorpusWarning, stacklevel=stacklevel + 1)
         if self.shared_images:
             pairs = name_some([f"{first} and {other}" for first, other in self.shared_images])
             message = (
-                f"{self.corpus} has the same image, pixel for pixel, in {len(self.shared_images)} pair(s) of clips of "
-                f"two subjects or two emotions: {pairs}. Where two subjects share an image, a fold is tested on what "
+                f"{self.corpus} has the same image, pixel for pixel, in {len(self.shared_images)} pair(s) of clips: "
+                f"{pairs}. Where two subjects share an image, a fold is tested on what "
                 "it was trained on: remove what is there twice, or unpack the corpus again"
             )
             warnings.warn(message, CorpusWarning, stacklevel=stacklevel + 1)
@@ -142,17 +160,25 @@ class PreparationReport:
             console.print(f"skipped {escape(clip.clip_id)}: {escape(clip.reason)}")
         if self.fallback_clips:
             console.print(f"clips with fallbacks: {escape(', '.join(self.fallback_clips))}")
+        for clip_id, how in self.damaged.items():
+            console.print(f"damaged {escape(clip_id)}: {escape(how)}")
         for first, other in self.shared_images:
             console.print(f"the same image in two clips: {escape(first)} and {escape(other)}")
 
     def _table(self) -> Table:
         found = self.num_frames_by_source["detected"]
-        table = Table(title=f"{self.corpus} ({'synthetic' if self.synthetic else 'real'})", show_header=False)
+        independence = Independence(self.subjects_known)
+        kind = ", ".join(filter(None, ["synthetic" if self.synthetic else "real", independence.caution]))
+        table = Table(title=f"{self.corpus} ({kind})", show_header=False)
         table.add_row("clips", f"{self.num_clips} of {self.num_sequences} sequences")
+        if not independence.holds:
+            table.add_row("subjects", independence.sentence)
         table.add_row("images", str(self.num_images))
         for name, count in self.num_images_by_format.items():
-            table.add_row(f"{name} images", f"{count} ({DAMAGE.get(name, DAMAGE_UNKNOWN)})")
+            table.add_row(name if " in " in name else f"{name} images", f"{count} ({DAMAGE.get(name, DAMAGE_UNKNOWN)})")
         table.add_row("faces found", f"{found} ({100 * found / self.num_images:.2f}%)")
+        if interpolated := self.num_frames_by_source.get("interpolated"):
+            table.add_row("box in between (faces.every)", str(interpolated))
         table.add_row("box of the nearest frame", str(self.num_frames_by_source["nearest"]))
         table.add_row("full frame", str(self.num_frames_by_source["full_frame"]))
         table.add_row("last frame repeated", str(self.num_frames_by_source["repeated"]))

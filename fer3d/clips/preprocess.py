@@ -17,9 +17,12 @@ def load_clips(clips: NDArray[np.uint8], *, clahe: bool) -> Tensor:
         clahe: Whether to equalise each frame's contrast locally (paper, section 3.3: clipLimit 2, tileGridSize 8x8);
             on the luminance of an RGB frame.
     """
-    loaded = np.moveaxis(equalise(clips) if clahe else clips, -1, 1)
-    # A copy, since a store's array is mapped into memory read-only.
-    return torch.from_numpy(np.array(loaded, order="C"))
+    num_clips, num_frames, height, width, num_channels = clips.shape
+    loaded = np.empty((num_clips, num_channels, num_frames, height, width), np.uint8)
+    # One by one: a whole copy of a large store would not fit beside the first.
+    for number, clip in enumerate(clips):
+        loaded[number] = np.moveaxis(equalise(clip[None])[0] if clahe else clip, -1, 0)
+    return torch.from_numpy(loaded)
 
 
 def equalise(clips: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -20,6 +21,7 @@ from fer3d.checked_json import CHECKSUM, check_seal, first_error, sealed
 FORMAT_VERSION = 1
 ARRAY_NAME = "clips.npy"
 INDEX_NAME = "index.json"
+_CHUNK = 1 << 24
 
 
 class StoreError(Exception):
@@ -181,7 +183,7 @@ class StoreWriter:
 
     def __enter__(self) -> StoreWriter:
         self._file = (self._folder / ARRAY_NAME).open("wb")
-        self._data_start = self._write_array_header(self._file)
+        self._data_start = write_array_header(self._file, 0, self._header.clip_shape)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -202,10 +204,29 @@ class StoreWriter:
         self._pixels.update(pixels)
         self._records.append(record)
 
+    def take_over(self, array: Path, records: Sequence[ClipRecord]) -> None:
+        """Takes the file of an array that holds exactly these clips, without copying it where the disk can do that.
+
+        Args:
+            array: The file, made by `write_array_header` and by appending clips; its header is going to change.
+            records: What the clips are, in the file's order.
+        """
+        self._file.close()
+        own = self._folder / ARRAY_NAME
+        own.unlink()
+        try:
+            own.hardlink_to(array)
+        except OSError:
+            shutil.copyfile(array, own)
+        self._file = own.open("r+b")
+        self._file.seek(self._data_start)
+        while chunk := self._file.read(_CHUNK):
+            self._pixels.update(chunk)
+        self._records = list(records)
+
     def seal(self) -> ClipStore:
         """Completes the array and then the index, and opens the store."""
-        self._file.seek(0)
-        if self._write_array_header(self._file) != self._data_start:
+        if write_array_header(self._file, len(self._records), self._header.clip_shape) != self._data_start:
             raise StoreError(f"{self._folder}: the header of {ARRAY_NAME} changed its length")
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -216,12 +237,15 @@ class StoreWriter:
             os.fsync(file.fileno())
         return ClipStore.open(self._folder)
 
-    def _write_array_header(self, file: IO[bytes]) -> int:
-        # NumPy pads this header so that the first axis can grow in place.
-        shape = (len(self._records), *self._header.clip_shape)
-        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        return file.tell()
+
+def write_array_header(file: IO[bytes], num_clips: int, clip_shape: tuple[int, int, int, int]) -> int:
+    """Writes the header of an array of clips at the file's beginning, and returns where the clips begin."""
+    # NumPy pads this header so that the first axis can grow in place.
+    shape = (num_clips, *clip_shape)
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
+    file.seek(0)
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.tell()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,19 @@ def trainer_devices(accelerator: str, devices: Any) -> Any:
     return [pick_gpu(num_gpus, os.getpid())] if devices == 1 and num_gpus > 1 else devices
 
 
+def training_device(accelerator: str, devices: Any) -> torch.device:
+    """The device that Lightning's trainer is going to use; the CPU where that is neither this nor a CUDA GPU.
+
+    Args:
+        accelerator: `trainer.accelerator`.
+        devices: `trainer.devices`.
+    """
+    if accelerator not in ("auto", "gpu", "cuda") or not torch.cuda.is_available():
+        return torch.device("cpu")
+    chosen = trainer_devices(accelerator, devices)
+    return torch.device("cuda", int(chosen[0]) if isinstance(chosen, list | tuple) else 0)
+
+
 @lru_cache(maxsize=1)
 def pick_gpu(num_gpus: int, pid: int) -> int:
     """Picks a GPU that no other fer3d process of this machine uses, and keeps it until the process ends.

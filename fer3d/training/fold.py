@@ -23,8 +23,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fer3d.clips.augment import Augmentation
+from fer3d.clips.clip_source import ClipSource
 from fer3d.clips.data import FoldData
 from fer3d.clips.folds import Fold
+from fer3d.clips.frames import FrameSampling
 from fer3d.cores import count_threads
 from fer3d.training.module import FoldModule, balanced_class_weights
 from fer3d.training.precision import Precision
@@ -49,6 +51,8 @@ class Training:
         compile: Whether the network goes through `torch.compile`.
         callbacks: Makes Lightning's callbacks, anew for each fold.
         num_batches: Training batches of an epoch; None for all.
+        sampling: Which of a clip's frames the network gets; None for all that the store has.
+        num_frames: How many it gets; None for all.
         class_sampler: Whether an epoch draws its rows so that every class is equally likely.
     """
 
@@ -64,6 +68,8 @@ class Training:
     compile: bool
     callbacks: Callable[[], list[Callback]] = list
     num_batches: int | None = None
+    sampling: FrameSampling | None = None
+    num_frames: int | None = None
     class_sampler: bool = False
 
 
@@ -91,7 +97,7 @@ class TrainedFold:
 def train_fold(
     training: Training,
     *,
-    clips: Tensor,
+    clips: ClipSource | Tensor,
     labels: Tensor,
     emotions: tuple[str, ...],
     fold: Fold,
@@ -104,7 +110,7 @@ def train_fold(
 
     Args:
         training: How to train.
-        clips: All clips of the corpus, uint8 `(N, C, T, H, W)`.
+        clips: All clips of the corpus: a source of them, or uint8 `(N, C, S, H, W)`.
         labels: Their labels, `(N,)`.
         emotions: The class names.
         fold: The split.
@@ -130,6 +136,8 @@ def train_fold(
         shuffle_seed=seeds.shuffle,
         augment_seed=seeds.augment,
         class_sampler=training.class_sampler,
+        sampling=training.sampling,
+        num_frames=training.num_frames,
     )
     network = training.network()
     if training.precision == "bf16-mixed":

@@ -42,7 +42,14 @@ def counted_settings(
     counted = {key: config[key] for key in COUNTED} | {key: config[key] for key in COUNTED_IF_SET if config.get(key)}
     counted["trainer"] = {key: value for key, value in config["trainer"].items() if key not in UNCOUNTED_TRAINER}
     counted |= {key: config["clips"][key] for key in COUNTED_CLIPS}
+    if _counts_frames(config):
+        counted |= {"frames": config["frames"], "num_frames": config["clips"]["num_frames"]}
     return counted | {"precision": precision, "clip_store": clip_store, "start_from": start_from}
+
+
+def _counts_frames(config: Mapping[str, Any]) -> bool:
+    """Whether the sampling of frames changes numbers; the last frames are told in full by the clips themselves."""
+    return str(config["frames"]["_target_"]) != "fer3d.clips.frames.LastFrames"
 
 
 def run_digest(counted: Mapping[str, Any]) -> str:

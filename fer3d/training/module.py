@@ -71,7 +71,7 @@ class FoldModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Predicts a batch of held-out clips, or of those kept back to choose an epoch (dataloader 1)."""
-        logits = self.network(batch.clips).float()
+        logits = mean_over_views(self.network(batch.clips).float(), len(batch.labels))
         self._logits[dataloader_idx].append(logits)
         if dataloader_idx == 0:
             self._held_out_loss.update(F.cross_entropy(logits, batch.labels, reduction="none"))
@@ -139,6 +139,19 @@ class FoldModule(pl.LightningModule):
             f"{what} in epoch {self.current_epoch + 1}: the fold is stopped; "
             "a lower learning_rate or precision=32-true may help"
         )
+
+
+def mean_over_views(logits: Tensor, num_clips: int) -> Tensor:
+    """Averages the probabilities of each clip's views, and returns them as logits `(num_clips, num_classes)`.
+
+    Args:
+        logits: Of all views, those of a clip side by side, `(num_clips * K, num_classes)`; as they are where `K` is 1.
+        num_clips: Number of clips.
+    """
+    num_views = len(logits) // num_clips
+    if num_views == 1:
+        return logits
+    return logits.log_softmax(1).view(num_clips, num_views, -1).logsumexp(1) - math.log(num_views)
 
 
 def balanced_class_weights(num_rows_per_emotion: Tensor) -> Tensor:

@@ -72,6 +72,8 @@ def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | N
         callbacks=lambda: list(instantiate(config.callbacks).values()),
         num_batches=config.num_batches,
         class_sampler=config.class_sampler,
+        sampling=instantiate(config.frames),
+        num_frames=config.clips.num_frames,
     )
 
 
@@ -93,7 +95,7 @@ def check_training(training: Training, header: StoreHeader) -> int:
     if training.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
         raise ValueError("compile=true needs a C++ compiler, and there is none: install g++, or set compile=false")
     network = training.network()
-    task = _task(header, header.num_frames)
+    task = _task(header, training.num_frames or header.num_frames)
     check_network(network, task, batch_size=training.batch_size, normalise=training.normalise)
     optimizer = training.optimizer(network.parameters())
     _check_kind("optimizer", optimizer, torch.optim.Optimizer)

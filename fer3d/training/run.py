@@ -16,19 +16,19 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
-from torch import Tensor
 
 import fer3d
 from fer3d.atomic_folder import atomic_folder, work_folder
+from fer3d.clips.clip_source import ClipSource, clip_source
 from fer3d.clips.folds import Fold, make_folds, select_folds
 from fer3d.clips.independence import Independence
 from fer3d.clips.preparation import Preparation, prepare_clips
-from fer3d.clips.preprocess import load_clips
 from fer3d.clips.store import ClipStore
 from fer3d.disk import check_space
 from fer3d.file_lock import file_lock, remove_unheld
 from fer3d.settings import checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, lacking, starting_checkpoint
+from fer3d.training.device import training_device
 from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.identity import counted_settings, run_digest
 from fer3d.training.parts import check_training, make_training
@@ -66,6 +66,7 @@ def prepare(config: DictConfig) -> Preparation:
         instantiate(config.faces),
         Path(config.outputs) / "clips",
         num_frames=config.clips.num_frames,
+        sampling=instantiate(config.frames),
         on_unreadable=config.clips.on_unreadable,
         progress=config.progress,
     )
@@ -268,7 +269,7 @@ class Run:
     def _trained(self, fold: Fold, loggers: Sequence[Logger], folder: Path) -> TrainedFold:
         return train_fold(
             self._training(),
-            clips=self._loaded_clips,
+            clips=self._clip_source,
             labels=torch.from_numpy(self.store.labels),
             emotions=self.store.emotions,
             fold=fold,
@@ -288,8 +289,10 @@ class Run:
         return make_training(self.config, self.store.header, self.start, self.precision)
 
     @cached_property
-    def _loaded_clips(self) -> Tensor:
-        return load_clips(self.store.clips, clahe=self.config.clips.clahe)
+    def _clip_source(self) -> ClipSource:
+        clips = self.config.clips
+        device = training_device(self.config.trainer.accelerator, self.config.trainer.devices)
+        return clip_source(self.store, clahe=clips.clahe, memory=clips.memory, device=device)
 
     def _checkpoint(self, network: torch.nn.Module, fold: Fold) -> Checkpoint:
         return Checkpoint(

@@ -139,7 +139,7 @@ def test_held_out_clips_stay_as_they_are_whatever_the_augmentation(augment: Augm
     for _ in range(2):
         training_epoch(data)
         assert torch.equal(joined(held_out_epoch(data)).clips, clips[list(FOLD.held_out)] / 255)
-    assert torch.equal(data.clips, noise_clips())
+    assert torch.equal(data.source.clips, noise_clips())
 
 
 def test_normalised_clips_lie_between_minus_1_and_1() -> None:

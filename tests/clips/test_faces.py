@@ -108,14 +108,60 @@ def test_repeats_the_last_crop_and_says_so() -> None:
     cropper = FaceCropper(size=8)
     images = [portrait(), portrait(4)]
     crops = cropper.crop(images, cropper.locate([(200, 240)] * 2, [face(60, 40, 150, 150)] * 2), 1)
-    longer = crops.repeat_last(5)
+    longer = crops.arranged([0, 1, 1, 1, 1])
     assert longer.crops.shape == (5, 8, 8, 1)
     assert (longer.crops[1:] == crops.crops[1]).all()
     assert (longer.crops[0] != longer.crops[1]).any()
     assert [f.source for f in longer.faces] == ["detected"] * 2 + ["repeated"] * 3
     assert longer.faces[4].confidence is None
     assert longer.faces[4].box == crops.faces[1].box
-    assert crops.repeat_last(2) is crops
+    same = crops.arranged([0, 1])
+    assert same.faces == crops.faces
+    assert (same.crops == crops.crops).all()
+
+
+def test_boxes_of_frames_that_are_not_looked_at_lie_in_between() -> None:
+    found = [face(0, 0, 40, 40), None, None, None, face(8, 4, 48, 44), None, face(8, 4, 48, 44)]
+    faces = FaceCropper(size=8).locate([(200, 200)] * 7, found, every=4)
+    assert [f.source for f in faces] == ["detected", *["interpolated"] * 3, "detected", "interpolated", "detected"]
+    assert [f.box for f in faces[:5]] == [
+        (0, 0, 40, 40),
+        (2, 1, 42, 41),
+        (4, 2, 44, 42),
+        (6, 3, 46, 43),
+        (8, 4, 48, 44),
+    ]
+    assert {f.confidence for f in faces if f.source == "interpolated"} == {None}
+
+
+def test_a_frame_that_was_looked_at_in_vain_takes_the_nearest_box() -> None:
+    found = [None, None, face(0, 0, 40, 40), None, None, None, face(8, 4, 48, 44)]
+    faces = FaceCropper(size=8).locate([(200, 200)] * 7, found, every=2)
+    assert [f.source for f in faces] == [
+        "nearest",
+        "nearest",
+        "detected",
+        "interpolated",
+        "nearest",
+        "interpolated",
+        "detected",
+    ]
+    assert faces[1].box == faces[0].box == (0, 0, 40, 40)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 100])
+def test_looking_at_fewer_frames_moves_no_box_of_a_face_that_stands_still(every: int, detector: Res10Detector) -> None:
+    all_frames = FaceExtraction(detector, FaceCropper(size=16)).extract([portrait()] * 7, 1)
+    some = FaceExtraction(detector, FaceCropper(size=16), every=every).extract([portrait()] * 7, 1)
+    assert [f.box for f in some.faces] == [f.box for f in all_frames.faces]
+    assert sum(f.source == "detected" for f in some.faces) == len({*range(0, 7, every), 6})
+
+
+def test_every_belongs_to_the_settings_only_where_it_changes_something(detector: Res10Detector) -> None:
+    assert "every" not in FaceExtraction(detector, FaceCropper()).settings()
+    assert FaceExtraction(detector, FaceCropper(), every=3).settings()["every"] == 3
+    with pytest.raises(ValueError, match=r"faces\.every"):
+        FaceExtraction(detector, FaceCropper(), every=0)
 
 
 def test_extraction_centres_a_real_face(detector: Res10Detector) -> None:

@@ -114,17 +114,6 @@ def test_what_is_said_of_each_format_holds(tmp_path: Path) -> None:
             assert not np.array_equal(read_image(path).pixels, portrait())
 
 
-def test_a_digest_is_that_of_the_pixels_and_their_shape(tmp_path: Path) -> None:
-    def digest(image: Image, suffix: str) -> bytes:
-        return read_image(file_of(tmp_path, encoded(image, suffix))).digest()
-
-    assert digest(portrait(), ".png") == digest(portrait(), ".bmp")
-    other = portrait().copy()
-    other[0, 0, 0] ^= 1
-    flat = np.zeros((4, 6), np.uint8)
-    assert len({digest(image, ".png") for image in (portrait(), other, flat, flat.reshape(6, 4))}) == 4
-
-
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImageError, match=r"nowhere\.png cannot be read: No such file or directory$"):
         read_image(tmp_path / "nowhere.png")

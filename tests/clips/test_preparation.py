@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,17 @@ import numpy as np
 import pytest
 from pictures import PictureCorpus, astronaut, carphone, grey, no_face, portrait, write_corpus
 from rich.console import Console
+from video_files import write_video
 
 from fer3d.clips.contact_sheet import CELL
 from fer3d.clips.detectors import Detection, Image, Res10Detector
 from fer3d.clips.faces import FaceCropper, FaceExtraction, NoFacePolicy
+from fer3d.clips.frames import SegmentFrames, UniformFrames
 from fer3d.clips.images import read_image
 from fer3d.clips.preparation import Preparation, PreparationError, prepare_clips
 from fer3d.clips.preparation_report import PreparationReport
 from fer3d.clips.store import ClipStore, StoreError
-from fer3d.corpora.sequences import CorpusWarning, FrameSequence
+from fer3d.corpora.sequences import CorpusWarning, FrameSequence, VideoSequence
 from fer3d.disk import DiskError
 
 DETECTOR = Res10Detector()
@@ -161,7 +164,12 @@ def test_unreadable_image_is_named_and_leaves_nothing(corpus: PictureCorpus, tmp
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(PreparationError, match=r"S005/002/002\.png is not a readable image.*clips.on_unreadable=skip"):
         prepare(corpus, tmp_path / "stores")
-    assert list((tmp_path / "stores").iterdir()) == []
+    # The two other clips are done already.
+    assert [place.suffix for place in (tmp_path / "stores").iterdir()] == [".unfinished"]
+    path.write_bytes(cv2.imencode(".png", portrait(9))[1].tobytes())
+    made = prepare(corpus, tmp_path / "stores")
+    assert made.store.clip_ids == ("S005/001", "S005/002", "S010/001")
+    assert list((tmp_path / "stores").iterdir()) == [made.store.folder]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +206,8 @@ def test_all_unreadable_images_are_named_at_once(corpus: PictureCorpus, tmp_path
 def test_clips_without_a_face_are_all_named(faceless: PictureCorpus, tmp_path: Path) -> None:
     with pytest.raises(PreparationError, match=r"2 of 3 clips: S005/002, S010/001\. Set `faces\.on_no_face`"):
         prepare(faceless, tmp_path / "stores")
-    assert list((tmp_path / "stores").iterdir()) == []
+    # The clip that has one is done, whatever becomes of the others.
+    assert [place.suffix for place in (tmp_path / "stores").iterdir()] == [".unfinished"]
 
 
 def test_clips_without_a_face_may_be_skipped(faceless: PictureCorpus, tmp_path: Path) -> None:
@@ -238,12 +247,20 @@ class FailingDetector(Res10Detector):
         return super().detect(frames)
 
 
-def test_interruption_leaves_nothing_and_the_next_run_succeeds(corpus: PictureCorpus, tmp_path: Path) -> None:
-    faces = FaceExtraction(FailingDetector(), FaceCropper(size=24))
+def test_an_interrupted_preparation_goes_on_where_it_stopped(corpus: PictureCorpus, tmp_path: Path) -> None:
+    faces = FaceExtraction(detector := FailingDetector(), FaceCropper(size=24))
     with pytest.raises(KeyboardInterrupt):
         prepare(corpus, tmp_path / "stores", faces, num_workers=1)
-    assert list((tmp_path / "stores").iterdir()) == []
-    assert prepare(corpus, tmp_path / "stores", faces).built
+    assert [path.suffix for path in (tmp_path / "stores").iterdir()] == [".unfinished"]
+    detector.num_calls = 10
+    made = prepare(corpus, tmp_path / "stores", faces)
+    # The first clip is not made again.
+    assert detector.num_calls == 12
+    assert list((tmp_path / "stores").iterdir()) == [made.store.folder]
+    whole = prepare(corpus, tmp_path / "other", extraction())
+    assert made.store.digest == whole.store.digest
+    assert (made.store.folder / "index.json").read_bytes() == (whole.store.folder / "index.json").read_bytes()
+    assert (made.store.folder / "clips.npy").read_bytes() == (whole.store.folder / "clips.npy").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -308,7 +325,7 @@ def test_a_report_without_these_counts_is_still_read(corpus: PictureCorpus, tmp_
 
 def test_a_disk_too_small_is_said_before_anything_is_read(corpus: PictureCorpus, tmp_path: Path) -> None:
     with pytest.raises(DiskError, match=r"clips take about [\d,]+ MB in .*stores, .* has [\d,]+ MB left; .* outputs "):
-        prepare(corpus, tmp_path / "stores", num_frames=10**12)
+        prepare(corpus, tmp_path / "stores", extraction(size=100_000), num_frames=10_000)
     assert not (tmp_path / "stores").exists()
 
 
@@ -329,7 +346,7 @@ def test_a_write_that_fails_names_the_store_and_leaves_nothing(corpus: PictureCo
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(DiskError, match=r"stores/pictures-\w+ cannot be written: .* outputs "):
+        with pytest.raises(DiskError, match=r"stores/\.pictures-\w+\.unfinished cannot be written: .* outputs "):
             prepare(corpus, tmp_path / "stores")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -366,6 +383,19 @@ def test_report_prints_what_a_person_needs(faceless: PictureCorpus, tmp_path: Pa
     assert "skipped S005/002: no face in any of 2 frames" in text
 
 
+def test_report_of_unknown_subjects_says_what_follows(corpus: PictureCorpus, tmp_path: Path) -> None:
+    assert prepare(corpus, tmp_path / "stores").report.subjects_known
+    corpus.subjects_known = False
+    made = prepare(corpus, tmp_path / "stores")
+    assert made.built
+    assert not made.store.header.subjects_known
+    assert not PreparationReport.read(made.store.folder).subjects_known
+    out = io.StringIO()
+    made.report.print(Console(file=out, width=100))
+    assert "pictures (synthetic, NOT SUBJECT-INDEPENDENT)" in out.getvalue()
+    assert "the subjects are unknown" in out.getvalue()
+
+
 def test_contact_sheet_is_in_the_store(corpus: PictureCorpus, tmp_path: Path) -> None:
     store = prepare(corpus, tmp_path / "stores").store
     assert {path.name for path in store.folder.iterdir()} == {
@@ -396,7 +426,7 @@ def test_damaged_store_is_not_rebuilt_silently(corpus: PictureCorpus, tmp_path: 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_frames": 0}, "clips.num_frames must be >= 1, got 0"),
+        ({"num_frames": 0}, "clips.num_frames must be from 1 to 10,000, got 0"),
         ({"on_unreadable": "ignore"}, "clips.on_unreadable must be one of error, skip, got ignore"),
     ],
 )
@@ -405,3 +435,81 @@ def test_bad_settings_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         prepare(corpus, tmp_path / "stores", **settings)
+
+
+def test_videos_and_folders_of_images_become_clips_alike(tmp_path: Path) -> None:
+    frames = [portrait(shift) for shift in range(0, 12, 2)]
+    corpus = write_corpus(tmp_path / "corpus", {"S005/001": frames}, num_channels=3)
+    write_video(tmp_path / "corpus" / "a.mkv", frames, codec="ffv1", pix_fmt="bgr0")
+    corpus.sequences.append(VideoSequence("S010", "001", "anger", tmp_path / "corpus" / "a.mkv"))
+    with pytest.warns(CorpusWarning, match="S005/001 and S010/001"):
+        made = prepare(corpus, tmp_path / "stores")
+    np.testing.assert_array_equal(made.store.clips[0], made.store.clips[1])
+    assert made.store.records[1].frames == ("0.120 s", "0.160 s", "0.200 s")
+    assert made.report.num_images_by_format == {"FFV1 in Matroska": 3, "PNG": 3}
+
+
+def test_a_part_of_a_video_is_a_sequence(tmp_path: Path) -> None:
+    frames = [portrait(shift) for shift in range(0, 20, 2)]
+    write_video(tmp_path / "a.mkv", frames, codec="ffv1", pix_fmt="bgr0")
+    corpus = write_corpus(tmp_path, {"S005/001": frames[2:5]}, num_channels=3)
+    corpus.sequences.append(VideoSequence("S005", "002", "anger", tmp_path / "a.mkv", start=0.08, end=0.2))
+    store = prepare(corpus, tmp_path / "stores").store
+    np.testing.assert_array_equal(store.clips[0], store.clips[1])
+
+
+def test_a_damaged_tail_keeps_the_frames_before_it_and_is_named(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", {"S005/001": [portrait()]})
+    path = tmp_path / "corpus" / "a.mkv"
+    write_video(path, [portrait(shift) for shift in range(0, 20, 2)], codec="ffv1", pix_fmt="bgr0")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    corpus.sequences.append(VideoSequence("S010", "001", "anger", path))
+    with pytest.warns(CorpusWarning, match=r"1 damaged video.* S010/001 \(damaged after"):
+        made = prepare(corpus, tmp_path / "stores")
+    assert made.store.clip_ids == ("S005/001", "S010/001")
+    assert list(made.report.damaged) == ["S010/001"]
+    with pytest.warns(CorpusWarning, match="S010/001"):
+        assert not prepare(corpus, tmp_path / "stores").built
+
+
+def test_an_unreadable_video_follows_the_policy(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", {"S005/001": [portrait()]})
+    path = tmp_path / "corpus" / "a.mp4"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    corpus.sequences.append(VideoSequence("S010", "001", "anger", path))
+    with pytest.raises(PreparationError, match=r"1 of 2 clips.*a\.mp4.*git lfs pull"):
+        prepare(corpus, tmp_path / "stores")
+    made = prepare(corpus, tmp_path / "stores", on_unreadable="skip")
+    assert [clip.clip_id for clip in made.report.skipped] == ["S010/001"]
+
+
+def test_what_a_corpus_says_besides_is_kept_and_makes_another_store(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", {"S005/001": [portrait()]})
+    plain = prepare(corpus, tmp_path / "stores").store
+    corpus.sequences[0] = replace(corpus.sequences[0], columns={"split": "train"})
+    told = prepare(corpus, tmp_path / "stores").store
+    assert (plain.splits, told.splits) == (("",), ("train",))
+    assert plain.digest != told.digest
+    corpus.subjects_known = False
+    assert prepare(corpus, tmp_path / "stores").store.digest not in (plain.digest, told.digest)
+
+
+def test_the_store_keeps_more_frames_than_the_network_takes(tmp_path: Path) -> None:
+    frames = [portrait(shift) for shift in range(0, 16, 2)]
+    corpus = write_corpus(tmp_path / "corpus", {"S005/001": frames, "S010/001": [portrait(1), portrait(3)]})
+    made = [
+        prepare(corpus, tmp_path / "stores", num_frames=2, sampling=kind(stored=4))
+        for kind in (UniformFrames, SegmentFrames)
+    ]
+    assert [one.built for one in made] == [True, False]
+    store = made[0].store
+    assert store.clips.shape[:2] == (2, 4)
+    assert store.records[0].frames == ("001.png", "003.png", "005.png", "007.png")
+    assert store.records[1].frames == ("000.png", "000.png", "001.png", "001.png")
+    assert store.records[1].sources == ("detected", "repeated", "detected", "repeated")
+
+
+def test_a_sampling_that_keeps_too_few_frames_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"frames\.stored is 2"):
+        prepare(UnreadCorpus(tmp_path, []), tmp_path / "stores", num_frames=3, sampling=UniformFrames(stored=2))
+    assert not (tmp_path / "stores").exists()

@@ -1,0 +1,172 @@
+"""The clips of a store that is being made, on disk one by one, so that a preparation that was stopped goes on there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter, ValidationError
+
+from fer3d.clips.store import ARRAY_NAME, write_array_header
+from fer3d.disk import writing
+
+_JOURNAL_NAME = "clips.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class MadeClip:
+    """What is known of a clip besides its pixels and what the corpus says of it.
+
+    Attributes:
+        frames: A name for each frame.
+        boxes: As of a `ClipRecord`.
+        confidences: As of a `ClipRecord`.
+        sources: As of a `ClipRecord`.
+        images: Format and digest, in hexadecimal, of each image that the clip was made from.
+        damage: What was wrong with the rest of its file; None for nothing.
+    """
+
+    frames: tuple[str, ...]
+    boxes: tuple[tuple[int, int, int, int], ...]
+    confidences: tuple[float | None, ...]
+    sources: tuple[str, ...]
+    images: tuple[tuple[str, str], ...]
+    damage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A line of the journal: a clip's key, the digest of its pixels, and what else is known of it."""
+
+    key: str
+    pixels: str
+    clip: MadeClip
+
+
+_ENTRY = TypeAdapter(_Entry)
+
+
+class UnfinishedClips:
+    """An array of clips that grows, and a journal of what they are; a context manager.
+
+    A clip is there once its line is in the journal. Opening drops what a killed process wrote in part, and what does
+    not have the pixels that the journal says.
+
+    Args:
+        folder: Where they lie, or are going to. Only one process may have it open.
+        clip_shape: T, H, W, C of every clip.
+    """
+
+    def __init__(self, folder: Path, clip_shape: tuple[int, int, int, int]) -> None:
+        self.folder = folder
+        self._shape = clip_shape
+        self._clips: list[MadeClip] = []
+        self._rows: dict[str, int] = {}
+
+    def __enter__(self) -> UnfinishedClips:
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name in (ARRAY_NAME, _JOURNAL_NAME):
+                (self.folder / name).touch()
+            self._array = self.array.open("r+b")
+            self._journal = (self.folder / _JOURNAL_NAME).open("r+b")
+            # It will be written again with the number of clips.
+            self._start = write_array_header(self._array, 0, self._shape)
+            end = self._read_journal()
+            self._journal.truncate(end)
+            self._journal.seek(end)
+            self._array.truncate(self._start + len(self) * self._num_bytes)
+            self._array.seek(0, 2)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        for file in (self._array, self._journal):
+            # Every clip was flushed when it was added; what could not be written was said then.
+            with suppress(OSError):
+                file.close()
+        if not len(self):
+            self.remove()
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    @property
+    def array(self) -> Path:
+        """The array's file, complete but for the number of clips in its header."""
+        return self.folder / ARRAY_NAME
+
+    def find(self, key: str) -> int | None:
+        """Returns the row of the clip with a key; None where it is not there."""
+        return self._rows.get(key)
+
+    def clip(self, row: int) -> MadeClip:
+        """Returns what is known of the clip in a row."""
+        return self._clips[row]
+
+    def pixels(self, row: int) -> npt.NDArray[np.uint8]:
+        """Returns the clip in a row, (T, H, W, C)."""
+        offset = self._start + row * self._num_bytes
+        self._array.flush()
+        return np.memmap(self.array, np.uint8, "r", offset, self._shape)
+
+    def add(self, key: str, clip: MadeClip, pixels: npt.NDArray[np.uint8]) -> int:
+        """Appends a clip (T, H, W, C) under a key, and returns its row.
+
+        Raises:
+            ValueError: The clip has another shape or dtype.
+            DiskError: It cannot be written.
+        """
+        if pixels.shape != self._shape or pixels.dtype != np.uint8:
+            raise ValueError(f"{pixels.dtype} {pixels.shape} instead of uint8 {self._shape}")
+        content = np.ascontiguousarray(pixels).data
+        entry = _Entry(key, _digest(content), clip)
+        with writing(self.folder):
+            self._array.write(content)
+            self._array.flush()
+            self._journal.write(json.dumps(asdict(entry)).encode() + b"\n")
+            self._journal.flush()
+        self._note(entry)
+        return len(self) - 1
+
+    def remove(self) -> None:
+        """Removes the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _num_bytes(self) -> int:
+        return int(np.prod(self._shape))
+
+    def _read_journal(self) -> int:
+        """Notes the clips whose line and pixels are whole, and returns where the last such line ends."""
+        end = 0
+        for line in self._journal:
+            try:
+                entry = _ENTRY.validate_json(line, strict=True)
+            except ValidationError:
+                break
+            content = self._array.read(self._num_bytes)
+            if not line.endswith(b"\n") or _digest(content) != entry.pixels or not self._fits(entry.clip):
+                break
+            self._note(entry)
+            end += len(line)
+        return end
+
+    def _fits(self, clip: MadeClip) -> bool:
+        parts: tuple[Sequence[object], ...] = (clip.frames, clip.boxes, clip.confidences, clip.sources)
+        return {len(part) for part in parts} == {self._shape[0]}
+
+    def _note(self, entry: _Entry) -> None:
+        self._rows[entry.key] = len(self)
+        self._clips.append(entry.clip)
+
+
+def _digest(content: bytes | memoryview) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
