@@ -62,7 +62,7 @@ class Folder:
         """A row, its file, and how an error may name them."""
         index = self.rng.randrange(len(self.rows))
         path = self.rows[index][0]
-        return index, self.root / path, [f"line {index + 2}:", path]
+        return index, self.root / path, [f"line {index + 2}{end}" for end in (":", " ", "\n", ";")] + [path]
 
     def file(self) -> tuple[Path, Names]:
         """One of the files that are read."""
@@ -138,26 +138,26 @@ def change_cell(folder: Folder) -> Names:
         "x" * 300,
     ]
     folder.rows[index][column] = folder.rng.choice(changed)
-    return [*names, f"line {index + 2} "]
+    return names
 
 
 def cut_or_add_cells(folder: Folder) -> Names:
     index, _, names = folder.pick()
     row = folder.rows[index]
     folder.rows[index] = row[: folder.rng.randrange(1, 7)] if folder.rng.random() < 0.5 else [*row, "more"]
-    return [*names, f"line {index + 2} "]
+    return names
 
 
 def repeat_row(folder: Folder) -> Names:
     index, _, names = folder.pick()
     folder.rows.insert(folder.rng.randrange(len(folder.rows)), list(folder.rows[index]))
-    return [names[1]]
+    return names[-1:]
 
 
 def remove_row(folder: Folder) -> Names:
     index, _, names = folder.pick()
     del folder.rows[index]
-    return [names[1]]
+    return names[-1:]
 
 
 def change_header(folder: Folder) -> Names:
