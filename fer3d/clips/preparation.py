@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import threading
 import time
@@ -12,11 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
-import av
 import cv2
-import numpy as np
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -27,13 +23,13 @@ from fer3d.clips.faces import FaceExtraction, NoFaceError
 from fer3d.clips.frames import FrameSampling, LastFrames
 from fer3d.clips.images import UnreadableError
 from fer3d.clips.preparation_report import PreparationReport, SkippedClip
-from fer3d.clips.sequence_frames import inputs, num_images, read_frames
+from fer3d.clips.recipe import Recipe, UnreadablePolicy, hashed
 from fer3d.clips.shared_images import shared_images
-from fer3d.clips.store import FORMAT_VERSION, ClipRecord, ClipStore, StoreHeader, StoreWriter
+from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 from fer3d.clips.unfinished import MadeClip, UnfinishedClips
 from fer3d.cores import count_cores
 from fer3d.corpora.layout import name_some
-from fer3d.corpora.sequences import Corpus, LabelledSequence, VideoSequence
+from fer3d.corpora.sequences import Corpus, LabelledSequence
 from fer3d.disk import check_space, check_writable
 from fer3d.file_lock import file_lock, remove_unheld
 
@@ -45,7 +41,6 @@ MAX_FRAMES = 10_000
 
 T = TypeVar("T")
 R = TypeVar("R")
-UnreadablePolicy = Literal["error", "skip"]
 # A clip that was made just now, or the row of one that was made before.
 _Made = tuple[MadeClip, Image] | int
 
@@ -112,15 +107,15 @@ def prepare_clips(
         raise ValueError(f"clips.num_frames must be from 1 to {MAX_FRAMES:,}, got {num_frames}")
     if on_unreadable not in ("error", "skip"):
         raise ValueError(f"clips.on_unreadable must be one of error, skip, got {on_unreadable}")
-    task = _Task(corpus, faces, sampling or LastFrames(), num_frames, on_unreadable)
-    if (num_stored := task.sampling.num_stored(num_frames)) > MAX_FRAMES:
+    recipe = Recipe(corpus, faces, sampling or LastFrames(), num_frames, on_unreadable)
+    if (num_stored := recipe.sampling.num_stored(num_frames)) > MAX_FRAMES:
         raise ValueError(f"frames.stored must be at most {MAX_FRAMES:,}, got {num_stored}")
     check_writable(folder)
     started = time.perf_counter()
     sequences = corpus.read()
-    header = task.header(sequences)
+    header = recipe.header(sequences)
     store_folder = folder / f"{corpus.name}-{header.key[:12]}"
-    unfinished = folder / f".{corpus.name}-{_hashed(task.extraction())[:12]}.unfinished"
+    unfinished = folder / f".{corpus.name}-{hashed(recipe.extraction())[:12]}.unfinished"
     lock = unfinished.with_suffix(".lock")
     if store_folder.exists():
         remove_unheld(lock)
@@ -134,91 +129,9 @@ def prepare_clips(
             else:
                 with UnfinishedClips(unfinished, header.clip_shape) as clips:
                     workers = num_workers or _num_workers()
-                    made = _make_store(store_folder, header, task, sequences, clips, progress, workers, started)
+                    made = _make_store(store_folder, header, recipe, sequences, clips, progress, workers, started)
     made.report.warn(stacklevel=2)
     return made
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What is asked for: the arguments of `prepare_clips` that shape the clips."""
-
-    corpus: Corpus
-    faces: FaceExtraction
-    sampling: FrameSampling
-    num_frames: int
-    on_unreadable: UnreadablePolicy
-
-    def header(self, sequences: Sequence[LabelledSequence]) -> StoreHeader:
-        corpus = self.corpus
-        settings = {
-            "faces": self.faces.settings(),
-            "num_frames": self.sampling.num_stored(self.num_frames),
-            "num_channels": corpus.num_channels,
-            "on_unreadable": self.on_unreadable,
-            # Stores that were made before there was a choice keep their names.
-            **({"frames": kept} if (kept := self.sampling.settings()) else {}),
-        }
-        subjects_known = getattr(corpus, "subjects_known", True)
-        decoders = {"av": av.__version__} if any(isinstance(each, VideoSequence) for each in sequences) else {}
-        inputs = {
-            "format": FORMAT_VERSION,
-            "opencv": cv2.__version__,
-            **decoders,
-            "settings": settings,
-            "emotions": corpus.emotions,
-            "synthetic": corpus.synthetic,
-            **({} if subjects_known else {"subjects_known": False}),
-            "clips": [
-                [s.clip_id, s.subject, s.emotion, self.inputs(s), *([dict(s.columns)] if s.columns else [])]
-                for s in sequences
-            ],
-        }
-        return StoreHeader(
-            corpus=corpus.name,
-            synthetic=corpus.synthetic,
-            emotions=tuple(corpus.emotions),
-            num_channels=corpus.num_channels,
-            num_frames=self.sampling.num_stored(self.num_frames),
-            size=self.faces.crop.size,
-            key=_hashed(inputs),
-            settings=settings,
-            versions={"opencv": cv2.__version__, "numpy": np.__version__, **decoders},
-            subjects_known=subjects_known,
-        )
-
-    def extraction(self) -> dict[str, Any]:
-        """What a clip's pixels depend on besides its files."""
-        return {
-            "format": FORMAT_VERSION,
-            "versions": {"opencv": cv2.__version__, "av": av.__version__},
-            "faces": {name: value for name, value in self.faces.settings().items() if name != "on_no_face"},
-            "num_frames": self.sampling.num_stored(self.num_frames),
-            "num_channels": self.corpus.num_channels,
-            "frames": self.sampling.settings(),
-        }
-
-    def inputs(self, sequence: LabelledSequence) -> list[Any]:
-        return inputs(sequence, self.sampling, self.num_frames, self.corpus.root)
-
-    def num_images(self, sequence: LabelledSequence) -> int:
-        return num_images(sequence, self.sampling, self.num_frames)
-
-    def make(self, sequence: LabelledSequence, is_wanted: Callable[[], bool]) -> tuple[MadeClip, Image] | None:
-        """Makes a clip; None where nobody wants it any more once its files have turned out to be readable."""
-        frames = read_frames(sequence, self.sampling, self.num_frames)
-        if not is_wanted():
-            return None
-        crops = self.faces.extract(frames.pixels, self.corpus.num_channels).arranged(frames.order)
-        made = MadeClip(
-            frames=tuple(frames.names[position] for position in frames.order),
-            boxes=tuple(face.box for face in crops.faces),
-            confidences=tuple(face.confidence for face in crops.faces),
-            sources=tuple(face.source for face in crops.faces),
-            images=frames.images(),
-            damage=frames.damage,
-        )
-        return made, crops.crops
 
 
 def _find_store(store_folder: Path, header: StoreHeader) -> Preparation:
@@ -228,7 +141,7 @@ def _find_store(store_folder: Path, header: StoreHeader) -> Preparation:
 def _make_store(
     store_folder: Path,
     header: StoreHeader,
-    task: _Task,
+    recipe: Recipe,
     sequences: Sequence[LabelledSequence],
     clips: UnfinishedClips,
     progress: bool,
@@ -238,8 +151,8 @@ def _make_store(
     # OpenCV knows nothing of Slurm.
     cv2.setNumThreads(count_cores())
     with _bar(progress) as bar:
-        rows, failed = _make_clips(header, task, sequences, clips, bar, num_workers)
-    _check_clips(len(rows), failed, task, len(sequences), clips)
+        rows, failed = _make_clips(header, recipe, sequences, clips, bar, num_workers)
+    _check_clips(len(rows), failed, recipe, len(sequences), clips)
     with atomic_folder(store_folder) as work:
         records = [
             _record(sequence, clips.clip(rows[sequence.clip_id])) for sequence in sequences if sequence.clip_id in rows
@@ -255,7 +168,7 @@ def _make_store(
             records,
             [SkippedClip(clip_id, str(error)) for clip_id, error in failed.items()],
             Counter(name for clip in made.values() for name, _ in clip.images),
-            shared_images(sequences, digests, task.sampling, task.num_frames),
+            shared_images(sequences, digests, recipe.sampling, recipe.num_frames),
             time.perf_counter() - started,
             damaged={clip_id: clip.damage for clip_id, clip in made.items() if clip.damage},
             subjects_known=header.subjects_known,
@@ -267,7 +180,7 @@ def _make_store(
 
 def _make_clips(
     header: StoreHeader,
-    task: _Task,
+    recipe: Recipe,
     sequences: Sequence[LabelledSequence],
     clips: UnfinishedClips,
     bar: Progress,
@@ -276,46 +189,46 @@ def _make_clips(
     """Makes every clip that can be made; returns the row of each, and the error of each that cannot, by clip id."""
     # Set by a file that ends the preparation: from then on files are only read, so that all such are named at once.
     doomed = threading.Event()
-    keys = [_hashed(task.inputs(sequence)) for sequence in sequences]
+    keys = [hashed(recipe.inputs(sequence)) for sequence in sequences]
 
     def work(item: tuple[LabelledSequence, str]) -> _Made | Exception | None:
         sequence, key = item
         row = clips.find(key)
-        if row is not None and ("full_frame" not in clips.clip(row).sources or task.faces.on_no_face == "full_frame"):
+        if row is not None and ("full_frame" not in clips.clip(row).sources or recipe.faces.on_no_face == "full_frame"):
             return row
         try:
-            return task.make(sequence, lambda: not doomed.is_set())
+            return recipe.make(sequence, lambda: not doomed.is_set())
         except (NoFaceError, UnreadableError) as error:
             return error
 
     rows: dict[str, int] = {}
     failed: dict[str, Exception] = {}
-    shown = bar.add_task(header.corpus, total=sum(map(task.num_images, sequences)))
+    shown = bar.add_task(header.corpus, total=sum(map(recipe.num_images, sequences)))
     items = list(zip(sequences, keys, strict=True))
     for (sequence, key), made in zip(items, _in_order(work, items, num_workers), strict=True):
         if isinstance(made, Exception):
             failed[sequence.clip_id] = made
-            if isinstance(made, UnreadableError) and task.on_unreadable == "error":
+            if isinstance(made, UnreadableError) and recipe.on_unreadable == "error":
                 doomed.set()
         elif made is not None:
             rows[sequence.clip_id] = made if isinstance(made, int) else clips.add(key, *made)
-        bar.advance(shown, task.num_images(sequence))
+        bar.advance(shown, recipe.num_images(sequence))
     return rows, failed
 
 
 def _check_clips(
-    num_made: int, failed: Mapping[str, Exception], task: _Task, num_sequences: int, clips: UnfinishedClips
+    num_made: int, failed: Mapping[str, Exception], recipe: Recipe, num_sequences: int, clips: UnfinishedClips
 ) -> None:
     unreadable = {clip_id: error for clip_id, error in failed.items() if isinstance(error, UnreadableError)}
     kept = f" {len(clips)} finished clips are kept in {clips.folder} for the next try." if len(clips) else ""
-    if unreadable and task.on_unreadable == "error":
+    if unreadable and recipe.on_unreadable == "error":
         raise PreparationError(
             f"{len(unreadable)} of {num_sequences} clips have a file that is no good: "
             f"{name_some([str(error) for error in unreadable.values()])}. Replace what is damaged, or set "
             f"`clips.on_unreadable=skip` to leave out {name_some(list(unreadable))}.{kept}"
         )
     faceless = [clip_id for clip_id, error in failed.items() if isinstance(error, NoFaceError)]
-    if faceless and task.faces.on_no_face == "error":
+    if faceless and recipe.faces.on_no_face == "error":
         raise PreparationError(
             f"No face was found in any frame of {len(faceless)} of {num_sequences} clips: {name_some(faceless)}. "
             "Set `faces.on_no_face` to `skip` (leave them out) or `full_frame` (use their whole frames), "
@@ -345,10 +258,6 @@ def _record(sequence: LabelledSequence, clip: MadeClip) -> ClipRecord:
         sources=clip.sources,
         columns=dict(sequence.columns),
     )
-
-
-def _hashed(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _in_order(work: Callable[[T], R], items: Sequence[T], num_workers: int) -> Iterator[R]:

@@ -167,6 +167,16 @@ class ClipStore:
         return len(self.records)
 
 
+def read_digest(folder: Path) -> str:
+    """Returns the digest of a store's content as its index says it, which only opening the store checks.
+
+    Raises:
+        OSError: There is no index.
+        ValueError: The index is damaged.
+    """
+    return _read_index((folder / INDEX_NAME).read_bytes())[2]
+
+
 class StoreWriter:
     """Writes a store clip by clip; a context manager.
 
@@ -182,7 +192,7 @@ class StoreWriter:
         self._pixels = hashlib.sha256()
 
     def __enter__(self) -> StoreWriter:
-        self._file = (self._folder / ARRAY_NAME).open("wb")
+        self._file: IO[bytes] = (self._folder / ARRAY_NAME).open("wb")
         self._data_start = write_array_header(self._file, 0, self._header.clip_shape)
         return self
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fer3d.clips.independence import NOT_INDEPENDENT
-from fer3d.clips.store import INDEX_NAME, ClipStore, StoreError
+from fer3d.clips.store import INDEX_NAME, ClipStore, StoreError, read_digest
 from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.run_results import EvaluationError, RunResults
 from fer3d.reporting.parts import slug
@@ -96,9 +97,14 @@ def read_runs(folders: Sequence[Path], *, partial: bool = False, clips: Path | N
 
 def find_store(run: RunResults, folder: Path) -> ClipStore | None:
     """Returns the clip store that a run was trained on, if it lies in a folder or is that folder."""
-    for store in _stores(folder):
-        if store.digest == run.info["clip_store"]:
-            return store
+    if not folder.is_dir():
+        return None
+    for path in [folder] if (folder / INDEX_NAME).exists() else sorted(folder.iterdir()):
+        # A damaged store or something else is no clip store of this run; the report says that none was found.
+        with suppress(StoreError, OSError, ValueError):
+            # To compare all pixels with their digest takes time, where there are many stores.
+            if read_digest(path) == run.info["clip_store"]:
+                return ClipStore.open(path)
     return None
 
 
@@ -131,15 +137,3 @@ def _check_no_run_twice(runs: Sequence[RunResults]) -> None:
         if first is not run:
             where = str(run.folder) if run.folder == first.folder else f"{first.folder} and {run.folder}"
             raise EvaluationError(f"{where} is the same run (digest {run.digest[:8]}) twice: give each run once")
-
-
-def _stores(folder: Path) -> Iterator[ClipStore]:
-    """The usable stores in a folder, or the one that it is."""
-    if not folder.is_dir():
-        return
-    for path in [folder] if (folder / INDEX_NAME).exists() else sorted(folder.iterdir()):
-        try:
-            yield ClipStore.open(path)
-        except StoreError:
-            # A damaged store or something else is no clip store of this run; the report says that none was found.
-            continue

@@ -111,7 +111,7 @@ def test_digest_ignores_what_changes_no_number(compose_tiny: Compose, store: Cli
 
 def test_no_key_of_the_configuration_is_forgotten(compose_tiny: Compose) -> None:
     """A new key belongs into COUNTED or here, or else two different settings share a folder."""
-    shape_the_clips_or_count_by_parts = {"data", "faces", "clips", "precision", "start_from", "learning_rate"}
+    shape_the_clips_or_count_by_parts = {"data", "faces", "frames", "clips", "precision", "start_from", "learning_rate"}
     change_no_number = {"logger", "name", "outputs", "save_checkpoint", "progress", "search", "selected_by"}
     assert set(compose_tiny()) == {*COUNTED, *COUNTED_IF_SET, *shape_the_clips_or_count_by_parts, *change_no_number}
 
@@ -122,6 +122,17 @@ def test_digest_counts_the_clips(compose_tiny: Compose, store: ClipStore, make_s
     same = make_store()
     assert same.folder != store.folder
     assert Run.of(compose_tiny(), same).digest == Run.of(compose_tiny(), store).digest
+
+
+def test_digest_counts_the_sampling_of_frames_unless_the_clips_tell_it(compose_tiny: Compose, store: ClipStore) -> None:
+    def digest(*settings: str) -> str:
+        return Run.of(compose_tiny(*settings), store).digest
+
+    last = digest("frames=last")
+    assert digest("frames=last", "clips.num_frames=9") == last
+    others = ["frames=uniform", "frames=segments", "frames=window"]
+    different = {last, *(digest(other) for other in others), digest("frames=uniform", "frames.views=2")}
+    assert len({*different, digest("frames=uniform", "clips.num_frames=9")}) == 6
 
 
 def test_digest_counts_what_precision_auto_means_here(compose_tiny: Compose, store: ClipStore) -> None:
