@@ -67,7 +67,11 @@ class MediaFinder:
 
     def __init__(self, root: Path, known: Sequence[str], faults: RowFaults) -> None:
         self._root = root
-        self._known = {path.casefold(): path for path in known}
+        self._known: dict[str, list[str]] = defaultdict(list)
+        for name in known:
+            path = PurePosixPath(name.casefold())
+            for key in {str(path), str(path.with_suffix("")), f"*/{path.name}"}:
+                self._known[key].append(name)
         self._faults = faults
         self._found: dict[str, Media | None] = {}
         self._places: dict[str, str] = {}
@@ -103,11 +107,10 @@ class MediaFinder:
     def _meant(self, row: Row) -> str:
         """Proposes the path that differs in case, in its ending or in its folder alone."""
         path = PurePosixPath(os.path.normpath(row.path.strip().replace("\\", "/")).casefold())
-        known = {PurePosixPath(key): name for key, name in self._known.items()}
-        like = [name for key, name in known.items() if key == path]
-        like = like or [name for key, name in known.items() if key.with_suffix("") == path.with_suffix("")]
-        like = like or [name for key, name in known.items() if key.name == path.name]
-        return f" (there is {shown(like[0])})" if len(like) == 1 else ""
+        for key in (str(path), str(path.with_suffix("")) if path.name else "", f"*/{path.name}"):
+            if len(like := self._known.get(key, [])) == 1:
+                return f" (there is {shown(like[0])})"
+        return ""
 
     def _video(self, row: Row, path: Path, state: os.stat_result) -> Media | None:
         if not stat.S_ISREG(state.st_mode):
