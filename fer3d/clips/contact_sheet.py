@@ -41,8 +41,9 @@ class _Cell:
 def draw_contact_sheet(store: ClipStore, max_per_emotion: int = 240) -> Image:
     """Draws one crop of each clip, grouped by emotion, the least certain first.
 
-    A clip shows its apex (last) frame, unless some frame is doubtful: then its most doubtful frame, with a border that
-    is red where no face was found and a fallback was used, and orange below a confidence of 0.9.
+    A clip shows its last frame where sequences end at the apex, and its middle one elsewhere, unless some frame is
+    doubtful: then its most doubtful frame, with a border that is red where no face was found and a fallback was used,
+    and orange below a confidence of 0.9.
 
     Args:
         store: The clips.
@@ -51,9 +52,11 @@ def draw_contact_sheet(store: ClipStore, max_per_emotion: int = 240) -> Image:
     Returns:
         A BGR image (H, W, 3), uint8, at most 2400 pixels wide.
     """
+    # Where frames are the last ones, see `fer3d.clips.frames`.
+    ends_at_apex = "frames" not in store.header.settings
     groups = {
         emotion: sorted(
-            (_cell(i, record) for i, record in enumerate(store.records) if record.emotion == emotion),
+            (_cell(i, record, ends_at_apex) for i, record in enumerate(store.records) if record.emotion == emotion),
             key=lambda cell: cell.certainty,
         )
         for emotion in store.emotions
@@ -79,15 +82,16 @@ def write_contact_sheet(store: ClipStore, path: Path) -> None:
     path.write_bytes(encoded.tobytes())
 
 
-def _cell(clip: int, record: ClipRecord) -> _Cell:
+def _cell(clip: int, record: ClipRecord, ends_at_apex: bool) -> _Cell:
     certainties = [
-        1.0 if source == "repeated" else -1.0 if confidence is None else confidence
+        1.0 if source in ("repeated", "interpolated") else -1.0 if confidence is None else confidence
         for source, confidence in zip(record.sources, record.confidences, strict=True)
     ]
     least = min(range(len(certainties)), key=certainties.__getitem__)
-    apex = len(certainties) - 1 - record.sources[::-1].count("repeated")
-    frame = least if certainties[least] < LOW_CONFIDENCE else apex
-    measure = record.sources[frame].replace("_", " ") if certainties[frame] < 0 else f"{certainties[frame]:.2f}"
+    last = len(certainties) - 1 - record.sources[::-1].count("repeated")
+    frame = least if certainties[least] < LOW_CONFIDENCE else last if ends_at_apex else len(certainties) // 2
+    confidence = record.confidences[frame]
+    measure = record.sources[frame].replace("_", " ") if confidence is None else f"{confidence:.2f}"
     return _Cell(clip, frame, certainties[least], f"{record.clip_id} {measure}")
 
 

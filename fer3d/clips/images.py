@@ -21,8 +21,8 @@ _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8": "JPEG", b"BM": "BMP", b
 _CAMERA_BITS = (8, 10, 12, 14, 16)
 
 # A PNG has checksums, and OpenCV compares them. A JPEG whose bits are others than they were is mostly still a JPEG; see
-# `_check_jpeg`. Every format tells when a file is cut short.
-DAMAGE = {"PNG": "damage always shows", "JPEG": "damage mostly shows"}
+# `_check_jpeg`; of videos see `fer3d.clips.videos`. Every format tells when a file is cut short.
+DAMAGE = {"PNG": "damage always shows", "JPEG": "damage mostly shows", "video": "damage mostly shows"}
 DAMAGE_UNKNOWN = "damage shows only where a file is cut short"
 
 

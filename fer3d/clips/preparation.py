@@ -28,6 +28,7 @@ from fer3d.clips.shared_images import shared_images
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 from fer3d.clips.unfinished import MadeClip, UnfinishedClips
 from fer3d.cores import count_cores
+from fer3d.corpora.checked import read_checked
 from fer3d.corpora.layout import name_some
 from fer3d.corpora.sequences import Corpus, LabelledSequence
 from fer3d.disk import check_space, check_writable
@@ -112,7 +113,7 @@ def prepare_clips(
         raise ValueError(f"frames.stored must be at most {MAX_FRAMES:,}, got {num_stored}")
     check_writable(folder)
     started = time.perf_counter()
-    sequences = corpus.read()
+    sequences = read_checked(corpus)
     header = recipe.header(sequences)
     store_folder = folder / f"{corpus.name}-{header.key[:12]}"
     unfinished = folder / f".{corpus.name}-{hashed(recipe.extraction())[:12]}.unfinished"

@@ -175,13 +175,16 @@ class PreparationReport:
             table.add_row("subjects", independence.sentence)
         table.add_row("images", str(self.num_images))
         for name, count in self.num_images_by_format.items():
-            table.add_row(name if " in " in name else f"{name} images", f"{count} ({DAMAGE.get(name, DAMAGE_UNKNOWN)})")
-        table.add_row("faces found", f"{found} ({100 * found / self.num_images:.2f}%)")
-        if interpolated := self.num_frames_by_source.get("interpolated"):
+            # A video's codec and container, such as H.264 in MP4; or an image's format.
+            what, damage = (name, DAMAGE["video"]) if " in " in name else (f"{name} images", DAMAGE.get(name))
+            table.add_row(what, f"{count} ({damage or DAMAGE_UNKNOWN})")
+        interpolated = self.num_frames_by_source.get("interpolated", 0)
+        table.add_row("faces found", f"{found} ({100 * found / (self.num_images - interpolated):.2f}%)")
+        if interpolated:
             table.add_row("box in between (faces.every)", str(interpolated))
         table.add_row("box of the nearest frame", str(self.num_frames_by_source["nearest"]))
         table.add_row("full frame", str(self.num_frames_by_source["full_frame"]))
-        table.add_row("last frame repeated", str(self.num_frames_by_source["repeated"]))
+        table.add_row("repeated frames", str(self.num_frames_by_source["repeated"]))
         table.add_row("clips skipped", str(len(self.skipped)))
         for i, count in enumerate(self.confidence_histogram):
             if count or i >= NUM_BINS // 2:

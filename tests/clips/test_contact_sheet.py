@@ -68,8 +68,9 @@ def test_least_certain_come_first_and_are_marked(tmp_path: Path) -> None:
     assert [border(c) for c in cells] == [RED, ORANGE, (103,) * 3, (100,) * 3]
 
 
-def test_repeated_frames_are_no_reason_for_doubt(tmp_path: Path) -> None:
-    sheet = draw_contact_sheet(make_store(tmp_path / "s", [(0.99, None)], source="repeated"))
+@pytest.mark.parametrize("source", ["repeated", "interpolated"])
+def test_frames_without_a_confidence_of_their_own_are_no_reason_for_doubt(tmp_path: Path, source: str) -> None:
+    sheet = draw_contact_sheet(make_store(tmp_path / "s", [(0.99, None)], source=source))
     assert border(cell(sheet, 0)) == (100, 100, 100)
 
 
