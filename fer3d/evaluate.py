@@ -12,6 +12,7 @@ from fer3d.command import orderly_end, user_errors
 if TYPE_CHECKING:
     from fer3d.evaluation.evaluation import Evaluation
     from fer3d.evaluation.run_results import RunResults
+    from fer3d.evaluation.seeds import SeedGroup
 
 
 def evaluate(arguments: Sequence[str] | None = None) -> None:
@@ -22,15 +23,18 @@ def evaluate(arguments: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(arguments)
     with user_errors():
+        from fer3d.evaluation.epoch_rules import own_protocols
         from fer3d.evaluation.evaluation import Evaluation
         from fer3d.evaluation.run_results import RunResults
+        from fer3d.evaluation.seeds import SeedGroup
 
+        own = own_protocols(options.protocol)
         _check_none_twice(options.runs)
         runs = [RunResults.read(folder, partial=options.partial) for folder in options.runs]
         if len(runs) == 1:
-            _evaluate_run(Evaluation.of(runs[0]), options.into)
+            _evaluate_run(Evaluation.of(runs[0], own), options.into)
         else:
-            _evaluate_seeds(runs, options.into)
+            _evaluate_seeds(SeedGroup.of(runs, own), options.into)
 
 
 def _evaluate_run(evaluation: Evaluation, into: Path | None) -> None:
@@ -44,12 +48,10 @@ def _evaluate_run(evaluation: Evaluation, into: Path | None) -> None:
     _say_where(files)
 
 
-def _evaluate_seeds(runs: Sequence[RunResults], into: Path | None) -> None:
+def _evaluate_seeds(group: SeedGroup, into: Path | None) -> None:
     from fer3d.evaluation.evaluation_files import write_evaluation
     from fer3d.evaluation.seed_reports import seeds_tables, write_seeds
-    from fer3d.evaluation.seeds import SeedGroup
 
-    group = SeedGroup.of(runs)
     written = [
         write_evaluation(evaluation, into / evaluation.run.info["run"] if into else None)
         for evaluation in group.evaluations
@@ -103,6 +105,13 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FOLDER",
         help="where the files go; by default the folder `evaluation` of the run, or of its seeds beside them",
+    )
+    parser.add_argument(
+        "--protocol",
+        action="append",
+        default=[],
+        metavar="CLASS",
+        help="an epoch protocol of your own beside fer3d's, such as my_protocol.MyRule (docs/extend.md); repeatable",
     )
     return parser
 

@@ -165,6 +165,9 @@ def checked(config: DictConfig) -> DictConfig:
         SettingsError: A setting is wrong; the message names its key.
     """
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    if missing := sorted(map(str, OmegaConf.missing_keys(own))):
+        code = "my_module.MyClass" if missing[0].endswith("._target_") else "VALUE"
+        raise SettingsError(f"{' and '.join(missing)} must be set, such as {missing[0]}={code}")
     plain: Any = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     found = check_arguments(Settings, plain)
     _check_one_device(found["trainer"].get("devices", 1))

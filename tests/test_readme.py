@@ -24,7 +24,10 @@ from fer3d.train import expand_fold_range
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+# Without files, such as those of docs/extend.md, which hold no commands.
+TEXT = re.sub(
+    r"^```.*?^```$", "", "\n".join(page.read_text(encoding="utf-8") for page in PAGES), flags=re.MULTILINE | re.DOTALL
+)
 LINKS = [
     (page, link) for page in PAGES for link in re.findall(r"\]\(((?!http)[^)]+)\)", page.read_text(encoding="utf-8"))
 ]

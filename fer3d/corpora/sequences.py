@@ -100,7 +100,7 @@ class Corpus(Protocol):
         """The folder that holds the corpus."""
 
     def read(self) -> Sequence[LabelledSequence]:
-        """Returns the labelled sequences, sorted by subject and then by sequence; no `clip_id` is there twice.
+        """Returns the labelled sequences, in any order; no `clip_id` is there twice.
 
         Raises:
             CorpusError: The root is missing or does not hold this corpus.

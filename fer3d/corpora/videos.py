@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from fer3d.corpora.checked import is_own_name
 from fer3d.corpora.layout import in_synthetic_twin, name_some, root_folder, shown
 from fer3d.corpora.sequences import CorpusError, CorpusWarning, LabelledSequence
 from fer3d.corpora.video_clips import Clip, check_names, check_pixels, name_problem, plain, seconds
@@ -19,10 +19,6 @@ from fer3d.corpora.video_names import named_sequences, stand_in
 from fer3d.corpora.video_pattern import PathPattern
 from fer3d.corpora.video_table import Row, read_table
 from fer3d.corpora.video_tree import VideoTree
-
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-# Published numbers and paper tables go by these names.
-_TAKEN = re.compile(r"ckplus|oulu_casia|ravdess|crema_d|synthetic.*")
 
 
 class Videos:
@@ -69,7 +65,7 @@ class Videos:
         ):
             if value not in choices:
                 raise CorpusError(f"data.{key} is {value!r}; it may be {' or '.join(map(str, choices))}")
-        if not _NAME.fullmatch(name) or _TAKEN.fullmatch(name):
+        if not is_own_name(name):
             raise CorpusError(
                 f"data.name is {shown(name)}; it must be a lower-case word such as my_videos, and not another corpus's"
             )

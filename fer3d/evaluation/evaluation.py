@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -122,17 +122,25 @@ class Evaluation:
 
     Attributes:
         run: The fold results.
-        outcomes: One for each epoch protocol that the run allows, in the order of `PROTOCOLS`.
+        outcomes: One for each epoch protocol that the run allows, in the order of `PROTOCOLS`; then the user's own.
     """
 
     run: RunResults
     outcomes: tuple[Outcome, ...]
 
     @classmethod
-    def of(cls, run: RunResults) -> Evaluation:
-        """Evaluates a run."""
+    def of(cls, run: RunResults, own: Sequence[EpochProtocol] = ()) -> Evaluation:
+        """Evaluates a run.
+
+        Args:
+            run: The fold results.
+            own: Epoch protocols of the user's own.
+
+        Raises:
+            EvaluationError: One of them cannot choose.
+        """
         outcomes, known = [], run.independence.subjects_known
-        for protocol in protocols_of(run):
+        for protocol in (*protocols_of(run), *own):
             predictions = held_out_predictions(run, protocol)
             measures = measure(predictions, len(run.emotions), subjects_known=known)
             outcomes.append(Outcome(predictions, measures, run.emotions))

@@ -71,7 +71,8 @@ def evaluation_content(evaluation: Evaluation) -> dict[str, Any]:
 
 def protocol_content(outcome: Outcome) -> dict[str, Any]:
     """What a reader of JSON has to know of an outcome's epoch protocol."""
-    return {"optimistic": outcome.protocol.optimistic, "meaning": outcome.protocol.meaning}
+    told: dict[str, Any] = {"optimistic": outcome.protocol.optimistic, "meaning": outcome.protocol.meaning}
+    return told | ({"own": outcome.protocol.own} if outcome.protocol.own else {})
 
 
 def measures_rows(evaluations: Iterable[Evaluation]) -> list[Row]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,16 @@ class EpochProtocol:
         optimistic: Whether held-out clips have a say in the choice, so that the result is better than it should be.
         title: The name for people; says so where it is optimistic.
         meaning: The rule in a sentence.
+        own: The class of a user's own rule, such as `my_protocol.MyRule`; None for fer3d's.
+        choose: What such a rule chooses, as `chosen_epochs` does.
     """
 
     name: str
     optimistic: bool
     title: str
     meaning: str
+    own: str | None = None
+    choose: Callable[[RunResults], dict[int, int]] | None = field(default=None, compare=False, repr=False)
 
 
 BEST_EPOCH = EpochProtocol(
@@ -95,8 +100,11 @@ def chosen_epochs(run: RunResults, protocol: EpochProtocol) -> dict[int, int]:
     """The epoch that counts in each fold, from 1; of equally good ones the earliest.
 
     Raises:
-        EvaluationError: `inner_val` is asked of a run that kept no training subjects back.
+        EvaluationError: `inner_val` is asked of a run that kept no training subjects back; or a rule of the user's own
+            cannot choose.
     """
+    if protocol.choose is not None:
+        return protocol.choose(run)
     if protocol == BEST_EPOCH:
         return {fold.fold: int(fold.num_correct.argmax()) + 1 for fold in run.folds}
     if protocol == BEST_COMMON_EPOCH:

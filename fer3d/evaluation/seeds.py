@@ -61,12 +61,16 @@ class SeedGroup:
     evaluations: tuple[Evaluation, ...]
 
     @classmethod
-    def of(cls, runs: Sequence[RunResults]) -> SeedGroup:
+    def of(cls, runs: Sequence[RunResults], own: Sequence[EpochProtocol] = ()) -> SeedGroup:
         """Evaluates several seeds of one configuration.
 
+        Args:
+            runs: The seeds.
+            own: Epoch protocols of the user's own.
+
         Raises:
-            EvaluationError: There are fewer than two runs; they differ in more than the seed, or not in the seed; or
-                not all of them have the same folds.
+            EvaluationError: There are fewer than two runs; they differ in more than the seed, or not in the seed; not
+                all of them have the same folds; or an epoch protocol cannot choose.
         """
         if len(runs) < 2:
             raise EvaluationError(f"a spread over seeds needs at least two runs, got {len(runs)}")
@@ -78,7 +82,7 @@ class SeedGroup:
                 raise EvaluationError(f"{run.folder} and {after.folder} have the same seed, {run.seed}")
         for run in ordered[1:]:
             _check_same_folds(ordered[0], run)
-        return cls(tuple(Evaluation.of(run) for run in ordered))
+        return cls(tuple(Evaluation.of(run, own) for run in ordered))
 
     @property
     def runs(self) -> tuple[RunResults, ...]:

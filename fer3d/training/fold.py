@@ -142,7 +142,9 @@ def train_fold(
     network = training.network()
     if training.precision == "bf16-mixed":
         # What bf16 convolutions are fast in; fp32 ones on a CPU are not.
-        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        for parameter in network.parameters():
+            if parameter.ndim == 5:
+                parameter.data = parameter.data.to(memory_format=torch.channels_last_3d)
     weights = balanced_class_weights(data.num_rows_per_emotion) if training.class_weights else None
     trained = _compiled(network) if training.compile else network
     module = FoldModule(trained, training.optimizer, training.scheduler, len(emotions), weights)

@@ -1,0 +1,124 @@
+"""The check of what a corpus class says, whoever wrote it: a wrong one fails with a sentence about itself."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from fer3d.corpora.layout import name_some
+from fer3d.corpora.sequences import Corpus, CorpusError, FrameSequence, LabelledSequence, VideoSequence
+from fer3d.corpora.video_clips import name_problem
+
+# It names folders.
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+# Published numbers and paper tables go by these names.
+_TAKEN = re.compile(r"ckplus|oulu_casia|ravdess|crema_d|synthetic.*")
+
+
+def is_own_name(name: str) -> bool:
+    """Whether a name may be that of a user's own corpus: a lower-case word, and not another corpus's."""
+    return _NAME.fullmatch(name) is not None and _TAKEN.fullmatch(name) is None
+
+
+def read_checked(corpus: Corpus) -> list[LabelledSequence]:
+    """Reads a corpus, and checks that its class keeps what `Corpus` promises.
+
+    Returns:
+        The sequences, sorted by subject and then by sequence.
+
+    Raises:
+        CorpusError: The corpus cannot be read, or its class is wrong; the message names every fault of the class.
+    """
+    _raise(corpus, list(_faults_of_class(corpus)))
+    sequences = list(corpus.read())
+    emotions = getattr(corpus, "emotions", None)
+    faults = list(_faults_of_emotions(emotions))
+    _raise(corpus, faults or list(_faults_of_sequences(sequences, corpus.emotions)))
+    return sorted(sequences, key=lambda sequence: (sequence.subject, sequence.sequence))
+
+
+def _raise(corpus: Corpus, faults: Sequence[str]) -> None:
+    if faults:
+        kind = type(corpus)
+        raise CorpusError(
+            f"{kind.__module__}.{kind.__qualname__}, which data._target_ names, is not a corpus as "
+            f"fer3d.corpora.sequences describes it: {'; '.join(faults)}"
+        )
+
+
+def _faults_of_class(corpus: Corpus) -> Iterator[str]:
+    name, num_channels = getattr(corpus, "name", None), getattr(corpus, "num_channels", None)
+    built_in = type(corpus).__module__.startswith("fer3d.")
+    if not isinstance(name, str) or not (built_in or is_own_name(name)):
+        yield f"its name is {name!r}, and must be a lower-case word such as my_corpus, and not another corpus's"
+    if num_channels not in (1, 3):
+        yield f"its num_channels is {num_channels!r}, and must be 1 (grey) or 3 (RGB)"
+    for flag in ("synthetic", "subjects_known"):
+        value = getattr(corpus, flag, True if flag == "subjects_known" else None)
+        if not isinstance(value, bool):
+            yield f"its {flag} is {value!r}, and must be True or False"
+
+
+def _faults_of_emotions(emotions: Any) -> Iterator[str]:
+    if not isinstance(emotions, tuple) or len(set(emotions)) < 2 or not all(isinstance(each, str) for each in emotions):
+        yield f"its emotions are {emotions!r}, and must be a tuple of two names at least"
+        return
+    if twice := [emotion for emotion, count in Counter(emotions).items() if count > 1]:
+        yield f"its emotions name {name_some(twice)} twice"
+    for emotion in emotions:
+        if problem := _problem(emotion):
+            yield f"its emotions have a name {problem}: {emotion!r}"
+
+
+def _faults_of_sequences(sequences: Sequence[Any], emotions: Sequence[str]) -> Iterator[str]:
+    """Each kind of fault with the sequences that have it."""
+    found: dict[str, list[str]] = {}
+    for number, sequence in enumerate(sequences, start=1):
+        if not isinstance(sequence, FrameSequence | VideoSequence):
+            found.setdefault("what is neither a FrameSequence nor a VideoSequence", []).append(repr(sequence)[:100])
+            continue
+        place = sequence.clip_id if sequence.subject and sequence.sequence else f"number {number}"
+        for fault in _faults_of_one(sequence, emotions):
+            found.setdefault(fault, []).append(place)
+    if not found:
+        counts = Counter(sequence.clip_id for sequence in sequences)
+        if twice := [clip_id for clip_id, count in counts.items() if count > 1]:
+            found["two sequences of one subject with the same name"] = twice
+    for fault, places in found.items():
+        yield f"its read() returns {fault}: {name_some(places)}"
+
+
+def _faults_of_one(sequence: LabelledSequence, emotions: Sequence[str]) -> Iterator[str]:
+    if problem := _problem(sequence.subject):
+        yield f"a subject {problem}"
+    if not isinstance(sequence.sequence, str) or not sequence.sequence.strip():
+        yield "a sequence that is no text, or an empty one"
+    if sequence.emotion not in emotions:
+        yield f"an emotion that is none of its emotions ({', '.join(emotions)}), {sequence.emotion!r}"
+    if isinstance(sequence, FrameSequence):
+        frames: Any = sequence.frames
+        if not isinstance(frames, tuple) or not frames or not all(isinstance(path, Path) for path in frames):
+            yield "frames that are not a tuple of one Path or more"
+    else:
+        if not isinstance(sequence.video, Path):
+            yield "a video that is no Path"
+        start, end = sequence.start, sequence.end
+        times = [time for time in (start, end) if time is not None]
+        if not all(isinstance(time, int | float) and isfinite(time) and time >= 0 for time in times):
+            yield "a start or an end that is no number of seconds from 0 up"
+        elif end is not None and end <= (start or 0):
+            yield "an end that is not after the start"
+    columns: Any = sequence.columns
+    if not isinstance(columns, Mapping) or not all(isinstance(text, str) for pair in columns.items() for text in pair):
+        yield "columns that are not texts by names"
+
+
+def _problem(text: Any) -> str | None:
+    """What keeps something from naming a subject or an emotion; None for nothing."""
+    if not isinstance(text, str) or not text.strip():
+        return "that is no text, or an empty one"
+    return name_problem(text)
