@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo rehearse rehearse-search reproduce-ckplus reproduce-oulu benchmark-ravdess benchmark-crema-d dashboard test test-slow torture lint prepare-ckplus prepare-oulu
+.PHONY: help setup demo rehearse rehearse-videos rehearse-search reproduce-ckplus reproduce-oulu benchmark-ravdess benchmark-crema-d dashboard test test-slow torture lint prepare-ckplus prepare-oulu
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -34,6 +34,9 @@ demo: setup ## Synthetic twin of CK+ -> faces -> one trained fold, in about ten 
 
 rehearse: setup ## Everything that the paper reports, in small and on synthetic data: within half an hour on two cores
 	$(BIN)/python -m fer3d.reproduce rehearsal
+
+rehearse-videos: setup ## Train on own videos, and the benchmarks, on synthetic videos: a quarter of an hour on two cores
+	$(BIN)/python -m fer3d.reproduce rehearsal_videos
 
 rehearse-search: setup ## A search in small on synthetic data, and its report: a quarter of an hour on two cores
 	$(BIN)/python -m fer3d.train -m hydra/sweeper=optuna search=rehearsal hydra.sweeper.study_name=rehearsal \

@@ -37,12 +37,13 @@ def main(arguments: Sequence[str]) -> None:
         "CK+ is read from the folder in CKPLUS_ROOT and Oulu-CASIA from that in OULU_ROOT, for what the paper reports\n"
         "on them. One of them is enough; with both, the transfer between them is added. The rehearsal needs neither:\n"
         "it does the same with a small network on synthetic twins. RAVDESS is read from the folder in RAVDESS_ROOT\n"
-        "and CREMA-D from that in CREMA_D_ROOT, for the literature's protocol on them.",
+        "and CREMA-D from that in CREMA_D_ROOT, for the literature's protocol on them; the rehearsal of videos does\n"
+        "that on synthetic twins, and trains on a folder of own videos.",
     )
-    parser.add_argument("plan", choices=[*CORPORA, "rehearsal"])
+    parser.add_argument("plan", choices=[*CORPORA, "rehearsal", "rehearsal_videos"])
     parser.add_argument("overrides", metavar="SETTING", nargs="*", help="for all runs, such as batch_size=8")
     parser.add_argument("--jobs", type=int, help="folds to train side by side; default: 1, for a rehearsal one a core")
-    parser.add_argument("--outputs", type=Path, help="default: outputs, for a rehearsal outputs/rehearsal")
+    parser.add_argument("--outputs", type=Path, help="default: outputs, for a rehearsal a folder there")
     # Intermixed, since otherwise no setting could follow an option.
     options = parser.parse_intermixed_args(arguments)
     if options.jobs is not None and options.jobs < 1:
@@ -58,10 +59,17 @@ def _carry_out(name: str, overrides: Sequence[str], num_jobs: int | None, output
         missing = check_roots(name, os.environ)
 
     from fer3d.reproduction.carry_out import carry_out
-    from fer3d.reproduction.plan import benchmark, rehearsal, reproduce_ckplus, reproduce_oulu
+    from fer3d.reproduction.plan import (
+        benchmark,
+        rehearsal,
+        rehearsal_of_videos,
+        reproduce_ckplus,
+        reproduce_oulu,
+    )
 
-    if name == "rehearsal":
-        plan = rehearsal(outputs or Path("outputs/rehearsal"), corpora=Path("outputs/corpora"))
+    rehearsals = {"rehearsal": rehearsal, "rehearsal_videos": rehearsal_of_videos}
+    if name in rehearsals:
+        plan = rehearsals[name](outputs or Path("outputs") / name, Path("outputs/corpora"))
         return carry_out(plan, overrides=overrides, num_jobs=num_jobs or count_cores())
     makers = {"ckplus": reproduce_ckplus, "oulu": reproduce_oulu}
     outputs = outputs or Path("outputs")

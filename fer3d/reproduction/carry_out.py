@@ -20,7 +20,7 @@ from fer3d.evaluation.tables import json_text
 from fer3d.overrides import override
 from fer3d.reporting.report import make_report
 from fer3d.reproduction.fold_workers import FoldWorkers
-from fer3d.reproduction.plan import Plan, Step
+from fer3d.reproduction.plan import VIDEOS, Plan, Step
 from fer3d.settings import checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME
 from fer3d.training.results import fold_folder
@@ -49,9 +49,9 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int = 1) -
         checked(compose_train(_overrides(step, common)))
     with FoldWorkers(num_jobs) as workers:
         folders = _train(plan, common, workers)
-    evaluated = {step.experiment: folders[step.experiment] for step in plan.steps if step.is_evaluated}
+    evaluated = {step.run: folders[step.run] for step in plan.steps if step.is_evaluated}
     with _stage("evaluate"):
-        runs = {experiment: _evaluate(folder) for experiment, folder in evaluated.items()}
+        runs = {name: _evaluate(folder) for name, folder in evaluated.items()}
     with _stage("compare"):
         for first, second in plan.comparisons:
             _compare(runs[first], runs[second], plan.outputs / "comparisons" / f"{first}-{second}.json")
@@ -64,14 +64,17 @@ def _train(plan: Plan, common: Sequence[str], workers: FoldWorkers) -> Mapping[s
     stores: dict[str, ClipStore] = {}
     for step in plan.steps:
         if step.corpus not in stores:
+            if step.corpus == VIDEOS and plan.own_videos is not None:
+                with _stage("make own videos"):
+                    plan.own_videos.make()
             stores[step.corpus] = _prepare(step, common)
     folders: dict[str, Path] = {}
     for step in plan.steps:
         settings = _overrides(step, common)
         if step.starts_from is not None:
             settings.append(override("start_from", str(fold_folder(folders[step.starts_from], 1) / CHECKPOINT_NAME)))
-        with _stage(f"train {step.experiment}"):
-            folders[step.experiment] = _train_run(settings, stores[step.corpus], workers)
+        with _stage(f"train {step.run}"):
+            folders[step.run] = _train_run(settings, stores[step.corpus], workers)
     return folders
 
 
@@ -97,7 +100,7 @@ def _train_run(settings: Sequence[str], store: ClipStore, workers: FoldWorkers) 
 
 
 def _overrides(step: Step, common: Sequence[str]) -> list[str]:
-    return [f"experiment={step.experiment}", *step.overrides, *common]
+    return [*step.settings, *common]
 
 
 def _evaluate(folder: Path) -> RunResults:

@@ -6,34 +6,50 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fer3d.overrides import override
+from fer3d.reproduction.own_videos import TABLE_NAME, OwnVideos
 
 # The corpora by the names that `data=` knows.
 CKPLUS, OULU = "ckplus", "oulu_casia"
 RAVDESS, CREMA_D = "ravdess", "crema_d"
+VIDEOS = "videos"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One run: an experiment of `conf/experiment`.
+    """One run.
 
     Attributes:
-        experiment: Its name.
+        experiment: The experiment of `conf/experiment` that it is, or is made of; None for none.
         corpus: The corpus that it trains on.
-        configuration: The paper's configuration that it uses, of `conf/paper`.
-        starts_from: The experiment, a step before, from whose checkpoint every fold starts; None for none.
+        configuration: The paper's configuration that it uses, of `conf/paper`; None for none.
+        starts_from: The run, a step before, from whose checkpoint every fold starts; None for none.
         overrides: Settings as on the command line.
+        named: The run's name where it is not the experiment's.
     """
 
-    experiment: str
+    experiment: str | None
     corpus: str
-    configuration: str
+    configuration: str | None
     starts_from: str | None = None
     overrides: tuple[str, ...] = ()
+    named: str = ""
+
+    @property
+    def run(self) -> str:
+        """The run's name, by which other steps and comparisons know it."""
+        return self.named or self.experiment or ""
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """All its settings as on the command line."""
+        experiment = (f"experiment={self.experiment}",) if self.experiment else ()
+        name = (override("name", self.named),) if self.named else ()
+        return (*experiment, *self.overrides, *name)
 
     @property
     def is_evaluated(self) -> bool:
         """Whether the run holds out clips; otherwise it only makes a checkpoint."""
-        return not self.experiment.endswith("_all")
+        return not self.run.endswith("_all")
 
 
 @dataclass(frozen=True)
@@ -42,21 +58,23 @@ class Plan:
 
     Attributes:
         steps: The runs.
-        comparisons: Pairs of experiments to compare, the one that is expected to be better first.
+        comparisons: Pairs of runs to compare, the one that is expected to be better first.
         outputs: Where everything goes.
         report: Name of the report's folder there; each plan has its own.
+        own_videos: A folder of videos that is made before the first step on `videos`; None where no step needs it.
     """
 
     steps: tuple[Step, ...]
     comparisons: tuple[tuple[str, str], ...]
     outputs: Path
     report: str
+    own_videos: OwnVideos | None = None
 
     def without(self, corpus: str) -> Plan:
         """The plan without a corpus that is not there: its own runs, and those that start from them."""
-        gone = {step.experiment for step in self.steps if step.corpus == corpus}
-        kept = tuple(step for step in self.steps if step.experiment not in gone and step.starts_from not in gone)
-        names = {step.experiment for step in kept}
+        gone = {step.run for step in self.steps if step.corpus == corpus}
+        kept = tuple(step for step in self.steps if step.run not in gone and step.starts_from not in gone)
+        names = {step.run for step in kept}
         return replace(self, steps=kept, comparisons=tuple(pair for pair in self.comparisons if names.issuperset(pair)))
 
 
@@ -83,7 +101,13 @@ _CKPLUS_COMPARISONS = (("ckplus_kfold10", "ckplus_kfold10_c2"), ("ckplus_kfold10
 _OULU_COMPARISONS = (("oulu_kfold10", "oulu_kfold10_c1"), ("oulu_kfold10", "oulu_kfold10_c4"))
 
 # By corpus, what `data=` calls its synthetic twin, and the folder that the twin lies in.
-_TWINS = {CKPLUS: ("synthetic", "synthetic_ckplus"), OULU: ("synthetic_oulu", "synthetic_oulu")}
+_TWINS = {
+    CKPLUS: ("synthetic", "synthetic_ckplus"),
+    OULU: ("synthetic_oulu", "synthetic_oulu"),
+    # Folders of their own, since these are smaller than what `data=` makes by default.
+    RAVDESS: ("synthetic_ravdess", "small_ravdess"),
+    CREMA_D: ("synthetic_crema_d", "small_crema_d"),
+}
 # What makes the paper's network small enough for two CPU cores; everything else stays as the experiments have it.
 _REHEARSAL = (
     "model.downsample=4",
@@ -98,6 +122,15 @@ _REHEARSAL = (
 )
 # The twin of Oulu-CASIA has fewer clips, and so fewer steps an epoch.
 _REHEARSAL_EPOCHS = {CKPLUS: "trainer.max_epochs=8", OULU: "trainer.max_epochs=12"}
+
+# Of each twin of videos as much as can be filmed in minutes: 192 clips of 24 people, and 60 of 10.
+_FEW_VIDEOS = {RAVDESS: "data.num_repetitions=1", CREMA_D: "data.num_subjects=10"}
+_REHEARSAL_OF_VIDEOS = (
+    *_REHEARSAL,
+    "trainer.max_epochs=20",
+    # A third of the time that faces take otherwise.
+    "faces.every=4",
+)
 
 
 def reproduce_ckplus(outputs: Path) -> Plan:
@@ -127,6 +160,32 @@ def rehearsal(outputs: Path, corpora: Path) -> Plan:
         for step in (*_CKPLUS_STEPS, *_OULU_STEPS)
     )
     return Plan(steps, (*_CKPLUS_COMPARISONS, *_OULU_COMPARISONS), outputs, "report")
+
+
+def rehearsal_of_videos(outputs: Path, corpora: Path) -> Plan:
+    """The benchmarks of the open corpora, and videos of one's own, on synthetic twins with a small network.
+
+    Args:
+        outputs: Where everything goes, the folder of own videos included.
+        corpora: Where the twins lie, or are filmed.
+    """
+
+    def small(corpus: str, *settings: str, named: str = "") -> Step:
+        step = replace(_BENCHMARKS[corpus], named=named)
+        return _on_twin(step, corpora, (_FEW_VIDEOS[corpus], *_REHEARSAL_OF_VIDEOS, *settings))
+
+    own = OwnVideos(corpora / _TWINS[RAVDESS][1], outputs / "own_videos")
+    # What somebody gives who has videos and a table.
+    data = ("data=videos", override("data.root", str(own.folder)), override("data.table", TABLE_NAME))
+    own_settings = (*data, "cv.num_folds=4", "clips.num_frames=16", *_REHEARSAL_OF_VIDEOS)
+    steps = (
+        small(RAVDESS),
+        small(RAVDESS, "frames=uniform", named="ravdess6_uniform"),
+        # After the first step, which films the videos.
+        Step(None, VIDEOS, None, overrides=own_settings, named="own_videos"),
+        small(CREMA_D),
+    )
+    return Plan(steps, (("ravdess6", "ravdess6_uniform"),), outputs, "report", own)
 
 
 def _on_twin(step: Step, corpora: Path, settings: tuple[str, ...]) -> Step:

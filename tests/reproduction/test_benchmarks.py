@@ -17,10 +17,14 @@ from video_files import write_video
 from fer3d.corpora.sequences import SYNTHETIC_MARKER
 from fer3d.evaluation.published import LEAKING
 from fer3d.reproduction.carry_out import carry_out
-from fer3d.reproduction.plan import CREMA_D, RAVDESS, benchmark
+from fer3d.reproduction.own_videos import OwnVideos
+from fer3d.reproduction.plan import CREMA_D, RAVDESS, VIDEOS, Plan, benchmark, rehearsal_of_videos
 from fer3d.training.results import read_result
 
 SMALL = (*TINY, "faces.crop.size=32", "clips.num_frames=10", "frames.stored=12", "frames.views=2")
+
+# Settings of twins alone.
+FEWER = ("data.num_repetitions", "data.num_subjects")
 
 
 def write_face(path: Path, shift: int, person: int) -> None:
@@ -83,6 +87,47 @@ def test_crema_d_from_its_files_to_the_report(tmp_path: Path) -> None:
     assert "it holds out 30 of the corpus's 7,442 clips" in page
     assert "MAE-DFER" not in page
     assert "SYNTHETIC" not in page
+
+
+@pytest.mark.filterwarnings("ignore:.*data.emotions is not set", "ignore:.*differs from the corpus as distributed")
+@pytest.mark.slow
+def test_the_rehearsal_of_videos_on_other_twins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As if a real face were rendered; everything else is the plan's own, and a second time nothing is left to do."""
+    roots = {RAVDESS: write_ravdess(tmp_path / "RAVDESS"), CREMA_D: write_crema(tmp_path / "CREMA-D")}
+    for root in roots.values():
+        (root / SYNTHETIC_MARKER).write_text(json.dumps({}))
+    plan = tiny_rehearsal(tmp_path / "my runs", roots)
+    page = html.unescape(carry_out(plan).read_text(encoding="utf-8"))
+    out = capsys.readouterr().out
+    results = {path: json.loads(path.read_text()) for path in plan.outputs.glob("*/fold_*/result.json")}
+    runs = [result["run"].rpartition("-")[0] for result in results.values()]
+    assert {name: runs.count(name) for name in runs} == {
+        "ravdess6": 6,
+        "ravdess6_uniform": 6,
+        "own_videos": 4,
+        "crema_d5": 5,
+    }
+    assert all(result["synthetic"] and result["subject_independent"] for result in results.values())
+    assert page.count("SYNTHETIC") >= 4
+    assert (plan.outputs / "comparisons" / "ravdess6-ravdess6_uniform.json").is_file()
+    assert "wrote" in out
+    before = {path: path.stat().st_mtime_ns for path in results}
+    carry_out(plan)
+    assert capsys.readouterr().out.count("folds are done already") == 4
+    assert {path: path.stat().st_mtime_ns for path in results} == before
+
+
+def tiny_rehearsal(outputs: Path, roots: dict[str, Path]) -> Plan:
+    plan = rehearsal_of_videos(outputs, Path("unused"))
+    own = OwnVideos(roots[RAVDESS], outputs / "own_videos")
+    steps = []
+    for step in plan.steps:
+        settings = [*step.overrides, *SMALL, "model.downsample=1"]
+        if step.corpus != VIDEOS:
+            kept = [each for each in settings if each.partition("=")[0] not in ("data", "data.root", *FEWER)]
+            settings = [f"data={step.corpus}", f"data.root={roots[step.corpus]}", *kept]
+        steps.append(replace(step, overrides=tuple(settings)))
+    return replace(plan, steps=tuple(steps), own_videos=own)
 
 
 def carried_out(corpus: str, root: Path, outputs: Path) -> str:

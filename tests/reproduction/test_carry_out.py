@@ -61,7 +61,7 @@ def plan(write_ckplus: Callable[..., Path], tmp_path: Path) -> Plan:
 
 
 def settings_and_store(step: Step, tmp_path: Path) -> tuple[list[str], Path]:
-    settings = [f"experiment={step.experiment}", *step.overrides]
+    settings = list(step.settings)
     return settings, prepare(compose_train([*settings, f"outputs={tmp_path}"])).store.folder
 
 

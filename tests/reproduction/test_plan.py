@@ -14,9 +14,11 @@ from fer3d.reproduction.plan import (
     CREMA_D,
     OULU,
     RAVDESS,
+    VIDEOS,
     Plan,
     benchmark,
     rehearsal,
+    rehearsal_of_videos,
     reproduce_ckplus,
     reproduce_oulu,
 )
@@ -26,27 +28,31 @@ PLANS = {
     "ckplus": reproduce_ckplus(OUTPUTS),
     "oulu": reproduce_oulu(OUTPUTS),
     "rehearsal": rehearsal(OUTPUTS, Path("corpora")),
+    "rehearsal_videos": rehearsal_of_videos(OUTPUTS / "videos", Path("corpora")),
     "ravdess": benchmark(RAVDESS, OUTPUTS),
     "crema_d": benchmark(CREMA_D, OUTPUTS),
 }
 CORPORA = {
     CKPLUS: ("ckplus", "synthetic"),
     OULU: ("oulu_casia", "synthetic_oulu"),
-    RAVDESS: ("ravdess",),
-    CREMA_D: ("crema_d",),
+    RAVDESS: ("ravdess", "synthetic_ravdess"),
+    CREMA_D: ("crema_d", "synthetic_crema_d"),
+    VIDEOS: ("videos",),
 }
+# The dropout of each of the paper's configurations, and that of a run without one.
+DROPOUT = {"c1": 0.2511, "c2": 0.4233, None: 0.25}
 
 
 def names(plan: Plan) -> list[str]:
-    return [step.experiment for step in plan.steps]
+    return [step.run for step in plan.steps]
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_every_step_composes_on_its_corpus(plan: Plan) -> None:
     for step in plan.steps:
-        config = compose_train([f"experiment={step.experiment}", *step.overrides])
-        assert config.name == step.experiment
-        assert config.model.dropout == {"c1": 0.2511, "c2": 0.4233}[step.configuration]
+        config = compose_train(step.settings)
+        assert config.name == step.run
+        assert config.model.dropout == DROPOUT[step.configuration]
         corpus = instantiate(config.data)
         assert corpus.name in CORPORA[step.corpus]
         assert step.is_evaluated == ("all_clips" not in config.cv._target_)
@@ -91,12 +97,38 @@ def test_the_rehearsal_keeps_what_the_paper_searched_for() -> None:
     """It changes the network's size, the amount of work and the learning rate, and nothing that Table 1 lists."""
     for step in PLANS["rehearsal"].steps:
         paper = compose_train([f"experiment={step.experiment}"])
-        small = compose_train([f"experiment={step.experiment}", *step.overrides])
+        small = compose_train(step.settings)
         for key in ("temporal_kernel", "second_conv", "activation", "pooling", "initializer", "dropout"):
             assert small.model[key] == paper.model[key]
         assert small.optimizer._target_ == paper.optimizer._target_
         assert (small.class_weights, small.clips) == (paper.class_weights, paper.clips)
         assert small.cv == paper.cv
+
+
+def test_steps_on_one_corpus_share_its_clip_store() -> None:
+    for plan in PLANS.values():
+        stores: dict[str, object] = {}
+        for step in plan.steps:
+            config = compose_train(step.settings)
+            sampling = instantiate(config.frames)
+            what = (config.data, config.faces, sampling.num_stored(config.clips.num_frames), sampling.settings())
+            assert stores.setdefault(step.corpus, what) == what
+
+
+def test_the_rehearsal_of_videos_holds_the_benchmarks_own_videos_and_two_ways_of_choosing_frames() -> None:
+    plan = PLANS["rehearsal_videos"]
+    configs = {step.run: compose_train(step.settings) for step in plan.steps}
+    for corpus in (RAVDESS, CREMA_D):
+        (step,) = PLANS[corpus].steps
+        real, small = compose_train(step.settings), configs[step.run]
+        assert (small.cv, small.frames, small.clips) == (real.cv, real.frames, real.clips)
+    (pair,) = plan.comparisons
+    segments, uniform = (configs[name] for name in pair)
+    assert segments.frames._target_ != uniform.frames._target_
+    assert all(segments[key] == uniform[key] for key in segments if key not in ("frames", "name"))
+    assert plan.own_videos is not None
+    assert Path(configs["own_videos"].data.root) == plan.own_videos.folder
+    assert plan.own_videos.twin == Path(configs["ravdess6"].data.root)
 
 
 @pytest.mark.parametrize("corpus", [RAVDESS, CREMA_D])
