@@ -101,7 +101,10 @@ class MediaFinder:
             if stat.S_ISDIR(state.st_mode):
                 return self._folder(row, path, state)
             return self._video(row, path, state)
-        self._faults.error("no such file or folder (paths are relative to data.root)", row.where + self._meant(row))
+        if (self._root / row.path).is_symlink():
+            self._faults.error("a link to something that is not there", row.where)
+        else:
+            self._faults.error("no such file or folder (paths are relative to data.root)", row.where + self._meant(row))
         return None
 
     def _meant(self, row: Row) -> str:

@@ -46,27 +46,24 @@ class PathPattern:
         if subjects_known and "subject" not in names:
             raise self._wrong("it has no {subject}. " + NO_SUBJECTS)
 
-    def rows(self, tree: VideoTree) -> tuple[list[Row], list[str]]:
-        """Returns a row for each path that matches, and the videos that do not.
+    def rows(self, tree: VideoTree) -> list[Row]:
+        """Returns a row for each path that matches.
 
         Raises:
             CorpusError: None does.
         """
-        rows, others = [], []
+        rows = []
         for path in tree.image_folders if self.is_of_folders else tree.videos:
             found = self._match(path, 0, 0, {}, set())
             if found is None:
-                others.append(path)
                 continue
             said = {name: text.strip() for name, text in found.items()}
             emotion = said.pop("emotion")
             subject = said.pop("subject") if self._subjects_known else ""
             rows.append(Row("", path, emotion, subject, columns=said))
-        if self.is_of_folders:
-            others = tree.videos
         if not rows:
             raise self._wrong(f"no {self._what()} below data.root matches it. {self._there(tree)}")
-        return rows, others
+        return rows
 
     def _what(self) -> str:
         return "folder of images" if self.is_of_folders else "video file"

@@ -102,7 +102,7 @@ class Videos:
         """
         _check_root(self.root)
         tree = VideoTree.below(self.root)
-        rows, unmatched, faults = self._rows(tree)
+        rows, faults = self._rows(tree)
         check_names(rows, self.subjects_known, faults)
         finder = MediaFinder(self.root, [*tree.videos, *tree.image_folders], faults)
         clips = [clip for row in rows if (clip := self._clip(row, finder, faults)) is not None]
@@ -115,14 +115,14 @@ class Videos:
             faults.warning("folders that cannot be opened", name_places(tree.closed))
         faults.raise_errors()
         faults.warn(stacklevel=2)
-        self._say_unread(tree, clips, unmatched)
+        self._say_unread(tree, clips)
         kept = [clip for clip in clips if clip.row.emotion in emotions]
         self._say_assumptions(emotions, Counter(clip.row.emotion for clip in clips))
         self.emotions = emotions
         self.synthetic = in_synthetic_twin(self.root) or any(map(in_synthetic_twin, _folders(kept)))
         return named_sequences(kept, self.root)
 
-    def _rows(self, tree: VideoTree) -> tuple[list[Row], list[str], RowFaults]:
+    def _rows(self, tree: VideoTree) -> tuple[list[Row], RowFaults]:
         if (self._table is None) == (self._pattern is None):
             raise CorpusError(
                 f"data.table and data.pattern are {'both' if self._table else 'not'} set: one of them has to say what "
@@ -130,8 +130,8 @@ class Videos:
                 "fer3d.init FOLDER` writes a first one), or 'data.pattern=\"{subject}/{emotion}/*.mp4\"'"
             )
         if self._pattern is not None:
-            rows, unmatched = PathPattern(self._pattern, self.subjects_known).rows(tree)
-            return rows, unmatched, RowFaults(f"data.pattern={self._pattern} in {shown(self.root.absolute())}")
+            rows = PathPattern(self._pattern, self.subjects_known).rows(tree)
+            return rows, RowFaults(f"data.pattern={self._pattern} in {shown(self.root.absolute())}")
         assert self._table is not None
         table = self.root / self._table
         if not table.exists() and self._table.is_file():
@@ -140,7 +140,7 @@ class Videos:
                 f"give data.table={shown(self._table.absolute())}"
             )
         faults = RowFaults(f"data.table={shown(table.absolute())}")
-        return read_table(table, self.subjects_known, faults), [], faults
+        return read_table(table, self.subjects_known, faults), faults
 
     def _clip(self, row: Row, finder: MediaFinder, faults: RowFaults) -> Clip | None:
         times = seconds(row, faults)
@@ -180,18 +180,17 @@ class Videos:
             if not Path(os.path.normpath(clip.media.path.absolute())).is_relative_to(root):
                 faults.warning("outside of data.root", clip.row.where)
 
-    def _say_unread(self, tree: VideoTree, clips: Sequence[Clip], unmatched: list[str]) -> None:
-        if self._pattern is not None:
-            self._say(unmatched, f"data.pattern={self._pattern} does not match these video files, which are not read")
-            return
+    def _say_unread(self, tree: VideoTree, clips: Sequence[Clip]) -> None:
         used = {clip.media.identity for clip in clips}
-        unread = [path for path in tree.videos if _identity(self.root / path) not in used]
-        self._say(unread, f"data.table={self._table} does not name these video files, which are not read")
-
-    def _say(self, paths: Sequence[str], what: str) -> None:
-        if paths:
-            message = f"{what} ({len(paths)}): {name_places([shown(path) for path in paths])}"
-            warnings.warn(message, CorpusWarning, stacklevel=4)
+        source = (
+            f"data.pattern={self._pattern} does not match"
+            if self._pattern
+            else f"data.table={self._table} does not name"
+        )
+        for kind, paths in (("video files", tree.videos), ("folders of images", tree.image_folders)):
+            if unread := [shown(path) for path in paths if _identity(self.root / path) not in used]:
+                message = f"{source} these {kind}, which are not read ({len(unread)}): {name_places(unread)}"
+                warnings.warn(message, CorpusWarning, stacklevel=3)
 
     def _say_assumptions(self, emotions: tuple[str, ...], counts: Counter[str]) -> None:
         said = []

@@ -116,6 +116,22 @@ def test_files_that_a_pattern_does_not_match_are_named(root: Path) -> None:
     assert "(1): new.MOV" in said
 
 
+def test_folders_of_frames_that_are_not_read_are_named_too(root: Path) -> None:
+    for path in ("frames/anna/angry", "frames/ben/happy", "elsewhere"):
+        add_frames(root, path)
+    _, said = read(root)
+    assert "does not name these folders of images, which are not read (3): elsewhere; frames/anna/angry" in said
+    _, said = read(root, table=None, pattern="frames/{subject}/{emotion}/")
+    assert "does not match these folders of images, which are not read (1): elsewhere" in said
+    assert "(12): anna/angry/take1.mp4" in said
+
+
+def test_a_link_that_leads_nowhere_is_no_missing_file(root: Path) -> None:
+    (root / "anna/angry/take1.mp4").unlink()
+    (root / "anna/angry/take1.mp4").symlink_to("nowhere.mp4")
+    assert "a link to something that is not there (1): line 2: anna/angry/take1.mp4\n" in refused(root)
+
+
 def test_without_subjects_every_file_is_a_person_of_its_own(root: Path) -> None:
     video = "anna/angry/take1.mp4"
     rows = [f"{video},angry,0,1", f"{video},happy,1,2", "ben/happy/take1.mp4,happy,,"]

@@ -243,7 +243,8 @@ def test_random_faults_are_named_and_nothing_is_dropped_unnamed(block: int, tmp_
         assert len(sequences) == num_rows(folder.root / "clips.csv"), (number, fault.__name__)
         assert len({sequence.clip_id for sequence in sequences}) == len(sequences)
         used = files_of(sequences)
-        for path in VideoTree.below(folder.root).videos:
+        tree = VideoTree.below(folder.root)
+        for path in (*tree.videos, *tree.image_folders):
             shown = path if path.isprintable() and path == path.strip() else repr(path)
             assert (folder.root / path).resolve() in used or shown in said, (number, fault.__name__, path, said)
     assert min(outcomes.values()) > 5
