@@ -53,7 +53,9 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     """Runs the command of the page that has a text in it, with more settings after; returns what it printed."""
 
     def run(text: str, *more: str, **replaced: str) -> str:
-        (words,) = [words for words in COMMANDS if any(text in word for word in words)]
+        named = [words for words in COMMANDS if any(text in word for word in words)]
+        words = named[0] if text else ["python", "-m", "fer3d.train"]
+        assert len(named) == 1 or not text
         _, _, module, *arguments = [replaced.get(word.rpartition("/")[2], word) for word in words]
         monkeypatch.setattr(sys, "argv", [module, *arguments, *more])
         monkeypatch.delitem(sys.modules, module, raising=False)
@@ -104,7 +106,7 @@ def test_a_corpus(folder: Path, run: RunCommands) -> None:
     assert len(read_result(trained).labels) == 3
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("precision", [pytest.param("32-true", marks=pytest.mark.slow), "bf16-mixed"])
 def test_a_network(run: RunCommands, settings: list[str], prepared: PreparedCKPlus, precision: str) -> None:
     run("FramesLSTM", *settings, "+fold=1", f"precision={precision}")
     (trained,) = prepared.outputs.glob("ckplus-kfold10-own-*/fold_001")
@@ -113,7 +115,9 @@ def test_a_network(run: RunCommands, settings: list[str], prepared: PreparedCKPl
     assert result.logits.shape == (2, 4, 7)
 
 
-@pytest.mark.parametrize(("text", "name"), [("RandomErasing", "erase"), ("RandomSideLight", "light")])
+@pytest.mark.parametrize(
+    ("text", "name"), [pytest.param("RandomErasing", "erase", marks=pytest.mark.slow), ("RandomSideLight", "light")]
+)
 def test_an_augmentation(run: RunCommands, settings: list[str], prepared: PreparedCKPlus, text: str, name: str) -> None:
     run(text, *settings, "+fold=1", "augment.copies_of_largest=5")
     (trained,) = prepared.outputs.glob("*/fold_001")
@@ -123,6 +127,7 @@ def test_an_augmentation(run: RunCommands, settings: list[str], prepared: Prepar
     assert sum(told["num_train_with_copies"].values()) == 6 * told["num_train"]
 
 
+@pytest.mark.slow
 def test_the_copies_that_the_page_tells(run: RunCommands, settings: list[str], prepared: PreparedCKPlus) -> None:
     assert "`+augment.copies.light=2`" in PAGE
     run("RandomSideLight", *settings, "+fold=1", "augment=none", "+augment.copies.light=2")
@@ -138,6 +143,31 @@ def test_an_epoch_protocol(run: RunCommands, settings: list[str], prepared: Prep
     assert "early enough" in printed
     told = json.loads((trained / "evaluation/evaluation.json").read_text())["epoch_protocols"]["early_enough"]
     assert (told["optimistic"], told["own"]) == (False, "my_protocol.EarlyEnough")
+
+
+@pytest.mark.slow
+def test_a_folder_of_settings(folder: Path, run: RunCommands) -> None:
+    write_faces(folder / "faces")
+    (folder / "my_conf/data").mkdir(parents=True)
+    (folder / "my_conf/data/my_corpus.yaml").write_text("_target_: my_corpus.MyCorpus\nroot: faces\n")
+    (words,) = re.findall(r"`(--config-dir=.*?)`", PAGE)
+    assert "7 clips of 2 subjects" in run("", *shlex.split(words), *TINY, *FEW, "+fold=1")
+    assert list((folder / "outputs").glob("my_corpus-kfold10-compact-*/fold_001"))
+
+
+@pytest.mark.slow
+def test_a_search_of_a_network_of_ones_own(run: RunCommands, settings: list[str], prepared: PreparedCKPlus) -> None:
+    (width,) = re.findall(r"`'(\+model\.width=choice.*?)'`", PAGE)
+    found = run(
+        "FramesLSTM",
+        "-m",
+        "hydra/sweeper=optuna",
+        "hydra.sweeper.n_trials=1",
+        "search=own",
+        *settings,
+        width,
+    )
+    assert "1 trials complete" in found
 
 
 @pytest.mark.slow

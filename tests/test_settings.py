@@ -116,6 +116,15 @@ def test_the_classes_are_balanced_once(compose_config: Compose) -> None:
         checked(compose_config("class_sampler=true", "class_weights=true"))
 
 
+def test_what_has_to_be_set_is_named(compose_config: Compose) -> None:
+    with pytest.raises(SettingsError, match=r"^data._target_ and data.root must be set, such as data._target_="):
+        checked(compose_config("data=own"))
+    with pytest.raises(SettingsError, match=r"^model._target_ must be set"):
+        checked(compose_config("model=own"))
+    with pytest.raises(SettingsError, match=r"^data.root must be set, such as data.root="):
+        checked(compose_config("data=own", "data._target_=fer3d.corpora.ckplus.CKPlus"))
+
+
 class Network:
     """A network of a user's own."""
 

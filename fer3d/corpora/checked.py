@@ -34,10 +34,10 @@ def read_checked(corpus: Corpus) -> list[LabelledSequence]:
         CorpusError: The corpus cannot be read, or its class is wrong; the message names every fault of the class.
     """
     _raise(corpus, list(_faults_of_class(corpus)))
-    sequences = list(corpus.read())
-    emotions = getattr(corpus, "emotions", None)
-    faults = list(_faults_of_emotions(emotions))
-    _raise(corpus, faults or list(_faults_of_sequences(sequences, corpus.emotions)))
+    returned: Any = corpus.read()
+    _raise(corpus, list(_faults_of_reading(corpus, returned)))
+    sequences = list(returned)
+    _raise(corpus, list(_faults_of_sequences(sequences, corpus.emotions)))
     return sorted(sequences, key=lambda sequence: (sequence.subject, sequence.sequence))
 
 
@@ -63,11 +63,17 @@ def _faults_of_class(corpus: Corpus) -> Iterator[str]:
             yield f"its {flag} is {value!r}, and must be True or False"
 
 
-def _faults_of_emotions(emotions: Any) -> Iterator[str]:
-    if not isinstance(emotions, tuple) or len(set(emotions)) < 2 or not all(isinstance(each, str) for each in emotions):
+def _faults_of_reading(corpus: Corpus, returned: Any) -> Iterator[str]:
+    if not isinstance(returned, Sequence):
+        yield f"its read() returns {returned!r:.100}, and must return a list of sequences"
+    root: Any = getattr(corpus, "root", None)
+    if not isinstance(root, Path):
+        yield f"its root is {root!r}, and must be the Path of the folder that holds it"
+    emotions: Any = getattr(corpus, "emotions", None)
+    if not isinstance(emotions, tuple) or len(emotions) < 2:
         yield f"its emotions are {emotions!r}, and must be a tuple of two names at least"
         return
-    if twice := [emotion for emotion, count in Counter(emotions).items() if count > 1]:
+    if twice := [emotion for emotion, count in Counter(map(str, emotions)).items() if count > 1]:
         yield f"its emotions name {name_some(twice)} twice"
     for emotion in emotions:
         if problem := _problem(emotion):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
-from hydra.utils import get_class
+from hydra._internal.utils import _locate
 
 from fer3d.evaluation.protocols import PROTOCOLS, EpochProtocol
 from fer3d.evaluation.run_results import EvaluationError, RunResults
@@ -62,7 +62,7 @@ def own_protocols(paths: Sequence[str]) -> list[EpochProtocol]:
 
 def _own_protocol(path: str) -> EpochProtocol:
     try:
-        rule: Any = get_class(path)()
+        rule: Any = _locate(path)()
     except Exception as error:
         said = " ".join(str(error).split())
         raise EvaluationError(
