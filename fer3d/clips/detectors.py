@@ -98,7 +98,7 @@ class Res10Detector:
     def __init__(
         self,
         confidence: float = 0.5,
-        batch_size: int = 32,
+        batch_size: int = 8,
         weights: str | Path | None = None,
         prototxt: str | Path | None = None,
     ) -> None:
