@@ -68,7 +68,7 @@ test: setup ## Run the tests
 test-slow: setup ## Run the slow tests: the real thing at full size
 	$(BIN)/python -m pytest -m slow
 
-torture: setup ## Attack fer3d with damaged input, wrong settings and kills: 20 minutes on two cores
+torture: setup ## Attack fer3d with damaged input, wrong settings and kills: 25 minutes on two cores
 	$(BIN)/python -m torture
 
 lint: setup ## Check style and types

@@ -10,8 +10,18 @@ from torture.damages import DamagesAttack
 from torture.disk import DiskAttack
 from torture.processes import KillsAttack, SignalsAttack, TogetherAttack
 from torture.settings import SettingsAttack
+from torture.videos import VideosAttack
 
 _KINDS: tuple[type[Attack], ...] = (
-    *(CorporaAttack, SettingsAttack, DamagesAttack, KillsAttack, SignalsAttack, TogetherAttack, DiskAttack),
+    *(
+        CorporaAttack,
+        VideosAttack,
+        SettingsAttack,
+        DamagesAttack,
+        KillsAttack,
+        SignalsAttack,
+        TogetherAttack,
+        DiskAttack,
+    ),
 )
 ATTACKS: Mapping[str, type[Attack]] = {kind.name: kind for kind in _KINDS}

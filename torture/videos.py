@@ -1,0 +1,198 @@
+"""Folders of own videos with spoilt files, names and tables: every row is a clip as it was, or it is said."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from torture.attack import Attack, Case
+from torture.commands import Done, fork
+from torture.own_folder import TABLE, Folder, copy_folder, write_folder
+from torture.table_faults import TABLE_FAULTS
+from torture.verdicts import Judgement, Verdict, judge_end
+from torture.video_faults import FILE_FAULTS, Fault
+from torture.world import World
+
+# Two of four frames are searched for faces: half a second a folder.
+SETTINGS = (
+    *("data=videos", f"data.table={TABLE}", "progress=false", "logger=csv"),
+    *("frames.stored=4", "clips.num_frames=4", "faces.crop.size=16", "faces.every=4"),
+)
+FAULTS = (*FILE_FAULTS, *TABLE_FAULTS)
+_VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".flv", ".webm", ".wmv", ".m4v", ".mpg")
+
+Clips = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class VideosAttack(Attack):
+    """Faults in a folder of own videos.
+
+    Attributes:
+        source: The intact folder.
+        spares: Files to put in the place of others.
+        intact: The clips of the intact folder, by their rows.
+    """
+
+    source: Path
+    spares: Path
+    intact: Clips
+
+    name = "videos"
+    num_cases = 300
+
+    @classmethod
+    def on(cls, world: World) -> Self:
+        """Writes the folder and prepares it undisturbed."""
+        folder = world.folder / "videos"
+        source, spares, outputs = (folder / name for name in ("source", "spares", "outputs"))
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            write_folder(source, spares)
+            world.run("prepare", *SETTINGS, f"data.root={source}", f"outputs={outputs}")
+            (folder / "made").touch()
+        return cls(source, spares, read_rows(outputs))
+
+    def attack(self, case: Case) -> Judgement:
+        """Prepares a spoilt copy and looks at the clips."""
+        folder = copy_folder(self.source, self.spares, case.folder / "my videos")
+        names = _Names()
+        names.note(folder)
+        # Each fault in turn, so that a short campaign misses none; sometimes with another one.
+        spoils = [FAULTS[case.number % len(FAULTS)]]
+        if case.rng.random() < 0.25:
+            spoils.append(case.rng.choice(FAULTS))
+        faults = []
+        for spoil in spoils:
+            try:
+                fault = spoil(folder, case.rng)
+            except (OSError, IndexError, ValueError):
+                continue  # the first fault has taken away what the second one is about
+            faults += [fault] if fault else []
+            names.note(folder)
+        folder.write()
+        settings = [f"clips.on_unreadable={case.rng.choice(['error', 'skip'])}"]
+        settings += [f"faces.on_no_face={case.rng.choice(['error', 'skip'])}"]
+        what = "; ".join(fault.what.replace(f"{folder.root}/", "") for fault in faults)
+        what = what.encode("utf-8", "backslashreplace").decode()
+        outputs = case.folder / "outputs"
+        command = [*SETTINGS, *settings, f"data.root='{folder.root}'", f"outputs={outputs}"]
+        done = fork("prepare", command, folder=case.folder / "here", limit=60)
+        return self._judge(f"{what} ({', '.join(settings)})", folder, faults, names, done, outputs)
+
+    def _judge(
+        self, what: str, folder: Folder, faults: list[Fault], names: _Names, done: Done, outputs: Path
+    ) -> Judgement:
+        said = _Said(done)
+        ended = judge_end(what, done)
+        if ended:
+            named = any(map(said.names, (name for fault in faults for name in names.of(fault))))
+            return replace(ended, vague=ended.verdict is Verdict.SENTENCE and not named)
+        pixels, free, unknown = (
+            {row for fault in faults if getattr(fault, kind) for row in fault.rows}
+            for kind in ("pixels", "free", "unknown")
+        )
+        found = read_rows(outputs)
+        wrong = []
+        for row, how in _differences(self.intact, found).items():
+            is_other = how.startswith("has other")
+            if row in unknown or (is_other and row in free) or (how == "has other pixels" and row in pixels):
+                continue
+            if how == "is new" and unknown:
+                continue
+            if not any(map(said.names, names.rows.get(row, ()))):
+                wrong.append(f"{row} {how}")
+        wrong += [f"{path!r} was passed over" for path in self._unread(folder) if not said.names(path)]
+        if wrong:
+            return Judgement(what, Verdict.SILENT, ", ".join(wrong))
+        same = found == self.intact
+        return Judgement(what, Verdict.FINE, "the same clips" if same else "told")
+
+    def _unread(self, folder: Folder) -> list[str]:
+        """The video files that no row of the table leads to; one that cannot be read as it was written is left out."""
+        if folder.content is not None:
+            return []
+        used = {(folder.root / row["path"].replace("\\", "/").strip()).resolve() for row in folder.rows}
+        used |= {(folder.root / row["path"]).resolve() for row in folder.rows}
+        files = [path for path in folder.root.rglob("*") if path.suffix.lower() in _VIDEO_ENDINGS]
+        visible = [path for path in files if path.is_file() and not path.name.startswith(".")]
+        # A row that leads to a folder of frames answers for what lies in it.
+        return [
+            path.relative_to(folder.root).as_posix()
+            for path in visible
+            if not {path.resolve(), path.parent.resolve()} & used
+        ]
+
+
+class _Names:
+    """Whatever a message may call each row by: its path before and after, and its lines."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, set[str]] = {}
+
+    def note(self, folder: Folder) -> None:
+        lines = folder.lines()
+        for row in folder.rows:
+            name = Path(row["path"]).name
+            texts = {row["path"], f"{row['subject']}/{Path(name).stem}", name, Path(name).stem}
+            texts |= {f"line {line}" for line in lines[row["row"]]}
+            self.rows.setdefault(row["row"], set()).update(text for text in texts if text.strip(" ."))
+
+    def of(self, fault: Fault) -> set[str]:
+        rows: set[str] = set().union(*(self.rows.get(row, set()) for row in fault.rows))
+        return rows | set(fault.names)
+
+
+class _Said:
+    """All that was printed. Tables are broken into lines anywhere, so that blanks do not count."""
+
+    def __init__(self, done: Done) -> None:
+        # A clip may be in the list of those with frames without a face for another reason.
+        text = re.sub(
+            r"^clips with fallbacks:.*?(?=^damaged |^the same image |^made |\Z)", "", done.text, flags=re.S | re.M
+        )
+        self._text = _without_blanks(text)
+
+    def names(self, text: str) -> bool:
+        """Whether a text is in it, as it is or as `repr` shows it."""
+        shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return any(_without_blanks(one) in self._text for one in (shown, repr(text)[1:-1]))
+
+
+def _without_blanks(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+def read_rows(outputs: Path) -> Clips:
+    """What the one clip store holds, by the column `row` of the table; by its name where that says nothing."""
+    (store,) = (outputs / "clips").glob("videos-*")
+    index: dict[str, Any] = json.loads((store / "index.json").read_text(encoding="utf-8"))
+    pixels = np.load(store / "clips.npy")
+    return {
+        clip["columns"].get("row") or clip["clip_id"]: {
+            **{name: clip[name] for name in ("subject", "emotion")},
+            "pixels": hashlib.sha256(pixels[number].tobytes()).hexdigest(),
+        }
+        for number, clip in enumerate(index["clips"])
+    }
+
+
+def _differences(intact: Clips, found: Clips) -> dict[str, str]:
+    told = {}
+    for row in sorted(intact.keys() | found.keys()):
+        if row not in found:
+            told[row] = "is gone"
+        elif row not in intact:
+            told[row] = "is new"
+        else:
+            parts = [part for part in ("subject", "emotion", "pixels") if intact[row][part] != found[row][part]]
+            if parts:
+                told[row] = f"has other {' and '.join(parts)}"
+    return told
