@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from fer3d.command import orderly_end, user_errors
 
 if TYPE_CHECKING:
-    from fer3d.corpora.first_table import Guess
-    from fer3d.corpora.video_tree import VideoTree
+    from fer3d.corpora.own_videos.first_table import Guess
+    from fer3d.corpora.own_videos.tree import VideoTree
 
 
 def init(arguments: Sequence[str] | None = None) -> None:
@@ -25,8 +25,8 @@ def init(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     with user_errors():
         from fer3d.atomic_file import write_file
-        from fer3d.corpora.first_table import guess_rows, table_text
         from fer3d.corpora.layout import shown
+        from fer3d.corpora.own_videos.first_table import guess_rows, table_text
 
         table = options.folder / options.table
         _check_new(options.folder, table)
@@ -53,8 +53,8 @@ def _check_new(folder: Path, table: Path) -> None:
 
 def _look(folder: Path) -> VideoTree:
     from fer3d.corpora.layout import name_some, shown
+    from fer3d.corpora.own_videos.tree import VideoTree, is_text
     from fer3d.corpora.sequences import CorpusError
-    from fer3d.corpora.video_tree import VideoTree, is_text
 
     tree = VideoTree.below(folder)
     if tree.closed:

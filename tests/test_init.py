@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from fer3d.corpora.videos import Videos
+from fer3d.corpora.own_videos.videos import Videos
 
 Invoke = Callable[..., tuple[int, str, str]]
 

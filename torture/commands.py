@@ -21,7 +21,7 @@ MODULES = (
     *("fer3d.training.run", "fer3d.search.sweep", "fer3d.search.nested", "fer3d.evaluation.evaluation_files"),
     *("fer3d.evaluation.evaluation_tables", "fer3d.evaluation.comparison_tables", "fer3d.reporting.report"),
     *("fer3d.reporting.study_report", "fer3d.models.cnn3d", "fer3d.training.tracking", "fer3d.search.from_study"),
-    *("fer3d.corpora.ckplus", "fer3d.corpora.oulu_casia", "fer3d.corpora.videos", "fer3d.clips.videos"),
+    *("fer3d.corpora.ckplus", "fer3d.corpora.oulu_casia", "fer3d.corpora.own_videos.videos", "fer3d.clips.videos"),
     *("kornia.augmentation", "sklearn.model_selection"),
     *(
         "optuna.storages",

@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from fer3d.corpora.layout import name_some
-from fer3d.corpora.sequences import Corpus, CorpusError, FrameSequence, LabelledSequence, VideoSequence
-from fer3d.corpora.video_clips import name_problem
+from fer3d.corpora.sequences import (
+    Corpus,
+    CorpusError,
+    FrameSequence,
+    LabelledSequence,
+    VideoSequence,
+    name_problem,
+)
 
 # It names folders.
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -13,6 +13,10 @@ from typing import Protocol
 SYNTHETIC_MARKER = "synthetic_twin.json"
 
 
+# Of an emotion's or a subject's name.
+_MAX_NAME = 100
+
+
 class CorpusError(Exception):
     """A corpus that cannot be read: what was looked for, where, and what to do about it."""
 
@@ -133,3 +137,14 @@ class Expected:
         if differences:
             message = f"{corpus} in {root} differs from the corpus as distributed: {'; '.join(differences)}"
             warnings.warn(message, CorpusWarning, stacklevel=3)
+
+
+def name_problem(text: str) -> str | None:
+    """What keeps a text from being an emotion's or a subject's name; None for nothing."""
+    if set(text) & set("/\\"):
+        return "with / or \\, which separate folders"
+    if text in (".", "..") or not text.isprintable():
+        return "that cannot name a folder"
+    if len(text) > _MAX_NAME:
+        return f"of more than {_MAX_NAME} characters"
+    return None

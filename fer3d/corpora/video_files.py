@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fer3d.corpora.layout import CLOSED, NO_FILE, TWICE, UNREAD, Fault, Findings, shown, walk
+from fer3d.corpora.own_videos.tree import is_video
 from fer3d.corpora.sequences import CorpusError
-from fer3d.corpora.video_tree import is_video
 
 # What is made from the clips and lies beside them under their names: sound, tracked landmarks, features, pictures.
 _DERIVED = re.compile(r".*\.(?:wav|mp3|csv|txt|json|npy|npz|png|jpe?g)", re.IGNORECASE | re.DOTALL)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from fer3d.corpora.emotion_words import emotion_word, of_known_corpus, one_word_each, split_word, words_of
-from fer3d.corpora.video_clips import name_problem
-from fer3d.corpora.video_tree import is_video
+from fer3d.corpora.own_videos.emotion_words import emotion_word, of_known_corpus, one_word_each, split_word, words_of
+from fer3d.corpora.own_videos.tree import is_video
+from fer3d.corpora.sequences import name_problem
 
 # Such as s01, P-3, Actor_12, subject 7.
 _PERSON = re.compile(

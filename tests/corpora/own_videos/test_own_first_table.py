@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fer3d.corpora.first_table import Guess, guess_rows, table_text
+from fer3d.corpora.own_videos.first_table import Guess, guess_rows, table_text
 
 
 def guessed(*paths: str) -> list[tuple[str, str, str]]:

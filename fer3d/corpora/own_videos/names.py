@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from fer3d.corpora.own_videos.clips import Clip
+from fer3d.corpora.own_videos.media import Media
+from fer3d.corpora.own_videos.tree import is_video
 from fer3d.corpora.sequences import FrameSequence, LabelledSequence, VideoSequence
-from fer3d.corpora.video_clips import Clip
-from fer3d.corpora.video_media import Media
-from fer3d.corpora.video_tree import is_video
 
 
 def _path_parts(media: Media, root: Path) -> list[str]:

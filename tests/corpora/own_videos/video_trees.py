@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fer3d.corpora.own_videos.videos import Videos
 from fer3d.corpora.sequences import CorpusError, CorpusWarning, LabelledSequence
-from fer3d.corpora.videos import Videos
 
 HEADER = "path,emotion,subject"
 SUBJECTS = ("anna", "ben", "cleo")

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 
 from fer3d.corpora.layout import name_some, shown
+from fer3d.corpora.own_videos.table import NO_SUBJECTS, Row
+from fer3d.corpora.own_videos.tree import VideoTree
 from fer3d.corpora.sequences import CorpusError
-from fer3d.corpora.video_table import NO_SUBJECTS, Row
-from fer3d.corpora.video_tree import VideoTree
 
 _TOKEN = re.compile(
     r"\{(?P<name>[^{}]*)\}|(?P<folders>\*\*/)|(?P<stars>\*+)|(?P<one>\?)|(?P<text>[^{}*?]+)|(?P<bad>[{}])"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from video_trees import add_video, read, refused
 
+from fer3d.corpora.own_videos.pattern import PathPattern
+from fer3d.corpora.own_videos.tree import VideoTree
 from fer3d.corpora.sequences import CorpusError
-from fer3d.corpora.video_pattern import PathPattern
-from fer3d.corpora.video_tree import VideoTree
 
 
 @pytest.mark.parametrize(

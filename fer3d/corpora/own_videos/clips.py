@@ -10,14 +10,14 @@ from itertools import pairwise
 from math import inf, isfinite
 
 from fer3d.corpora.layout import name_some, shown
-from fer3d.corpora.video_faults import RowFaults
-from fer3d.corpora.video_media import Media, alike
-from fer3d.corpora.video_table import Row
+from fer3d.corpora.own_videos.faults import RowFaults
+from fer3d.corpora.own_videos.media import Media, alike
+from fer3d.corpora.own_videos.table import Row
+from fer3d.corpora.sequences import name_problem
 
 _SECONDS = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BLANKS = re.compile(r"[\s_-]+")
 _LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
-_MAX_NAME = 100
 _KEEP_ONE = "Training and test would share pixels, or a clip would count twice: keep one"
 
 
@@ -90,17 +90,6 @@ def check_names(rows: Sequence[Row], subjects_known: bool, faults: RowFaults) ->
         for row in splits:
             if not row.columns["split"]:
                 faults.error("an empty cell in the column split, which others fill in", row.where)
-
-
-def name_problem(text: str) -> str | None:
-    """What keeps a text from being an emotion's or a subject's name; None for nothing."""
-    if set(text) & set("/\\"):
-        return "with / or \\, which separate folders"
-    if text in (".", "..") or not text.isprintable():
-        return "that cannot name a folder"
-    if len(text) > _MAX_NAME:
-        return f"of more than {_MAX_NAME} characters"
-    return None
 
 
 def plain(text: str) -> str:

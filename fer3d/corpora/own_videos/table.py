@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer3d.corpora.layout import shown
+from fer3d.corpora.own_videos.faults import RowFaults
 from fer3d.corpora.sequences import CorpusError
-from fer3d.corpora.video_faults import RowFaults
 
 LFS_POINTER = b"version https://git-lfs"
 REQUIRED = ("path", "emotion", "subject")

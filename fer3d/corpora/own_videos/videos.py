@@ -11,14 +11,14 @@ from typing import Literal
 
 from fer3d.corpora.checked import is_own_name
 from fer3d.corpora.layout import in_synthetic_twin, name_some, root_folder, shown
-from fer3d.corpora.sequences import CorpusError, CorpusWarning, LabelledSequence
-from fer3d.corpora.video_clips import Clip, check_names, check_pixels, name_problem, plain, seconds
-from fer3d.corpora.video_faults import RowFaults, name_places
-from fer3d.corpora.video_media import MediaFinder
-from fer3d.corpora.video_names import named_sequences, stand_in
-from fer3d.corpora.video_pattern import PathPattern
-from fer3d.corpora.video_table import Row, read_table
-from fer3d.corpora.video_tree import VideoTree
+from fer3d.corpora.own_videos.clips import Clip, check_names, check_pixels, plain, seconds
+from fer3d.corpora.own_videos.faults import RowFaults, name_places
+from fer3d.corpora.own_videos.media import MediaFinder
+from fer3d.corpora.own_videos.names import named_sequences, stand_in
+from fer3d.corpora.own_videos.pattern import PathPattern
+from fer3d.corpora.own_videos.table import Row, read_table
+from fer3d.corpora.own_videos.tree import VideoTree
+from fer3d.corpora.sequences import CorpusError, CorpusWarning, LabelledSequence, name_problem
 
 
 class Videos:

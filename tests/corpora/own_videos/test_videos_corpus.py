@@ -10,8 +10,8 @@ import pytest
 from trees import mark_synthetic
 from video_trees import EMOTIONS, HEADER, SUBJECTS, add_frames, add_video, make_videos, read, refused, write_table
 
+from fer3d.corpora.own_videos.videos import Videos
 from fer3d.corpora.sequences import Corpus, CorpusError, FrameSequence, VideoSequence
-from fer3d.corpora.videos import Videos
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from fer3d.corpora.layout import is_litter, name_some, shown
-from fer3d.corpora.video_faults import RowFaults
-from fer3d.corpora.video_table import LFS_POINTER, Row
-from fer3d.corpora.video_tree import is_folder, is_image, is_text, is_video, natural, without_numbers
+from fer3d.corpora.own_videos.faults import RowFaults
+from fer3d.corpora.own_videos.table import LFS_POINTER, Row
+from fer3d.corpora.own_videos.tree import is_folder, is_image, is_text, is_video, natural, without_numbers
 
 _MAX_POINTER_BYTES = 1024
 _HEAD_BYTES = 64 * 1024

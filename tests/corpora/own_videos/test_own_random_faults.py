@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from video_trees import HEADER, add_frames, add_video, make_videos, read
 
+from fer3d.corpora.own_videos.tree import VideoTree
 from fer3d.corpora.sequences import CorpusError, FrameSequence, LabelledSequence
-from fer3d.corpora.video_tree import VideoTree
 
 NUM_FAULTS, NUM_BLOCKS = 300, 6
 # What a fault's error has to name, if there is one: any of these.
