@@ -120,6 +120,7 @@ def test_every_picture_says_what_it_shows_and_lies_beside_the_page(reported: Rep
         assert (figures / f"{picture.name}.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_bytes(reported: Reported, tmp_path: Path) -> None:
     one, other = (make_report(reported.folders[1:2], into=tmp_path / name).parent for name in ("one", "other"))
     files = [path.relative_to(one) for path in one.rglob("*") if path.is_file()]

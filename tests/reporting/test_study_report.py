@@ -72,6 +72,7 @@ def test_sections_stand_in_order(written: Written) -> None:
     assert cautions == ["SYNTHETIC data"] * 4
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_bytes_and_none_of_the_machine(written: Written, tmp_path: Path) -> None:
     again = make_study_report(str(written.folder), into=tmp_path / "again")
     assert again == tmp_path / "again" / "report.html"

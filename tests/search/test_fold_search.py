@@ -107,6 +107,7 @@ def test_a_trial_is_pruned_as_soon_as_the_threshold_is_out_of_reach(search: Sear
     assert "no trial is complete: search.pruning.threshold may be out of reach" in out
 
 
+@pytest.mark.slow
 def test_a_fold_that_diverges_fails_its_trial_and_the_search_goes_on(search: Searching, record: Record) -> None:
     out = search("learning_rate=choice(1e-3,1e30)", "hydra.sweeper.n_trials=5", "hydra.sweeper.max_failure_rate=1")
     states = {trial.number: trial.state for trial in record().trials}
@@ -118,6 +119,7 @@ def test_a_fold_that_diverges_fails_its_trial_and_the_search_goes_on(search: Sea
     assert len(re.findall(r"^trial \d: failed: DivergedError", out, re.MULTILINE)) == [*states.values()].count("failed")
 
 
+@pytest.mark.slow
 def test_the_papers_search_starts(prepared: PreparedCKPlus, invoke: Invoke, record: Record) -> None:
     """On a tiny corpus and with a tiny network, but otherwise as the README has it."""
     tiny = [setting for setting in prepared.settings if not setting.startswith(("data=", "cv."))]
@@ -137,6 +139,7 @@ def test_too_many_failures_end_it_with_the_last_error(settings: list[str], invok
     assert re.search(r"1 trials .* failed, and hydra.sweeper.max_failure_rate=0.1 allows 0 of 2; .*loss became", err)
 
 
+@pytest.mark.slow
 def test_another_folds_result_is_not_believed(
     search: Searching, record: Record, settings: list[str], invoke: Invoke, prepared: PreparedCKPlus
 ) -> None:
@@ -225,6 +228,7 @@ def test_a_study_whose_trials_were_deleted_is_no_new_one(search: Searching, prep
         StudyRecord.read(str(folder))
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_with_its_own_settings_alone(
     search: Searching, settings: list[str], invoke: Invoke, prepared: PreparedCKPlus
 ) -> None:

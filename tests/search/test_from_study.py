@@ -116,6 +116,7 @@ def test_a_trial_whose_fold_is_lost_is_not_complete(folder: Path) -> None:
         StudyRecord.read(str(folder))
 
 
+@pytest.mark.slow
 def test_its_run_says_that_it_was_chosen(prepared: PreparedCKPlus, invoke: Invoke) -> None:
     outputs = prepared.outputs.rename(prepared.outputs.with_name(AWKWARD))
     settings = [*prepared.settings, override("outputs", str(outputs))]

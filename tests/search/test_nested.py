@@ -53,6 +53,7 @@ def test_training_without_a_search_is_refused(prepared: PreparedCKPlus, invoke: 
     assert "cv=nested is a search's: python -m fer3d.train -m hydra/sweeper=optuna cv=nested" in err
 
 
+@pytest.mark.slow
 def test_a_nested_search_tests_what_each_outer_fold_chose_on_clips_that_its_search_never_saw(
     prepared: PreparedCKPlus, invoke: Invoke
 ) -> None:

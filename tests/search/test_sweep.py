@@ -96,6 +96,7 @@ def test_it_minimizes_in_folders_numbered_by_trial_and_goes_on(application: Path
     assert (application / "sweep" / "7").is_dir()
 
 
+@pytest.mark.slow
 def test_several_directions_and_settings_of_the_users_own(application: Path) -> None:
     directions = "hydra.sweeper.direction=[minimize,minimize]"
     run(application, "two=true", directions, "hydra/sweeper/sampler=nsgaii", "y=0", "z=foo")
@@ -106,6 +107,7 @@ def test_several_directions_and_settings_of_the_users_own(application: Path) -> 
     assert "+w:" in run(application, *more)
 
 
+@pytest.mark.slow
 def test_a_function_that_fails_fails_its_trial(application: Path) -> None:
     error = ["error=true", "hydra.sweeper.max_job_retries=0"]
     out = run(application, *error, "hydra.sweeper.max_failure_rate=1")

@@ -79,6 +79,7 @@ def test_a_trial_whose_folds_share_subjects_says_so(
     assert values(start.config.update)["shared"]["subject_independent"] is False
 
 
+@pytest.mark.slow
 def test_where_wandb_is_away_the_search_goes_on_offline_and_says_so_once(
     wandb_folders: None,
     prepared: PreparedCKPlus,
