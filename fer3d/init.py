@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ from fer3d.command import orderly_end, user_errors
 
 if TYPE_CHECKING:
     from fer3d.corpora.own_videos.first_table import Guess
-    from fer3d.corpora.own_videos.tree import VideoTree
 
 
 def init(arguments: Sequence[str] | None = None) -> None:
@@ -24,47 +22,16 @@ def init(arguments: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(arguments)
     with user_errors():
-        from fer3d.atomic_file import write_file
-        from fer3d.corpora.layout import shown
-        from fer3d.corpora.own_videos.first_table import guess_rows, table_text
+        from fer3d.corpora.layout import name_some, shown
+        from fer3d.corpora.own_videos.first_table import write_first_table
 
-        table = options.folder / options.table
-        _check_new(options.folder, table)
-        tree = _look(options.folder)
-        rows = guess_rows([*tree.videos, *tree.image_folders])
-        write_file(table, table_text(rows))
+        tree, rows = write_first_table(options.folder, options.table)
+        if tree.closed:
+            print(f"cannot be opened, and passed over: {name_some(tree.closed)}")
         print(f"found {len(tree.videos)} video files and {len(tree.image_folders)} folders of images")
-        print(f"wrote {shown(table)}: {len(rows)} rows")
+        print(f"wrote {shown(options.folder / options.table)}: {len(rows)} rows")
         _say_guesses(rows)
         _say_next(options.folder, options.table, rows)
-
-
-def _check_new(folder: Path, table: Path) -> None:
-    from fer3d.corpora.layout import shown
-    from fer3d.corpora.sequences import CorpusError
-
-    if not folder.is_dir():
-        raise CorpusError(f"{shown(folder)} is no folder: give the one that holds the videos")
-    if os.path.lexists(table):
-        raise CorpusError(
-            f"{shown(table)} is there already and is not overwritten: delete it, or name another with --table"
-        )
-
-
-def _look(folder: Path) -> VideoTree:
-    from fer3d.corpora.layout import name_some, shown
-    from fer3d.corpora.own_videos.tree import VideoTree, is_text
-    from fer3d.corpora.sequences import CorpusError
-
-    tree = VideoTree.below(folder)
-    if tree.closed:
-        print(f"cannot be opened, and passed over: {name_some(tree.closed)}")
-    paths = [*tree.videos, *tree.image_folders]
-    if not paths:
-        raise CorpusError(f"{shown(folder)} holds neither video files nor folders of images, at any depth")
-    if bad := [path for path in paths if not is_text([path])]:
-        raise CorpusError(f"names with bytes that are no text in UTF-8 cannot stand in a table: {name_some(bad)}")
-    return tree
 
 
 def _say_guesses(rows: Sequence[Guess]) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer3d.atomic_folder import atomic_folder
+from fer3d.corpora.own_videos.first_table import write_first_table
 from fer3d.corpora.ravdess import read_tree
 from fer3d.corpora.sequences import SYNTHETIC_MARKER
-from fer3d.init import init
 
 TABLE_NAME = "clips.csv"
 
@@ -38,7 +38,7 @@ class OwnVideos:
             with atomic_folder(self.folder) as work:
                 self._copy_into(work)
         if not (self.folder / TABLE_NAME).exists():
-            init([str(self.folder), "--table", TABLE_NAME])
+            write_first_table(self.folder, Path(TABLE_NAME))
 
     def _copy_into(self, work: Path) -> None:
         takes: Counter[tuple[str, str]] = Counter()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
+from fer3d.atomic_file import write_file
+from fer3d.corpora.layout import name_some, shown
 from fer3d.corpora.own_videos.emotion_words import emotion_word, of_known_corpus, one_word_each, split_word, words_of
-from fer3d.corpora.own_videos.tree import is_video
-from fer3d.corpora.sequences import name_problem
+from fer3d.corpora.own_videos.tree import VideoTree, is_text, is_video
+from fer3d.corpora.sequences import CorpusError, name_problem
 
 # Such as s01, P-3, Actor_12, subject 7.
 _PERSON = re.compile(
@@ -38,6 +41,38 @@ class Guess:
     subject: str = ""
     split: str = ""
     corpus: str = ""
+
+
+def write_first_table(folder: Path, table: Path) -> tuple[VideoTree, list[Guess]]:
+    """Writes a table of the videos and the folders of frame images in a folder, as far as their names tell.
+
+    Args:
+        folder: The folder.
+        table: Where the table goes, relative to it; nothing may be there yet.
+
+    Returns:
+        What lies below the folder, and the rows.
+
+    Raises:
+        CorpusError: There is no such folder or nothing in it, or there is a table already.
+        DiskError: The table cannot be written.
+    """
+    if not folder.is_dir():
+        raise CorpusError(f"{shown(folder)} is no folder: give the one that holds the videos")
+    file = folder / table
+    if os.path.lexists(file):
+        raise CorpusError(
+            f"{shown(file)} is there already and is not overwritten: delete it, or name another with --table"
+        )
+    tree = VideoTree.below(folder)
+    paths = [*tree.videos, *tree.image_folders]
+    if not paths:
+        raise CorpusError(f"{shown(folder)} holds neither video files nor folders of images, at any depth")
+    if bad := [path for path in paths if not is_text([path])]:
+        raise CorpusError(f"names with bytes that are no text in UTF-8 cannot stand in a table: {name_some(bad)}")
+    rows = guess_rows(paths)
+    write_file(file, table_text(rows))
+    return tree, rows
 
 
 def guess_rows(paths: Sequence[str]) -> list[Guess]:
