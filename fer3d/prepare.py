@@ -15,7 +15,7 @@ def prepare(config: DictConfig) -> None:
     with user_errors():
         from fer3d.training.run import prepare as prepare_store
 
-        preparation = prepare_store(config)
+        preparation = prepare_store(config, for_training=False)
         preparation.report.print()
         folder = preparation.store.folder
         print(f"made {folder}" if preparation.built else f"{folder} is there already, and nothing changed")

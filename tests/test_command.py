@@ -59,7 +59,7 @@ def test_a_corpus_warning_is_a_sentence_and_others_are_untouched(capsys: pytest.
 @pytest.mark.parametrize(
     ("command", "under_way", "number", "status", "name"),
     [
-        pytest.param("prepare", "clips/.ckplus-*.partial-*", signal.SIGINT, 130, "Ctrl-C", marks=pytest.mark.slow),
+        pytest.param("prepare", "clips/.ckplus-*.unfinished", signal.SIGINT, 130, "Ctrl-C", marks=pytest.mark.slow),
         ("train", "ckplus-*/.fold_001.partial-*", signal.SIGTERM, 143, "SIGTERM"),
     ],
 )

@@ -92,7 +92,10 @@ def _cell(clip: int, record: ClipRecord, ends_at_apex: bool) -> _Cell:
     frame = least if certainties[least] < LOW_CONFIDENCE else last if ends_at_apex else len(certainties) // 2
     confidence = record.confidences[frame]
     measure = record.sources[frame].replace("_", " ") if confidence is None else f"{confidence:.2f}"
-    return _Cell(clip, frame, certainties[least], f"{record.clip_id} {measure}")
+    # A subject that nobody knows has a name that tells nothing.
+    unknown = record.subject.startswith("unknown-")
+    name = record.clip_id.removeprefix(f"{record.subject}/") if unknown else record.clip_id
+    return _Cell(clip, frame, certainties[least], f"{name} {measure}")
 
 
 def _title(store: ClipStore, groups: dict[str, list[_Cell]], width: int) -> Image:

@@ -263,7 +263,7 @@ def _check_num_subjects(subjects: Sequence[str], num_folds: int) -> None:
     if len(set(subjects)) < num_folds:
         raise FoldError(
             f"{num_folds} subject-independent folds need as many subjects, the corpus has {len(set(subjects))}; "
-            "lower cv.num_folds"
+            f"set cv.num_folds to {max(2, len(set(subjects)))} or less"
         )
 
 

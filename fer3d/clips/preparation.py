@@ -26,11 +26,12 @@ from fer3d.clips.preparation_report import PreparationReport, SkippedClip
 from fer3d.clips.recipe import Recipe, UnreadablePolicy, hashed
 from fer3d.clips.shared_images import shared_images
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
-from fer3d.clips.unfinished import MadeClip, UnfinishedClips
+from fer3d.clips.unfinished import EarlierClips, MadeClip, UnfinishedClips
+from fer3d.clips.video_stream import read_head
 from fer3d.cores import count_cores
 from fer3d.corpora.checked import read_checked
 from fer3d.corpora.layout import name_some
-from fer3d.corpora.sequences import Corpus, LabelledSequence
+from fer3d.corpora.sequences import Corpus, LabelledSequence, VideoSequence
 from fer3d.disk import check_space, check_writable
 from fer3d.file_lock import file_lock, remove_unheld
 
@@ -75,13 +76,15 @@ def prepare_clips(
     on_unreadable: UnreadablePolicy = "error",
     progress: bool = True,
     num_workers: int | None = None,
+    check: Callable[[Sequence[LabelledSequence]], None] | None = None,
 ) -> Preparation:
     """Makes the clip store of a corpus, unless it is there already; waits where another process is making it.
 
     The store is `<folder>/<corpus>-<key>`, the key being made of the files' paths, sizes and times of change, the
     labels, and all settings: whatever changes one of them makes another store beside the first. While a store is being
     made, every finished clip is kept beside it, so that the next try goes on where one was stopped, also after a file
-    was replaced or a policy changed.
+    was replaced or a policy changed. Clips of a store that is there, too, are taken over where their files and what
+    shapes their pixels are the same: to correct a label costs no detection.
 
     Warns with a `CorpusWarning` when clips of two subjects, or of two emotions, have an image in common, and when a
     video is damaged towards its end.
@@ -95,6 +98,7 @@ def prepare_clips(
         on_unreadable: What an unreadable file does: `error`, or `skip` its clip and report it.
         progress: Whether to show a progress bar.
         num_workers: Number of clips worked on at once; None: one a CPU core, 16 at most.
+        check: Raises what is known to be wrong with the sequences, before anything is made of them.
 
     Raises:
         CorpusError: The corpus cannot be read.
@@ -122,6 +126,8 @@ def prepare_clips(
         remove_unheld(lock)
         made = _find_store(store_folder, header)
     else:
+        if check is not None:
+            check(sequences)
         check_space(folder, len(sequences) * math.prod(header.clip_shape), "the clips")
         # Runs that are started together need the same store.
         with file_lock(lock, f"the clip store {store_folder} is being made"):
@@ -175,6 +181,7 @@ def _make_store(
             subjects_known=header.subjects_known,
         )
         report.write(work)
+        clips.write_journal(work, list(rows.values()))
     clips.remove()
     return Preparation(ClipStore.open(store_folder), True, report)
 
@@ -188,22 +195,30 @@ def _make_clips(
     num_workers: int,
 ) -> tuple[dict[str, int], dict[str, Exception]]:
     """Makes every clip that can be made; returns the row of each, and the error of each that cannot, by clip id."""
+    failed = _no_videos(sequences)
+    if failed and recipe.on_unreadable == "error":
+        return {}, failed
     # Set by a file that ends the preparation: from then on files are only read, so that all such are named at once.
     doomed = threading.Event()
-    keys = [hashed(recipe.inputs(sequence)) for sequence in sequences]
+    keys = [hashed([recipe.extraction(), recipe.inputs(sequence)]) for sequence in sequences]
+    stores = clips.folder.parent.glob(f"{recipe.corpus.name}-*")
+    earlier = EarlierClips(stores, header.clip_shape)
 
     def work(item: tuple[LabelledSequence, str]) -> _Made | Exception | None:
         sequence, key = item
-        row = clips.find(key)
-        if row is not None and ("full_frame" not in clips.clip(row).sources or recipe.faces.on_no_face == "full_frame"):
+        if sequence.clip_id in failed:
+            return failed[sequence.clip_id]
+        row, made = clips.find(key), earlier.find(key)
+        if row is not None and recipe.allows(clips.clip(row)):
             return row
+        if made is not None and recipe.allows(made[0]):
+            return made
         try:
             return recipe.make(sequence, lambda: not doomed.is_set())
         except (NoFaceError, UnreadableError) as error:
             return error
 
     rows: dict[str, int] = {}
-    failed: dict[str, Exception] = {}
     shown = bar.add_task(header.corpus, total=sum(map(recipe.num_images, sequences)))
     items = list(zip(sequences, keys, strict=True))
     for (sequence, key), made in zip(items, _in_order(work, items, num_workers), strict=True):
@@ -215,6 +230,18 @@ def _make_clips(
             rows[sequence.clip_id] = made if isinstance(made, int) else clips.add(key, *made)
         bar.advance(shown, recipe.num_images(sequence))
     return rows, failed
+
+
+def _no_videos(sequences: Sequence[LabelledSequence]) -> dict[str, Exception]:
+    """The error of each sequence whose video file can be seen to be none without decoding anything, by clip id."""
+    failed: dict[str, Exception] = {}
+    for sequence in sequences:
+        if isinstance(sequence, VideoSequence):
+            try:
+                read_head(sequence.video)
+            except UnreadableError as error:
+                failed[sequence.clip_id] = error
+    return failed
 
 
 def _check_clips(

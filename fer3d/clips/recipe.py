@@ -99,6 +99,10 @@ class Recipe:
         """Returns how many frames of a sequence are read, at most."""
         return num_images(sequence, self.sampling, self.num_frames)
 
+    def allows(self, clip: MadeClip) -> bool:
+        """Returns whether a clip that was made before may be used: not, if its faces were not found and have to be."""
+        return "full_frame" not in clip.sources or self.faces.on_no_face == "full_frame"
+
     def make(self, sequence: LabelledSequence, is_wanted: Callable[[], bool]) -> tuple[MadeClip, Image] | None:
         """Makes a clip. May be called from several threads at once.
 

@@ -1,11 +1,11 @@
-"""The clips of a store that is being made, on disk one by one, so that a preparation that was stopped goes on there."""
+"""Clips on disk one by one: a preparation that was stopped goes on there, and no clip is made twice."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from fer3d.clips.store import ARRAY_NAME, write_array_header
 from fer3d.disk import writing
 
-_JOURNAL_NAME = "clips.jsonl"
+JOURNAL_NAME = "clips.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +68,16 @@ class UnfinishedClips:
     def __init__(self, folder: Path, clip_shape: tuple[int, int, int, int]) -> None:
         self.folder = folder
         self._shape = clip_shape
-        self._clips: list[MadeClip] = []
+        self._entries: list[_Entry] = []
         self._rows: dict[str, int] = {}
 
     def __enter__(self) -> UnfinishedClips:
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            for name in (ARRAY_NAME, _JOURNAL_NAME):
+            for name in (ARRAY_NAME, JOURNAL_NAME):
                 (self.folder / name).touch()
             self._array = self.array.open("r+b")
-            self._journal = (self.folder / _JOURNAL_NAME).open("r+b")
+            self._journal = (self.folder / JOURNAL_NAME).open("r+b")
             # It will be written again with the number of clips.
             self._start = write_array_header(self._array, 0, self._shape)
             end = self._read_journal()
@@ -96,7 +96,7 @@ class UnfinishedClips:
             self.remove()
 
     def __len__(self) -> int:
-        return len(self._clips)
+        return len(self._entries)
 
     @property
     def array(self) -> Path:
@@ -109,7 +109,7 @@ class UnfinishedClips:
 
     def clip(self, row: int) -> MadeClip:
         """Returns what is known of the clip in a row."""
-        return self._clips[row]
+        return self._entries[row].clip
 
     def pixels(self, row: int) -> npt.NDArray[np.uint8]:
         """Returns the clip in a row, (T, H, W, C)."""
@@ -131,10 +131,15 @@ class UnfinishedClips:
         with writing(self.folder):
             self._array.write(content)
             self._array.flush()
-            self._journal.write(json.dumps(asdict(entry)).encode() + b"\n")
+            self._journal.write(_line(entry))
             self._journal.flush()
         self._note(entry)
         return len(self) - 1
+
+    def write_journal(self, folder: Path, rows: Sequence[int]) -> None:
+        """Writes what is known of some clips into the folder of a store that has just these, for `EarlierClips`."""
+        with (folder / JOURNAL_NAME).open("wb") as journal:
+            journal.writelines(_line(self._entries[row]) for row in rows)
 
     def remove(self) -> None:
         """Removes the folder."""
@@ -165,7 +170,44 @@ class UnfinishedClips:
 
     def _note(self, entry: _Entry) -> None:
         self._rows[entry.key] = len(self)
-        self._clips.append(entry.clip)
+        self._entries.append(entry)
+
+
+class EarlierClips:
+    """The clips of stores that are there, for a store that differs in labels, subjects, splits or some of the files.
+
+    Args:
+        stores: The stores' folders; what is no store, or keeps no journal, has none.
+        clip_shape: T, H, W, C of the clips that are wanted.
+    """
+
+    def __init__(self, stores: Iterable[Path], clip_shape: tuple[int, int, int, int]) -> None:
+        self._shape = clip_shape
+        self._found: dict[str, tuple[Path, int, _Entry]] = {}
+        for store in stores:
+            with suppress(OSError, ValueError):
+                # One whose array is of another shape is not even read.
+                if np.load(store / ARRAY_NAME, mmap_mode="r").shape[1:] == clip_shape:
+                    self._note(store)
+
+    def find(self, key: str) -> tuple[MadeClip, npt.NDArray[np.uint8]] | None:
+        """Returns the clip with a key and its pixels (T, H, W, C), checked; None where it is not there."""
+        with suppress(KeyError, OSError, ValueError, IndexError):
+            store, row, entry = self._found[key]
+            pixels = np.array(np.load(store / ARRAY_NAME, mmap_mode="r")[row])
+            if _digest(pixels.data) == entry.pixels:
+                return entry.clip, pixels
+        return None
+
+    def _note(self, store: Path) -> None:
+        with (store / JOURNAL_NAME).open("rb") as journal:
+            for row, line in enumerate(journal):
+                entry = _ENTRY.validate_json(line, strict=True)
+                self._found[entry.key] = store, row, entry
+
+
+def _line(entry: _Entry) -> bytes:
+    return json.dumps(asdict(entry)).encode() + b"\n"
 
 
 def _digest(content: bytes | memoryview) -> str:

@@ -166,7 +166,7 @@ def opened(path: Path) -> Iterator[OpenVideo]:
     Raises:
         UnreadableVideoError: It is missing, or no video.
     """
-    head = _head(path)
+    head = read_head(path)
     with av.logging.Capture() as log:
         try:
             # The prefix keeps FFmpeg from taking a name such as `a:b.mp4` for an address.
@@ -196,8 +196,12 @@ def _seconds(ticks: int, time_base: Fraction) -> float:
     return ticks * time_base.numerator / time_base.denominator
 
 
-def _head(path: Path) -> bytes:
-    """Returns the first bytes of a file that is there and may be a video."""
+def read_head(path: Path) -> bytes:
+    """Returns the first bytes of a file that is there and may be a video.
+
+    Raises:
+        UnreadableVideoError: It cannot be opened, is empty, or is a pointer of Git LFS.
+    """
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise UnreadableVideoError(f"{shown(path)} is no file")  # Opening a pipe would wait for a writer.

@@ -399,6 +399,7 @@ def test_report_of_unknown_subjects_says_what_follows(corpus: PictureCorpus, tmp
 def test_contact_sheet_is_in_the_store(corpus: PictureCorpus, tmp_path: Path) -> None:
     store = prepare(corpus, tmp_path / "stores").store
     assert {path.name for path in store.folder.iterdir()} == {
+        "clips.jsonl",
         "clips.npy",
         "index.json",
         "report.json",
@@ -513,3 +514,52 @@ def test_a_sampling_that_keeps_too_few_frames_is_refused_before_anything_is_read
     with pytest.raises(ValueError, match=r"frames\.stored is 2"):
         prepare(UnreadCorpus(tmp_path, []), tmp_path / "stores", num_frames=3, sampling=UniformFrames(stored=2))
     assert not (tmp_path / "stores").exists()
+
+
+def test_a_corrected_label_costs_no_detection(corpus: PictureCorpus, tmp_path: Path) -> None:
+    faces = FaceExtraction(detector := FailingDetector(), FaceCropper(size=24))
+    detector.num_calls = 10
+    first = prepare(corpus, tmp_path / "stores", faces)
+    num_calls = detector.num_calls
+    corpus.sequences[0] = replace(corpus.sequences[0], emotion="happy", columns={"split": "test"})
+    corpus.sequences[1] = replace(corpus.sequences[1], frames=corpus.sequences[1].frames[:2])
+    again = prepare(corpus, tmp_path / "stores", faces)
+    assert detector.num_calls == num_calls + 1
+    assert again.store.clip_emotions[0] == "happy"
+    assert again.store.splits[0] == "test"
+    for row in (0, 2):
+        np.testing.assert_array_equal(again.store.clips[row], first.store.clips[row])
+        assert again.store.records[row].boxes == first.store.records[row].boxes
+    whole = prepare(corpus, tmp_path / "other", extraction())
+    assert whole.store.digest == again.store.digest
+
+
+def test_a_damaged_store_passes_no_clip_on(corpus: PictureCorpus, tmp_path: Path) -> None:
+    first = prepare(corpus, tmp_path / "stores").store
+    content = bytearray((first.folder / "clips.npy").read_bytes())
+    content[-100] ^= 1
+    (first.folder / "clips.npy").write_bytes(content)
+    corpus.sequences[0] = replace(corpus.sequences[0], emotion="happy")
+    again = prepare(corpus, tmp_path / "stores").store
+    assert again.digest == prepare(corpus, tmp_path / "other").store.digest
+
+
+def test_what_is_known_to_be_wrong_is_said_before_anything_is_made(corpus: PictureCorpus, tmp_path: Path) -> None:
+    def check(sequences: Sequence[Any]) -> None:
+        raise ValueError(f"{len(sequences)} sequences are too few")
+
+    with pytest.raises(ValueError, match="3 sequences are too few"):
+        prepare(corpus, tmp_path / "stores", check=check)
+    assert not (tmp_path / "stores").exists()
+
+
+def test_files_that_are_no_videos_at_first_sight_are_named_before_anything_is_decoded(tmp_path: Path) -> None:
+    faces = FaceExtraction(detector := FailingDetector(), FaceCropper(size=24))
+    corpus = write_corpus(tmp_path / "corpus", {"S005/001": [portrait()]})
+    for name in ("b.mp4", "c.mp4"):
+        (tmp_path / "corpus" / name).touch()
+        corpus.sequences.append(VideoSequence("S010", name, "anger", tmp_path / "corpus" / name))
+    with pytest.raises(PreparationError, match=r"2 of 3 clips.*b\.mp4 is empty.*c\.mp4 is empty"):
+        prepare(corpus, tmp_path / "stores", faces)
+    assert detector.num_calls == 0
+    assert list((tmp_path / "stores").iterdir()) == []

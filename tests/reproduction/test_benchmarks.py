@@ -98,7 +98,7 @@ def test_the_rehearsal_of_videos_on_other_twins(tmp_path: Path, capsys: pytest.C
         (root / SYNTHETIC_MARKER).write_text(json.dumps({}))
     plan = tiny_rehearsal(tmp_path / "my runs", roots)
     page = html.unescape(carry_out(plan).read_text(encoding="utf-8"))
-    out = capsys.readouterr().out
+    capsys.readouterr()
     results = {path: json.loads(path.read_text()) for path in plan.outputs.glob("*/fold_*/result.json")}
     runs = [result["run"].rpartition("-")[0] for result in results.values()]
     assert {name: runs.count(name) for name in runs} == {
@@ -110,7 +110,6 @@ def test_the_rehearsal_of_videos_on_other_twins(tmp_path: Path, capsys: pytest.C
     assert all(result["synthetic"] and result["subject_independent"] for result in results.values())
     assert page.count("SYNTHETIC") >= 4
     assert (plan.outputs / "comparisons" / "ravdess6-ravdess6_uniform.json").is_file()
-    assert "wrote" in out
     before = {path: path.stat().st_mtime_ns for path in results}
     carry_out(plan)
     assert capsys.readouterr().out.count("folds are done already") == 4

@@ -13,13 +13,10 @@ from pathlib import Path, PurePosixPath
 
 from fer3d.corpora.layout import is_litter, name_some, shown
 from fer3d.corpora.own_videos.faults import RowFaults
-from fer3d.corpora.own_videos.table import LFS_POINTER, Row
+from fer3d.corpora.own_videos.table import Row
 from fer3d.corpora.own_videos.tree import is_folder, is_image, is_text, is_video, natural, without_numbers
 
-_MAX_POINTER_BYTES = 1024
 _HEAD_BYTES = 64 * 1024
-_LFS = "a pointer of Git LFS and not the file itself (run `git lfs pull`)"
-_EMPTY = "a file of zero bytes (copy it again, or delete the row)"
 _NO_TEXT = "a name with bytes that are no text in UTF-8 (rename it)"
 _CLOSED = "it cannot be opened"
 
@@ -120,7 +117,7 @@ class MediaFinder:
             self._faults.error("neither a file nor a folder", row.where)
         elif is_image(path.name):
             self._faults.error("an image and no video (for frame images name their folder)", row.where)
-        elif self._is_whole(path, state.st_size, row.where):
+        elif self._can_be_opened(path, row.where):
             return Media(path, (state.st_dev, state.st_ino), (state.st_size,))
         return None
 
@@ -148,24 +145,18 @@ class MediaFinder:
             if size is None:
                 self._faults.error("an image that is no file (a broken link or a device)", where)
                 return None
-            if not self._is_whole(path, size, where):
+            if not self._can_be_opened(path, where):
                 return None
             sizes.append(size)
         frames = tuple(folder / name for name in images)
         return Media(folder, (state.st_dev, state.st_ino), tuple(sizes), frames)
 
-    def _is_whole(self, path: Path, size: int, where: str) -> bool:
-        if size == 0:
-            self._faults.error(_EMPTY, where)
-            return False
+    def _can_be_opened(self, path: Path, where: str) -> bool:
+        # What it holds is for the preparation to say, and its policy on files that are no good to decide.
         try:
-            with path.open("rb") as file:
-                head = file.read(len(LFS_POINTER))
+            path.open("rb").close()
         except OSError as error:
             self._faults.error(_CLOSED, f"{where} ({error.strerror})")
-            return False
-        if size <= _MAX_POINTER_BYTES and head == LFS_POINTER:
-            self._faults.error(_LFS, where)
             return False
         return True
 
@@ -193,7 +184,7 @@ def alike(media: Iterable[Media], faults: RowFaults) -> list[list[Media]]:
 
     Only what is of one size is read, and to its end only what begins alike.
     """
-    groups = [list({one.identity: one for one in media}.values())]
+    groups = [list({one.identity: one for one in media if any(one.sizes)}.values())]
     keys: tuple[Callable[[Media], Hashable], ...] = (
         lambda one: (bool(one.frames), one.sizes),
         lambda one: one.head,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -117,7 +117,10 @@ class Videos:
         faults.warn(stacklevel=2)
         self._say_unread(tree, clips)
         kept = [clip for clip in clips if clip.row.emotion in emotions]
-        self._say_assumptions(emotions, Counter(clip.row.emotion for clip in clips))
+        people: dict[str, set[str]] = defaultdict(set)
+        for clip in clips:
+            people[clip.row.emotion].add(clip.subject)
+        self._say_assumptions(emotions, Counter(clip.row.emotion for clip in clips), people)
         self.emotions = emotions
         self.synthetic = in_synthetic_twin(self.root) or any(map(in_synthetic_twin, _folders(kept)))
         return named_sequences(kept, self.root)
@@ -192,10 +195,17 @@ class Videos:
                 message = f"{source} these {kind}, which are not read ({len(unread)}): {name_places(unread)}"
                 warnings.warn(message, CorpusWarning, stacklevel=3)
 
-    def _say_assumptions(self, emotions: tuple[str, ...], counts: Counter[str]) -> None:
+    def _say_assumptions(self, emotions: tuple[str, ...], counts: Counter[str], people: Mapping[str, set[str]]) -> None:
         said = []
         if self._given is None:
             said.append(f"data.emotions is not set: the classes are, in alphabetical order, {', '.join(emotions)}")
+            # Mostly a slip: with all its clips on one side, a class is learnt or tested, never both.
+            lonely = [emotion for emotion in emotions if len(people[emotion]) == 1] if self.subjects_known else []
+            if lonely:
+                told = name_some(
+                    [f"{emotion} ({counts[emotion]} clips of {min(people[emotion])})" for emotion in lonely]
+                )
+                said.append(f"only one subject shows {told}: such a class cannot be both trained and tested")
         elif absent := [emotion for emotion in emotions if not counts[emotion]]:
             said.append(f"no clip shows {', '.join(absent)}, which data.emotions names")
         if left_out := {emotion: count for emotion, count in counts.items() if emotion not in emotions}:
