@@ -30,9 +30,22 @@ def compare(arguments: Sequence[str] | None = None) -> None:
         comparisons = compare_runs(first, second)
         for table in comparison_tables(comparisons):
             table.print()
+        _say_differences(first, second)
         _say_left_out(first, second)
         if options.json:
             _write(options.json, comparisons)
+
+
+def _say_differences(first: RunResults, second: RunResults) -> None:
+    """Says in which settings the runs differ, other than where and how they were carried out."""
+    from fer3d.training.identity import differences
+
+    apart = ("name", "outputs", "logger", "progress", "search", "selected_by", "save_checkpoint")
+    ours, theirs = ({key: run.config[key] for key in run.config if key not in apart} for run in (first, second))
+    found = differences(ours, theirs)
+    print("settings that differ, as first | second:" if found else "no setting differs")
+    for key, (one, other) in found.items():
+        print(f"  {key}: {one} | {other}")
 
 
 def _say_left_out(first: RunResults, second: RunResults) -> None:

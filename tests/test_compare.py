@@ -110,3 +110,11 @@ def test_a_file_that_cannot_be_written_is_named(invoke: Invoke, runs: tuple[Path
     assert err.startswith("fer3d: ")
     assert str(below_a_file.parent) in err
     assert "Traceback" not in err
+
+
+def test_says_in_which_settings_the_runs_differ(invoke: Invoke, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    assert "no setting differs" in invoke("compare", *map(str, runs))[1].splitlines()
+    other = write_run(tmp_path, WORSE, name="other", overrides=["clips.clahe=false", "frames=uniform"])
+    said = invoke("compare", str(runs[0]), str(other))[1].splitlines()
+    assert "  clips.clahe: True | False" in said
+    assert "  frames._target_: fer3d.clips.frames.LastFrames | fer3d.clips.frames.UniformFrames" in said

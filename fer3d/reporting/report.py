@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fer3d.evaluation.run_results import EvaluationError
@@ -16,7 +17,7 @@ from fer3d.reporting.paper_sections import (
 )
 from fer3d.reporting.paper_tables import PAPER_CORPORA
 from fer3d.reporting.published_sections import published_section
-from fer3d.reporting.report_runs import ReportRun, read_runs
+from fer3d.reporting.report_runs import ReportRun, independence_caution, read_runs
 from fer3d.reporting.run_sections import banners, headline, protocols_section, provenance_section, runs_section
 
 
@@ -74,11 +75,13 @@ def compose_page(runs: Sequence[ReportRun], *, faces: bool = True) -> Page:
         provenance_section(runs),
     )
     what = runs[0].label if len(runs) == 1 else f"{len(runs)} runs"
+    # Unlike a synthetic corpus, whose pictures and name show what it is, this could be overlooked in a part by itself.
+    mark = independence_caution(runs)
     return Page(
-        title=f"fer3d: {what} beside the paper" if of_paper else f"fer3d: {what}",
+        title=f"fer3d: {what}{' beside the paper' if of_paper else ''}{f' [{mark}]' if mark else ''}",
         banners=banners(runs),
         headlines=tuple(map(headline, runs)),
-        sections=tuple(section for section in sections if section),
+        sections=tuple(replace(section, caution=section.caution or mark) for section in sections if section),
     )
 
 

@@ -122,6 +122,14 @@ def joint_caution(runs: Sequence[ReportRun]) -> str:
     return ", ".join(said)
 
 
+def independence_caution(runs: Sequence[ReportRun]) -> str:
+    """What every heading has to say where runs are not subject-independent, and in how many; empty where all are."""
+    num_seen = sum(not one.run.independence.holds for one in runs)
+    if not num_seen:
+        return ""
+    return NOT_INDEPENDENT + ("" if num_seen == len(runs) else f" in {num_seen} of {len(runs)} runs")
+
+
 def alike(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
     """Groups runs that should have held out the same clips in the same folds: by corpus and cross-validation."""
     groups: dict[tuple[str, str], list[ReportRun]] = {}

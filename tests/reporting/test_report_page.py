@@ -308,6 +308,7 @@ def test_a_run_that_is_not_subject_independent_says_so_over_everything(
     (facts, *_) = provenance_section([one]).sections[0].parts
     assert isinstance(facts, Facts)
     assert f"NOT SUBJECT-INDEPENDENT: {why}" in dict(facts.pairs)["Folds"]
+    assert all("NOT SUBJECT-INDEPENDENT" in heading for heading in (page.title, *(s.caution for s in page.sections)))
     assert "NOT SUBJECT-INDEPENDENT" in render(page)
 
 
