@@ -202,9 +202,7 @@ class Videos:
             # Mostly a slip: with all its clips on one side, a class is learnt or tested, never both.
             lonely = [emotion for emotion in emotions if len(people[emotion]) == 1] if self.subjects_known else []
             if lonely:
-                told = name_some(
-                    [f"{emotion} ({counts[emotion]} clips of {min(people[emotion])})" for emotion in lonely]
-                )
+                told = name_some([f"{emotion} ({min(people[emotion])})" for emotion in lonely])
                 said.append(f"only one subject shows {told}: such a class cannot be both trained and tested")
         elif absent := [emotion for emotion in emotions if not counts[emotion]]:
             said.append(f"no clip shows {', '.join(absent)}, which data.emotions names")

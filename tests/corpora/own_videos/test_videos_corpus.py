@@ -44,6 +44,13 @@ def test_emotions_that_are_not_given_are_those_found_and_said(root: Path) -> Non
     assert corpus.emotions == ("angry", "happy")
 
 
+def test_a_class_that_one_subject_alone_shows_is_named(root: Path) -> None:
+    table = root / "clips.csv"
+    assert "only one subject" not in read(root)[1]
+    table.write_text(table.read_text().replace("anna/angry/take1.mp4,angry", "anna/angry/take1.mp4,agnry"))
+    assert "only one subject shows agnry (anna)" in read(root)[1]
+
+
 def test_a_pattern_reads_the_same_as_a_table(root: Path) -> None:
     assert read(root, table=None, pattern="{subject}/{emotion}/*.mp4")[0] == read(root)[0]
 
