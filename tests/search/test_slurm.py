@@ -111,13 +111,13 @@ class FoldWatch:
     def num_begun(self) -> int:
         return sum(map(len, self.begun.values()))
 
-    def check(self, num_interrupted: int) -> None:
+    def check(self, num_interrupted: int, or_at_most: int = 0) -> None:
         """Each fold was trained to its end once, and nothing was trained besides but what was interrupted."""
         self.__exit__()
         self._look()
         assert len(self.finished) == NUM_TRIALS * NUM_FOLDS
         assert {len(states) for states in self.finished.values()} == {1}
-        assert self.num_begun == len(self.finished) + num_interrupted
+        assert num_interrupted <= self.num_begun - len(self.finished) <= max(num_interrupted, or_at_most)
         # Neither a half-written fold nor a lock.
         assert list(self._outputs.glob("*/.fold_*")) == []
 
@@ -249,10 +249,12 @@ def test_a_job_that_is_sent_a_signal_and_a_node_that_goes_down_and_up(
     cluster.ask("scontrol", "update", f"nodename={nodes[other]}", "state=resume")
     out = output(process)
     again = dict(retried(out))
-    # Slurm itself queues again what ran on the node, and either that is seen first or the failed node.
-    assert again.pop(other, "NODE_FAIL") == "NODE_FAIL"
+    # Slurm itself queues again what ran on the node, and either that is seen first or the failed node; what Slurm has
+    # started anew by then is cancelled, be it within a fold.
+    seen = again.pop(other, None)
+    assert seen in (None, "NODE_FAIL")
     assert nodes[killed] == nodes[other] or again == {killed: "CANCELLED by 0"}
-    watch.check(num_interrupted=2)
+    watch.check(num_interrupted=2, or_at_most=2 if seen is None else 3)
     check_complete(prepared.outputs)
 
 

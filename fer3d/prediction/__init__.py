@@ -1,0 +1,1 @@
+"""Predictions of trained networks on any video: frames in, faces with identities, emotions over time out."""
