@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -50,6 +50,27 @@ class FaceDetector(Protocol):
 
     def settings(self) -> dict[str, Any]:
         """Returns everything that influences what `detect` returns, as JSON can hold it."""
+
+
+@runtime_checkable
+class ManyFaceDetector(FaceDetector, Protocol):
+    """Finds all faces of each image, too."""
+
+    def detect_all(self, frames: Sequence[Image]) -> list[list[Detection]]:
+        """Returns all faces of each image, most confident first: the first one is what `detect` returns.
+
+        Of boxes that show the same face, the most confident one is kept. May be called from several threads at once.
+
+        Args:
+            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+        """
+
+
+def detect_all(detector: FaceDetector, frames: Sequence[Image]) -> list[list[Detection]]:
+    """Returns the faces of each image: all of them, or the most confident one where the detector knows no more."""
+    if isinstance(detector, ManyFaceDetector):
+        return detector.detect_all(frames)
+    return [[] if found is None else [found] for found in detector.detect(frames)]
 
 
 class _PerThread:
@@ -119,13 +140,24 @@ class Res10Detector:
         Raises:
             DetectorError: A file of the detector is missing or not the expected one.
         """
+        return [faces[0] if faces else None for faces in self.detect_all(frames)]
+
+    def detect_all(self, frames: Sequence[Image]) -> list[list[Detection]]:
+        """Returns all faces of each image, most confident first.
+
+        Args:
+            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+
+        Raises:
+            DetectorError: A file of the detector is missing or not the expected one.
+        """
         network = self._networks.get() or self._networks.set(self._new_network())
-        found: list[Detection | None] = []
+        found: list[list[Detection]] = []
         for start in range(0, len(frames), self._batch_size):
             batch = [as_bgr(frame) for frame in frames[start : start + self._batch_size]]
             network.setInput(cv2.dnn.blobFromImages(batch, 1.0, self.INPUT_SIZE, self.MEAN_BGR, False, False))
             rows = network.forward()[0, 0].astype(np.float64)
-            found += [self._best(rows[rows[:, 0] == i], image) for i, image in enumerate(batch)]
+            found += [self._faces(rows[rows[:, 0] == i], image) for i, image in enumerate(batch)]
         return found
 
     def settings(self) -> dict[str, Any]:
@@ -142,18 +174,12 @@ class Res10Detector:
             "prototxt_sha256": self.PROTOTXT_SHA256,
         }
 
-    def _best(self, rows: npt.NDArray[np.float64], image: Image) -> Detection | None:
+    def _faces(self, rows: npt.NDArray[np.float64], image: Image) -> list[Detection]:
         """Picks from one image's rows of (image, class, confidence, x1, y1, x2, y2), the box as fractions."""
         height, width = image.shape[:2]
         boxes = np.clip(rows[:, 3:7], 0.0, 1.0) * (width, height, width, height)
-        # The network also proposes boxes that lie outside the image.
-        inside = (boxes[:, 2] - boxes[:, 0] >= 1) & (boxes[:, 3] - boxes[:, 1] >= 1)
-        usable = np.flatnonzero(inside & (rows[:, 2] >= self._confidence))
-        if usable.size == 0:
-            return None
-        best = usable[np.argmax(rows[usable, 2])]
-        x1, y1, x2, y2 = boxes[best].tolist()
-        return Detection((x1, y1, x2, y2), float(rows[best, 2]))
+        sure = rows[:, 2] >= self._confidence
+        return _distinct(boxes[sure], rows[sure, 2])
 
     def _new_network(self) -> Any:
         weights, prototxt = self._checked_files
@@ -227,8 +253,19 @@ class YuNetDetector:
         Raises:
             DetectorError: OpenCV cannot read the file of weights.
         """
+        return [faces[0] if faces else None for faces in self.detect_all(frames)]
+
+    def detect_all(self, frames: Sequence[Image]) -> list[list[Detection]]:
+        """Returns all faces of each image, most confident first.
+
+        Args:
+            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+
+        Raises:
+            DetectorError: OpenCV cannot read the file of weights.
+        """
         network = self._networks.get() or self._networks.set(self._new_network())
-        return [self._best(network, as_bgr(frame)) for frame in frames]
+        return [self._faces(network, as_bgr(frame)) for frame in frames]
 
     def settings(self) -> dict[str, Any]:
         """Returns everything that influences what `detect` returns, as JSON can hold it."""
@@ -246,21 +283,42 @@ class YuNetDetector:
             raise DetectorError(message) from error
 
     @staticmethod
-    def _best(network: Any, image: Image) -> Detection | None:
+    def _faces(network: Any, image: Image) -> list[Detection]:
         height, width = image.shape[:2]
         network.setInputSize((width, height))
         faces = network.detect(image)[1]
         if faces is None:
-            return None
+            return []
         # Rows of x, y, width, height, ten landmark coordinates, confidence.
         corners = np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:4]], axis=1)
         boxes = np.clip(corners.astype(np.float64), 0.0, (width, height, width, height))
-        usable = np.flatnonzero((boxes[:, 2] - boxes[:, 0] >= 1) & (boxes[:, 3] - boxes[:, 1] >= 1))
-        if usable.size == 0:
-            return None
-        best = usable[np.argmax(faces[usable, 14])]
-        x1, y1, x2, y2 = boxes[best].tolist()
-        return Detection((x1, y1, x2, y2), float(faces[best, 14]))
+        return _distinct(boxes, faces[:, 14])
+
+
+def overlaps(boxes: npt.ArrayLike, others: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Returns the intersection over union of each of N boxes with each of M others, (N, M)."""
+    a, b = (np.asarray(rows, dtype=np.float64).reshape(-1, 4) for rows in (boxes, others))
+    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    shared = np.prod(np.maximum(sides, 0), axis=2)
+    areas = np.prod(a[:, 2:] - a[:, :2], axis=1)[:, None] + np.prod(b[:, 2:] - b[:, :2], axis=1)
+    return np.asarray(shared / np.maximum(areas - shared, 1e-9))
+
+
+# Boxes that overlap by more are one face; Res10's own layer leaves up to 0.45.
+_SAME_FACE = 0.4
+
+
+def _distinct(boxes: npt.NDArray[np.float64], confidences: npt.NDArray[Any]) -> list[Detection]:
+    """Returns the faces, most confident first, each once: greedy non-maximum suppression."""
+    # The networks also propose boxes that lie outside the image.
+    inside = (boxes[:, 2] - boxes[:, 0] >= 1) & (boxes[:, 3] - boxes[:, 1] >= 1)
+    order = np.flatnonzero(inside)[np.argsort(-confidences[inside], kind="stable")]
+    kept: list[int] = []
+    for i in order.tolist():
+        if not (overlaps(boxes[i], boxes[kept]) > _SAME_FACE).any():
+            kept.append(i)
+    rows = boxes[kept].tolist()
+    return [Detection((x1, y1, x2, y2), float(confidences[i])) for i, (x1, y1, x2, y2) in zip(kept, rows, strict=True)]
 
 
 def as_bgr(image: Image) -> Image:
