@@ -1,0 +1,110 @@
+"""The video again, with what is known of each face drawn on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from fer3d.atomic_folder import work_folder
+from fer3d.prediction.colours import face_colour
+from fer3d.prediction.drawing import Area, draw_bars, draw_box, draw_caution, draw_tag
+from fer3d.prediction.steps import Prediction, Step
+from fer3d.prediction.video_writer import H264, Fit, VideoWriter
+
+
+class Overlay:
+    """Writes an MP4 of the source's size and times, which browsers play: boxes, labels and bars; without sound.
+
+    The size is that of the first frame, made even, and at most 1920 x 1080 or 1080 x 1920 pixels. What a face's label
+    and bars show is its latest prediction; a face that was away starts anew. Where the shorter side has fewer than 160
+    pixels, only boxes are drawn.
+
+    A context manager. The file is there after the block, and only if it ended without an exception.
+
+    Args:
+        path: The file.
+        emotions: Names of the classes.
+        caution: A sentence that stands in every frame; empty where there is nothing to say.
+        title: The name of what is shown.
+        source: What the prediction was made with; the file's own data name the checkpoint.
+        rate: Frames a second, about; times are the frames' own.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        emotions: Sequence[str],
+        caution: str = "",
+        title: str = "",
+        source: Mapping[str, Any] | None = None,
+        rate: float = 25.0,
+    ) -> None:
+        self._path = path
+        self._emotions = tuple(emotions)
+        self._caution = caution
+        self._rate = rate
+        comment = "; ".join(filter(None, (caution, f"checkpoint {(source or {}).get('checkpoint', '')}".strip())))
+        self._metadata = {"title": title, "comment": comment}
+        self._fit: Fit | None = None
+        self._latest: dict[int, Prediction] = {}
+        self._block = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            work = stack.enter_context(work_folder(self._path))
+            # Runs after the writer has ended, and not at all after an exception.
+            stack.push(lambda kind, error, trace: self._finish(work) if kind is None else None)
+            self._writer = stack.enter_context(VideoWriter(work / "video.mp4", self._rate, H264, self._metadata))
+            self._block = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._block.__exit__(kind, error, trace)
+
+    def add(self, step: Step) -> None:
+        """Draws and writes one frame."""
+        self._fit = self._fit.again(step.frame.pixels) if self._fit else Fit.of(step.frame.pixels, H264)
+        picture = self._fit.picture(step.frame.pixels)
+        found = {prediction.face: prediction for prediction in step.predictions}
+        known = self._latest | {face: prediction for face, prediction in found.items() if face is not None}
+        self._latest = {face.face: known[face.face] for face in step.faces if face.face in known}
+        boxes = {face.face: self._fit.box(face.box) for face in step.faces}
+        # The largest face comes last, so that it lies above the others and its bars choose first.
+        order = sorted(boxes, key=lambda face: _size(boxes[face]))
+        for face in order:
+            draw_box(picture, boxes[face], face_colour(face))
+        taken = [_area(box) for box in boxes.values()]
+        caution = draw_caution(picture, self._caution)
+        taken += [caution] if caution else []
+        for face in order:
+            tag = draw_tag(picture, boxes[face], self._tag(face), face_colour(face))
+            taken += [tag] if tag else []
+        for face in reversed(order):
+            prediction = self._latest.get(face)
+            if prediction is not None and prediction.smoothed is not None:
+                area = draw_bars(picture, boxes[face], self._emotions, prediction.smoothed, taken)
+                taken += [area] if area else []
+        self._writer.add(picture, step.frame.time)
+
+    def _tag(self, face: int) -> str:
+        prediction = self._latest.get(face)
+        if prediction is None:
+            return f"{face}"
+        return f"{face}  {prediction.label or prediction.why}"
+
+    def _finish(self, work: Path) -> None:
+        (work / "video.mp4").replace(self._path)
+
+
+def _size(box: tuple[float, float, float, float]) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _area(box: tuple[float, float, float, float]) -> Area:
+    return round(box[0]), round(box[1]), round(box[2]), round(box[3])
