@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "measure a run under every epoch protocol",
     "compare": "compare two runs on the clips that both held out",
     "report": "write the report of runs or of a search",
+    "explain": "show where and when a network sees an emotion in a clip",
     "reproduce": "carry out a plan: the paper's, a benchmark's, a rehearsal's",
 }
 _HELP = "\n".join(
