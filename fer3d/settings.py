@@ -72,7 +72,7 @@ class Settings:
     compile: bool
     start_from: Text | None
     selected_by: Mapping[str, str | int] | None
-    save_checkpoint: bool
+    save_checkpoint: bool | None
     progress: bool
     clips: ClipSettings
     fold: int | Sequence[int] | None = None

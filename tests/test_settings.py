@@ -19,7 +19,7 @@ Compose = Callable[..., DictConfig]
     [
         ("class_weights=no", 'class_weights must be true or false, got "no"'),
         ("clips.clahe=off", 'clips.clahe must be true or false, got "off"'),
-        ("save_checkpoint=1", "save_checkpoint must be true or false, got 1"),
+        ("save_checkpoint=1", "save_checkpoint must be true or false or null, got 1"),
         ("batch_size=abc", 'batch_size must be a whole number of at least 1, got "abc"'),
         ("batch_size=0", "batch_size must be a whole number of at least 1, got 0"),
         ("learning_rate=null", "learning_rate must be a number of at least 0, got null"),

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
+
+# Predictions by ONNX Runtime do without PyTorch; it is imported where tensors are made.
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 class FrameSampling(Protocol):
@@ -76,6 +79,8 @@ class LastFrames:
 
     def prediction(self, num_frames: int) -> Tensor:
         """Returns all frames, once."""
+        import torch
+
         return torch.arange(num_frames)[None]
 
 
@@ -113,14 +118,20 @@ class UniformFrames:
 
     def training(self, num_rows: int, num_frames: int, generator: torch.Generator) -> Tensor:
         """Returns the middle of each part, for each row."""
+        import torch
+
         return self._at(torch.tensor([[0.5]]), num_frames).expand(num_rows, -1)
 
     def prediction(self, num_frames: int) -> Tensor:
         """Returns evenly shifted samples; the middles where there is one view."""
+        import torch
+
         return self._at((torch.arange(self.views)[:, None] + 0.5) / self.views, num_frames)
 
     def _at(self, shares: Tensor, num_frames: int) -> Tensor:
         """The frames that lie at a share of each part: shares `(N, T)` or `(N, 1)` in [0, 1), positions `(N, T)`."""
+        import torch
+
         positions = (torch.arange(num_frames) + shares) * (self.stored / num_frames)
         return positions.long().clamp_(max=self.stored - 1)
 
@@ -135,6 +146,8 @@ class SegmentFrames(UniformFrames):
 
     def training(self, num_rows: int, num_frames: int, generator: torch.Generator) -> Tensor:
         """Returns a random frame of each part, drawn for each row."""
+        import torch
+
         return self._at(torch.rand((num_rows, num_frames), generator=generator), num_frames)
 
 
@@ -178,12 +191,16 @@ class WindowFrames:
 
     def training(self, num_rows: int, num_frames: int, generator: torch.Generator) -> Tensor:
         """Returns stretches that begin anywhere, drawn for each row."""
+        import torch
+
         num_starts = (self.stored or num_frames) - num_frames + 1
         starts = torch.randint(num_starts, (num_rows, 1), generator=generator)
         return starts + torch.arange(num_frames)
 
     def prediction(self, num_frames: int) -> Tensor:
         """Returns evenly spread stretches; the middle one where there is one view."""
+        import torch
+
         num_starts = (self.stored or num_frames) - num_frames + 1
         starts = ((torch.arange(self.views)[:, None] + 0.5) / self.views * num_starts).long()
         return starts + torch.arange(num_frames)

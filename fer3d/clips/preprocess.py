@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+# Predictions by ONNX Runtime equalise frames, too, and do without PyTorch.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def load_clips(clips: NDArray[np.uint8], *, clahe: bool) -> Tensor:
@@ -17,6 +21,8 @@ def load_clips(clips: NDArray[np.uint8], *, clahe: bool) -> Tensor:
         clahe: Whether to equalise each frame's contrast locally (paper, section 3.3: clipLimit 2, tileGridSize 8x8);
             on the luminance of an RGB frame.
     """
+    import torch
+
     num_clips, num_frames, height, width, num_channels = clips.shape
     loaded = np.empty((num_clips, num_channels, num_frames, height, width), np.uint8)
     # One by one: a whole copy of a large store would not fit beside the first.
@@ -46,7 +52,7 @@ def equalise(clips: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def to_unit_range(clips: Tensor) -> Tensor:
     """Converts uint8 clips to float32 in [0, 1]."""
-    return clips.to(torch.float32).div_(255.0)
+    return clips.float().div_(255.0)
 
 
 def normalise(clips: Tensor) -> Tensor:

@@ -70,11 +70,22 @@ def read_frames(sequence: LabelledSequence, sampling: FrameSampling, num_frames:
     video = read_video(sequence.video, choose, sequence.start, sequence.end)
     return SequenceFrames(
         pixels=video.pixels,
-        names=tuple(f"{time:.3f} s" for time in video.times),
+        names=tuple(map(name_of_time, video.times)),
         formats=(video.format,) * len(video.pixels),
         order=_ranks(kept),
         damage=video.damage,
     )
+
+
+def name_of_time(second: float) -> str:
+    """The name of a frame of a video: its time."""
+    return f"{second:.3f} s"
+
+
+def time_of_name(name: str) -> float | None:
+    """The second that a frame's name tells; None where it names a file."""
+    number, _, unit = name.partition(" ")
+    return float(number) if unit == "s" and number.replace(".", "", 1).isdigit() else None
 
 
 def inputs(sequence: LabelledSequence, sampling: FrameSampling, num_frames: int, root: Path) -> list[Any]:

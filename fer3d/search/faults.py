@@ -132,7 +132,10 @@ def _of_traceback(message: str) -> Fault:
     """Of submitit's error, which has of the job's own one the traceback's text alone."""
     lines = message.splitlines()
     frames = [place for place, line in enumerate(lines) if line.startswith("  File ")]
-    after = lines[frames[-1] + 1 :] if frames else lines
+    if not frames:
+        # Not of a job but of a command of Slurm's: its controller may be away for a moment.
+        return Fault(Blame.MACHINE, " ".join(message.split()))
+    after = lines[frames[-1] + 1 :]
     raised = next((line for line in after if line and not line.startswith(" ")), after[-1] if after else "")
     name, _, said = raised.partition(": ")
     kind = getattr(builtins, name, None)

@@ -47,6 +47,11 @@ class Checkpoint:
         fold: The fold's number.
         config: The run's configuration, resolved.
         subjects_known: Whether the subjects say who is seen; otherwise each clip has one of its own.
+        num_channels: Channels of a clip: 1 for grey, 3 for RGB; None where the checkpoint does not say.
+        temperature: What logits are divided by to be calibrated, fitted on `inner_val` clips; None where there were
+            none.
+        training_clips: What the training clips look like (see `fer3d.clips.measures`); None where the checkpoint does
+            not say.
     """
 
     state_dict: Mapping[str, Tensor]
@@ -59,6 +64,9 @@ class Checkpoint:
     fold: int
     config: Mapping[str, Any]
     subjects_known: bool = True
+    num_channels: int | None = None
+    temperature: float | None = None
+    training_clips: Mapping[str, list[float]] | None = None
 
     def write(self, path: Path) -> None:
         """Writes it so that `torch.load(weights_only=True)` accepts it: tensors and plain values."""
@@ -224,8 +232,8 @@ _FIELDS = create_model(
     "_FIELDS",
     __config__=ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True),
     **{  # type: ignore[call-overload]
-        # Checkpoints of older versions do not say it.
-        name: (kind, True if name == "subjects_known" else ...)
+        # Checkpoints of older versions do not say what has a default.
+        name: (kind, getattr(Checkpoint, name, ...))
         for name, kind in get_type_hints(Checkpoint).items()
     },
 )

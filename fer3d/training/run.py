@@ -22,6 +22,7 @@ from fer3d.atomic_folder import atomic_folder, work_folder
 from fer3d.clips.clip_source import ClipSource, clip_source
 from fer3d.clips.folds import Fold, make_folds, select_folds
 from fer3d.clips.independence import Independence
+from fer3d.clips.measures import store_measures
 from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.store import ClipStore
 from fer3d.corpora.sequences import LabelledSequence
@@ -211,14 +212,20 @@ class Run:
         if not num_unfinished:
             return
         num_bytes = check_training(self._training(), self.store.header)
-        fold_bytes = _LEAST_FOLD_BYTES + (num_bytes if self.config.save_checkpoint else 0)
+        fold_bytes = _LEAST_FOLD_BYTES + (num_bytes if self._keeps_checkpoints else 0)
         check_space(self.folder, fold_bytes * num_unfinished, "the folds")
+
+    @property
+    def _keeps_checkpoints(self) -> bool:
+        """Whether folds keep their networks: unless said otherwise, where these are all that a run makes."""
+        chosen = self.config.save_checkpoint
+        return not any(fold.held_out for fold in self.folds) if chosen is None else bool(chosen)
 
     def _folder(self, fold: Fold) -> Path:
         return fold_folder(self.folder, fold.number)
 
     def _is_done(self, fold: Fold) -> bool:
-        return self._folder(fold).exists() and (not self.config.save_checkpoint or self._lacks_checkpoint(fold) is None)
+        return self._folder(fold).exists() and (not self._keeps_checkpoints or self._lacks_checkpoint(fold) is None)
 
     def _lacks_checkpoint(self, fold: Fold) -> str | None:
         return lacking(self._folder(fold) / CHECKPOINT_NAME, self.digest, fold.number)
@@ -270,7 +277,7 @@ class Run:
             with atomic_folder(self._folder(fold)) as work:
                 loggers += self._loggers(fold, work)
                 trained = self._trained(fold, loggers, work)
-                if self.config.save_checkpoint:
+                if self._keeps_checkpoints:
                     self._checkpoint(trained.network, fold).write(work / CHECKPOINT_NAME)
                 result = self._result(fold, trained, known)
                 write_result(result, work)
@@ -321,6 +328,8 @@ class Run:
             digest=self.digest,
             fold=fold.number,
             config=_container(self.config),
+            num_channels=self.store.num_channels,
+            training_clips=store_measures(self.store, fold.train),
         )
 
     def _origin(self) -> dict[str, Any]:

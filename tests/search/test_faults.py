@@ -16,7 +16,7 @@ import torch
 from fake_launchers import opened_search, square, states
 from joblib import Parallel, delayed
 from submitit import AutoExecutor
-from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
+from submitit.core.utils import CommandFunction, FailedJobError, FailedSubmissionError, UncompletedJobError
 
 from fer3d.clips.detectors import DetectorError
 from fer3d.clips.store import StoreError
@@ -81,6 +81,13 @@ def test_machine_and_settings_are_told_apart(error: Exception, blame: Blame) -> 
     told = fault_of(FailedJobError(f"Job (task=0) failed during processing with trace:\n-----\n{text}\n-----\nYou can"))
     if "has not produced" not in str(error):
         assert told == fault
+
+
+def test_a_command_of_slurms_that_fails_is_no_fault_of_the_settings() -> None:
+    with pytest.raises(FailedJobError) as raised:
+        CommandFunction(["sh", "-c", "echo 'sbatch: error: Unable to contact slurm controller' >&2; exit 1"], False)()
+    fault = fault_of(raised.value)
+    assert (fault.blame, fault.sentence) == (Blame.MACHINE, "sbatch: error: Unable to contact slurm controller")
 
 
 def test_the_number_of_a_lost_job_is_known() -> None:

@@ -1,0 +1,69 @@
+"""What clips look like in a few numbers.
+
+Those of the training clips go into the checkpoint, so that a prediction can say where a video is unlike them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer3d.clips.detectors import Image
+from fer3d.clips.sequence_frames import time_of_name
+from fer3d.clips.store import ClipStore
+
+# A frame is looked at in so many pixels a side: light and pose show there as well as in full.
+_SIDE = 28
+# More clips than this tell no more about a corpus.
+_MAX_CLIPS = 400
+# The shares between which a measure counts as usual, and the middle.
+QUANTILES = (0.01, 0.5, 0.99)
+
+
+def frame_measures(crop: Image) -> dict[str, float]:
+    """Measures a face crop, before CLAHE.
+
+    Args:
+        crop: (H, W, C), uint8, grey or RGB.
+
+    Returns:
+        `brightness`: its mean, from 0 to 255; `contrast`: its standard deviation; `symmetry`: its correlation with its
+        mirror image, which is high for a frontal face in even light and falls as the head turns aside.
+    """
+    grey = crop[..., 0] if crop.shape[-1] == 1 else cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float64)
+    mean, spread = float(small.mean()), float(small.std())
+    centred = small - mean
+    symmetry = float((centred * centred[:, ::-1]).mean() / spread**2) if spread else 1.0
+    return {"brightness": mean, "contrast": spread, "symmetry": symmetry}
+
+
+def store_measures(store: ClipStore, indices: Sequence[int]) -> dict[str, list[float]]:
+    """Measures some clips of a store.
+
+    Args:
+        store: The clip store.
+        indices: Which clips; of many, evenly chosen ones are looked at.
+
+    Returns:
+        The `QUANTILES` of each of `frame_measures` over the clips' middle frames, and of `seconds`, from the first
+        frame in the store to the last one, where the clips come from videos.
+    """
+    chosen = [indices[i] for i in np.linspace(0, len(indices) - 1, min(len(indices), _MAX_CLIPS)).round().astype(int)]
+    measured = [frame_measures(np.asarray(store.clips[index, store.header.num_frames // 2])) for index in chosen]
+    found = {name: _quantiles([one[name] for one in measured]) for name in (measured[0] if measured else ())}
+    spans = []
+    for index in chosen:
+        names = store.records[index].frames
+        first, last = time_of_name(names[0]), time_of_name(names[-1])
+        if first is not None and last is not None and last > first:
+            spans.append(last - first)
+    return {**found, "seconds": _quantiles(spans)} if spans else found
+
+
+def _quantiles(values: Sequence[float]) -> list[float]:
+    found: NDArray[np.float64] = np.quantile(np.asarray(values, dtype=np.float64), QUANTILES)
+    return [round(float(value), 4) for value in found]
