@@ -34,7 +34,7 @@ _WIDTH = 10.0  # inches
 _PLOT = 0.82 * _WIDTH  # about what the axes take of it
 _LINE = 1.3 / 72  # height of a line in inches, a point of its size
 _INK, _MUTED, _GRID, _ALERT, _HATCH = "#1b1d21", "#5a6068", "#d9dce1", "#b3261e", "#eceef1"
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     "font.size": 8,
     "axes.edgecolor": _MUTED,
     "axes.linewidth": 0.6,

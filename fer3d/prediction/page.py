@@ -1,0 +1,233 @@
+"""A prediction as one HTML file: the video, boxes that follow the faces, and curves under a bar that can be dragged."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fer3d.atomic_folder import work_folder
+from fer3d.prediction.colours import emotion_colours, face_colour
+from fer3d.prediction.steps import Prediction, Step
+from fer3d.prediction.video_writer import Fit, VideoFormat, VideoWriter
+
+# VP9 in WebM plays in every Chromium and Firefox; H.264 does not in those that are built without licensed decoders. At
+# these settings libvpx is about as fast as x264 is with `veryfast`, and its files are as small.
+_VP9 = VideoFormat(
+    "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "36"}, 1000, 640, 640, 0
+)
+# The video's bytes; as text in the page they are a third more.
+MOST_BYTES = 60_000_000
+# With fewer bits a second, nobody would recognise a face.
+_LEAST_BIT_RATE = 50_000
+_LEAST_GAP = 60  # milliseconds between frames of a video that is encoded once more
+_CHUNK = 3 * 2**18  # bytes of one block of data in the page; divisible by three, so that no block is padded
+
+_DATA = ("times", "boxes", "predictions")
+_WHOLE = 65534  # what stands for 1 in the data; 65535 stands for nothing
+
+
+class Page:
+    """Writes one HTML file that needs no network: the video with the faces' boxes, and all predictions.
+
+    The video is at most 640 pixels long and wide, without sound. Where it takes more than 60 MB, it is encoded once
+    more with fewer frames and pixels; where that cannot be enough, which is so from 2.4 hours on, it is left out, and
+    the page says so and has the rest. What is added is kept on the disk, so that memory does not grow.
+
+    A context manager. The file is there after the block, and only if it ended without an exception.
+
+    Args:
+        path: The file.
+        emotions: Names of the classes.
+        caution: A sentence for the heading and over the video; empty where there is nothing to say.
+        title: The name of what was predicted on.
+        source: What the prediction was made with, for a table; `warnings` are a list of sentences.
+        rate: Frames a second, about; times are the frames' own.
+        most_bytes: How many bytes of video the page holds at most.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        emotions: Sequence[str],
+        caution: str = "",
+        title: str = "",
+        source: Mapping[str, Any] | None = None,
+        rate: float = 25.0,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self._path = path
+        self._emotions = tuple(emotions)
+        self._caution = caution
+        self._title = title
+        self._source = dict(source or {})
+        self._rate = rate
+        self._most_bytes = most_bytes
+        self._fit: Fit | None = None
+        self._time = -1  # of the last frame, in milliseconds
+        self._num_frames = 0
+        self._said: dict[tuple[str, str], int] = {}
+        self._left_out = False
+        self._block = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._work = stack.enter_context(work_folder(self._path))
+            # Runs after the files have been closed, and not at all after an exception.
+            stack.push(lambda kind, error, trace: self._finish() if kind is None else None)
+            self._files = {name: stack.enter_context((self._work / name).open("wb")) for name in _DATA}
+            self._video = stack.enter_context(VideoWriter(self._work / "video.webm", self._rate, _VP9))
+            self._block = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._block.__exit__(kind, error, trace)
+
+    def add(self, step: Step) -> None:
+        """Takes in what is known of one frame."""
+        self._fit = self._fit.again(step.frame.pixels) if self._fit else Fit.of(step.frame.pixels, _VP9)
+        self._time = max(round(step.frame.time * 1000), self._time + 1)
+        self._files["times"].write(np.uint32(self._time).tobytes())
+        for face in step.faces:
+            x1, y1, x2, y2 = self._fit.box(face.box)
+            width, height = self._fit.width, self._fit.height
+            self._record("boxes", face.face, _shares([x1 / width, y1 / height, x2 / width, y2 / height]))
+        for prediction in step.predictions:
+            if prediction.face is not None:
+                self._predict(prediction.face, prediction)
+        self._left_out = self._left_out or self._too_long()
+        if not self._left_out:
+            self._video.add(self._fit.picture(step.frame.pixels), self._time / 1000)
+        self._num_frames += 1
+
+    def _predict(self, face: int, prediction: Prediction) -> None:
+        said = self._said.setdefault((prediction.label, prediction.why), len(self._said))
+        shares = np.full(2 * len(self._emotions), _WHOLE + 1, np.uint16)
+        if prediction.smoothed is not None and prediction.probabilities is not None:
+            shares = _shares([*prediction.smoothed, *prediction.probabilities])
+        self._record("predictions", face, [said, *shares])
+
+    def _record(self, name: str, face: int, values: Sequence[int] | npt.NDArray[np.uint16]) -> None:
+        """Writes the number of the frame, in two halves, the person's, and what is to be said of it."""
+        high, low = divmod(self._num_frames, 65536)
+        self._files[name].write(np.array([low, high, face, *values], np.uint16).tobytes())
+
+    def _too_long(self) -> bool:
+        """Whether no quality would make the video small enough, or it takes far more space than it may in the end."""
+        if self._bit_rate() < _LEAST_BIT_RATE:
+            return True
+        video = self._work / "video.webm"
+        return self._num_frames % 256 == 255 and video.exists() and video.stat().st_size > 10 * self._most_bytes
+
+    def _bit_rate(self) -> float:
+        return 0.9 * 8 * self._most_bytes / (self._time / 1000 + 1)
+
+    def _finish(self) -> None:
+        video, sentence = self._final_video()
+        environment = Environment(
+            loader=PackageLoader("fer3d", "prediction"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        script = files("fer3d.prediction").joinpath("page.js").read_text(encoding="utf-8")
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        blocks = [(name, _blocks(self._work / name)) for name in _DATA]
+        rows = [(name, _as_text(value)) for name, value in self._source.items() if name != "warnings"]
+        page = environment.get_template("page.html.j2").generate(
+            title=self._title or self._path.stem,
+            caution=self._caution,
+            warnings=[str(warning) for warning in self._source.get("warnings", ())],
+            sentence=sentence,
+            rows=rows,
+            width=self._fit.width if self._fit else 16,
+            height=self._fit.height if self._fit else 9,
+            colours=[emotion_colours(len(self._emotions), dark=dark) for dark in (False, True)],
+            facts={
+                "emotions": self._emotions,
+                "said": [*self._said],
+                "faceColours": [face_colour(number + 1) for number in range(8)],
+                "interval": 1 / self._rate,
+            },
+            blocks=[*blocks, ("video", _blocks(video) if video else iter(()))],
+            script=Markup(script),
+            script_digest=digest,
+        )
+        work = self._work / "page.html"
+        with work.open("w", encoding="utf-8") as file:
+            file.writelines(page)
+        work.replace(self._path)
+
+    def _final_video(self) -> tuple[Path | None, str]:
+        """The file to embed, and what has to be said about it."""
+        room = f"the {self._most_bytes / 1e6:.3g} MB that this page holds"
+        left_out = f"The video is left out: it is too long for {room}."
+        video = self._work / "video.webm"
+        if not self._num_frames:
+            return None, "There is no frame."
+        if self._left_out:
+            return None, left_out
+        if video.stat().st_size <= self._most_bytes:
+            return video, ""
+        smaller = self._work / "smaller.webm"
+        _encode_again(video, smaller, self._rate, round(self._bit_rate()))
+        if smaller.stat().st_size > self._most_bytes:
+            return None, left_out
+        return (
+            smaller,
+            f"The video is of lower quality, to fit into {room}.",
+        )
+
+
+def _encode_again(video: Path, smaller: Path, rate: float, bit_rate: int) -> None:
+    """Encodes a video with fewer pixels and frames, at a bit rate; a frame that stays keeps its time."""
+    options = {name: value for name, value in _VP9.options.items() if name != "crf"}
+    form = replace(_VP9, longer=426, shorter=426, options=options, bit_rate=bit_rate)
+    fit: Fit | None = None
+    last = -_LEAST_GAP
+    with av.open(str(video)) as container, VideoWriter(smaller, min(rate, 1000 / _LEAST_GAP), form) as writer:
+        for frame in container.decode(video=0):
+            time = round(float(frame.time or 0) * 1000)
+            if time - last >= _LEAST_GAP:
+                pixels = frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False)
+                fit = fit or Fit.of(pixels, form)
+                writer.add(fit.picture(pixels), time / 1000)
+                last = time
+
+
+def _blocks(path: Path) -> Iterator[str]:
+    """Yields a file as blocks of base64, each of which can be read by itself."""
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            yield base64.b64encode(block).decode()
+
+
+def _shares(values: Sequence[float]) -> npt.NDArray[np.uint16]:
+    return np.asarray(np.rint(np.clip(values, 0, 1) * _WHOLE), np.uint16)
+
+
+def _as_text(value: Any) -> str:
+    """A value as a reader wants it: names and values of a mapping, and the entries of a list, behind each other."""
+    match value:
+        case Mapping():
+            return ", ".join(f"{name} {_as_text(one)}" for name, one in value.items())
+        case list() | tuple():
+            return ", ".join(map(_as_text, value))
+        case _:
+            return str(value)
