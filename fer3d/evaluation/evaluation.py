@@ -6,6 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from fer3d.evaluation.calibration import (
+    Calibration,
+    held_out_calibration,
+    inner_temperatures,
+    scaled_calibration,
+)
 from fer3d.evaluation.measures import Measures, Score, hardest_first, measure
 from fer3d.evaluation.protocols import EpochProtocol, HeldOutPredictions, held_out_predictions, protocols_of
 from fer3d.evaluation.run_results import EvaluationError, RunResults
@@ -59,16 +65,46 @@ class Outcome:
         predictions: What the run says of each clip.
         measures: What that is worth.
         emotions: The class names.
+        calibration: Whether it is right as often as it is sure.
+        temperatures: Each fold's, fitted to the training subjects that it kept back; none where it kept none.
+        scaled: The calibration with these; None where there are none.
     """
 
     predictions: HeldOutPredictions
     measures: Measures
     emotions: tuple[str, ...]
+    calibration: Calibration
+    temperatures: Mapping[int, float]
+    scaled: Calibration | None
+
+    @classmethod
+    def of(cls, run: RunResults, protocol: EpochProtocol) -> Outcome:
+        """Measures a run under an epoch protocol.
+
+        Raises:
+            EvaluationError: The protocol cannot choose.
+        """
+        predictions = held_out_predictions(run, protocol)
+        temperatures = inner_temperatures(run, predictions.epochs)
+        return cls(
+            predictions=predictions,
+            measures=measure(predictions, len(run.emotions), subjects_known=run.independence.subjects_known),
+            emotions=run.emotions,
+            calibration=held_out_calibration(predictions),
+            temperatures=temperatures,
+            scaled=scaled_calibration(run, predictions, temperatures) if temperatures else None,
+        )
 
     @property
     def protocol(self) -> EpochProtocol:
         """The epoch protocol."""
         return self.predictions.protocol
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The measures that are one number each, and those of calibration, by their names in JSON and CSV."""
+        scaled = {"ece_scaled": self.scaled.ece} if self.scaled else {}
+        return {**self.measures.numbers, "ece": self.calibration.ece, **scaled}
 
     @cached_property
     def clips(self) -> tuple[ClipPrediction, ...]:
@@ -139,12 +175,7 @@ class Evaluation:
         Raises:
             EvaluationError: One of them cannot choose.
         """
-        outcomes, known = [], run.independence.subjects_known
-        for protocol in (*protocols_of(run), *own):
-            predictions = held_out_predictions(run, protocol)
-            measures = measure(predictions, len(run.emotions), subjects_known=known)
-            outcomes.append(Outcome(predictions, measures, run.emotions))
-        return cls(run, tuple(outcomes))
+        return cls(run, tuple(Outcome.of(run, protocol) for protocol in (*protocols_of(run), *own)))
 
     def under(self, protocol: EpochProtocol) -> Outcome:
         """The outcome under one epoch protocol.

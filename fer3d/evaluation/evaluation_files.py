@@ -63,6 +63,7 @@ def evaluation_content(evaluation: Evaluation) -> dict[str, Any]:
             "confusion": outcome.measures.confusion.tolist(),
             "hardest_subjects": list(map(_subject_row, outcome.hardest_subjects())),
             "most_confidently_wrong": [asdict(clip) for clip in outcome.most_confidently_wrong()],
+            "reliability": reliability_rows(outcome),
         }
         for outcome in evaluation.outcomes
     }
@@ -85,9 +86,13 @@ def measures_rows(evaluations: Iterable[Evaluation]) -> list[Row]:
 
 
 def fold_rows(outcome: Outcome) -> list[Row]:
-    """A row a fold, with the epoch that counts there."""
-    epochs = outcome.predictions.epochs
-    return [{"fold": fold, "epoch": epochs[fold], **_score(score)} for fold, score in outcome.measures.per_fold.items()]
+    """A row a fold, with the epoch that counts there and, where it kept clips back, the temperature fitted to them."""
+    epochs, temperatures = outcome.predictions.epochs, outcome.temperatures
+    return [
+        {"fold": fold, "epoch": epochs[fold], **_score(score)}
+        | ({"temperature": temperatures[fold]} if temperatures else {})
+        for fold, score in outcome.measures.per_fold.items()
+    ]
 
 
 def subject_rows(outcome: Outcome) -> list[Row]:
@@ -113,6 +118,15 @@ def emotion_rows(outcome: Outcome) -> list[Row]:
 def clip_rows(outcome: Outcome) -> list[Row]:
     """A row a held-out clip."""
     return [asdict(clip) for clip in outcome.clips]
+
+
+def reliability_rows(outcome: Outcome) -> list[Row]:
+    """A row for each bin of confidences that has clips, of the run as it was trained."""
+    return [
+        {"low": one.low, "high": one.high, "mean_confidence": one.confidence, **_score(one.score)}
+        | _interval("wilson_95", one.score.interval())
+        for one in outcome.calibration.bins
+    ]
 
 
 def number_or_none(value: float) -> float | None:
@@ -154,11 +168,18 @@ def _origin(run: RunResults, outcome: Outcome) -> Row:
 
 
 def _numbers(outcome: Outcome) -> Row:
-    measures = outcome.measures
-    low, high = measures.pooled.interval()
-    counts = {"num_correct": measures.pooled.num_correct, "num_clips": measures.pooled.num_clips}
-    numbers = {name: number_or_none(value) for name, value in measures.numbers.items()}
-    return counts | {"wilson_95_low": low, "wilson_95_high": high} | numbers
+    pooled = outcome.measures.pooled
+    return {
+        "num_correct": pooled.num_correct,
+        "num_clips": pooled.num_clips,
+        **_interval("wilson_95", pooled.interval()),
+        **{name: number_or_none(value) for name, value in outcome.numbers.items()},
+        **_interval("ece_if_calibrated_95", outcome.calibration.ece_if_calibrated),
+    }
+
+
+def _interval(name: str, bounds: tuple[float, float]) -> Row:
+    return {f"{name}_low": bounds[0], f"{name}_high": bounds[1]}
 
 
 def _subject_row(subject: SubjectScore) -> Row:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from fer3d.evaluation.calibration import NUM_BINS
 from fer3d.evaluation.evaluation import Evaluation, Outcome
 from fer3d.evaluation.measures import HARDEST_FIRST
 from fer3d.evaluation.protocols import LAST_EPOCH, EpochProtocol
 from fer3d.evaluation.tables import Table, percent
 
-# The names for people of what `Measures.numbers` holds.
+ECE_NOTE = (
+    f"ECE: the gap between confidence and accuracy, in {NUM_BINS} bins; where clips are few, even a calibrated network "
+    "has one."
+)
+# The names for people of what `Outcome.numbers` holds.
 NUMBER_TITLES = {
     "pooled_accuracy": "pooled accuracy",
     "mean_over_folds": "mean over folds",
     "mean_over_subjects": "mean over subjects",
     "uar": "mean recall (UAR)",
     "macro_f1": "macro F1",
+    "ece": "calibration error (ECE)",
+    "ece_scaled": "ECE, temperature scaled",
 }
 
 
@@ -24,7 +31,7 @@ def measures_table(evaluation: Evaluation) -> Table:
         title="Measures",
         columns=("", *(outcome.protocol.title for outcome in evaluation.outcomes)),
         rows=tuple((title, *(column[title] for column in columns)) for title in columns[0]),
-        note="Optimistic: held-out clips have a say in which epoch counts.",
+        note=f"Optimistic: held-out clips have a say in which epoch counts. {ECE_NOTE}",
         caution=evaluation.run.caution,
     )
 
@@ -124,4 +131,19 @@ def _measures_column(outcome: Outcome) -> dict[str, str]:
         NUMBER_TITLES["pooled_accuracy"]: percent(measures.pooled.accuracy),
         "95% Wilson interval": " to ".join(map(percent, measures.pooled.interval())),
     }
-    return pooled | {title: percent(measures.numbers[name]) for name, title in NUMBER_TITLES.items()}
+    numbers = {NUMBER_TITLES[name]: percent(value) for name, value in measures.numbers.items()}
+    return pooled | numbers | _calibration_column(outcome)
+
+
+def _calibration_column(outcome: Outcome) -> dict[str, str]:
+    of_all = {
+        NUMBER_TITLES["ece"]: percent(outcome.calibration.ece),
+        "ECE if calibrated, 95%": " to ".join(map(percent, outcome.calibration.ece_if_calibrated)),
+    }
+    if outcome.scaled is None:
+        return of_all
+    low, high = min(outcome.temperatures.values()), max(outcome.temperatures.values())
+    return of_all | {
+        NUMBER_TITLES["ece_scaled"]: percent(outcome.scaled.ece),
+        "temperature (inner_val)": f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}",
+    }

@@ -15,7 +15,7 @@ from fer3d.evaluation.evaluation_files import (
     rows_text,
     write_texts,
 )
-from fer3d.evaluation.evaluation_tables import NUMBER_TITLES
+from fer3d.evaluation.evaluation_tables import ECE_NOTE, NUMBER_TITLES
 from fer3d.evaluation.seeds import SeedGroup, Spread
 from fer3d.evaluation.tables import Table, json_text, percent
 
@@ -68,13 +68,15 @@ def seeds_tables(group: SeedGroup) -> list[Table]:
     spreads = [group.spreads(protocol) for protocol in group.protocols]
     titles = tuple(protocol.title for protocol in group.protocols)
     caution = group.runs[0].caution
-    measures = tuple((title, *(_text(of[name]) for of in spreads)) for name, title in NUMBER_TITLES.items())
+    measures = tuple(
+        (title, *(_text(of[name]) for of in spreads)) for name, title in NUMBER_TITLES.items() if name in spreads[0]
+    )
     recalls = tuple(
         (emotion, *(_text(of[f"recall_{emotion}"]) for of in spreads)) for emotion in group.runs[0].emotions
     )
     note = "Mean and standard deviation of a seed; below them the lowest and the highest."
     return [
-        Table(f"Measures of {len(group.runs)} seeds", ("", *titles), measures, note, caution),
+        Table(f"Measures of {len(group.runs)} seeds", ("", *titles), measures, f"{note} {ECE_NOTE}", caution),
         Table(f"Recall of each emotion, {len(group.runs)} seeds", ("emotion", *titles), recalls, note, caution),
         _runs_table(group, titles, caution),
     ]

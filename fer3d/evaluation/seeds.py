@@ -102,7 +102,7 @@ class SeedGroup:
         return first.folder.resolve().parent / f"{first.name}-seeds-{digest[:8]}"
 
     def spreads(self, protocol: EpochProtocol) -> dict[str, Spread]:
-        """Each measure over the seeds, by its name: those of `Measures.numbers`, and `recall_anger` and so on.
+        """Each measure over the seeds, by its name: those of `Outcome.numbers`, and `recall_anger` and so on.
 
         Raises:
             EvaluationError: The runs do not allow the epoch protocol.
@@ -113,7 +113,7 @@ class SeedGroup:
 
 def _named_values(outcome: Outcome) -> dict[str, float]:
     recalls = zip(outcome.emotions, outcome.measures.recall.tolist(), strict=True)
-    return outcome.measures.numbers | {f"recall_{emotion}": recall for emotion, recall in recalls}
+    return outcome.numbers | {f"recall_{emotion}": recall for emotion, recall in recalls}
 
 
 def _check_one_configuration(first: RunResults, other: RunResults) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 # Between which a temperature is searched.
 BOUNDS = (0.05, 20.0)
@@ -42,12 +41,14 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[Any]) -> float:
         raise ValueError(f"logits of shape {scores.shape} and labels of shape {classes.shape} do not belong together")
     if not np.isfinite(scores).all() or not ((classes >= 0) & (classes < scores.shape[1])).all():
         raise ValueError(f"logits must be finite, and labels classes from 0 to {scores.shape[1] - 1}")
-    of_labels = scores[np.arange(len(classes)), classes].sum()
+    # Of each clip only differences count; none above 0 can overflow.
+    scores = scores - scores.max(axis=1, keepdims=True)
+    of_labels = float(scores[np.arange(len(classes)), classes].sum())
 
     def loss(log_temperature: float) -> float:
         inverse = exp(-log_temperature)
-        fit = logsumexp(scores * inverse, axis=1).sum() - of_labels * inverse
-        return float(fit) + PRIOR_WEIGHT * (inverse + log_temperature - 1)
+        fit = float(np.log(np.exp(scores * inverse).sum(axis=1)).sum()) - of_labels * inverse
+        return fit + PRIOR_WEIGHT * (inverse + log_temperature - 1)
 
     low, high = map(log, BOUNDS)
     found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": _TOLERANCE})

@@ -270,8 +270,40 @@ def test_tables_show_protocols_side_by_side(evaluation: Evaluation) -> None:
     assert found["clips right"] == ("11 of 12", "9 of 12", "6 of 12")
     assert found["pooled accuracy"] == ("91.67%", "75.00%", "50.00%")
     assert found["95% Wilson interval"][-1] == "25.38% to 74.62%"
-    assert len(found) == len(table.rows) == 8
+    assert len(found) == len(table.rows) == 10
+    for number, outcome in enumerate(evaluation.outcomes):
+        low, high = outcome.calibration.ece_if_calibrated
+        assert found["calibration error (ECE)"][number] == f"{outcome.calibration.ece:.2%}"
+        assert found["ECE if calibrated, 95%"][number] == f"{low:.2%} to {high:.2%}"
     assert all(len(row) == len(each.columns) for each in evaluation_tables(evaluation) for row in each.rows)
+
+
+def test_clips_that_were_kept_back_tell_how_sure_to_be(tmp_path: Path) -> None:
+    made = evaluated(tmp_path, 0.6, inner_val=0.5)
+    outcome = made.under(INNER_VAL)
+    assert outcome.scaled
+    table = {row[0]: row[-1] for row in measures_table(made).rows}
+    assert table["ECE, temperature scaled"] == f"{outcome.scaled.ece:.2%}"
+    low, high = min(outcome.temperatures.values()), max(outcome.temperatures.values())
+    assert table["temperature (inner_val)"] == f"{low:.2f} to {high:.2f}"
+    content = evaluation_content(made)["epoch_protocols"]["inner_val"]
+    assert (content["ece"], content["ece_scaled"]) == (outcome.calibration.ece, outcome.scaled.ece)
+    assert {fold["fold"]: fold["temperature"] for fold in content["folds"]} == outcome.temperatures
+    write_evaluation(made)
+    found = rows(made.run.folder / "evaluation" / "folds.csv")[-3:]
+    assert {int(row["fold"]): float(row["temperature"]) for row in found} == outcome.temperatures
+
+
+def test_json_holds_the_reliability_of_each_confidence(evaluation: Evaluation) -> None:
+    for told in evaluation_content(evaluation)["epoch_protocols"].values():
+        bins = told["reliability"]
+        assert sum(one["num_clips"] for one in bins) == told["num_clips"]
+        assert sum(one["num_correct"] for one in bins) == told["num_correct"]
+        gaps = [one["num_clips"] * abs(one["accuracy"] - one["mean_confidence"]) for one in bins]
+        assert told["ece"] == pytest.approx(sum(gaps) / told["num_clips"])
+        for one in bins:
+            assert one["low"] < one["mean_confidence"] <= one["high"]
+            assert one["wilson_95_low"] <= one["accuracy"] <= one["wilson_95_high"]
 
 
 def test_a_run_without_a_wrong_clip_has_no_tables_of_failures(tmp_path: Path) -> None:

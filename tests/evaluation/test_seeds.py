@@ -75,7 +75,8 @@ def test_each_run_is_evaluated_as_alone(tmp_path: Path) -> None:
     for index, run in enumerate(group.runs):
         for outcome in Evaluation.of(run).outcomes:
             spreads = group.spreads(outcome.protocol)
-            alone = outcome.measures.numbers
+            alone = outcome.numbers
+            assert {"pooled_accuracy", "ece", "ece_scaled"} <= set(alone)
             assert {name: spreads[name].values[index] for name in alone} == alone
             recalls = outcome.measures.recall.tolist()
             assert [spreads[f"recall_{emotion}"].values[index] for emotion in run.emotions] == recalls
@@ -182,7 +183,7 @@ def test_files_hold_every_spread(tmp_path: Path) -> None:
     assert [run["digest"] for run in content["runs"]] == [run.digest for run in group.runs]
     with paths[1].open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * (5 + 7)
+    assert len(rows) == 3 * (6 + 7)
     for row in rows:
         assert (row["corpus"], row["synthetic"], row["partial"], row["num_seeds"]) == (
             "synthetic",
@@ -214,13 +215,17 @@ def test_an_emotion_without_clips_has_no_spread(tmp_path: Path) -> None:
 def test_tables_show_mean_deviation_and_range(tmp_path: Path) -> None:
     first = write_seed(tmp_path, 0, [right(4, 4, 3), right(6, 3, 3)])
     second = write_seed(tmp_path, 1, [right(4, 2, 2), right(6, 5, 2)])
-    measures, recalls, runs = seeds_tables(SeedGroup.of([first, second]))
+    group = SeedGroup.of([first, second])
+    measures, recalls, runs = seeds_tables(group)
     assert measures.rows[0] == (
         "pooled accuracy",
         "70.00% ± 0.00%\n70.00% to 70.00%",
         "70.00% ± 0.00%\n70.00% to 70.00%",
         "50.00% ± 14.14%\n40.00% to 60.00%",
     )
+    ece = group.spreads(LAST_EPOCH)["ece"]
+    shown = f"{ece.mean:.2%} ± {ece.deviation:.2%}\n{ece.minimum:.2%} to {ece.maximum:.2%}"
+    assert (measures.rows[-1][0], measures.rows[-1][-1]) == ("calibration error (ECE)", shown)
     assert [row[0] for row in recalls.rows] == list(first.emotions)
     assert runs.rows == (
         (first.folder.name, "0", "7 of 10", "7 of 10", "6 of 10"),
