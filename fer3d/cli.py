@@ -13,6 +13,7 @@ COMMANDS = {
     "init": "write a first table for a folder of videos",
     "prepare": "find the faces of a corpus and write its clips",
     "train": "train folds, cross-validate, search",
+    "predict": "tell emotions over time in any video",
     "evaluate": "measure a run under every epoch protocol",
     "compare": "compare two runs on the clips that both held out",
     "report": "write the report of runs or of a search",

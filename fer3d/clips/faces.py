@@ -143,6 +143,16 @@ class FaceCropper:
         crops = [self._crop(frame, face.box, num_channels) for frame, face in zip(frames, faces, strict=True)]
         return FaceCrops(np.stack(crops), tuple(faces))
 
+    def crop_box(self, frame: Image, box: Box, num_channels: int) -> Image:
+        """Returns a face's crop out of one frame, (size, size, num_channels).
+
+        Args:
+            frame: BGR (H, W, 3) or grey (H, W), uint8.
+            box: The face as it was found, to which the margin is added.
+            num_channels: 1 for a grey crop, 3 for an RGB one.
+        """
+        return self._crop(frame, self._with_margin(box, (frame.shape[1], frame.shape[0])), num_channels)
+
     def _with_margin(self, box: Box, size: tuple[int, int]) -> PixelBox:
         x1, y1, x2, y2 = box
         dx, dy = self._margin * (x2 - x1), self._margin * (y2 - y1)
@@ -186,7 +196,7 @@ class FaceExtraction:
             raise ValueError(f"faces.every must be at least 1, got {every}")
         self.crop = crop
         self.on_no_face = on_no_face
-        self._detector = detector
+        self.detector = detector
         self._every = every
 
     def settings(self) -> dict[str, Any]:
@@ -196,7 +206,7 @@ class FaceExtraction:
             DetectorError: A file of the detector is missing or not the expected one.
         """
         return {
-            "detector": self._detector.settings(),
+            "detector": self.detector.settings(),
             "crop": self.crop.settings(),
             "on_no_face": self.on_no_face,
             # Stores that were made before there was a choice keep their names.
@@ -215,7 +225,7 @@ class FaceExtraction:
         """
         sizes = [(frame.shape[1], frame.shape[0]) for frame in frames]
         looked_at = [i for i in range(len(frames)) if _is_looked_at(i, len(frames), self._every)]
-        found = dict(zip(looked_at, self._detector.detect([frames[i] for i in looked_at]), strict=True))
+        found = dict(zip(looked_at, self.detector.detect([frames[i] for i in looked_at]), strict=True))
         try:
             faces = self.crop.locate(sizes, [found.get(i) for i in range(len(frames))], self._every)
         except NoFaceError:

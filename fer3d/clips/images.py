@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,12 +68,31 @@ def read_images(paths: Sequence[Path]) -> list[ImageFile]:
         UnreadableImageError: A file is missing, damaged or no image.
     """
     images = [_decoded(path) for path in paths]
-    largest = max((int(pixels.max()) for pixels, _ in images if pixels.dtype == np.uint16), default=0)
-    shift = next(bits for bits in _CAMERA_BITS if largest < 1 << bits) - 8
-    return [
-        ImageFile((pixels >> shift if pixels.dtype == np.uint16 else pixels).astype(np.uint8, copy=False), file_format)
-        for pixels, file_format in images
-    ]
+    shift = _shift(pixels for pixels, _ in images)
+    return [ImageFile(_eight_bits(pixels, shift), file_format) for pixels, file_format in images]
+
+
+def stream_images(paths: Sequence[Path]) -> Iterator[ImageFile]:
+    """Yields what `read_images` returns, one after the other; files of 16 bits are decoded twice for that.
+
+    Raises:
+        UnreadableImageError: A file is missing, damaged or no image.
+    """
+    first, _ = _decoded(paths[0])
+    shift = _shift(_decoded(path)[0] for path in paths) if first.dtype == np.uint16 else 0
+    for path in paths:
+        pixels, file_format = _decoded(path)
+        yield ImageFile(_eight_bits(pixels, shift), file_format)
+
+
+def _shift(images: Iterable[npt.NDArray[Any]]) -> int:
+    """By how many bits images of 16 are shifted, so that the largest number of all becomes one of 8."""
+    largest = max((int(pixels.max()) for pixels in images if pixels.dtype == np.uint16), default=0)
+    return next(bits for bits in _CAMERA_BITS if largest < 1 << bits) - 8
+
+
+def _eight_bits(pixels: npt.NDArray[Any], shift: int) -> Image:
+    return (pixels >> shift if pixels.dtype == np.uint16 else pixels).astype(np.uint8, copy=False)
 
 
 def _decoded(path: Path) -> tuple[npt.NDArray[Any], str]:

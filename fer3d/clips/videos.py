@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +112,37 @@ def read_video(
         damage=decoded.damage,
         format=plan.format,
     )
+
+
+def stream_video(path: Path, on_damage: Callable[[str], None]) -> Iterator[tuple[float, Image]]:
+    """Yields all frames of a video file with their seconds, one after the other; see `read_video`.
+
+    Args:
+        path: The file.
+        on_damage: Told where the file is damaged and what FFmpeg says about it, should it not be read to its end.
+
+    Raises:
+        UnreadableVideoError: The file is missing, holds no video, or no frame of it can be decoded.
+    """
+    first_packet = _first_key(path)
+    with opened(path) as video, closing(video.frames(first_packet)) as frames:
+        clock = video.clock()
+        for frame in frames:
+            yield clock.second(stamp_of(frame)), _upright(frame)
+        if clock.last is None:
+            raise UnreadableVideoError(
+                f"no frame of {shown(path)} ({video.codec} in {video.container}) can be decoded: "
+                f"{video.fault or 'its stream is empty'}"
+            )
+        if video.fault:
+            on_damage(f"damaged after {clock.last:.2f} s: {video.fault}")
+
+
+def _first_key(path: Path) -> int:
+    """The number of the first packet that can be decoded by itself: a file may begin with others."""
+    with opened(path) as video:
+        keys = (number for number, packet in enumerate(video.packets()) if packet.is_keyframe)
+        return next(keys, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Prediction:
         confidence: The detector's, of the last frame that it was asked about; None where there is no face.
         probabilities: Of each emotion, `(num_classes,)`, adding up to 1; None where the networks were not asked.
         smoothed: The same, averaged over the time before; None likewise.
-        entropy: Of `probabilities`, as a share of the largest possible one: 0 for certain, 1 for no idea at all; None
+        entropy: Of `smoothed`, as a share of the largest possible one: 0 for certain, 1 for no idea at all; None
             likewise.
         label: The likeliest emotion by `smoothed`; empty where there is a reason not to say.
         why: That reason; empty where there is a label.

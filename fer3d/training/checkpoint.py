@@ -79,15 +79,19 @@ class Checkpoint:
         path.write_bytes(archive.getbuffer())
 
     @classmethod
-    def read(cls, path: Path) -> Checkpoint:
+    def read(cls, path: Path, named: str = "start_from") -> Checkpoint:
         """Reads a checkpoint that fer3d wrote, without running any code that the file may hold.
+
+        Args:
+            path: The file.
+            named: What the user names it by.
 
         Raises:
             CheckpointError: There is no such file, or it is something else, or damaged.
         """
         if not path.is_file():
             raise CheckpointError(
-                f"start_from is {path}, which is no file; give the last.ckpt of a run with save_checkpoint=true, such "
+                f"{named} is {path}, which is no file; give the last.ckpt of a run with save_checkpoint=true, such "
                 "as one of cv=all_clips"
             )
         try:
@@ -97,9 +101,9 @@ class Checkpoint:
                 loaded = torch.load(path, map_location="cpu", weights_only=True)
             return cls._checked(loaded)
         except pickle.UnpicklingError as error:
-            raise _unreadable(path, "it holds more than tensors and plain values") from error
+            raise _unreadable(path, named, "it holds more than tensors and plain values") from error
         except Exception as error:  # the layers of a damaged archive raise whatever they like
-            raise _unreadable(path, error) from error
+            raise _unreadable(path, named, error) from error
 
     @classmethod
     def _checked(cls, loaded: dict[str, Any]) -> Checkpoint:
@@ -260,10 +264,10 @@ def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
     return found
 
 
-def _unreadable(path: Path, reason: object) -> CheckpointError:
+def _unreadable(path: Path, named: str, reason: object) -> CheckpointError:
     what = f"no entry {reason}" if isinstance(reason, KeyError) else str(reason).partition("\n")[0]
     return CheckpointError(
-        f"start_from is {path}, which is not a checkpoint of this version of fer3d: {what}. Give another last.ckpt "
+        f"{named} is {path}, which is not a checkpoint of this version of fer3d: {what}. Give another last.ckpt "
         "of a run with save_checkpoint=true, or delete it and run the command that made it again"
     )
 

@@ -1,0 +1,239 @@
+"""One video and the files that are made of it: made once, whole or not at all, and skipped where they are there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fer3d
+from fer3d.atomic_file import write_file
+from fer3d.prediction.networks import Ensemble
+from fer3d.prediction.own_corpus import subject_of
+from fer3d.prediction.predictor import Predictor
+from fer3d.prediction.sources import Source
+from fer3d.prediction.steps import Step
+from fer3d.prediction.table import TableWriter, row_of
+from fer3d.prediction.video_record import VideoRecord
+
+SEEN = "SEEN IN TRAINING: the networks were trained on clips of this subject"
+_LIBRARIES = ("av", "numpy", "opencv-python-headless", "scipy", "torch", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The files of one video.
+
+    Attributes:
+        table: Its table; None where its rows go into one that is shared.
+        told: The JSON file beside it.
+        overlay: The video with the faces drawn on it; None for none.
+        timeline: The picture of the curves; None for none.
+        page: The page; None for none.
+    """
+
+    table: Path | None
+    told: Path
+    overlay: Path | None = None
+    timeline: Path | None = None
+    page: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """All that there are."""
+        return [path for path in (self.table, self.told, self.overlay, self.timeline, self.page) if path is not None]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a video.
+
+    Attributes:
+        told: What its JSON file says.
+        is_new: Whether it was predicted now, rather than before.
+    """
+
+    told: Mapping[str, Any]
+    is_new: bool
+
+
+Watch = Callable[[Step, float | None], None]
+
+
+def run_job(
+    predictor: Predictor,
+    source: Source,
+    target: Target,
+    *,
+    shared: TableWriter | None = None,
+    trusted: Collection[str] = (),
+    watch: Watch | None = None,
+) -> Done:
+    """Predicts a video, unless all its files are there and were made of the same.
+
+    Args:
+        predictor: The networks, and how.
+        source: The video.
+        target: Its files.
+        shared: A table that takes its rows, too.
+        trusted: As of `own_corpus.subject_of`.
+        watch: Called with each step, and the seconds since a camera gave its frame.
+
+    Raises:
+        UnreadableError, PredictionError: The video cannot be read.
+        DiskError: A file cannot be written.
+    """
+    subject = subject_of(source.path, predictor.ensemble.trained, trusted)
+    unseen = predictor.ensemble.unseen(subject)
+    ensemble = unseen or predictor.ensemble
+    caution = ", ".join(filter(None, [ensemble.caution, "" if unseen else SEEN]))
+    told = _told(replace_ensemble(predictor, ensemble), source, caution, target)
+    if shared is None and (before := _made_before(target, told["key"])):
+        return Done(before, is_new=False)
+    made = _predict(replace_ensemble(predictor, ensemble), source, target, told, caution, shared, watch)
+    write_file(target.told, json.dumps(made, indent=2, ensure_ascii=False) + "\n")
+    return Done(made, is_new=True)
+
+
+def replace_ensemble(predictor: Predictor, ensemble: Ensemble) -> Predictor:
+    """Returns a predictor with other networks and the same settings."""
+    return predictor if ensemble is predictor.ensemble else Predictor(ensemble, predictor.settings)
+
+
+def _predict(
+    predictor: Predictor,
+    source: Source,
+    target: Target,
+    told: dict[str, Any],
+    caution: str,
+    shared: TableWriter | None,
+    watch: Watch | None,
+) -> dict[str, Any]:
+    emotions = predictor.emotions
+    record = VideoRecord(predictor.ensemble.trained, predictor.span)
+    latencies: list[float] = []
+    warnings: list[str] = told["warnings"]
+    with ExitStack() as stack:
+        table = stack.enter_context(TableWriter(target.table, emotions)) if target.table else None
+        pictures = [stack.enter_context(picture) for picture in _pictures(target, source.name, emotions, caution, told)]
+        for step in predictor.steps(source, record, with_pixels=bool(target.overlay or target.page)):
+            for row in (row_of(prediction, source.name, emotions, caution) for prediction in step.predictions):
+                for writer in filter(None, (table, shared)):
+                    writer.add(row)
+            for picture in pictures:
+                picture.add(step)
+            latency = None
+            if source.is_live:
+                latency = time.monotonic() - getattr(source, "began", time.monotonic()) - step.frame.time
+                latencies.append(latency)
+            if watch is not None:
+                watch(step, latency)
+        # Before the pictures are finished, which show them.
+        warnings.extend([*([source.damage] if source.damage else []), *record.warnings()])
+    made = dict(told)
+    made["video"] |= {
+        "frames": record.num_frames,
+        "seconds": round(record.seconds, 3),
+        "rate": round(record.rate, 3),
+        "size": list(record.size),
+        "damage": source.damage,
+    }
+    if latencies:
+        low, high = np.quantile(latencies, [0.5, 0.95])
+        made["video"] |= {
+            "dropped_frames": source.num_dropped,
+            "latency_seconds": {"median": round(float(low), 3), "95%": round(float(high), 3)},
+        }
+    return made | {
+        "faces": record.summary(),
+        "labelled": record.num_labelled,
+        "without_label": dict(record.reasons),
+        "warnings": warnings,
+    }
+
+
+def _pictures(
+    target: Target, name: str, emotions: Sequence[str], caution: str, told: Mapping[str, Any]
+) -> Iterator[Any]:
+    shared: dict[str, Any] = {"emotions": emotions, "caution": caution, "title": name, "source": _shown(told)}
+    # Imported where they are wanted: they bring Matplotlib and more.
+    if target.overlay:
+        from fer3d.prediction.overlay import Overlay
+
+        yield Overlay(target.overlay, **shared)
+    if target.timeline:
+        from fer3d.prediction.timeline import Timeline
+
+        yield Timeline(target.timeline, **shared)
+    if target.page:
+        from fer3d.prediction.page import Page
+
+        yield Page(target.page, **shared)
+
+
+def _shown(told: Mapping[str, Any]) -> dict[str, Any]:
+    networks = told["networks"]
+    return {
+        "checkpoint": ", ".join(dict.fromkeys(network["weights"][:12] for network in networks)),
+        "networks": len(networks),
+        "trained on": ", ".join(dict.fromkeys(network["corpus"] for network in networks)),
+        "calibrated": all(network["temperature"] is not None for network in networks),
+        "settings": ", ".join(f"{name} {value}" for name, value in told["settings"].items() if value is not None),
+        "versions": ", ".join(f"{name} {number}" for name, number in told["versions"].items()),
+        # The list itself: it is complete once the last frame was seen.
+        "warnings": told["warnings"],
+    }
+
+
+def _told(predictor: Predictor, source: Source, caution: str, target: Target) -> dict[str, Any]:
+    networks = [
+        {
+            "file": str(member.path),
+            **{name: getattr(member.trained, name) for name in ("run", "fold", "weights", "corpus", "synthetic")},
+            "temperature": member.trained.temperature,
+        }
+        for member in predictor.ensemble.members
+    ]
+    settings = {**asdict(predictor.settings), "window": round(predictor.span, 4)}
+    made_of = {
+        "video": source.state(),
+        "networks": [[network["weights"], network["temperature"]] for network in networks],
+        "settings": settings,
+        "files": [path.name for path in target.files],
+        "version": fer3d.__version__,
+    }
+    return {
+        "key": hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest(),
+        "caution": caution,
+        "video": {"name": source.name},
+        "emotions": list(predictor.emotions),
+        "networks": networks,
+        "settings": settings,
+        "versions": _versions(),
+        "warnings": [],
+    }
+
+
+def _made_before(target: Target, key: str) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError):
+        told: dict[str, Any] = json.loads(target.told.read_text(encoding="utf-8"))
+        if told.get("key") == key and all(path.exists() for path in target.files):
+            return told
+    return None
+
+
+def _versions() -> dict[str, str]:
+    found = {"fer3d": fer3d.__version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

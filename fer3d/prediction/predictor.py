@@ -1,0 +1,250 @@
+"""From a video to what networks say of the faces in it, in one pass whose memory does not grow with its length."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fer3d.clips.measures import frame_measures
+from fer3d.prediction.face_stream import SeenFrame, face_stream
+from fer3d.prediction.networks import Ensemble, load_networks
+from fer3d.prediction.sources import Source, find_sources
+from fer3d.prediction.steps import Frame, Prediction, Step, TrackedFace
+from fer3d.prediction.trained import PredictionError
+from fer3d.prediction.verdicts import Verdicts
+from fer3d.prediction.video_record import VideoRecord
+from fer3d.prediction.windows import FaceWindow, SeenCrop, Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Clips that go through the networks at once, where nobody waits for them.
+_BATCH = 16
+# Frames that wait for their batch, in bytes and in number.
+_MAX_WAITING_BYTES, _MAX_WAITING = 64_000_000, 256
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionSettings:
+    """How a video is predicted.
+
+    Attributes:
+        stride: Of how many frames one gets a prediction.
+        detect_every: Of how many frames one is searched for faces; those between are tracked.
+        window: Seconds of a clip, from its first frame to its last; None: as the training clips in the middle.
+        smooth: Seconds over which probabilities are averaged, with weights that fall exponentially; 0 for not at all.
+        max_entropy: The largest entropy, as a share of the largest possible, at which there is a label.
+        max_faces: How many faces are followed at a time; None for all.
+    """
+
+    stride: int = 5
+    detect_every: int = 5
+    window: float | None = None
+    smooth: float = 0.5
+    max_entropy: float = 0.8
+    max_faces: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks them.
+
+        Raises:
+            PredictionError: One is out of range.
+        """
+        for name in ("stride", "detect_every", "max_faces"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise PredictionError(f"--{name.replace('_', '-')} must be at least 1, got {number}")
+        if not (self.window is None or 0 < self.window < float("inf")):
+            raise PredictionError(f"--window must be above 0 seconds, got {self.window}")
+        if not 0 <= self.smooth < float("inf"):
+            raise PredictionError(f"--smooth must be 0 seconds or more, got {self.smooth}")
+        if not 0 < self.max_entropy <= 1:
+            raise PredictionError(f"--max-entropy must be above 0 and at most 1, got {self.max_entropy}")
+
+
+class Predictor:
+    """Predicts the emotions of all faces of a video over time.
+
+    Args:
+        ensemble: The trained networks.
+        settings: How.
+    """
+
+    def __init__(self, ensemble: Ensemble, settings: PredictionSettings | None = None) -> None:
+        self.ensemble, self.settings = ensemble, settings or PredictionSettings()
+        self.span = self.settings.window or ensemble.trained.span
+
+    @classmethod
+    def load(
+        cls, *paths: Path | str, device: str = "auto", trusted: Collection[str] = (), **settings: Any
+    ) -> Predictor:
+        """Reads trained networks.
+
+        Args:
+            paths: Checkpoints, ONNX files or runs' folders; predictions are averaged over all.
+            device: `auto`, `cpu` or `cuda`.
+            trusted: Packages besides fer3d's whose code a checkpoint may name.
+            settings: As of `PredictionSettings`.
+
+        Raises:
+            PredictionError, CheckpointError: A network cannot be used, or a setting is out of range.
+        """
+        return cls(load_networks(paths, device=device, trusted=trusted), PredictionSettings(**settings))
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """The class names."""
+        return self.ensemble.trained.emotions
+
+    def __call__(self, video: Path | str) -> pd.DataFrame:
+        """Returns the table of a video file, or of a folder of frame images: a row a face and prediction.
+
+        Raises:
+            PredictionError, UnreadableError: It is neither, or cannot be read.
+        """
+        from fer3d.prediction.table import frame_of
+
+        source = _one(find_sources([str(video)]), video)
+        return frame_of(self.stream(source), source.name, self.emotions, self.ensemble.caution)
+
+    def stream(self, source: Source | Path | str | int) -> Iterator[Prediction]:
+        """Yields predictions as they come: of a file as fast as it goes, of a camera as they happen.
+
+        Args:
+            source: A file, a folder of frame images, the number of a camera, or one of `fer3d.prediction.sources`.
+
+        Raises:
+            PredictionError, UnreadableError: It is none of these, or cannot be read.
+        """
+        found = _one(find_sources([str(source)]), source) if isinstance(source, str | int | Path) else source
+        for step in self.steps(found):
+            yield from step.predictions
+
+    def steps(self, source: Source, record: VideoRecord | None = None, *, with_pixels: bool = False) -> Iterator[Step]:
+        """Yields what is known of each frame, in the order of time.
+
+        Args:
+            source: Where the frames come from.
+            record: Learns what there is to say about the video as a whole.
+            with_pixels: Whether the steps carry the frames' pixels; otherwise these are let go early.
+
+        Raises:
+            UnreadableError: The source cannot be read.
+            DetectorError: A file of the face detector is missing.
+        """
+        return _Pass(self, source, record or VideoRecord(self.ensemble.trained, self.span), with_pixels).run()
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A frame whose predictions are not all known yet.
+
+    Attributes:
+        step: The step, without them.
+        windows: Of each face that gets one, by its number.
+    """
+
+    step: Step
+    windows: list[tuple[int, Window]] = field(default_factory=list)
+    is_empty: bool = False
+
+
+class _Pass:
+    def __init__(self, predictor: Predictor, source: Source, record: VideoRecord, with_pixels: bool) -> None:
+        self._ensemble, self._settings = predictor.ensemble, predictor.settings
+        self._trained, self._span = predictor.ensemble.trained, predictor.span
+        self._source, self._record, self._with_pixels = source, record, with_pixels
+        self._cropper = self._trained.extraction.crop
+        self._verdicts = Verdicts(self._trained.emotions, predictor.settings.smooth, predictor.settings.max_entropy)
+        self._faces: dict[int, FaceWindow] = {}
+        self._waiting: deque[_Waiting] = deque()
+
+    def run(self) -> Iterator[Step]:
+        seen_frames = face_stream(
+            self._watched(),
+            self._trained.extraction.detector,
+            every=self._settings.detect_every,
+            max_faces=self._settings.max_faces,
+        )
+        for seen in seen_frames:
+            self._take(seen)
+            if self._is_due():
+                # The newest stays: a face may turn out to end with it.
+                yield from self._let_out(but=1)
+        for face in list(self._faces):
+            self._end(face)
+        yield from self._let_out()
+
+    def _watched(self) -> Iterator[Frame]:
+        for frame in self._source.frames():
+            self._record.see_frame(frame)
+            yield frame
+
+    def _take(self, seen: SeenFrame) -> None:
+        """Takes a frame in: its crops, the windows that end with it, and the faces that are gone."""
+        frame, here = seen.frame, {face.face for face in seen.faces}
+        for face in list(self._faces):
+            if seen.is_cut or face not in here:
+                self._end(face)
+        for tracked in seen.faces:
+            window = self._faces.setdefault(tracked.face, FaceWindow(self._trained, self._span))
+            window.add(self._crop(frame, tracked, window.last))
+        kept = frame if self._with_pixels else replace(frame, pixels=_NO_PIXELS)
+        waiting = _Waiting(Step(kept, seen.faces, ()))
+        if frame.number % self._settings.stride == 0:
+            for face in sorted(here):
+                waiting.windows.append((face, self._faces[face].clip()))
+            waiting.is_empty = not here
+        self._waiting.append(waiting)
+
+    def _crop(self, frame: Frame, tracked: TrackedFace, before: SeenCrop | None) -> SeenCrop:
+        crop = self._cropper.crop_box(frame.pixels, tracked.box, self._trained.num_channels)
+        confidence = tracked.confidence
+        if confidence is not None:
+            self._record.see_face(tracked.face, frame_measures(crop))
+        elif before is not None:
+            confidence = before.confidence
+        return SeenCrop(frame.time, frame.number, tracked.box, confidence, self._ensemble.prepared(crop))
+
+    def _end(self, face: int) -> None:
+        """A face is gone: its last frame gets a prediction, too."""
+        window = self._faces.pop(face)
+        newest = self._waiting[-1]
+        newest.windows = [(number, made) for number, made in newest.windows if number != face]
+        newest.windows.append((face, window.clip(is_over=not window.has_been_full)))
+
+    def _is_due(self) -> bool:
+        if self._source.is_live:
+            return True
+        num_clips = sum(window.clip is not None for waiting in self._waiting for _, window in waiting.windows)
+        num_bytes = sum(waiting.step.frame.pixels.nbytes for waiting in self._waiting)
+        return num_clips >= _BATCH or num_bytes >= _MAX_WAITING_BYTES or len(self._waiting) >= _MAX_WAITING
+
+    def _let_out(self, but: int = 0) -> Iterator[Step]:
+        """Asks the networks about all clips that wait, and lets the frames out, except the newest so many."""
+        out = [self._waiting.popleft() for _ in range(len(self._waiting) - but)]
+        clips = [window.clip for each in out for _, window in each.windows if window.clip is not None]
+        found = iter(self._ensemble.probabilities(np.stack(clips)) if clips else ())
+        for waiting in out:
+            predictions = [
+                self._verdicts.of(face, window, None if window.clip is None else next(found))
+                for face, window in waiting.windows
+            ]
+            if waiting.is_empty:
+                predictions.append(self._verdicts.nobody(waiting.step.frame))
+            self._record.see_predictions(predictions)
+            yield replace(waiting.step, predictions=tuple(predictions))
+
+
+_NO_PIXELS = np.empty((0, 0), np.uint8)
+
+
+def _one(sources: Sequence[Source], named: object) -> Source:
+    if len(sources) != 1:
+        raise PredictionError(f"{named} holds {len(sources)} videos: name one of them")
+    return sources[0]
