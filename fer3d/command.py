@@ -325,10 +325,12 @@ def _mendable() -> tuple[type[Exception], ...]:
     from wandb import Error as WandbError
 
     from fer3d.clips.detectors import DetectorError
+    from fer3d.clips.images import UnreadableError
     from fer3d.clips.preparation import PreparationError
     from fer3d.clips.store import StoreError
     from fer3d.corpora.sequences import CorpusError
     from fer3d.evaluation.run_results import EvaluationError
+    from fer3d.prediction.trained import PredictionError
     from fer3d.reproduction.fold_workers import WorkerError
     from fer3d.search.storage import StudyError
     from fer3d.training.checkpoint import CheckpointError
@@ -344,6 +346,8 @@ def _mendable() -> tuple[type[Exception], ...]:
         DivergedError,
         ResultError,
         EvaluationError,
+        PredictionError,
+        UnreadableError,
         WorkerError,
         StudyError,
         ValueError,

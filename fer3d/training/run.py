@@ -45,6 +45,7 @@ from fer3d.training.results import (
     write_result,
 )
 from fer3d.training.seeding import FoldSeeds
+from fer3d.training.temperature import fit_temperature
 from fer3d.training.tracking import finish, log_fold
 
 # What a fold's result takes on the disk, checkpoint aside: curves, logits, configuration.
@@ -264,7 +265,7 @@ class Run:
                     "train it again gave other numbers (other versions, or another machine), so that the checkpoint "
                     "would not be its own: delete the folder and run the same command again, or set another name"
                 )
-            self._checkpoint(trained.network, fold).write(work / CHECKPOINT_NAME)
+            self._checkpoint(trained, fold).write(work / CHECKPOINT_NAME)
             (work / CHECKPOINT_NAME).replace(folder / CHECKPOINT_NAME)
         return stored
 
@@ -278,7 +279,7 @@ class Run:
                 loggers += self._loggers(fold, work)
                 trained = self._trained(fold, loggers, work)
                 if self._keeps_checkpoints:
-                    self._checkpoint(trained.network, fold).write(work / CHECKPOINT_NAME)
+                    self._checkpoint(trained, fold).write(work / CHECKPOINT_NAME)
                 result = self._result(fold, trained, known)
                 write_result(result, work)
             # The result is safe by now, whatever becomes of a connection.
@@ -316,9 +317,11 @@ class Run:
         device = training_device(self.config.trainer.accelerator, self.config.trainer.devices)
         return clip_source(self.store, clahe=clips.clahe, memory=clips.memory, device=device)
 
-    def _checkpoint(self, network: torch.nn.Module, fold: Fold) -> Checkpoint:
+    def _checkpoint(self, trained: TrainedFold, fold: Fold) -> Checkpoint:
+        kept_back = trained.inner_val_logits
+        labels = self.store.labels[list(fold.inner_val)]
         return Checkpoint(
-            state_dict=network.state_dict(),
+            state_dict=trained.network.state_dict(),
             emotions=self.store.emotions,
             corpus=self.store.corpus,
             synthetic=self.store.synthetic,
@@ -329,6 +332,8 @@ class Run:
             fold=fold.number,
             config=_container(self.config),
             num_channels=self.store.num_channels,
+            # Of the last epoch, whose network this is.
+            temperature=None if kept_back is None else fit_temperature(kept_back[-1], labels),
             training_clips=store_measures(self.store, fold.train),
         )
 
