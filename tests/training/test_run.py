@@ -32,6 +32,7 @@ from fer3d.training.module import DivergedError
 from fer3d.training.precision import resolve_precision
 from fer3d.training.results import ResultError, read_result, write_result
 from fer3d.training.run import Run
+from fer3d.training.temperature import fit_temperature
 
 Compose = Callable[..., DictConfig]
 MakeStore = Callable[..., ClipStore]
@@ -378,7 +379,7 @@ def test_a_checkpoint_that_is_asked_for_later_is_made(
     run.train(1)
     want = Checkpoint.read(run.folder / "fold_001" / "last.ckpt").weights_digest
     shutil.rmtree(run.folder)
-    Run.of(compose_tiny(*settings), store).train(1)
+    Run.of(compose_tiny(*settings, "save_checkpoint=false"), store).train(1)
     before = contents(run.folder / "fold_001")
     assert 1 in run.unfinished
     capsys.readouterr()
@@ -393,6 +394,25 @@ def test_a_checkpoint_that_is_asked_for_later_is_made(
     assert [path.name for path in run.folder.iterdir()] == ["fold_001"]
     run.train(1)
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_run_that_holds_nothing_out_keeps_its_network(compose_tiny: Compose, store: ClipStore) -> None:
+    everything, folds = (Run.of(compose_tiny(*settings), store) for settings in (["cv=all_clips"], []))
+    for run, is_kept in ((everything, True), (folds, False)):
+        run.train(1)
+        assert (run.folder / "fold_001" / "last.ckpt").exists() == is_kept
+
+
+def test_a_checkpoint_keeps_the_temperature_of_the_clips_that_were_kept_back(
+    compose_tiny: Compose, store: ClipStore
+) -> None:
+    run = Run.of(compose_tiny("cv.inner_val=0.5", "save_checkpoint=true"), store)
+    (result,) = run.train(1)
+    assert result.inner_val is not None
+    kept = Checkpoint.read(run.folder / "fold_001" / "last.ckpt")
+    assert kept.temperature == fit_temperature(result.inner_val.logits[-1], result.inner_val.labels) != 1
+    assert kept.training_clips is not None
+    assert set(kept.training_clips) == {"brightness", "contrast", "symmetry"}
 
 
 def test_a_damaged_checkpoint_or_another_folds_counts_as_missing(
@@ -413,7 +433,7 @@ def test_a_damaged_checkpoint_or_another_folds_counts_as_missing(
 def test_a_checkpoint_that_would_not_be_the_results_own_is_not_added(
     settings: list[str], compose_tiny: Compose, store: ClipStore
 ) -> None:
-    run = Run.of(compose_tiny(*settings), store)
+    run = Run.of(compose_tiny(*settings, "save_checkpoint=false"), store)
     (result,) = run.train(1)
     elsewhere = {**result.info, "versions": {**result.info["versions"], "torch": "1"}}
     logits = np.nextafter(result.logits, np.float32(np.inf))
