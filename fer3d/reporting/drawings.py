@@ -24,6 +24,7 @@ from fer3d.reporting.curves import curves_figure, read_curves
 from fer3d.reporting.missed_strips import MissedClip, missed_clips, missed_figure
 from fer3d.reporting.parts import Part, Picture, Prose
 from fer3d.reporting.protocol_chart import protocols_figure
+from fer3d.reporting.reliability import ece_text, reliability_figure
 from fer3d.reporting.report_runs import ReportRun, joint_caution
 from fer3d.reporting.subjects_chart import subjects_figure
 from fer3d.reporting.theme import DARK, LIGHT, Theme, png, svg
@@ -93,6 +94,22 @@ def subjects_part(one: ReportRun) -> Part:
         f"Accuracy of {one.marked_label} on each subject. {said}",
         said,
         lambda theme: subjects_figure(scores, title, caution=one.run.caution, theme=theme),
+    )
+
+
+def reliability_picture(one: ReportRun) -> Picture:
+    """Whether a run is right as often as it is sure, after the last epoch."""
+    outcome = one.evaluation.under(LAST_EPOCH)
+    title = f"{one.label}: confidence and accuracy, {LAST_EPOCH.title}"
+    said = ece_text(outcome.calibration)
+    if outcome.scaled:
+        said += f" With each fold's temperature, fitted on its inner validation: {percent(outcome.scaled.ece)}."
+    return draw(
+        f"reliability-{one.slug}",
+        f"Reliability diagram of {one.marked_label}: accuracy of held-out clips by confidence, {LAST_EPOCH.title}. "
+        f"{said}",
+        said,
+        lambda theme: reliability_figure(outcome.calibration, title, caution=one.run.caution, theme=theme),
     )
 
 

@@ -11,7 +11,14 @@ from fer3d.evaluation.evaluation_tables import measures_table, recall_table, sub
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH, PROTOCOLS
 from fer3d.evaluation.run_results import GIVEN, RunResults, name_folds
 from fer3d.evaluation.tables import Table, percent
-from fer3d.reporting.drawings import confusion_picture, curves_part, missed_part, protocols_picture, subjects_part
+from fer3d.reporting.drawings import (
+    confusion_picture,
+    curves_part,
+    missed_part,
+    protocols_picture,
+    reliability_picture,
+    subjects_part,
+)
 from fer3d.reporting.page import Headline
 from fer3d.reporting.parts import DataTable, Facts, Folded, Gallery, Part, Picture, Prose, Section
 from fer3d.reporting.report_runs import ReportRun, joint_caution
@@ -136,7 +143,7 @@ def duration_text(seconds: float) -> str:
 
 def _run_section(one: ReportRun, *, faces: bool) -> Section:
     subjects = subjects_table(one.evaluation)
-    pictures = [confusion_picture(one, LAST_EPOCH), curves_part(one), subjects_part(one)]
+    pictures = [confusion_picture(one, LAST_EPOCH), curves_part(one), subjects_part(one), reliability_picture(one)]
     missed = missed_part(one, faces=faces)
     parts: list[Part] = [
         DataTable(measures_table(one.evaluation)),

@@ -84,7 +84,7 @@ def test_every_figure_with_synthetic_numbers_says_so_in_words_and_in_the_drawing
         named = any(picture.name.endswith(slug) for slug in slugs) and not picture.name.startswith("architecture")
         (synthetic if named or picture.name == "epoch-protocols" else others).append(picture)
     kinds = {picture.name.split("-ckplus")[0] for picture in synthetic}
-    assert kinds == {"epoch-protocols", "confusion-last-epoch", "curves", "subjects", "missed"}
+    assert kinds == {"epoch-protocols", "confusion-last-epoch", "curves", "subjects", "reliability", "missed"}
     for picture in synthetic:
         assert "SYNTHETIC data" in picture.alt
         for drawn in (picture.light, picture.dark):
