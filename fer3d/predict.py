@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ def _predict_all(predictor: Predictor, sources: Sequence[Source], options: argpa
         for source, target in zip(sources, targets, strict=True):
             watcher = _Watcher(source)
             try:
-                result = run_job(predictor, source, target, shared=shared, trusted=options.trust, watch=watcher)
+                with _ended_by_ctrl_c(source):
+                    result = run_job(predictor, source, target, shared=shared, trusted=options.trust, watch=watcher)
                 _say(source, result, target, watcher)
                 done.append((source, result, ""))
             except (UnreadableError, PredictionError) as error:
@@ -77,6 +79,21 @@ def _predict_all(predictor: Predictor, sources: Sequence[Source], options: argpa
         raise SystemExit(f"fer3d: {len(failed)} of {len(sources)} videos could not be predicted; they are named above")
     if failed:
         sys.exit(1)
+
+
+@contextmanager
+def _ended_by_ctrl_c(source: Source) -> Iterator[None]:
+    """Lets Ctrl-C switch a camera off, which has no other end, instead of breaking off."""
+    from fer3d.prediction.sources import Camera
+
+    if not isinstance(source, Camera):
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: source.stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _targets(sources: Sequence[Source], options: argparse.Namespace) -> list[Target]:

@@ -20,7 +20,7 @@ from fer3d.atomic_file import write_file
 from fer3d.prediction.networks import Ensemble
 from fer3d.prediction.own_corpus import subject_of
 from fer3d.prediction.predictor import Predictor
-from fer3d.prediction.sources import Source
+from fer3d.prediction.sources import Camera, Source
 from fer3d.prediction.steps import Step
 from fer3d.prediction.table import TableWriter, row_of
 from fer3d.prediction.video_record import VideoRecord
@@ -132,8 +132,8 @@ def _predict(
             for picture in pictures:
                 picture.add(step)
             latency = None
-            if source.is_live:
-                latency = time.monotonic() - getattr(source, "began", time.monotonic()) - step.frame.time
+            if isinstance(source, Camera) and source.began is not None:
+                latency = time.monotonic() - source.began - step.frame.time
                 latencies.append(latency)
             if watch is not None:
                 watch(step, latency)

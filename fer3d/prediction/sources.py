@@ -27,6 +27,8 @@ from fer3d.prediction.trained import ASSUMED_RATE, PredictionError, as_path
 
 # Decoded frames that wait to be looked at: even of 4K, they take no more than 100 MB.
 _MAX_WAITING = 4
+# Seconds until a thread that waits looks whether it is still wanted.
+_PATIENCE = 0.2
 
 
 class Source(Protocol):
@@ -138,6 +140,9 @@ class Camera:
         number: The camera's number.
         seconds: How long to look; None until somebody stops it.
         capture: Gives the frames instead of the camera of that number, as `cv2.VideoCapture` does.
+
+    Attributes:
+        began: When the first frame came, by `time.monotonic`; None before that.
     """
 
     is_live = True
@@ -147,6 +152,7 @@ class Camera:
     def __init__(self, number: int, seconds: float | None = None, capture: Any = None) -> None:
         self.name = f"camera {number}"
         self.num_dropped = 0
+        self.began: float | None = None
         self._number, self._seconds, self._capture = number, seconds, capture
         self._newest: queue.Queue[tuple[int, float, Any] | None] = queue.Queue(1)
         self._over = threading.Event()
@@ -168,7 +174,13 @@ class Camera:
         thread.start()
         first = None
         try:
-            while (grabbed := self._newest.get()) is not None:
+            while not self._over.is_set():
+                try:
+                    grabbed = self._newest.get(timeout=_PATIENCE)
+                except queue.Empty:
+                    continue
+                if grabbed is None:
+                    break
                 number, second, pixels = grabbed
                 first = second if first is None else first
                 if self._seconds is not None and second - first >= self._seconds:
@@ -180,6 +192,10 @@ class Camera:
             capture.release()
         if first is None:
             raise PredictionError(f"{self.name} was opened, and gives no frames")
+
+    def stop(self) -> None:
+        """Ends the frames, as if the camera had been switched off."""
+        self._over.set()
 
     def state(self) -> list[Any]:
         """Returns nothing that comes back: what a camera sees is new each time."""
@@ -196,6 +212,7 @@ class Camera:
             stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
             second = stamp if stamp > last else max(time.monotonic(), last + 1e-3)
             last = second
+            self.began = time.monotonic() if self.began is None else self.began
             while True:
                 try:
                     self._newest.put_nowait((number, second, np.asarray(pixels)))
@@ -209,7 +226,7 @@ class Camera:
             number += 1
         while not self._over.is_set():
             try:
-                self._newest.put(None, timeout=0.2)
+                self._newest.put(None, timeout=_PATIENCE)
                 break
             except queue.Full:
                 continue
@@ -278,7 +295,7 @@ def _ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     def put(kind: str, value: Any) -> bool:
         while not over.is_set():
             try:
-                waiting.put((kind, value), timeout=0.2)
+                waiting.put((kind, value), timeout=_PATIENCE)
                 return True
             except queue.Full:
                 continue
