@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from fer3d.atomic_folder import work_folder
-from fer3d.prediction.colours import face_colour
-from fer3d.prediction.drawing import Area, draw_bars, draw_box, draw_caution, draw_tag
+from fer3d.clips.detectors import Box, Image
+from fer3d.prediction.drawing import Area, BarsPlace, draw_bars, draw_box, draw_caution, draw_tag, place_bars
+from fer3d.prediction.shown import face_colour, short
 from fer3d.prediction.steps import Prediction, Step
-from fer3d.prediction.video_writer import H264, Fit, VideoWriter
+from fer3d.prediction.video_writer import H264, Fit, VideoWriter, VideoWriterError
 
 
 class Overlay:
@@ -31,6 +32,10 @@ class Overlay:
         title: The name of what is shown.
         source: What the prediction was made with; the file's own data name the checkpoint.
         rate: Frames a second, about; times are the frames' own.
+
+    Raises:
+        VideoWriterError: FFmpeg cannot encode it, or no frame was added.
+        DiskError: The disk is full, or may not be written to.
     """
 
     def __init__(
@@ -50,7 +55,9 @@ class Overlay:
         comment = "; ".join(filter(None, (caution, f"checkpoint {(source or {}).get('checkpoint', '')}".strip())))
         self._metadata = {"title": title, "comment": comment}
         self._fit: Fit | None = None
-        self._latest: dict[int, Prediction] = {}
+        # Of the faces in the last frame.
+        self._latest: dict[int, Prediction | None] = {}
+        self._places: dict[int, BarsPlace] = {}
         self._block = ExitStack()
 
     def __enter__(self) -> Self:
@@ -71,40 +78,45 @@ class Overlay:
         """Draws and writes one frame."""
         self._fit = self._fit.again(step.frame.pixels) if self._fit else Fit.of(step.frame.pixels, H264)
         picture = self._fit.picture(step.frame.pixels)
-        found = {prediction.face: prediction for prediction in step.predictions}
-        known = self._latest | {face: prediction for face, prediction in found.items() if face is not None}
-        self._latest = {face.face: known[face.face] for face in step.faces if face.face in known}
+        found = {prediction.face: prediction for prediction in step.predictions if prediction.face is not None}
+        self._latest = {face.face: (self._latest | found).get(face.face) for face in step.faces}
         boxes = {face.face: self._fit.box(face.box) for face in step.faces}
-        # The largest face comes last, so that it lies above the others and its bars choose first.
+        # The largest face comes last, so that it lies above the others.
         order = sorted(boxes, key=lambda face: _size(boxes[face]))
         for face in order:
             draw_box(picture, boxes[face], face_colour(face))
-        taken = [_area(box) for box in boxes.values()]
+        tags = [draw_tag(picture, boxes[face], self._tag(face), face_colour(face)) for face in order]
         caution = draw_caution(picture, self._caution)
-        taken += [caution] if caution else []
-        for face in order:
-            tag = draw_tag(picture, boxes[face], self._tag(face), face_colour(face))
-            taken += [tag] if tag else []
-        for face in reversed(order):
-            prediction = self._latest.get(face)
-            if prediction is not None and prediction.smoothed is not None:
-                area = draw_bars(picture, boxes[face], self._emotions, prediction.smoothed, taken)
-                taken += [area] if area else []
+        taken = [_area(box) for box in boxes.values()] + [area for area in (*tags, caution) if area]
+        self._draw_bars(picture, [(face, boxes[face]) for face in reversed(order)], taken)
         self._writer.add(picture, step.frame.time)
 
+    def _draw_bars(self, picture: Image, boxes: Iterable[tuple[int, Box]], taken: list[Area]) -> None:
+        """Draws the bars of each face where there is room; the first one chooses first."""
+        before, self._places = self._places, {}
+        for face, box in boxes:
+            prediction = self._latest[face]
+            if prediction is None or prediction.smoothed is None:
+                continue
+            place = place_bars(picture, box, self._emotions, taken, before.get(face))
+            if place is not None:
+                draw_bars(picture, place, self._emotions, prediction.smoothed)
+                self._places[face] = place
+                taken.append(place.area)
+
     def _tag(self, face: int) -> str:
-        prediction = self._latest.get(face)
-        if prediction is None:
-            return f"{face}"
-        return f"{face}  {prediction.label or prediction.why}"
+        prediction = self._latest[face]
+        return f"{face}  {prediction.label or short(prediction.why)}" if prediction else f"{face}"
 
     def _finish(self, work: Path) -> None:
+        if self._fit is None:
+            raise VideoWriterError(f"{self._path.name} is not written: no frame was read")
         (work / "video.mp4").replace(self._path)
 
 
-def _size(box: tuple[float, float, float, float]) -> float:
+def _size(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _area(box: tuple[float, float, float, float]) -> Area:
+def _area(box: Box) -> Area:
     return round(box[0]), round(box[1]), round(box[2]), round(box[3])

@@ -66,6 +66,7 @@
 
   const byLength = [...faces.values()].sort((one, other) => other.seen - one.seen);
   const rows = byLength.slice(0, MOST_ROWS).sort((one, other) => one.number - other.number);
+  const TOP = rows.length ? CURVES + AXIS : 20 + AXIS;  // pixels above the rows; at least the bar's handle
   const colourOf = face => facts.faceColours[(face.number - 1) % facts.faceColours.length];
   const state = {time: 0, face: byLength[0] || null, from: 0, to: duration};
 
@@ -91,10 +92,10 @@
     button.setAttribute("aria-label", `Face ${face.number}`);
     return button;
   });
-  find("names").style.paddingTop = `${rows.length ? CURVES + AXIS : 0}px`;
+  find("names").style.paddingTop = `${TOP}px`;
   find("names").append(...names);
   if (faces.size > rows.length) find("more").textContent = `${faces.size - rows.length} more faces, seen for a shorter time, have no row; click them in the video.`;
-  const bars = facts.emotions.map((emotion, number) => {
+  const bars = (faces.size ? facts.emotions : []).map((emotion, number) => {
     const row = made("li"), track = made("span", "track"), value = made("i"), raw = made("b"), digits = made("span", "number");
     track.style.setProperty("--c", `var(--e${number})`);
     track.append(value, raw);
@@ -104,9 +105,9 @@
   });
 
   const clock = time => {
-    const tenths = Math.floor(time * 10 + 0.001), rest = String(Math.floor(tenths / 10) % 60).padStart(2, "0");
-    const hours = Math.floor(tenths / 36000), minutes = Math.floor(tenths / 600) % 60;
-    return `${hours ? `${hours}:${String(minutes).padStart(2, "0")}` : minutes}:${rest}.${tenths % 10}`;
+    const hundredths = Math.round(time * 100), seconds = Math.floor(hundredths / 100), two = number => String(number).padStart(2, "0");
+    const hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds / 60) % 60;
+    return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}.${two(hundredths % 100)}`;
   };
 
   // ---- Now: boxes over the video, and the chosen face's numbers. ----
@@ -127,7 +128,9 @@
       button.className = `box${y1 < 0.08 ? " low" : ""}${x1 > 0.6 ? " right" : ""}`;
       button.setAttribute("aria-pressed", state.face === face);
       button.setAttribute("aria-label", `Face ${face.number}${text ? `: ${text}` : ""}`);
-      button.firstChild.textContent = text ? `${face.number} ${text}` : face.number;
+      // Tags of small faces would cover each other.
+      const isSmall = (x2 - x1) * stage.clientWidth < 64 && state.face !== face;
+      button.firstChild.textContent = text && !isSmall ? `${face.number} ${text}` : face.number;
       if (!button.isConnected) find("boxes").append(button);
     }
     for (const [number, button] of boxButtons) if (!here.has(number)) button.remove();
@@ -153,7 +156,7 @@
   const X = time => (time - state.from) / (state.to - state.from) * canvas.clientWidth;
   const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const draw = () => {
-    const width = canvas.clientWidth, top = rows.length ? CURVES + AXIS : AXIS, height = top + Math.max(rows.length, 1) * ROW;
+    const width = canvas.clientWidth, height = TOP + rows.length * ROW;
     const ratio = window.devicePixelRatio || 1;
     canvas.style.height = `${height}px`;
     canvas.width = Math.round(width * ratio);
@@ -163,11 +166,16 @@
     pen.clearRect(0, 0, width, height);
     const colours = facts.emotions.map((_, number) => css(`--e${number}`));
     const look = {colours, text: css("--text"), quiet: css("--quiet"), line: css("--line"), page: css("--page"), tint: css("--tint"), hatch: hatching(pen)};
-    drawAxis(pen, width, rows.length ? CURVES : 0, height, look);
+    drawAxis(pen, width, height, look);
     if (state.face) drawCurves(pen, width, state.face, look);
-    rows.forEach((face, number) => drawStrip(pen, width, top + number * ROW, face, look));
+    rows.forEach((face, number) => drawStrip(pen, width, TOP + number * ROW, face, look));
   };
-  const drawAxis = (pen, width, y, bottom, look) => {
+  const textOn = colour => {
+    const [red, green, blue] = [1, 3, 5].map(k => parseInt(colour.slice(k, k + 2), 16) / 255).map(
+      channel => channel > 0.04045 ? ((channel + 0.055) / 1.055) ** 2.4 : channel / 12.92);
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.2 ? "#1b1d21" : "#ffffff";
+  };
+  const drawAxis = (pen, width, bottom, look) => {
     const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600];
     const step = steps.find(one => (state.to - state.from) / one <= width / 80) || 86400;
     pen.font = "12px system-ui, sans-serif";
@@ -175,15 +183,15 @@
     pen.strokeStyle = look.line;
     pen.textBaseline = "middle";
     for (let k = Math.ceil(state.from / step - 1e-9); k * step <= state.to; k++) {
-      const x = Math.round(X(k * step)) + 0.5, text = clock(k * step).replace(/\.0$/, "");
+      const x = Math.round(X(k * step)) + 0.5, text = clock(k * step).replace(/\.?0+$/, "");
       pen.beginPath();
       pen.moveTo(x, 0);
       pen.lineTo(x, bottom);
       pen.stroke();
       pen.textAlign = x < 20 ? "left" : x > width - 20 ? "right" : "center";
-      pen.fillText(text, x < 20 ? x + 2 : x, y + AXIS / 2);
+      pen.fillText(text, x < 20 ? x + 2 : x, TOP - AXIS / 2);
     }
-    if (!y) return;
+    if (!rows.length) return;
     pen.textAlign = "left";
     [0, 0.5, 1].forEach(share => {
       const line = Math.round(high(share)) + 0.5;
@@ -199,11 +207,17 @@
     for (const [offset, line, alpha] of [[4 + numEmotions, 0.75, 0.45], [4, 2, 1]]) {
       const paths = look.colours.map(() => new Path2D());
       for (const [start, end] of face.spans) {
+        if (second(end) < state.from || second(start) > state.to) continue;
         const first = Math.max(lastUpTo(face.starts.length, k => frameOf(said, face.starts[k]), Math.max(start, frameAt(state.from)) - 1), 0);
         let column = -1, count = 0, sums = new Float64Array(numEmotions), begun = false;
         const put = () => {
-          if (count) paths.forEach((path, number) => path[begun ? "lineTo" : "moveTo"](column, high(sums[number] / count)));
-          begun = begun || count > 0;
+          if (!count) return;
+          paths.forEach((path, number) => {
+            const y = high(sums[number] / count);
+            if (!begun) path.moveTo(column, y);
+            path.lineTo(column + (begun ? 0 : 0.01), y);  // a point without neighbours is a dot
+          });
+          begun = true;
           sums.fill(0);
           count = 0;
         };
@@ -211,8 +225,8 @@
           const at = face.starts[k], frame = frameOf(said, at), x = X(second(frame));
           if (frame > end) break;
           if (frame < start) continue;
-          // What falls into one pixel is averaged.
-          if (Math.floor(x) !== Math.floor(column)) { put(); column = x; }
+          // What falls into three pixels is averaged: thinner lines would run into each other.
+          if (Math.floor(x / 3) !== Math.floor(column / 3)) { put(); column = x; }
           if (hasShares(at)) { for (let e = 0; e < numEmotions; e++) sums[e] += said[at + offset + e] / WHOLE; count++; }
           else { put(); begun = false; }
           if (x > width) break;
@@ -221,8 +235,14 @@
       }
       pen.lineWidth = line;
       pen.globalAlpha = alpha;
-      pen.lineJoin = "round";
-      paths.forEach((path, number) => { pen.strokeStyle = look.colours[number]; pen.stroke(path); });
+      pen.lineJoin = pen.lineCap = "round";
+      paths.forEach((path, number) => {
+        pen.strokeStyle = look.colours[number];
+        // Where colours come again, lines are dashed.
+        pen.setLineDash(look.colours.indexOf(look.colours[number]) < number ? [5, 5] : []);
+        pen.stroke(path);
+      });
+      pen.setLineDash([]);
       pen.globalAlpha = 1;
     }
   };
@@ -245,11 +265,11 @@
       pen.fillStyle = label ? look.colours[facts.emotions.indexOf(label)] || look.quiet : look.hatch;
       pen.fillRect(x1, top, Math.max(x2 - x1, 0.5), STRIP);
       const text = label || why;
-      pen.font = "12px system-ui, sans-serif";
-      const length = text ? pen.measureText(text).width : 0;
-      if (!length || length + 8 > x2 - x1) return;
+      if (!text || x2 - x1 < 20) return;
+      const length = pen.measureText(text).width;
+      if (length + 8 > x2 - x1) return;
       if (!label) { pen.fillStyle = look.tint; pen.fillRect((x1 + x2 - length) / 2 - 3, top + 4, length + 6, STRIP - 8); }
-      pen.fillStyle = label ? look.page : look.text;
+      pen.fillStyle = label ? textOn(look.colours[facts.emotions.indexOf(label)]) : look.text;
       pen.textAlign = "center";
       pen.textBaseline = "middle";
       pen.fillText(text, (x1 + x2) / 2, top + STRIP / 2 + 1);
@@ -285,6 +305,8 @@
     showNow(frame);
     names.forEach((button, number) => button.setAttribute("aria-pressed", rows[number] === state.face));
     find("clock").textContent = `${clock(state.time)} / ${clock(duration)}`;
+    // While it plays, a screen reader need not hear of every frame.
+    if (!video.paused && Math.abs(state.time - Number(bar.getAttribute("aria-valuenow"))) < 1) return;
     bar.setAttribute("aria-valuenow", state.time.toFixed(2));
     bar.setAttribute("aria-valuetext", `${clock(state.time)}${state.face ? `, face ${state.face.number}: ${find("said").textContent}` : ""}`);
   };
@@ -301,7 +323,7 @@
     if (!hasVideo) return;
     if (!video.paused) { video.pause(); return; }
     if (state.time >= duration - facts.interval) seek(0);
-    video.play();
+    video.play().catch(() => {});
   };
   if (hasVideo) {
     video.src = URL.createObjectURL(new Blob(parts, {type: "video/webm"}));
@@ -312,6 +334,7 @@
     };
     const next = () => video.requestVideoFrameCallback ? video.requestVideoFrameCallback(follow) : requestAnimationFrame(follow);
     video.addEventListener("play", () => { find("play").textContent = "❚❚"; find("play").setAttribute("aria-label", "Pause"); next(); });
+    video.addEventListener("error", () => { find("sentence").textContent = "This browser cannot play the video (VP9 in WebM)."; find("play").hidden = true; });
     for (const event of ["pause", "ended"]) video.addEventListener(event, () => { find("play").textContent = "▶"; find("play").setAttribute("aria-label", "Play"); });
     video.addEventListener("ended", () => show(duration));
     video.addEventListener("click", toggle);
@@ -331,7 +354,7 @@
     dragging = true;
     bar.setPointerCapture(event.pointerId);
     bar.focus({preventScroll: true});
-    const row = Math.floor((event.clientY - bar.getBoundingClientRect().top - (rows.length ? CURVES + AXIS : AXIS)) / ROW);
+    const row = Math.floor((event.clientY - bar.getBoundingClientRect().top - TOP) / ROW);
     if (rows[row] && rows[row] !== state.face) select(rows[row]);
     seek(timeAt(event));
   });

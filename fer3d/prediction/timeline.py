@@ -18,16 +18,17 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from fer3d.atomic_file import write_file
-from fer3d.prediction.colours import emotion_colours, face_colour
+from fer3d.prediction.fonts import font_families
+from fer3d.prediction.shown import emotion_colours, face_colour, short, text_on
 from fer3d.prediction.steps import Prediction, Step
 
 ENDINGS = (".svg", ".png", ".pdf")
-# What a curve is made of at most; a figure has fewer pixels.
-MOST_POINTS = 2000
+# What a curve is made of at most: with more, the lines of seven emotions would run into each other.
+MOST_POINTS = 600
 MOST_FACES = 12
 
 _WIDTH = 10.0  # inches
@@ -72,35 +73,43 @@ class _Point:
 @dataclass(slots=True)
 class _Face:
     points: dict[int, _Point] = field(default_factory=dict)
-    spans: list[list[int]] = field(default_factory=list)  # first and last stretch that the face is seen in
+    spans: list[tuple[int, int]] = field(default_factory=list)  # first and last stretch that the face is seen in
     last_frame: int = -2
 
-    def see(self, place: int, frame: int) -> None:
-        if self.spans and (frame == self.last_frame + 1 or place <= self.spans[-1][1] + 1):
-            self.spans[-1][1] = place
+    def add(self, place: int, point: _Point) -> None:
+        if place in self.points:
+            self.points[place].add(point)
         else:
-            self.spans.append([place, place])
+            self.points[place] = point
+
+    def see(self, place: int, frame: int) -> None:
+        self._extend(place, place, frame == self.last_frame + 1)
         self.last_frame = frame
 
     def coarsen(self) -> None:
+        """Makes stretches twice as long."""
         points, self.points = self.points, {}
         for place, point in points.items():
-            if place // 2 in self.points:
-                self.points[place // 2].add(point)
-            else:
-                self.points[place // 2] = point
+            self.add(place // 2, point)
         spans, self.spans = self.spans, []
         for first, last in spans:
-            if self.spans and first // 2 <= self.spans[-1][1] + 1:
-                self.spans[-1][1] = last // 2
-            else:
-                self.spans.append([first // 2, last // 2])
+            self._extend(first // 2, last // 2)
+
+    def within(self, span: tuple[int, int]) -> list[tuple[int, _Point]]:
+        """The points of a span, in the order of time."""
+        return [(place, self.points[place]) for place in range(span[0], span[1] + 1) if place in self.points]
+
+    def _extend(self, first: int, last: int, is_next: bool = False) -> None:
+        if self.spans and (is_next or first <= self.spans[-1][1] + 1):
+            self.spans[-1] = self.spans[-1][0], last
+        else:
+            self.spans.append((first, last))
 
 
 class Timeline:
     """Draws the smoothed probabilities of each face over time, the raw ones thin behind, and its labels underneath.
 
-    Memory and the figure stay small however long the video is: time is cut into at most 2,000 equal stretches, twice as
+    Memory and the figure stay small however long the video is: time is cut into at most 600 equal stretches, twice as
     long whenever they do not suffice, and what falls into one is averaged; the figure says how long they are. A strip
     shows what was said most often in each. A label holds until the face's next prediction. Of more than twelve faces,
     those seen longest are drawn, and the figure says how many are not.
@@ -135,7 +144,8 @@ class Timeline:
         self._title = title
         self._source = dict(source or {})
         self._width = 0.01  # seconds a stretch
-        self._end = 0.0
+        self._time = 0.0  # of the last frame
+        self._end = self._width  # when it is over
         self._faces: dict[int, _Face] = {}
 
     def __enter__(self) -> Self:
@@ -149,39 +159,43 @@ class Timeline:
 
     def add(self, step: Step) -> None:
         """Takes in what is known of one frame."""
-        self._end = step.frame.time
-        while self._end >= MOST_POINTS * self._width:
+        time = step.frame.time
+        self._end, self._time = max(2 * time - self._time, self._width), time
+        while time >= MOST_POINTS * self._width:
             self._width *= 2
             for face in self._faces.values():
                 face.coarsen()
-        place = int(self._end / self._width)
         for seen in step.faces:
-            self._faces.setdefault(seen.face, _Face()).see(place, step.frame.number)
+            self._faces.setdefault(seen.face, _Face()).see(int(time / self._width), step.frame.number)
         for prediction in step.predictions:
             if prediction.face is not None:
                 self._predict(self._faces.setdefault(prediction.face, _Face()), prediction)
 
     def _predict(self, face: _Face, prediction: Prediction) -> None:
-        point = _Point(np.zeros((2, len(self._emotions))), said=Counter({(prediction.label, prediction.why): 1}))
+        said = Counter({(prediction.label, short(prediction.why)): 1})
+        point = _Point(np.zeros((2, len(self._emotions))), said=said)
         if prediction.smoothed is not None and prediction.probabilities is not None:
             point.sums[:] = prediction.smoothed, prediction.probabilities
             point.time, point.number = prediction.time_to, 1
-        place = int(prediction.time_to / self._width)
-        face.points.setdefault(place, _Point(np.zeros_like(point.sums))).add(point)
+        face.add(int(prediction.time_to / self._width), point)
+
+    def figure(self) -> Figure:
+        """Returns the figure of what has been added."""
+        with _plain_settings("".join((self._title, self._caution, *self._emotions))):
+            return self._figure()
 
     def _drawn(self) -> bytes:
-        by_length = sorted(self._faces, key=lambda face: -sum(last - first for first, last in self._faces[face].spans))
-        shown = sorted(by_length[:MOST_FACES])
         file = io.BytesIO()
-        with _plain_settings():
-            figure = self._figure(shown)
-            nothing = {".svg": ("Date", "Creator"), ".png": ("Software",), ".pdf": ("CreationDate", "Creator")}
-            ending = self._path.suffix.lower()
-            metadata: Any = {"Title": f"{self._title} {self._caution}".strip()} | dict.fromkeys(nothing[ending])
-            figure.savefig(file, format=ending[1:], metadata=metadata, dpi=150)
+        ending = self._path.suffix.lower()
+        left_out = {".svg": ("Date", "Creator"), ".png": ("Software",), ".pdf": ("CreationDate", "Creator")}[ending]
+        metadata: Any = {"Title": f"{self._title} {self._caution}".strip()} | dict.fromkeys(left_out)
+        with _plain_settings("".join((self._title, self._caution, *self._emotions))):
+            self._figure().savefig(file, format=ending[1:], metadata=metadata, dpi=150)
         return file.getvalue()
 
-    def _figure(self, shown: list[int]) -> Figure:
+    def _figure(self) -> Figure:
+        by_length = sorted(self._faces, key=lambda face: -sum(last - first for first, last in self._faces[face].spans))
+        shown = sorted(by_length[:MOST_FACES])
         heading = [(line, 11, _INK) for line in textwrap.wrap(self._title, 90)]
         heading += [(line, 9, _ALERT) for line in textwrap.wrap(self._caution, 110)]
         notes = [line for note in self._notes(len(shown)) for line in textwrap.wrap(note, 150)]
@@ -195,7 +209,7 @@ class Timeline:
             figsize=(_WIDTH, sum(heights) + 0.24 * len(shown) + 0.4), layout="constrained", facecolor="white"
         )
         layout: Any = figure.get_layout_engine()
-        layout.set(h_pad=0.02, w_pad=0.06, hspace=0, wspace=0)
+        layout.set(h_pad=0.05, w_pad=0.06, hspace=0, wspace=0)
         rows = figure.add_gridspec(len(heights), 1, height_ratios=heights)
         _write(figure.add_subplot(rows[0]), heading)
         first: Axes | None = None
@@ -203,11 +217,11 @@ class Timeline:
             band_axes = figure.add_subplot(rows[1 + 2 * number], sharex=first)
             first = first or band_axes
             strip_axes = figure.add_subplot(rows[2 + 2 * number], sharex=first)
-            self._draw_band(band_axes, face)
+            self._draw_band(band_axes, face, band)
             self._draw_strip(strip_axes, self._faces[face])
             strip_axes.tick_params(labelbottom=number == len(shown) - 1, length=2)
         if first is not None:
-            first.set_xlim(0, max(self._end, self._width))
+            first.set_xlim(0, self._end)
         _write(figure.add_subplot(rows[len(heights) - 1]), [(note, 7, _MUTED) for note in notes])
         return figure
 
@@ -228,80 +242,100 @@ class Timeline:
         if checkpoint := self._source.get("checkpoint"):
             yield f"Checkpoint {checkpoint}"
 
-    def _draw_band(self, axes: Axes, face: int) -> None:
+    def _draw_band(self, axes: Axes, face: int, band: float) -> None:
         axes.set(ylim=(0, 1), yticks=(0, 0.5, 1))
         axes.spines[["top", "right", "bottom"]].set_visible(False)
         axes.tick_params(labelbottom=False, bottom=False, length=2)
         axes.grid(axis="y", color=_GRID, linewidth=0.5)
         name = axes.set_title(f" {face} ", loc="left", size=8, weight="bold", pad=4)
         name.set_bbox({"facecolor": face_colour(face), "edgecolor": _INK, "linewidth": 0.5, "pad": 1})
+        name.set_color(text_on(face_colour(face)))
         times, curves = self._curves(self._faces[face])
+        alone = _alone(curves[:, 0, 0])
+        for number, (colour, _) in enumerate(self._lines()):
+            axes.plot(times, curves[:, 1, number], color=colour, linewidth=0.5, alpha=0.5)
+            axes.plot(times[alone], curves[alone, 0, number], ".", color=colour, markersize=4)
+        for number, (colour, dashes) in enumerate(self._lines()):
+            axes.plot(times, curves[:, 0, number], dashes, color=colour, linewidth=1.5)
+        self._name_lines(axes, curves[:, 0], band)
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        """Yields the colour and the dashes of each emotion: where colours come again, lines are dashed."""
         colours = emotion_colours(len(self._emotions))
         for number, colour in enumerate(colours):
-            axes.plot(times, curves[:, 1, number], color=colour, linewidth=0.5, alpha=0.5)
-        for number, colour in enumerate(colours):
-            axes.plot(times, curves[:, 0, number], color=colour, linewidth=1.5, solid_capstyle="round")
-        order = np.argsort(-np.nan_to_num(curves[:, 0]).sum(axis=0), kind="stable")
-        step = 1 / max(len(order), 7)
-        for row, number in enumerate(order):
-            axes.text(
-                1.008,
-                1 - (row + 0.5) * step,
-                self._emotions[number],
-                color=colours[number],
-                size=7 if len(order) <= 9 else 5.5,
-                weight="bold" if row == 0 else "normal",
-                transform=axes.transAxes,
-                va="center",
-            )
+            yield colour, "--" if colour in colours[:number] else "-"
+
+    def _name_lines(self, axes: Axes, smoothed: NDArray[np.float32], band: float) -> None:
+        """Writes the emotions' names beside the ends of their lines, as near as they do not touch."""
+        known = smoothed[~np.isnan(smoothed[:, 0])]
+        size = 7 if len(self._emotions) <= 8 else 5.5
+        ends = known[-1] if len(known) else np.zeros(len(self._emotions))
+        heights = _spread(ends, min(size * _LINE / band, 1 / len(self._emotions)))
+        for name, height, (colour, dashes) in zip(self._emotions, heights, self._lines(), strict=True):
+            beside: Any = {"transform": axes.transAxes, "clip_on": False}
+            axes.plot([1.005, 1.016], [height, height], dashes, color=colour, linewidth=2, **beside)
+            axes.text(1.02, height, name, size=size, va="center", **beside)
 
     def _curves(self, face: _Face) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Times (num_points,) and means (num_points, 2, num_emotions), with gaps that are not a number."""
         times: list[float] = []
         means: list[NDArray[np.float64]] = []
         gap = np.full((2, len(self._emotions)), np.nan)
-        for first, last in face.spans:
-            for place in sorted(place for place in face.points if first <= place <= last):
-                point = face.points[place]
+        for span in face.spans:
+            for place, point in face.within(span):
                 times.append(point.time / point.number if point.number else place * self._width)
                 means.append(point.sums / point.number if point.number else gap)
-            times.append(times[-1] if times else 0)
+            times.append(span[1] * self._width)
             means.append(gap)
         return np.array(times, np.float32), np.array(means, np.float32).reshape(-1, 2, len(self._emotions))
 
     def _draw_strip(self, axes: Axes, face: _Face) -> None:
         axes.set(ylim=(0, 1), yticks=())
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 3, 5, 6, 10]))
+        axes.xaxis.set_major_locator(MultipleLocator(_step(self._end)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda second, _: _clock(second)))
         colours = dict(zip(self._emotions, emotion_colours(len(self._emotions)), strict=True))
+        pieces: dict[str | None, list[tuple[float, float]]] = {}
         for start, end, (label, why) in self._stretches(face):
             colour = colours.get(label)
-            axes.broken_barh(
-                [(start, end - start)],
-                (0.05, 0.95),
-                facecolor=colour or _HATCH,
-                edgecolor="white" if colour else _MUTED,
-                linewidth=0.4 if colour else 0,
-                hatch=None if colour else "//////",
-            )
-            text, width = label or why, (end - start) / max(self._end, self._width) * _PLOT
-            if len(text) * 6.5 * 0.62 / 72 < width:
+            pieces.setdefault(colour, []).append((start, end - start))
+            text = label or why
+            if len(text) * 6.5 * 0.64 / 72 < (end - start) / self._end * _PLOT:
                 box = None if colour else {"facecolor": _HATCH, "edgecolor": "none", "pad": 0.8}
-                middle = (start + end) / 2
-                axes.text(
-                    middle, 0.5, text, color="white" if colour else _INK, size=6.5, ha="center", va="center", bbox=box
-                )
+                ink = text_on(colour or _HATCH)
+                axes.text((start + end) / 2, 0.5, text, color=ink, size=6.5, ha="center", va="center", bbox=box)
+        for colour, spans in pieces.items():
+            style: dict[str, Any] = {"facecolor": colour, "edgecolor": "white", "linewidth": 0.3}
+            if colour is None:
+                style = {"facecolor": _HATCH, "edgecolor": _MUTED, "linewidth": 0, "hatch": "//////"}
+            axes.broken_barh(spans, (0.05, 0.95), **style)
 
     def _stretches(self, face: _Face) -> Iterator[tuple[float, float, tuple[str, str]]]:
         """Yields from when to when the same was said, and what."""
-        for first, last in face.spans:
-            end = min((last + 1) * self._width, max(self._end, self._width))
-            places = sorted(place for place in face.points if first <= place <= last)
-            said = [(place * self._width, face.points[place].said.most_common(1)[0][0]) for place in places]
+        for span in face.spans:
+            end = min((span[1] + 1) * self._width, self._end)
+            said = [(place * self._width, point.said.most_common(1)[0][0]) for place, point in face.within(span)]
             changes = [one for before, one in pairwise([(0.0, ("", "")), *said]) if one[1] != before[1]]
             for (start, what), (stop, _) in pairwise([*changes, (end, ("", ""))]):
                 yield start, stop, what
+
+
+def _alone(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which points have no neighbour to draw a line to, (num_points,)."""
+    known = np.pad(~np.isnan(values), 1)
+    return np.asarray(known[1:-1] & ~known[:-2] & ~known[2:])
+
+
+def _spread(wanted: NDArray[np.floating[Any]], gap: float) -> NDArray[np.float64]:
+    """Moves heights apart until each two differ by a gap, in their order, from 0 upwards."""
+    order = np.argsort(-wanted, kind="stable")
+    heights = wanted[order].astype(float)
+    for k in range(1, len(heights)):
+        heights[k] = min(heights[k], heights[k - 1] - gap)
+    heights[-1] = max(heights[-1], gap / 2)
+    for k in range(len(heights) - 2, -1, -1):
+        heights[k] = max(heights[k], heights[k + 1] + gap)
+    return heights[np.argsort(order, kind="stable")]
 
 
 def _write(axes: Axes, lines: list[tuple[str, int, str]]) -> None:
@@ -315,16 +349,24 @@ def _write(axes: Axes, lines: list[tuple[str, int, str]]) -> None:
         above += size
 
 
+def _step(length: float) -> float:
+    """Seconds between the marks of a time axis: about ten, at times that people count in."""
+    steps = [0.001 * 10**power * one for power in range(4) for one in (1, 2, 5)]
+    steps += [10, 15, 30, *(60 * one for one in (1, 2, 5, 10, 15, 30)), *(3600 * one for one in (1, 2, 6, 12, 24))]
+    return next((step for step in steps if length / step <= 10), length / 10)
+
+
 def _clock(second: float) -> str:
     if second < 100:
-        return f"{second:g} s" if second == round(second, 1) else f"{second:.1f} s"
+        return f"{second:.3g} s"
     hours, rest = divmod(round(second), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
 @contextmanager
-def _plain_settings() -> Iterator[None]:
-    """This figure's settings instead of the user's, and no word about letters that the font does not have."""
-    with matplotlib.style.context("default"), matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+def _plain_settings(texts: str) -> Iterator[None]:
+    """This figure's settings instead of the user's, and no word about letters that no font has."""
+    settings = _SETTINGS | {"font.family": font_families(texts)}
+    with matplotlib.style.context("default"), matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         yield

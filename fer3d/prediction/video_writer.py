@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,10 +11,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 import av
+import av.error
 import cv2
 import numpy as np
 
 from fer3d.clips.detectors import Box, Image
+from fer3d.clips.video_stream import reason
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -45,7 +48,7 @@ class VideoFormat:
     bit_rate: int | None = None
 
 
-# Half of x264's speed is gone with the next slower preset.
+# The next slower preset of x264 halves the speed.
 H264 = VideoFormat("libx264", {"preset": "veryfast", "crf": "21"}, ticks=90_000, longer=1920, shorter=1080)
 
 
@@ -125,7 +128,7 @@ class VideoWriter:
         self._rate = Fraction(rate if 1 <= rate <= 1000 else 25).limit_denominator(1001)
         self._form = form
         self._open: tuple[OutputContainer, VideoStream] | None = None
-        self._last = -1
+        self._last = -1  # time stamp of the last frame
         try:
             av.Codec(form.encoder, "w")
         except ValueError as error:
@@ -142,11 +145,15 @@ class VideoWriter:
         if self._open is None:
             return
         container, stream = self._open
-        try:
-            if kind is None:
+        if kind is not None:
+            with suppress(av.error.FFmpegError):  # The exception before it matters more.
+                container.close()
+            return
+        with _named(self._path):
+            try:
                 container.mux(stream.encode(None))
-        finally:
-            container.close()
+            finally:
+                container.close()
 
     def add(self, picture: Image, time: float) -> None:
         """Adds a picture.
@@ -154,13 +161,18 @@ class VideoWriter:
         Args:
             picture: BGR (H, W, 3), uint8, of the first one's size, which is even.
             time: The second that it is shown at; after the one before.
+
+        Raises:
+            VideoWriterError: FFmpeg cannot encode it.
+            OSError: The file cannot be written.
         """
-        container, stream = self._open = self._open or self._begin(*picture.shape[:2])
         planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), dtype=np.uint8)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         self._last = frame.pts = max(round(time * self._form.ticks), self._last + 1)
         frame.time_base = Fraction(1, self._form.ticks)
-        container.mux(stream.encode(frame))
+        with _named(self._path):
+            container, stream = self._open = self._open or self._begin(*picture.shape[:2])
+            container.mux(stream.encode(frame))
 
     def _begin(self, height: int, width: int) -> tuple[OutputContainer, VideoStream]:
         # Players may begin before they have all of it.
@@ -176,6 +188,17 @@ class VideoWriter:
         if self._form.bit_rate is not None:
             stream.bit_rate = self._form.bit_rate
         return container, stream
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Makes errors of FFmpeg's that are not the disk's the user's."""
+    try:
+        yield
+    except OSError:
+        raise
+    except av.error.FFmpegError as error:
+        raise VideoWriterError(f"{path.name} cannot be encoded: {reason(error)}") from error
 
 
 def _even(length: float) -> int:
