@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from fer3d.configuration import config_folder
 from fer3d.models.network import Task
-from fer3d.training.parts import make_network
+from fer3d.training.networks import make_network
 from fer3d.training.precision import resolve_precision
 
 

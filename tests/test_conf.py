@@ -24,7 +24,7 @@ from fer3d.clips.faces import FaceExtraction
 from fer3d.clips.folds import make_folds
 from fer3d.configuration import config_folder
 from fer3d.models.network import Task
-from fer3d.training.parts import make_network
+from fer3d.training.networks import make_network
 
 Compose = Callable[..., DictConfig]
 

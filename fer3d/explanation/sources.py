@@ -18,7 +18,7 @@ from fer3d.clips.store import INDEX_NAME, ClipStore, StoreError, read_digest
 from fer3d.explanation.gradcam import ExplanationError
 from fer3d.models.network import Task
 from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint
-from fer3d.training.parts import make_network
+from fer3d.training.networks import make_network
 from fer3d.training.results import fold_folder, read_result
 
 SEEN = "SEEN IN TRAINING"

@@ -28,7 +28,7 @@ from fer3d.reporting.reliability import ece_text, reliability_figure
 from fer3d.reporting.report_runs import ReportRun, joint_caution
 from fer3d.reporting.subjects_chart import subjects_figure
 from fer3d.reporting.theme import DARK, LIGHT, Theme, png, svg
-from fer3d.training.parts import make_network
+from fer3d.training.networks import make_network
 
 _NAMED = 3
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ProgressBar, Timer
 from pytorch_lightning.callbacks import Checkpoint as CheckpointCallback
@@ -20,23 +19,8 @@ from fer3d.models.network import Task, check_network
 from fer3d.training.checkpoint import Checkpoint
 from fer3d.training.device import trainer_devices
 from fer3d.training.fold import Training, make_trainer
+from fer3d.training.networks import check_kind, make_network
 from fer3d.training.precision import Precision
-
-
-def make_network(settings: Mapping[str, Any] | DictConfig, task: Task) -> torch.nn.Module:
-    """Makes the network that `model` describes.
-
-    Args:
-        settings: What the configuration has under `model`.
-        task: What the network may ask for.
-
-    Raises:
-        ValueError: It is no network at all.
-    """
-    made = instantiate(settings, **task.told(get_object(settings["_target_"])))
-    _check_kind("model", made, torch.nn.Module)
-    network: torch.nn.Module = made
-    return network
 
 
 def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | None, precision: Precision) -> Training:
@@ -98,8 +82,8 @@ def check_training(training: Training, header: StoreHeader) -> int:
     task = _task(header, training.num_frames or header.num_frames)
     check_network(network, task, batch_size=training.batch_size, normalise=training.normalise)
     optimizer = training.optimizer(network.parameters())
-    _check_kind("optimizer", optimizer, torch.optim.Optimizer)
-    _check_kind("scheduler", training.scheduler(optimizer, 1), torch.optim.lr_scheduler.LRScheduler)
+    check_kind("optimizer", optimizer, torch.optim.Optimizer)
+    check_kind("scheduler", training.scheduler(optimizer, 1), torch.optim.lr_scheduler.LRScheduler)
     training.augmentation.plan((0,), (0,), header.emotions)
     make_trainer(training, [], Path(), progress=False, predicts=True)
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
@@ -107,11 +91,6 @@ def check_training(training: Training, header: StoreHeader) -> int:
 
 def _task(header: StoreHeader, num_frames: int) -> Task:
     return Task(len(header.emotions), num_frames, header.size, header.num_channels)
-
-
-def _check_kind(key: str, made: object, kind: type) -> None:
-    if not isinstance(made, kind):
-        raise ValueError(f"{key}._target_ must make an instance of PyTorch's {kind.__name__}, and makes {made!r}")
 
 
 def _check_callbacks(callbacks: Iterable[Callback]) -> None:
