@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,16 +74,25 @@ def read_images(paths: Sequence[Path]) -> list[ImageFile]:
 
 
 def stream_images(paths: Sequence[Path]) -> Iterator[ImageFile]:
-    """Yields what `read_images` returns, one after the other; files of 16 bits are decoded twice for that.
+    """Yields what `read_images` returns, one after the other, up to the first fault.
+
+    With the first file of 16 bits, all files are decoded once more: no other way tells how many bits are used.
 
     Raises:
         UnreadableImageError: A file is missing, damaged or no image.
     """
-    first, _ = _decoded(paths[0])
-    shift = _shift(_decoded(path)[0] for path in paths) if first.dtype == np.uint16 else 0
+    shift = None
     for path in paths:
         pixels, file_format = _decoded(path)
-        yield ImageFile(_eight_bits(pixels, shift), file_format)
+        if pixels.dtype == np.uint16 and shift is None:
+            shift = _shift(_up_to_a_fault(paths))
+        yield ImageFile(_eight_bits(pixels, shift or 0), file_format)
+
+
+def _up_to_a_fault(paths: Sequence[Path]) -> Iterator[npt.NDArray[Any]]:
+    with suppress(UnreadableImageError):
+        for path in paths:
+            yield _decoded(path)[0]
 
 
 def _shift(images: Iterable[npt.NDArray[Any]]) -> int:

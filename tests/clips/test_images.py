@@ -10,7 +10,7 @@ import pytest
 from pictures import grey, portrait
 
 from fer3d.clips.detectors import Image
-from fer3d.clips.images import DAMAGE, UnreadableImageError, read_image, read_images
+from fer3d.clips.images import DAMAGE, UnreadableImageError, read_image, read_images, stream_images
 
 
 def encoded(image: Image, suffix: str, *options: int) -> bytes:
@@ -71,6 +71,42 @@ def test_images_of_16_bits_are_scaled_together(tmp_path: Path) -> None:
     eight.write_bytes(encoded(grey(portrait()), ".png"))
     np.testing.assert_array_equal(read_images([paths[1], eight])[1].pixels, grey(portrait()))
     assert read_images([]) == []
+
+
+def ramp(brightest: int, dtype: type[np.generic] = np.uint16) -> bytes:
+    return encoded(np.linspace(0, brightest, 12).astype(dtype).reshape(3, 4), ".png")
+
+
+def files_of(folder: Path, *contents: bytes) -> list[Path]:
+    paths = [folder / f"{number}.png" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    return paths
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [ramp(200, np.uint8), encoded(portrait(), ".jpg")],
+        [ramp(200), ramp(4095), ramp(900)],
+        [ramp(200, np.uint8), ramp(900), ramp(4095)],
+        [],
+    ],
+    ids=["8 bits", "16 bits", "16 bits after 8", "none"],
+)
+def test_images_that_are_read_one_after_the_other_are_the_same(tmp_path: Path, images: list[bytes]) -> None:
+    paths = files_of(tmp_path, *images)
+    for one, other in zip(stream_images(paths), read_images(paths), strict=True):
+        assert one.format == other.format
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+
+
+@pytest.mark.parametrize(("first", "brightest"), [(ramp(200, np.uint8), 200), (ramp(900), 900 >> 2)])
+def test_images_before_a_damaged_one_are_read(tmp_path: Path, first: bytes, brightest: int) -> None:
+    images = stream_images(files_of(tmp_path, first, first, b"no image", ramp(65535)))
+    assert [int(next(images).pixels.max()) for _ in range(2)] == [brightest] * 2
+    with pytest.raises(UnreadableImageError, match=r"2\.png"):
+        next(images)
 
 
 def zeroed(data: bytes, place: int) -> bytes:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from video_files import CODECS, scenes, write_video
 
 from fer3d.clips.detectors import Image
-from fer3d.clips.videos import UnreadableVideoError, VideoFrames, read_video
+from fer3d.clips.videos import UnreadableVideoError, VideoFrames, read_video, stream_video
 
 
 def everything(times: Sequence[float]) -> list[int]:
@@ -269,6 +269,46 @@ def test_frames_whose_size_changes_keep_their_own(tmp_path: Path) -> None:
     assert [image.shape for image in video.pixels] == [(48, 64, 3)] * 2 + [(32, 48, 3)] * 2
     # Such a stream has no time stamps.
     assert video.times == pytest.approx([0, 5 / 25, 6 / 25, 11 / 25])
+
+
+@pytest.mark.parametrize("name", [*STREAMS, "cut.mp4", "cut.mkv", "turned.mov"])
+def test_a_stream_of_frames_is_what_is_read_at_once(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    times = [(k + k % 3 / 4) / 25 for k in range(20)] if path.stem == "irregular" else None
+    container = {"movflags": "faststart"} if name == "cut.mp4" else {}
+    rotation = 90 if path.stem == "turned" else 0
+    options = STREAMS.get(name, {})
+    write_video(path, scenes(20), times=times, options=options, container=container, rotation=rotation)
+    if path.stem == "cut":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
+    damages: list[str] = []
+    frames = list(stream_video(path, damages.append))
+    whole = read_video(path, everything)
+    assert tuple(second for second, _ in frames) == whole.times
+    assert damages == ([whole.damage] if whole.damage else [])
+    assert (path.stem == "cut") == bool(damages)
+    for (_, image), expected in zip(frames, whole.pixels, strict=True):
+        np.testing.assert_array_equal(image, expected)
+
+
+def test_a_stream_of_frames_keeps_none_and_may_be_left(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", scenes(60, 96, 128))
+    for _ in stream_video(path, print):
+        break
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in stream_video(path, print)) == 60
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 96 * 128 * 3
+
+
+@pytest.mark.parametrize(("name", "data"), [("empty.mp4", b""), ("text.mp4", b"not a video, but a text\n" * 30)])
+def test_what_is_no_video_has_no_stream(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UnreadableVideoError, match=name):
+        next(stream_video(tmp_path / name, print))
 
 
 def test_threads_read_the_same(tmp_path: Path) -> None:
