@@ -18,6 +18,7 @@ COMMANDS = {
     "compare": "compare two runs on the clips that both held out",
     "report": "write the report of runs or of a search",
     "explain": "show where and when a network sees an emotion in a clip",
+    "export": "write a trained network as an ONNX file",
     "reproduce": "carry out a plan: the paper's, a benchmark's, a rehearsal's",
 }
 _HELP = "\n".join(

@@ -1,0 +1,89 @@
+"""Writes trained networks as ONNX files: `fer3d export outputs/<run>/fold_001/last.ckpt`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from fer3d.command import orderly_end, user_errors
+
+_CHECKPOINTS = "fold_*/last.ckpt"
+
+
+def export(arguments: Sequence[str] | None = None) -> None:
+    """Writes the ONNX file of a checkpoint, or of each fold of a run.
+
+    Args:
+        arguments: The command line; None for the real one.
+    """
+    options = _parser().parse_args(arguments)
+    with user_errors():
+        from fer3d.atomic_file import write_file
+        from fer3d.prediction.onnx_export import export_checkpoint
+
+        for checkpoint, target in _targets(options.checkpoint, options.out):
+            made = export_checkpoint(checkpoint, options.trust)
+            write_file(target, made.content)
+            caution = f", {made.trained.caution}" if made.trained.caution else ""
+            print(
+                f"{target}: {len(made.trained.emotions)} emotions, {len(made.content) / 1e6:.1f} MB, logits as "
+                f"PyTorch's within {made.difference:.1g}{caution}",
+                flush=True,
+            )
+
+
+def _targets(checkpoint: Path, out: Path | None) -> list[tuple[Path, Path]]:
+    """Each checkpoint, and the file that is made of it.
+
+    Raises:
+        PredictionError: There is no checkpoint, or one file for several.
+    """
+    from fer3d.prediction.trained import PredictionError
+
+    if out is not None and out.suffix and out.suffix.lower() != ".onnx" and not out.is_dir():
+        raise PredictionError(f"--out is {out}: give a file that ends in .onnx, or a folder")
+    if not checkpoint.is_dir():
+        return [(checkpoint, _target(checkpoint, out, "model.onnx"))]
+    found = sorted(checkpoint.glob(_CHECKPOINTS)) or sorted(checkpoint.glob("last.ckpt"))
+    if not found:
+        raise PredictionError(
+            f"{checkpoint} holds no trained network (no {_CHECKPOINTS}). Train with save_checkpoint=true, which "
+            "completes a run that is done, too, or with cv=all_clips, which keeps its network"
+        )
+    if len(found) > 1 and out is not None and out.suffix.lower() == ".onnx":
+        raise PredictionError(
+            f"{checkpoint} holds {len(found)} networks, and {out} can hold one: give a folder, in which each fold gets "
+            "its file, or one of the checkpoints"
+        )
+    return [(path, _target(path, out, f"{path.absolute().parent.name}.onnx")) for path in found]
+
+
+def _target(checkpoint: Path, out: Path | None, name: str) -> Path:
+    if out is None:
+        return checkpoint.with_suffix(".onnx")
+    return out if out.suffix.lower() == ".onnx" else out / name
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fer3d export",
+        description="Writes a trained network as an ONNX file, which predicts without PyTorch (docs/export.md).",
+    )
+    parser.add_argument("checkpoint", type=Path, help="last.ckpt of a fold, or a run's folder, for all its folds")
+    parser.add_argument(
+        "--out", type=Path, help="a file that ends in .onnx, or a folder; by default last.onnx beside the checkpoint"
+    )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="let the checkpoint name code of this package of your own; repeatable",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    with orderly_end("nothing was left half-written"):
+        export()

@@ -1,0 +1,244 @@
+"""Trained networks as ONNX files: the graph, what the file says of itself, and the proof that both say the same."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import platform
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import fer3d
+from fer3d.clips.preprocess import normalise, to_unit_range
+from fer3d.models.pooling import BlockAvgPool3d, BlockMaxPool3d, BlockPool3d
+from fer3d.prediction.onnx_network import ENTRY, FORMAT_VERSION, INPUT, LOGITS, PROBABILITIES, from_bytes, sealed
+from fer3d.prediction.torch_network import TorchNetwork
+from fer3d.prediction.trained import PredictionError, Trained
+from fer3d.training.checkpoint import Checkpoint
+from fer3d.training.restore import restore_network
+
+# Of ONNX's operators; ONNX Runtime has known it since 1.14.
+OPSET = 18
+# How far logits may be from PyTorch's, absolutely, or relatively where they are above 1.
+TOLERANCE = 1e-4
+# Protocol buffers hold no more.
+_MAX_BYTES = 2_000_000_000
+_LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
+# One node each in ONNX, where the blocks are taken apart into dozens.
+_POOLS: dict[type[BlockPool3d], type[nn.Module]] = {BlockAvgPool3d: nn.AvgPool3d, BlockMaxPool3d: nn.MaxPool3d}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network as an ONNX file.
+
+    Attributes:
+        trained: What is known of the network.
+        content: What belongs into the file.
+        difference: The largest difference between ONNX Runtime's logits and PyTorch's, on clips of noise.
+    """
+
+    trained: Trained
+    content: bytes
+    difference: float
+
+
+def export_checkpoint(path: Path, trusted: Collection[str] = ()) -> Exported:
+    """Makes an ONNX file of a checkpoint, and tries it out.
+
+    Args:
+        path: The checkpoint.
+        trusted: Packages besides fer3d's whose code it may name.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be used.
+        PredictionError: A library is missing, or the network cannot be written as ONNX.
+    """
+    _check_libraries()
+    checkpoint = Checkpoint.read(path, "CHECKPOINT")
+    network, trained = restore_network(checkpoint, trusted), Trained.of(checkpoint, trusted)
+    return export_network(network, trained, str(path), trusted)
+
+
+def export_network(network: nn.Module, trained: Trained, name: str, trusted: Collection[str] = ()) -> Exported:
+    """Makes an ONNX file of a network, and tries it out.
+
+    Args:
+        network: The network, in evaluation mode, on the CPU.
+        trained: What is known of it.
+        name: What a message calls it.
+        trusted: As of `export_checkpoint`.
+
+    Raises:
+        PredictionError: The network cannot be written as ONNX.
+    """
+    num_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
+    if num_bytes > _MAX_BYTES:
+        raise PredictionError(
+            f"the network of {name} has {num_bytes / 1e9:.1f} GB of weights, and an ONNX file holds at most "
+            f"{_MAX_BYTES / 1e9:.0f} GB"
+        )
+    model = _model(network, trained, name)
+    _strip(model.graph)
+    model.producer_name, model.producer_version, model.doc_string = "fer3d", fer3d.__version__, trained.caution
+    del model.metadata_props[:]
+    for key, text in _metadata(trained).items():
+        model.metadata_props.add(key=key, value=text)
+    content = sealed(model.SerializeToString(deterministic=True))
+    return Exported(trained, content, _difference(network, trained, content, name, trusted))
+
+
+class _Graph(nn.Module):
+    """What goes into the file: from pixels to probabilities."""
+
+    def __init__(self, network: nn.Module, trained: Trained) -> None:
+        super().__init__()
+        self.network, self._normalised = network, trained.normalise
+        self._temperature = trained.temperature or 1.0
+
+    def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        given = to_unit_range(clips)
+        logits = self.network(normalise(given) if self._normalised else given).float()
+        return logits, torch.softmax(logits / self._temperature, 1)
+
+
+def _model(network: nn.Module, trained: Trained, name: str) -> Any:
+    graph = _Graph(_with_plain_pools(network), trained).eval()
+    # Two, since PyTorch takes a batch of one for a number that is part of the network.
+    clips = torch.zeros((2, trained.num_channels, trained.num_frames, trained.size, trained.size), dtype=torch.uint8)
+    with _quietly():
+        try:
+            program = torch.onnx.export(
+                graph,
+                (clips,),
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                input_names=[INPUT],
+                output_names=[LOGITS, PROBABILITIES],
+                opset_version=OPSET,
+                verbose=False,
+            )
+        except Exception as error:  # whatever PyTorch, ONNX or a network of a user's raises
+            raise PredictionError(
+                f"the network of {name} cannot be written as ONNX: {_cause(error)}; predict with the checkpoint"
+            ) from error
+    assert program is not None
+    return program.model_proto
+
+
+def _with_plain_pools(network: nn.Module) -> nn.Module:
+    """A network in which fer3d's pools are PyTorch's, which compute the same."""
+    plain = copy.deepcopy(network)
+    for parent in list(plain.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, BlockPool3d) and (pool := _POOLS.get(type(child))):
+                time, height, width = child.padding
+                pad = nn.ConstantPad3d((width, width, height, height, time, time), child.padding_value)
+                # PyTorch's pools would pad, too, but refuse what is smaller than the window before that.
+                setattr(parent, name, nn.Sequential(*[pad] * any(child.padding), pool(child.kernel, child.stride)))
+    return plain
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Holds back what PyTorch's exporter thinks of itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of the innermost error that says something."""
+    while (inner := error.__cause__) is not None and str(inner).strip():
+        error = inner
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300].rstrip(".") if lines else type(error).__name__
+
+
+def _strip(graph: Any) -> None:
+    """Takes out what PyTorch noted on the way, such as the paths of source files."""
+    del graph.value_info[:]
+    for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+
+
+def _metadata(trained: Trained) -> dict[str, str]:
+    versions = {"fer3d": fer3d.__version__, "python": platform.python_version()}
+    versions |= {name: version(name) for name in _LIBRARIES}
+    told = {"format": FORMAT_VERSION, "trained": trained.plain(), "versions": versions}
+    return {
+        ENTRY: json.dumps(told, ensure_ascii=False, allow_nan=False),
+        "labels": json.dumps(trained.emotions, ensure_ascii=False),
+        "caution": trained.caution,
+        "preprocessing": _preprocessing(trained),
+    }
+
+
+def _preprocessing(trained: Trained) -> str:
+    """How clips are made, for people who make them by other means."""
+    colours = {1: "grey", 3: "red, green, blue"}.get(trained.num_channels, "as trained")
+    crop = trained.faces["crop"]
+    equalised = "equalised by CLAHE (clip limit 2, 8x8 tiles; of colours the L of L*a*b*), " if trained.clahe else ""
+    text = (
+        f"clips: uint8 (batch, channels {trained.num_channels}: {colours}, frames {trained.num_frames}, rows "
+        f"{trained.size}, columns {trained.size}), 0 to 255, scaled within the graph. A frame is a face: found by "
+        f"{trained.faces['detector']['_target_']}, its box widened by {crop.get('margin', 0.0)} of its size on each "
+        f"side, cropped, {equalised}after it was resized without keeping its aspect ratio. Frames are chosen by "
+        f"{json.dumps(trained.frames)}, in the order of time."
+    )
+    if len(trained.views) > 1:
+        text += (
+            f" A clip has {trained.num_stored} frames; average the softmax of the logits over these choices of them, "
+            f"and divide the logarithms of that by the temperature: {json.dumps(trained.views)}."
+        )
+    return text + f" Temperature: {trained.temperature or 'not fitted'}."
+
+
+def _difference(network: nn.Module, trained: Trained, content: bytes, name: str, trusted: Collection[str]) -> float:
+    """How far ONNX Runtime is from PyTorch, for one clip and for several."""
+    theirs = TorchNetwork(network, trained.normalise, torch.device("cpu"))
+    _, ours = from_bytes(content, name, trusted)
+    rng = np.random.default_rng(0)
+    shape = (trained.num_channels, trained.num_frames, trained.size, trained.size)
+    largest = 0.0
+    for num_clips in (1, 3):
+        clips = rng.integers(0, 256, (num_clips, *shape), dtype=np.uint8)
+        wanted = theirs.logits(clips)
+        found = ours.logits(clips)
+        difference = float(np.abs(found - wanted).max())
+        if not difference <= TOLERANCE * max(1.0, float(np.abs(wanted).max())):
+            raise PredictionError(
+                f"the network of {name} cannot be written as ONNX: ONNX Runtime's logits differ from PyTorch's by "
+                f"{difference:.2g}; predict with the checkpoint"
+            )
+        largest = max(largest, difference)
+    return largest
+
+
+def _check_libraries() -> None:
+    for name in _LIBRARIES[1:]:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise PredictionError(
+                f"an ONNX file takes onnx, onnxscript and onnxruntime, and {name} cannot be imported ({error}): "
+                "pip install 'fer3d[export]'"
+            ) from error

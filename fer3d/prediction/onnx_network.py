@@ -1,0 +1,187 @@
+"""Networks as ONNX files, computed by ONNX Runtime: how the files are read, without PyTorch.
+
+A file is sealed: its last bytes are an entry of its metadata with the SHA-256 of all bytes before. Protocol buffers
+allow entries in any order, so that every other program reads the file, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from fer3d.checked_json import first_error
+from fer3d.cores import count_threads
+from fer3d.prediction.trained import PredictionError, Trained
+from fer3d.trusted_targets import TargetError, check_targets
+
+FORMAT_VERSION = 1
+# Names in the graph.
+INPUT, LOGITS, PROBABILITIES = "clips", "logits", "probabilities"
+# The entry of the metadata that fer3d reads; the others are for people and other programs.
+ENTRY = "fer3d"
+_SEAL = "fer3d_sha256"
+_PROVIDERS = ["CPUExecutionProvider"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an ONNX file's metadata says to fer3d.
+
+    Attributes:
+        format: The version of the format.
+        trained: What is known of the network.
+        versions: Of the programs that made the file.
+    """
+
+    format: int
+    trained: Trained
+    versions: Mapping[str, str]
+
+
+class OnnxNetwork:
+    """A network in fp32 on the CPU.
+
+    Args:
+        session: The session of ONNX Runtime.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def logits(self, clips: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Returns the logits `(N, num_classes)` of clips `(N, C, T, H, W)`, 0 to 255."""
+        (found,) = self._session.run([LOGITS], {INPUT: clips})
+        logits: NDArray[np.float64] = found.astype(np.float64)
+        return logits
+
+
+def read_onnx(path: Path, trusted: Collection[str] = ()) -> tuple[Trained, OnnxNetwork]:
+    """Reads a network that `fer3d export` wrote.
+
+    Args:
+        path: The file.
+        trusted: Packages besides fer3d's whose code may find faces and choose frames.
+
+    Raises:
+        PredictionError: It is no such file, or was damaged or edited; or ONNX Runtime is not installed.
+    """
+    if not path.is_file():
+        raise PredictionError(f"{path} is no file: give an ONNX file that fer3d export wrote, or a last.ckpt")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PredictionError(f"{path} cannot be read: {error.strerror}") from error
+    return from_bytes(content, str(path), trusted)
+
+
+def from_bytes(content: bytes, name: str, trusted: Collection[str] = ()) -> tuple[Trained, OnnxNetwork]:
+    """Takes a network from what is in an ONNX file.
+
+    Args:
+        content: The bytes.
+        name: The file's name, for messages.
+        trusted: As of `read_onnx`.
+
+    Raises:
+        PredictionError: As of `read_onnx`.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise PredictionError(f"{name} needs ONNX Runtime: pip install 'fer3d[export]'") from error
+    _check_seal(content, name)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = count_threads()
+    options.log_severity_level = 3  # errors, which come as exceptions, too
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=_PROVIDERS)
+    except Exception as error:  # ONNX Runtime's are of many classes
+        said = " ".join(str(error).split())[:200]
+        raise PredictionError(f"{name} cannot be read by ONNX Runtime {onnxruntime.__version__}: {said}") from error
+    trained = _told(session.get_modelmeta().custom_metadata_map[ENTRY], name).trained
+    try:
+        check_targets(trained.frames, ("fer3d.clips.frames", *trusted), f"the choice of frames in {name}")
+        check_targets(trained.faces, ("fer3d.clips.faces", "fer3d.clips.detectors", *trusted), f"the face in {name}")
+    except TargetError as error:
+        raise PredictionError(str(error)) from error
+    _check_shapes(session, trained, name)
+    return trained, OnnxNetwork(session)
+
+
+def sealed(content: bytes) -> bytes:
+    """Adds the checksum of a serialised model as its last entry."""
+    return content + _seal(content)
+
+
+def _seal(content: bytes | memoryview) -> bytes:
+    # ModelProto.metadata_props, field 14, with `key`, field 1, and `value`, field 2; all of them of variable length.
+    digest = hashlib.sha256(content).hexdigest().encode()
+    entry = b"\x0a%c%b\x12%c%b" % (len(_SEAL), _SEAL.encode(), len(digest), digest)
+    return b"\x72%c%b" % (len(entry), entry)
+
+
+def _check_seal(content: bytes, name: str) -> None:
+    length = len(_seal(b""))
+    if content[-length:] == _seal(memoryview(content)[:-length]):
+        return
+    if ENTRY.encode() in content:
+        raise PredictionError(
+            f"{name} was damaged or edited since fer3d export wrote it: its content and its checksum differ; export "
+            "the checkpoint again"
+        )
+    raise PredictionError(
+        f"{name} is no ONNX file that fer3d export wrote: predictions need to know how its clips are made; export a "
+        "last.ckpt"
+    )
+
+
+def _told(text: str, name: str) -> Told:
+    try:
+        told = TypeAdapter(Told).validate_json(text, strict=True)
+        if told.format != FORMAT_VERSION:
+            raise PredictionError(
+                f"{name} has format {told.format}, and this version of fer3d reads {FORMAT_VERSION}: export the "
+                "checkpoint again"
+            )
+        if fault := _fault(told.trained):
+            raise PredictionError(f"{name} does not describe a network that fer3d can use: {fault}")
+    except ValidationError as error:
+        raise PredictionError(f"{name} does not describe a network that fer3d can use: {first_error(error)}") from error
+    return told
+
+
+def _fault(trained: Trained) -> str | None:
+    """What of a description cannot be, although each entry is of its kind."""
+    crop = trained.faces.get("crop")
+    if not isinstance(crop, Mapping) or type(crop.get("size")) is not int:
+        return "faces.crop.size is no whole number"
+    if min(trained.num_channels, trained.num_frames, trained.num_stored, trained.size) < 1:
+        return "clips are empty"
+    if not trained.views or any(len(view) != trained.num_frames for view in trained.views):
+        return f"its views are not of {trained.num_frames} frames"
+    if not all(0 <= frame < trained.num_stored for view in trained.views for frame in view):
+        return f"its views name more than {trained.num_stored} frames"
+    if trained.temperature is not None and not 0 < trained.temperature < math.inf:
+        return f"its temperature is {trained.temperature}"
+    return None
+
+
+def _check_shapes(session: Any, trained: Trained, name: str) -> None:
+    """Compares the graph with what the metadata says of it."""
+    batch = session.get_inputs()[0].shape[0]
+    clips = [batch, trained.num_channels, trained.num_frames, trained.size, trained.size]
+    scores = [batch, len(trained.emotions)]
+    wanted = [(INPUT, "tensor(uint8)", clips), *((each, "tensor(float)", scores) for each in (LOGITS, PROBABILITIES))]
+    found = [(node.name, node.type, node.shape) for node in (*session.get_inputs(), *session.get_outputs())]
+    if found != wanted or isinstance(batch, int):
+        raise PredictionError(
+            f"the graph of {name} does not fit its description: it has {found} instead of {wanted}, of any batch"
+        )

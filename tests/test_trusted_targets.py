@@ -1,0 +1,68 @@
+"""Settings that came in a file run nobody's code but that of the packages that may be named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fer3d.trusted_targets import TargetError, check_targets
+
+MODELS = ("fer3d.models", "torch.nn")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"_target_": "fer3d.models.cnn3d.CNN3d", "activation": {"_target_": "torch.nn.ReLU"}, "hidden": [4, 4]},
+        {"parts": [{"_target_": "torch.nn.ReLU"}, {"_target_": "fer3d.models.pooling.BlockAvgPool3d"}]},
+        {"no": "code"},
+    ],
+)
+def test_code_of_the_packages_may_be_named(settings: dict[str, Any]) -> None:
+    check_targets(settings, MODELS, "the network")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "fer3d.atomic_file.write_file",
+        "fer3d.models_of_mine.Network",
+        "fer3d.models",
+        "${oc.env:SHELL}",
+        "hydra.utils.instantiate",
+        "",
+    ],
+)
+@pytest.mark.parametrize(
+    "wrap", [lambda part: part, lambda part: {"a": [{"b": part}]}, lambda part: {"_args_": [part]}]
+)
+def test_other_code_is_refused_at_any_depth(target: str, wrap: Any) -> None:
+    with pytest.raises(TargetError, match=r"the network is made by .*, which is no part of fer3d.*--trust"):
+        check_targets(wrap({"_target_": target}), MODELS, "the network")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "fer3d.models.cnn3d.torch.os.system",
+        "fer3d.models.network.inspect.os.system",
+        "torch.nn.modules.module.torch.load",
+        "fer3d.models.cnn3d.POOLS",
+    ],
+)
+def test_what_is_reached_through_a_module_is_no_part_of_it(target: str) -> None:
+    with pytest.raises(TargetError, match="not what it seems"):
+        check_targets({"_target_": target}, MODELS, "the network")
+
+
+def test_what_does_not_exist_is_named() -> None:
+    with pytest.raises(TargetError, match=r"fer3d\.models\.cnn3d\.Nothing, which is not here"):
+        check_targets({"_target_": "fer3d.models.cnn3d.Nothing"}, MODELS, "the network")
+
+
+def test_trust_is_for_whole_packages() -> None:
+    check_targets({"_target_": "decimal.Decimal"}, ("decimal",), "the number")
+    with pytest.raises(TargetError, match="--trust fractions"):
+        check_targets({"_target_": "fractions.Fraction"}, ("decimal", "fraction"), "the number")
