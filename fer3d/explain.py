@@ -11,118 +11,187 @@ from typing import TYPE_CHECKING, Any
 from fer3d.command import orderly_end, user_errors
 
 if TYPE_CHECKING:
-    from fer3d.explanation.explain_clip import Explanation, ViewedNetwork
-    from fer3d.explanation.sources import ShownClip
-    from fer3d.training.checkpoint import Checkpoint
+    from fer3d.explanation.explain_clip import Explanation
+    from fer3d.explanation.sources import ShownClip, TrainedNetwork
 
 EXPLANATION_NAME = "explanation.json"
+_FORMAT = 1
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Explains clips one by one and writes a picture of each, and what it says as numbers.
+def explain(arguments: Sequence[str] | None = None) -> None:
+    """Explains clips one by one: a picture of each, and what it shows as numbers.
 
     Args:
         arguments: The command line; None for the real one.
     """
     options = _parser().parse_args(arguments)
     with user_errors():
-        _explain(options)
+        _explain_all(options)
 
 
-def _explain(options: argparse.Namespace) -> None:
+def _explain_all(options: argparse.Namespace) -> None:
+    from fer3d.atomic_file import write_file
+    from fer3d.explanation.gradcam import ExplanationError
+    from fer3d.explanation.sources import checkpoint_of
+
+    if not (options.clip or options.video):
+        raise ExplanationError(
+            "nothing to explain: name clips of the corpus, such as --clip S005/001, or a video after the checkpoint"
+        )
+    by_checkpoint: dict[Path, list[str]] = {}
+    for clip_id in options.clip:
+        by_checkpoint.setdefault(checkpoint_of(options.checkpoint, clip_id), []).append(clip_id)
+    if options.video:
+        by_checkpoint.setdefault(checkpoint_of(options.checkpoint), [])
+    into = options.into or _default_folder(next(iter(by_checkpoint)))
+    told = [one for path, clip_ids in by_checkpoint.items() for one in _explain_with(path, clip_ids, options, into)]
+    caution = ", ".join(dict.fromkeys(filter(None, (one["caution"] for one in told))))
+    content = {"format": _FORMAT, "caution": caution, "clips": told}
+    write_file(into / EXPLANATION_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    print(f"{into}: {EXPLANATION_NAME}, {', '.join(file for one in told for file in one['files'])}")
+
+
+def _explain_with(path: Path, clip_ids: Sequence[str], options: argparse.Namespace, into: Path) -> list[dict[str, Any]]:
+    """Explains clips of the corpus, and the videos where `path` is the checkpoint that is asked about them."""
     import torch
 
-    from fer3d.atomic_file import write_file
-    from fer3d.explanation.explain_clip import ViewedNetwork
     from fer3d.explanation.gradcam import ExplanationError
-    from fer3d.explanation.sources import checkpoint_of, find_store, network_of, stored_clip, views_of
-    from fer3d.training.checkpoint import Checkpoint
+    from fer3d.explanation.sources import TrainedNetwork, checkpoint_of, find_store
 
-    if not options.clip:
-        raise ExplanationError("nothing to explain: name clips, such as --clip S005/001")
-    told = []
-    for clip_id in options.clip:
-        path = checkpoint_of(options.checkpoint, clip_id)
-        run = path.absolute().parent.parent
-        checkpoint = Checkpoint.read(path)
-        clips = options.clips or run.parent / "clips"
-        store = find_store(clips, checkpoint.clip_store)
+    trained = TrainedNetwork.read(path, options.trust, "cuda" if torch.cuda.is_available() else "cpu")
+    unknown = [emotion for emotion in options.emotion if emotion not in trained.trained.emotions]
+    if unknown:
+        raise ExplanationError(f"{path} does not know {unknown[0]}; it knows {', '.join(trained.trained.emotions)}")
+    shown = []
+    if clip_ids:
+        clips = options.clips or path.absolute().parents[2] / "clips"
+        store = find_store(clips, trained.checkpoint.clip_store)
         if store is None:
             raise ExplanationError(
-                f"{clips} holds no clip store with digest {checkpoint.clip_store[:8]}, which {path} was trained on; "
-                "--clips names the folder where it lies"
+                f"{clips} does not hold the clip store that {path} was trained on (digest "
+                f"{trained.checkpoint.clip_store[:8]}); --clips names the folder where it lies"
             )
-        views = views_of(checkpoint.config, store.header.num_frames)
-        network = ViewedNetwork(
-            network_of(checkpoint, store.num_channels),
-            torch.unique(views, return_inverse=True)[1],
-            normalised=bool(checkpoint.config["clips"]["normalise"]),
-        )
-        clip = stored_clip(store, clip_id, views, checkpoint)
-        into = options.into or run / "explanation"
-        told.append(_explain_clip(network, clip, checkpoint, options, into))
-    file = into / EXPLANATION_NAME
-    write_file(file, json.dumps({"clips": told}, indent=2, ensure_ascii=False) + "\n")
-    print(f"{file}")
+        shown += [trained.stored_clip(store, clip_id) for clip_id in clip_ids]
+    if options.video and path == checkpoint_of(options.checkpoint):
+        shown += _video_clips(trained, options)
+    return [_explain_clip(trained, clip, options, into) for clip in shown]
 
 
-def _explain_clip(
-    network: ViewedNetwork, clip: ShownClip, checkpoint: Checkpoint, options: argparse.Namespace, into: Path
-) -> dict[str, Any]:
+def _video_clips(trained: TrainedNetwork, options: argparse.Namespace) -> list[ShownClip]:
+    from fer3d.explanation.video_clips import video_clip
+    from fer3d.prediction.sources import find_sources
+
+    emotion = trained.trained.emotions.index(options.emotion[0]) if options.emotion else None
+    chosen = {"face": options.face, "second": options.at, "emotion": emotion, "trusted": tuple(options.trust)}
+    return [video_clip(trained, source, **chosen) for source in find_sources(options.video)]
+
+
+def _explain_clip(trained: TrainedNetwork, clip: ShownClip, options: argparse.Namespace, into: Path) -> dict[str, Any]:
     import torch
 
     from fer3d.atomic_file import write_file
-    from fer3d.clips.preprocess import load_clips, to_unit_range
-    from fer3d.explanation.explain_clip import explain
-    from fer3d.explanation.gradcam import ExplanationError
+    from fer3d.clips.preprocess import to_unit_range
+    from fer3d.explanation import explain_clip
     from fer3d.reporting.explanation_strips import explanation_figure
     from fer3d.reporting.parts import slug
     from fer3d.reporting.theme import png, svg
 
-    (pixels,) = load_clips(clip.pixels[None], clahe=bool(checkpoint.config["clips"]["clahe"]))
+    given, emotions = trained.given(clip), trained.trained.emotions
     with torch.no_grad():
-        probabilities = network(to_unit_range(pixels[None]))[0]
-    best = int(probabilities.argmax())
-    said = checkpoint.emotions[best], float(probabilities[best])
-    caution = ", ".join(filter(None, ["SYNTHETIC data" if checkpoint.synthetic else "", clip.seen]))
-    told = []
-    for emotion in options.emotion or [said[0]]:
-        if emotion not in checkpoint.emotions:
-            raise ExplanationError(f"the network does not know {emotion}; it knows {', '.join(checkpoint.emotions)}")
-        found = explain(network, pixels, checkpoint.emotions.index(emotion), layer=options.layer)
-        figure = explanation_figure(clip, found, checkpoint.emotions, said, caution)
-        name = slug(f"{clip.name} {emotion}")
-        write_file(into / f"{name}.png", png(figure))
-        write_file(into / f"{name}.svg", svg(figure))
-        told.append(_told(found, emotion, clip))
-    return {"clip": clip.name, "caution": caution, "said": said[0], "probability": said[1], "explained": told}
-
-
-def _told(explanation: Explanation, emotion: str, clip: ShownClip) -> dict[str, Any]:
+        probabilities = trained.network(to_unit_range(given)[None])[0]
+    said, probability = emotions[int(probabilities.argmax())], float(probabilities.max())
+    explained, files = [], []
+    for emotion in options.emotion or [said]:
+        found = explain_clip.explain(
+            trained.network, given, emotions.index(emotion), layer=options.layer, method=options.method
+        )
+        figure = explanation_figure(clip, found, emotions, (said, probability))
+        files += [f"{slug(f'{clip.name} {emotion}')}.{ending}" for ending in ("png", "svg")]
+        write_file(into / files[-2], png(figure))
+        write_file(into / files[-1], svg(figure))
+        explained.append({"emotion": emotion, **_told(found, clip)})
+        _say(clip, emotion, found)
     return {
-        "emotion": emotion,
-        "probability": explanation.probability,
-        "layer": explanation.layer.name,
-        "shares": dict(zip(clip.frames, explanation.shares.tolist(), strict=True)),
+        "clip": clip.name,
+        "caution": clip.caution,
+        "label": clip.label,
+        "said": said,
+        "probabilities": dict(zip(emotions, map(float, probabilities), strict=True)),
+        "checkpoint": {"file": str(trained.path), **trained.checkpoint.origin()},
+        "explained": explained,
+        "files": files,
     }
+
+
+def _told(explanation: Explanation, clip: ShownClip) -> dict[str, Any]:
+    evidence, curves = explanation.evidence, explanation.curves
+    shares = zip(clip.frames, evidence.shares.tolist(), strict=True)
+    return {
+        "probability": explanation.probability,
+        "method": evidence.method,
+        "layer": evidence.layer.name,
+        "grid": list(evidence.layer.grid),
+        "frames": [{"frame": frame, "share": share} for frame, share in shares],
+        "better_than_random": curves.is_better_than_random,
+        "shares_of_voxels": curves.shares.tolist(),
+        **{
+            name: {
+                "area": float(curves.area(own)),
+                "random_areas": curves.area(random).tolist(),
+                "probabilities": own.tolist(),
+            }
+            for name, own, random in (
+                ("deletion", curves.deletion, curves.random_deletion),
+                ("insertion", curves.insertion, curves.random_insertion),
+            )
+        },
+    }
+
+
+def _say(clip: ShownClip, emotion: str, explanation: Explanation) -> None:
+    curves = explanation.curves
+    caution = f" [{clip.caution}]" if clip.caution else ""
+    frame = int(explanation.evidence.shares.argmax())
+    deleted, inserted = float(curves.area(curves.deletion)), float(curves.area(curves.insertion))
+    print(
+        f"{clip.name}: {emotion} {explanation.probability:.2f}{caution}; most in frame {frame + 1} "
+        f"({explanation.evidence.shares[frame]:.0%}); deletion {deleted:.2f} (random "
+        f"{curves.area(curves.random_deletion).mean():.2f}), insertion {inserted:.2f} (random "
+        f"{curves.area(curves.random_insertion).mean():.2f})",
+        flush=True,
+    )
+
+
+def _default_folder(checkpoint: Path) -> Path:
+    """Beside the folds of the checkpoint's run; beside the checkpoint where it lies elsewhere."""
+    folder = checkpoint.absolute().parent
+    return (folder.parent if folder.name.startswith("fold_") else folder) / "explanation"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fer3d.explain",
-        description="Shows where and when a network has evidence for an emotion (Grad-CAM), and checks that.",
+        prog="fer3d explain",
+        description="Shows where and when a network has evidence for an emotion, and checks that it is right.",
     )
-    parser.add_argument(
-        "checkpoint", type=Path, help="a last.ckpt, or the folder of a fold or of a run with save_checkpoint=true"
+    add = parser.add_argument
+    add(
+        "checkpoint",
+        type=Path,
+        help="a last.ckpt, or the folder of a run with save_checkpoint=true: then the fold that held the clip out",
     )
-    parser.add_argument("--clip", action="append", default=[], metavar="ID", help="a clip of its corpus; repeatable")
-    parser.add_argument("--emotion", action="append", default=[], metavar="NAME", help="by default what it says")
-    parser.add_argument("--layer", metavar="NAME", help="the layer to look at, such as features.2.1")
-    parser.add_argument("--into", type=Path, metavar="FOLDER", help="by default explanation/ in the run's folder")
-    parser.add_argument("--clips", type=Path, metavar="FOLDER", help="where the clip stores are")
+    add("video", nargs="*", help="video files, folders of videos or of frame images")
+    add("--clip", action="append", default=[], metavar="ID", help="a clip of the corpus, such as S005/001; repeatable")
+    add("--emotion", action="append", default=[], metavar="NAME", help="what to explain (what it says); repeatable")
+    add("--face", type=int, metavar="N", help="which face of a video (the one seen longest)")
+    add("--at", type=float, metavar="SECONDS", help="where a video's clip ends (where the network is most sure)")
+    add("--layer", metavar="NAME", help="the layer to look at, such as features.3.0")
+    add("--method", choices=("hirescam", "gradcam"), default="hirescam", help="gradcam averages gradients (hirescam)")
+    add("--into", type=Path, metavar="FOLDER", help="where the files go (explanation/ in the run's folder)")
+    add("--clips", type=Path, metavar="FOLDER", help="where the clip stores are (clips/ beside the run)")
+    add("--trust", action="append", default=[], metavar="PACKAGE", help="of your own, whose code the checkpoint names")
     return parser
 
 
 if __name__ == "__main__":
     with orderly_end("nothing was left half-written"):
-        main()
+        explain()

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-# Of the frame's height: what is blurred so much tells no emotion any more.
-BLUR = 0.1
+# Of the frame's height: what is blurred so much tells no emotion any more, and is still light and dark as a face is
+# (docs/explain.md).
+BLUR = 0.2
 _CLIPS_AT_ONCE = 16
 
 
@@ -91,7 +92,7 @@ def check_map(
 
 
 def blurred(clip: Tensor) -> Tensor:
-    """Returns a clip `(C, T, H, W)` with each frame blurred by a Gaussian of a tenth of its height."""
+    """Returns a clip `(C, T, H, W)` with each frame blurred by a Gaussian of a fifth of its height."""
     sigma = BLUR * clip.shape[-2]
     radius = min(round(3 * sigma), min(clip.shape[-2:]) - 1)
     at = torch.arange(-radius, radius + 1, dtype=clip.dtype, device=clip.device)

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from fer3d.clips.preprocess import normalise, to_unit_range
 from fer3d.explanation.curves import Curves, check_map
-from fer3d.explanation.gradcam import Layer, choose_layer, frame_shares, gradcam, layers_of
-from fer3d.training.module import mean_over_views
+from fer3d.explanation.gradcam import HIRESCAM, Layer, choose_layer, frame_shares, gradcam, layers_of
 
 
 class ViewedNetwork(nn.Module):
@@ -20,13 +19,14 @@ class ViewedNetwork(nn.Module):
         network: The network.
         views: The frames of each view, `(K, T)` positions in a clip of `S` frames.
         normalised: Whether clips enter the network in [-1, 1] instead of [0, 1].
+        temperature: What logits are divided by to be calibrated.
     """
 
     views: Tensor
 
-    def __init__(self, network: nn.Module, views: Tensor, *, normalised: bool) -> None:
+    def __init__(self, network: nn.Module, views: Tensor, *, normalised: bool, temperature: float = 1.0) -> None:
         super().__init__()
-        self.network, self.normalised = network.eval(), normalised
+        self.network, self.normalised, self.temperature = network.eval(), normalised, temperature
         self.register_buffer("views", views)
 
     def inputs(self, clips: Tensor) -> Tensor:
@@ -36,7 +36,26 @@ class ViewedNetwork(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Returns the probabilities, `(B, num_classes)`, of clips `(B, C, S, H, W)` in [0, 1]."""
-        return mean_over_views(self.network(self.inputs(clips)).float(), len(clips)).softmax(1)
+        by_view = self.network(self.inputs(clips)).float().softmax(1)
+        mean = by_view.unflatten(0, (len(clips), -1)).mean(1)
+        return torch.softmax(mean.clamp_min(torch.finfo(mean.dtype).tiny).log() / self.temperature, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Where and when a layer of a network has evidence for an emotion of a clip.
+
+    Attributes:
+        method: `hirescam` or `gradcam`.
+        layer: The layer.
+        map: `(S, H, W)`, at least 0, on the CPU.
+        shares: The share of each frame in it, `(S,)`; adds up to 1, or all 0 where there is no evidence at all.
+    """
+
+    method: str
+    layer: Layer
+    map: Tensor
+    shares: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,18 +65,14 @@ class Explanation:
     Attributes:
         label: The emotion, as an index.
         probability: What the network gives it.
-        layer: The layer that was looked at.
-        evidence: The map, `(S, H, W)`, at least 0.
-        shares: The share of each frame in it, `(S,)`; adds up to 1, or all 0 where there is no evidence at all.
-        curves: The check of the map; None where it was not asked for.
+        evidence: Where and when it has evidence for it.
+        curves: Whether that means anything.
     """
 
     label: int
     probability: float
-    layer: Layer
-    evidence: Tensor
-    shares: Tensor
-    curves: Curves | None
+    evidence: Evidence
+    curves: Curves
 
 
 def explain(
@@ -66,44 +81,52 @@ def explain(
     label: int,
     *,
     layer: str | None = None,
-    check: bool = True,
+    method: str = HIRESCAM,
     num_draws: int = 5,
 ) -> Explanation:
-    """Explains one emotion of one clip.
+    """Explains one emotion of one clip, and checks that.
 
     Args:
         network: The network.
         clip: uint8 `(C, S, H, W)`, on the network's device.
         label: The emotion.
         layer: The layer's name; None for the default one.
-        check: Whether to delete and to insert what the map points at.
+        method: `hirescam` or `gradcam`.
         num_draws: Random maps that the check compares with.
 
     Raises:
         ExplanationError: The network has no such layer, or none at all.
     """
-    clip = to_unit_range(clip)
-    views = network.inputs(clip[None])
-    chosen = choose_layer(layers_of(network.network, views[0]), layer)
-    evidence = _whole_map(network, clip, views, label, chosen)
+    evidence = find_evidence(network, clip, label, layer=layer, method=method)
+    sharp = to_unit_range(clip)
     with torch.no_grad():
-        probability = float(network(clip[None])[0, label])
-    return Explanation(
-        label=label,
-        probability=probability,
-        layer=chosen,
-        evidence=evidence.cpu(),
-        shares=frame_shares(evidence).cpu(),
-        curves=check_map(network, clip, label, evidence, chosen.grid, num_draws=num_draws) if check else None,
-    )
+        probability = float(network(sharp[None])[0, label])
+    curves = check_map(network, sharp, label, evidence.map, evidence.layer.grid, num_draws=num_draws)
+    return Explanation(label, probability, evidence, curves)
 
 
-def _whole_map(network: ViewedNetwork, clip: Tensor, views: Tensor, label: int, layer: Layer) -> Tensor:
-    """The mean of the views' maps; of each frame, over the views that show it."""
+def find_evidence(
+    network: ViewedNetwork, clip: Tensor, label: int, *, layer: str | None = None, method: str = HIRESCAM
+) -> Evidence:
+    """Returns where and when a network has evidence for an emotion: the mean map of the views that show a frame.
+
+    Args:
+        network: The network.
+        clip: uint8 `(C, S, H, W)`, on the network's device.
+        label: The emotion.
+        layer: The layer's name; None for the default one.
+        method: `hirescam` or `gradcam`.
+
+    Raises:
+        ExplanationError: The network has no such layer, or none at all.
+    """
+    views = network.inputs(to_unit_range(clip)[None])
+    chosen = choose_layer(layers_of(network.network, views[0]), views.shape[2], layer)
     # One by one: then it does not matter in which order a network puts clips and frames.
     classes = torch.tensor([label], device=clip.device)
-    maps = torch.cat([gradcam(network.network, view[None], classes, layer.name) for view in views])
+    maps = torch.cat([gradcam(network.network, view[None], classes, chosen.name, method) for view in views])
     frames = network.views.flatten()
     whole = torch.zeros(clip.shape[1:], device=clip.device).index_add_(0, frames, maps.flatten(0, 1))
     times = torch.bincount(frames, minlength=len(whole)).clamp_(min=1)
-    return whole / times[:, None, None]
+    mean = (whole / times[:, None, None]).cpu()
+    return Evidence(method, chosen, mean, frame_shares(mean))

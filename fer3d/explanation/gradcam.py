@@ -1,7 +1,11 @@
-"""Grad-CAM in space and time (Selvaraju et al., ICCV 2017) for any network that takes clips.
+"""Grad-CAM in space and time for any network that takes clips (Selvaraju et al., ICCV 2017), and its variant HiResCAM.
 
-Each channel of a layer's output `(C, T', H', W')` is weighted by the mean gradient of the class's logit over time and
-space. The positive part of their sum is what speaks for the class; it is interpolated to the clip's size.
+A layer's output `(C, T', H', W')` is weighted by the gradient of the class's logit and summed over the channels. The
+positive part is what speaks for the class; it is interpolated to the clip's size. Grad-CAM takes the mean gradient of
+each channel, HiResCAM (Draelos and Carin, arXiv:2011.08891) the gradient as it is. Both are the same where nothing but
+a global average and a linear layer follows. A network like the paper's, which flattens what it sees, weighs each place
+by itself: a mean over places then says little, and such maps fail the check of `fer3d.explanation.curves`
+(docs/explain.md).
 """
 
 from __future__ import annotations
@@ -15,6 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+HIRESCAM, GRADCAM = "hirescam", "gradcam"
+METHODS = {HIRESCAM: "HiResCAM", GRADCAM: "Grad-CAM"}
+# Places that a map needs along height and width to tell the parts of a face apart.
+_MIN_SIDE = 4
 _MAX_NAMED = 8
 
 
@@ -67,11 +75,15 @@ def layers_of(network: nn.Module, clip: Tensor) -> list[Layer]:
     return list(found.values())
 
 
-def choose_layer(layers: Sequence[Layer], name: str | None = None) -> Layer:
-    """Returns the layer of a name, or the default one: the last that has several places in time and in space.
+def choose_layer(layers: Sequence[Layer], num_frames: int, name: str | None = None) -> Layer:
+    """Returns the layer of a name, or the default one: the last that still tells frames and parts of a face apart.
+
+    That is the last with a place for every other frame, or as many as any layer has, and with 4 along height and width
+    where there is one. Measured: docs/explain.md.
 
     Args:
         layers: As `layers_of` returns them.
+        num_frames: Frames of a clip, `T`.
         name: The name; None for the default.
 
     Raises:
@@ -88,12 +100,13 @@ def choose_layer(layers: Sequence[Layer], name: str | None = None) -> Layer:
             named = ", ".join(str(layer) for layer in layers[-_MAX_NAMED:])
             raise ExplanationError(f"the network has no layer {name} with a map; its last ones are {named}")
         return by_name[name]
-    fine = [layer for layer in layers if layer.grid[0] >= 2 and min(layer.grid[1:]) >= 4]
-    return fine[-1] if fine else layers[-1]
+    fine = [layer for layer in layers if min(layer.grid[1:]) >= _MIN_SIDE] or layers
+    enough = min(num_frames / 2, max(layer.grid[0] for layer in fine))
+    return [layer for layer in fine if layer.grid[0] >= enough][-1]
 
 
-def gradcam(network: nn.Module, clips: Tensor, classes: Tensor, layer: str) -> Tensor:
-    """Returns where and when a layer has evidence for a class, `(B, T, H, W)`: at least 0, in units of the logit.
+def gradcam(network: nn.Module, clips: Tensor, classes: Tensor, layer: str, method: str = HIRESCAM) -> Tensor:
+    """Returns where and when a layer has evidence for a class, `(B, T, H, W)`, at least 0.
 
     The network predicts, in float32, and stays as it was.
 
@@ -102,6 +115,7 @@ def gradcam(network: nn.Module, clips: Tensor, classes: Tensor, layer: str) -> T
         clips: `(B, C, T, H, W)`, as the network takes them.
         classes: The class of each clip that is to be explained, `(B,)`.
         layer: The layer's name.
+        method: `hirescam` or `gradcam`.
 
     Raises:
         ExplanationError: The network has no such layer, or it has no map, or the logits do not depend on it.
@@ -118,8 +132,9 @@ def gradcam(network: nn.Module, clips: Tensor, classes: Tensor, layer: str) -> T
     volume, slopes = (_volume(tensor.detach(), num_clips, num_frames) for tensor in (output, gradient))
     if volume is None or slopes is None:
         raise ExplanationError(f"the output of layer {layer} has shape {tuple(output.shape)}, with no places in it")
-    weights = slopes.mean((2, 3, 4), keepdim=True)
-    evidence = (weights * volume).sum(1, keepdim=True).relu()
+    if method == GRADCAM:
+        slopes = slopes.mean((2, 3, 4), keepdim=True)
+    evidence = (slopes * volume).sum(1, keepdim=True).relu()
     return F.interpolate(evidence, (num_frames, height, width), mode="trilinear")[:, 0]
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fer3d.explanation.curves import Curves
 from fer3d.explanation.explain_clip import Explanation
+from fer3d.explanation.gradcam import METHODS
 from fer3d.explanation.sources import ShownClip
 from fer3d.reporting.theme import (
     LIGHT,
@@ -62,7 +63,6 @@ def explanation_figure(
     explanation: Explanation,
     emotions: tuple[str, ...],
     said: tuple[str, float],
-    caution: str = "",
     theme: Theme = LIGHT,
 ) -> Figure:
     """Draws the explanation of one emotion of a clip.
@@ -72,37 +72,35 @@ def explanation_figure(
         explanation: The explanation.
         emotions: The class names.
         said: What the network says of the clip, and with which probability.
-        caution: `SYNTHETIC data` and the like, or nothing.
         theme: The colours.
     """
-    emotion = emotions[explanation.label]
+    emotion, evidence = emotions[explanation.label], explanation.evidence
     words = f"Label {clip.label}; the" if clip.label else "The"
-    words += f" network says {said[0]} ({share_text(said[1])}). Grad-CAM of layer {explanation.layer}."
-    if not explanation.evidence.any():
+    words += f" network says {said[0]} ({share_text(said[1])}). {METHODS[evidence.method]} of layer {evidence.layer}."
+    if not evidence.map.any():
         words += f" The layer has no evidence for {emotion}."
     lines = wrap(words, TEXT, _WIDE)
-    num_frames, height, width = explanation.evidence.shape
+    num_frames, height, width = evidence.map.shape
     num_columns = min(num_frames, _COLUMNS) if num_frames <= _FEW else _MORE_COLUMNS
     num_columns = max(num_columns, _COLUMNS)
     cell = (_WIDE - (num_columns - 1) * _GAP) / num_columns
     row = cell * height / width + _BAR + 2 * _GAP + SMALL * LINE
     frames_height = ceil(num_frames / num_columns) * row
     top = len(lines) * TEXT * LINE + _GAP
-    curves_height = 2 * TEXT * LINE + _PANEL + 0.45 if explanation.curves else 0.0
+    curves_height = 2 * TEXT * LINE + _PANEL + 0.45
     with drawing(theme):
         title = f"{clip.name}: why {emotion} ({share_text(explanation.probability)})"
-        sheet = new_sheet(theme, title, caution, top + frames_height + curves_height)
+        sheet = new_sheet(theme, title, clip.caution, top + frames_height + curves_height)
         canvas = sheet.canvas()
         for number, line in enumerate(lines):
             canvas.text(MARGIN, number * TEXT * LINE, line, va="top", color=theme.muted)
-        pictures = with_map(clip.pixels, explanation.evidence.numpy())
-        shares = explanation.shares.numpy()
+        pictures = with_map(clip.pixels, evidence.map.numpy())
+        shares = evidence.shares.numpy()
         for number, picture in enumerate(pictures):
             down, right = divmod(number, num_columns)
             place = (MARGIN + right * (cell + _GAP), top + down * row)
             _draw_frame(canvas, place, cell, picture, float(shares[number]), float(shares.max()), theme)
-        if explanation.curves:
-            _draw_curves(sheet, top + frames_height + _GAP, explanation.curves, emotion)
+        _draw_curves(sheet, top + frames_height + _GAP, explanation.curves, emotion)
     return sheet.figure
 
 
