@@ -84,7 +84,7 @@ def _predict_all(predictor: Predictor, sources: Sequence[Source], options: argpa
 @contextmanager
 def _ended_by_ctrl_c(source: Source) -> Iterator[None]:
     """Lets Ctrl-C switch a camera off, which has no other end, instead of breaking off."""
-    from fer3d.prediction.sources import Camera
+    from fer3d.prediction.camera import Camera
 
     if not isinstance(source, Camera):
         yield

@@ -17,10 +17,11 @@ import numpy as np
 
 import fer3d
 from fer3d.atomic_file import write_file
+from fer3d.prediction.camera import Camera
 from fer3d.prediction.networks import Ensemble
 from fer3d.prediction.own_corpus import subject_of
 from fer3d.prediction.predictor import Predictor
-from fer3d.prediction.sources import Camera, Source
+from fer3d.prediction.sources import Source
 from fer3d.prediction.steps import Step
 from fer3d.prediction.table import TableWriter, row_of
 from fer3d.prediction.video_record import VideoRecord

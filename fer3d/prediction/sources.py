@@ -1,4 +1,4 @@
-"""Where frames come from: video files, folders of frame images, and cameras."""
+"""Where frames come from: video files, folders of frame images, and cameras; and how they are found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import queue
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,13 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
-import numpy as np
-
 from fer3d.clips.images import UnreadableError, stream_images
 from fer3d.clips.videos import stream_video
-from fer3d.corpora.layout import shown
-from fer3d.corpora.own_videos.tree import VideoTree, is_image, is_video, natural
+from fer3d.corpora.layout import name_some, shown
+from fer3d.corpora.own_videos.tree import MAX_FOLDERS, VideoTree, is_image, is_text, is_video, natural
+from fer3d.corpora.sequences import CorpusError
+from fer3d.prediction.camera import Camera
 from fer3d.prediction.steps import Frame
 from fer3d.prediction.trained import ASSUMED_RATE, PredictionError, as_path
 
@@ -58,7 +56,11 @@ class Source(Protocol):
         """
 
     def state(self) -> list[Any]:
-        """Returns what tells whether it has changed since: names, sizes and times of change."""
+        """Returns what tells whether it has changed since: names, sizes and times of change.
+
+        Raises:
+            UnreadableError: It is gone.
+        """
 
 
 @dataclass
@@ -133,105 +135,6 @@ class FrameFolder:
         return [*_states(self.images), self.rate]
 
 
-class Camera:
-    """A camera: of the frames that it gives, the newest one, whenever somebody is ready for it.
-
-    Args:
-        number: The camera's number.
-        seconds: How long to look; None until somebody stops it.
-        capture: Gives the frames instead of the camera of that number, as `cv2.VideoCapture` does.
-
-    Attributes:
-        began: When the first frame came, by `time.monotonic`; None before that.
-    """
-
-    is_live = True
-    damage: str | None = None
-    path: Path | None = None
-
-    def __init__(self, number: int, seconds: float | None = None, capture: Any = None) -> None:
-        self.name = f"camera {number}"
-        self.num_dropped = 0
-        self.began: float | None = None
-        self._number, self._seconds, self._capture = number, seconds, capture
-        self._newest: queue.Queue[tuple[int, float, Any] | None] = queue.Queue(1)
-        self._over = threading.Event()
-
-    def frames(self) -> Iterator[Frame]:
-        """Yields frames as they come; their numbers count those that were dropped, too.
-
-        Raises:
-            PredictionError: There is no such camera, or it gives no frames.
-        """
-        # OpenCV prints what it cannot open.
-        capture = self._capture or _quietly(lambda: cv2.VideoCapture(self._number))
-        if not capture.isOpened():
-            raise PredictionError(
-                f"{self._number} is taken for the number of a camera, and there is none that can be opened; 0 is the "
-                "first one. Is another program using it? A file or folder of that name is given as ./0"
-            )
-        thread = threading.Thread(target=self._grab, args=(capture,), name="camera", daemon=True)
-        thread.start()
-        first = None
-        try:
-            while not self._over.is_set():
-                try:
-                    grabbed = self._newest.get(timeout=_PATIENCE)
-                except queue.Empty:
-                    continue
-                if grabbed is None:
-                    break
-                number, second, pixels = grabbed
-                first = second if first is None else first
-                if self._seconds is not None and second - first >= self._seconds:
-                    break
-                yield Frame(number, second - first, pixels)
-        finally:
-            self._over.set()
-            thread.join(timeout=5)
-            capture.release()
-        if first is None:
-            raise PredictionError(f"{self.name} was opened, and gives no frames")
-
-    def stop(self) -> None:
-        """Ends the frames, as if the camera had been switched off."""
-        self._over.set()
-
-    def state(self) -> list[Any]:
-        """Returns nothing that comes back: what a camera sees is new each time."""
-        return [time.time()]
-
-    def _grab(self, capture: Any) -> None:
-        last = -1.0
-        number = 0
-        while not self._over.is_set():
-            is_read, pixels = capture.read()
-            if not is_read:
-                break
-            # Drivers stamp a frame when it is taken; what does not rise is no stamp.
-            stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
-            second = stamp if stamp > last else max(time.monotonic(), last + 1e-3)
-            last = second
-            self.began = time.monotonic() if self.began is None else self.began
-            while True:
-                try:
-                    self._newest.put_nowait((number, second, np.asarray(pixels)))
-                    break
-                except queue.Full:
-                    try:
-                        self._newest.get_nowait()
-                        self.num_dropped += 1
-                    except queue.Empty:
-                        pass
-            number += 1
-        while not self._over.is_set():
-            try:
-                self._newest.put(None, timeout=_PATIENCE)
-                break
-            except queue.Full:
-                continue
-
-
 def find_sources(what: Sequence[str], *, rate: float = ASSUMED_RATE, seconds: float | None = None) -> list[Source]:
     """Finds what a user named.
 
@@ -245,8 +148,11 @@ def find_sources(what: Sequence[str], *, rate: float = ASSUMED_RATE, seconds: fl
         The sources in the order named, each once; a folder's in natural order.
 
     Raises:
-        PredictionError: Something is not there, or holds no video and no frames.
+        PredictionError: Something is not there, or holds no video and no frames; or a number is out of range.
     """
+    for option, number in (("--rate", rate), ("--seconds", seconds)):
+        if number is not None and not 0 < number < float("inf"):
+            raise PredictionError(f"{option} must be above 0, got {number:g}")
     found: dict[str, Source] = {}
     for name in what:
         for source in _sources_of(name, rate, seconds):
@@ -257,34 +163,61 @@ def find_sources(what: Sequence[str], *, rate: float = ASSUMED_RATE, seconds: fl
 def _sources_of(name: str, rate: float, seconds: float | None) -> list[Source]:
     path = as_path(name)
     if path.is_dir():
-        return _in_folder(path, rate)
+        if found := _in_folder(path, rate):
+            return found
+        raise PredictionError(f"{shown(path)} holds no video and no frame images")
     if path.exists():
         if is_image(path.name):
             raise PredictionError(f"{shown(path)} is an image and no video; for frame images name their folder")
-        return [VideoFile(path, str(path))]
+        return [VideoFile(path, _name_of(path))]
     if re.fullmatch(r"\d{1,3}", name):
         return [Camera(int(name), seconds)]
     if glob.has_magic(name):
         matches = sorted(glob.glob(str(path), recursive=True), key=natural)  # noqa: PTH207  (of absolute paths, too)
-        chosen = [match for match in matches if Path(match).is_dir() or is_video(match)]
-        if not chosen:
-            raise PredictionError(f"{name} matches no video and no folder")
-        return [source for match in chosen for source in _sources_of(match, rate, seconds)]
+        found = [source for match in matches for source in _matching(Path(match), rate)]
+        if not found:
+            raise PredictionError(f"{name} matches no video and no folder of videos or of frame images")
+        return found
     raise PredictionError(
         f"there is no {shown(path)}: name a video file, a folder, or the number of a camera such as 0"
     )
 
 
+def _matching(path: Path, rate: float) -> list[Source]:
+    """What a pattern's match stands for; other files and folders may match, too."""
+    if path.is_dir():
+        return _in_folder(path, rate)
+    return [VideoFile(path, _name_of(path))] if is_video(path.name) and not _is_overlay(path) else []
+
+
 def _in_folder(folder: Path, rate: float) -> list[Source]:
-    direct = FrameFolder(folder, str(folder), rate)
-    tree = VideoTree.below(folder)
-    if not tree.videos and direct.images:
-        return [direct]
-    found: list[Source] = [VideoFile(folder / name, str(folder / name)) for name in tree.videos]
-    found += [FrameFolder(folder / name, str(folder / name), rate) for name in tree.image_folders]
-    if not found:
-        raise PredictionError(f"{shown(folder)} holds no video and no frame images")
+    try:
+        tree = VideoTree.below(folder)
+    except CorpusError as error:
+        raise PredictionError(
+            f"{shown(folder)} has more than {MAX_FOLDERS:,} folders: name the one that holds the videos"
+        ) from error
+    if tree.closed:
+        closed = name_some([str(folder / name) for name in tree.closed])
+        raise PredictionError(f"these folders cannot be opened: {closed}. Allow it, or name the videos themselves")
+    videos = [folder / name for name in tree.videos if not _is_overlay(folder / name)]
+    # A folder with videos among its images is none of frames; the tree leaves out the root itself.
+    above = [] if any(video.parent == folder for video in videos) else [folder]
+    folders = [FrameFolder(each, _name_of(each), rate) for each in (*above, *map(folder.joinpath, tree.image_folders))]
+    found: list[Source] = [VideoFile(video, _name_of(video)) for video in videos]
+    found += [each for each in folders if each.images]
     return sorted(found, key=lambda source: natural(source.name))
+
+
+def _is_overlay(path: Path) -> bool:
+    """Whether a video is one that an earlier prediction has drawn on, and left where videos are looked for."""
+    name = path.name.removesuffix(".overlay.mp4")
+    return name != path.name and path.with_name(f"{name}.json").exists()
+
+
+def _name_of(path: Path) -> str:
+    """A path as tables have it; one that holds bytes which are no text can only be shown."""
+    return str(path) if is_text([str(path)]) else shown(path)
 
 
 def _ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
@@ -328,14 +261,11 @@ def _ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
 
 
 def _states(paths: Sequence[Path]) -> list[Any]:
-    states = [path.stat() for path in paths]
-    return [[path.name, state.st_size, state.st_mtime_ns] for path, state in zip(paths, states, strict=True)]
-
-
-def _quietly(make: Callable[[], Any]) -> Any:
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        return make()
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+    states = []
+    for path in paths:
+        try:
+            state = path.stat()
+        except OSError as error:
+            raise UnreadableError(f"{shown(path)} cannot be read: {error.strerror or error}") from error
+        states.append([path.name, state.st_size, state.st_mtime_ns])
+    return states

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 
 from fer3d.clips.faces import FaceExtraction
 from fer3d.clips.frames import FrameSampling
+from fer3d.corpora.layout import root_folder
 
 if TYPE_CHECKING:
     from fer3d.training.checkpoint import Checkpoint
@@ -178,5 +179,5 @@ class Trained:
 
 
 def as_path(path: Path | str) -> Path:
-    """Returns what a user named as a path."""
-    return Path(path).expanduser()
+    """Returns what a user named as a path, its `~user` replaced."""
+    return root_folder(path)
