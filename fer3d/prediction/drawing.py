@@ -7,6 +7,7 @@ come in every frame: 640 x 480 pixels with one face take 0.3 ms on a core.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -176,7 +177,7 @@ def draw_bars(picture: Image, place: BarsPlace, emotions: Sequence[str], shares:
 def draw_caution(picture: Image, caution: str) -> Area | None:
     """Writes a caution over the foot of a picture, and returns where.
 
-    A picture that is too small for all of it gets what stands before the first colon, in smaller letters if need be.
+    A picture that is too small for all of it gets its words in capitals, in smaller letters if need be.
     """
     if not caution:
         return None
@@ -264,19 +265,26 @@ def _meet(one: Area, other: Area) -> bool:
 
 @functools.lru_cache(maxsize=8)
 def _caution(caution: str, height: int, width: int) -> Image:
-    size = text_size(height, width) or _LEAST_SIZE
-    room = width - 2 * (size // 3)
-    lines = _wrapped(caution, size, room)
-    if any(text_width(line, size, bold=True) > room for line in lines) or 1.3 * size * len(lines) > height / 4:
-        lines = [caution.partition(":")[0]]
-    while size > 5 and text_width(lines[0], size, bold=True) > room:
-        size -= 1
+    size, lines = _fitting(caution, height, width)
     pictures = []
     for line in lines:
         text = text_bitmap(line, size, _ALERT, _DARK, bold=True)[:, :width]
         spare = width - text.shape[1]
         pictures.append(_framed(text, (1, 1, spare // 2, spare - spare // 2), _DARK))
     return np.concatenate(pictures)
+
+
+def _fitting(caution: str, height: int, width: int) -> tuple[int, list[str]]:
+    """The size and the lines of a caution: all of it in a quarter of the picture, or its capitals as large as fits."""
+    size = text_size(height, width) or _LEAST_SIZE
+    capitals = ", ".join(re.findall("[A-Z][A-Z -]+[A-Z]", caution)) or caution.partition(":")[0]
+    tried = [(caution, size), *((capitals, smaller) for smaller in range(size, 4, -1))]
+    for text, each in tried:
+        lines = _wrapped(text, each, width - 2 * (each // 3))
+        fits = all(text_width(line, each, bold=True) <= width for line in lines)
+        if fits and 1.4 * each * len(lines) <= max(height / 4, 14):
+            return each, lines
+    return each, lines
 
 
 def _wrapped(text: str, size: int, width: int) -> list[str]:

@@ -311,12 +311,14 @@
     bar.setAttribute("aria-valuetext", `${clock(state.time)}${state.face ? `, face ${state.face.number}: ${find("said").textContent}` : ""}`);
   };
   const parts = decoded("video"), hasVideo = parts.length > 0;
-  let wanted = null;
+  // A little later, since the beginning of a frame may be rounded to before it.
+  const landing = () => Math.min(state.time + 0.0005, duration);
+  let isLate = false;
   const seek = time => {
     show(time);
     if (!hasVideo) return;
-    // Half a millisecond more, so that rounding does not show the frame before.
-    if (video.seeking) wanted = state.time; else video.currentTime = Math.min(state.time + 0.0005, duration);
+    // One jump at a time; the next one goes to where the bar is by then.
+    if (video.seeking) isLate = true; else video.currentTime = landing();
   };
   const step = frames => seek(second(Math.min(Math.max(frameAt(state.time) + frames, 0), numFrames - 1)));
   const toggle = () => {
@@ -327,7 +329,7 @@
   };
   if (hasVideo) {
     video.src = URL.createObjectURL(new Blob(parts, {type: "video/webm"}));
-    video.addEventListener("seeked", () => { if (wanted !== null) { video.currentTime = wanted + 0.0005; wanted = null; } });
+    video.addEventListener("seeked", () => { if (isLate) video.currentTime = landing(); isLate = false; });
     const follow = (_, frame) => {
       if (!video.paused && !video.seeking) show(frame ? frame.mediaTime : video.currentTime);
       if (!video.paused) next();

@@ -53,7 +53,8 @@ class Page:
         emotions: Names of the classes.
         caution: A sentence for the heading and over the video; empty where there is nothing to say.
         title: The name of what was predicted on.
-        source: What the prediction was made with, for a table; `warnings` are a list of sentences.
+        source: What the prediction was made with, for a table; its `warnings`, a list of sentences, may grow until the
+            block ends.
         rate: Frames a second, about; times are the frames' own.
         most_bytes: How many bytes of video the page holds at most.
 
@@ -167,7 +168,7 @@ class Page:
                 "emotions": self._emotions,
                 "said": [*self._said],
                 "faceColours": [face_colour(number + 1) for number in range(8)],
-                "interval": 1 / self._rate,
+                "interval": self._interval(),
             },
             blocks=[*blocks, ("video", _blocks(video) if video else iter(()))],
             script=Markup(script),
@@ -177,6 +178,10 @@ class Page:
         with work.open("w", encoding="utf-8") as file:
             file.writelines(page)
         work.replace(self._path)
+
+    def _interval(self) -> float:
+        """Seconds from one frame to the next, on average."""
+        return self._time / 1000 / (self._num_frames - 1) if self._num_frames > 1 else 1 / self._rate
 
     def _final_video(self) -> tuple[Path | None, str]:
         """The file to embed, and what has to be said about it."""
@@ -191,7 +196,7 @@ class Page:
             return video, ""
         smaller, bit_rate = self._work / "smaller.webm", self._bit_rate()
         for _ in range(2):  # The encoder may miss a bit rate.
-            _encode_again(video, smaller, self._rate, round(bit_rate))
+            _encode_again(video, smaller, 1 / self._interval(), round(bit_rate))
             size = smaller.stat().st_size
             if size <= self._most_bytes:
                 return smaller, f"The video is of lower quality, to fit into {room}."

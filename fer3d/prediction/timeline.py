@@ -144,6 +144,7 @@ class Timeline:
         self._title = title
         self._source = dict(source or {})
         self._width = 0.01  # seconds a stretch
+        self._num_frames = 0
         self._time = 0.0  # of the last frame
         self._end = self._width  # when it is over
         self._faces: dict[int, _Face] = {}
@@ -166,10 +167,11 @@ class Timeline:
             for face in self._faces.values():
                 face.coarsen()
         for seen in step.faces:
-            self._faces.setdefault(seen.face, _Face()).see(int(time / self._width), step.frame.number)
+            self._faces.setdefault(seen.face, _Face()).see(int(time / self._width), self._num_frames)
         for prediction in step.predictions:
             if prediction.face is not None:
                 self._predict(self._faces.setdefault(prediction.face, _Face()), prediction)
+        self._num_frames += 1
 
     def _predict(self, face: _Face, prediction: Prediction) -> None:
         said = Counter({(prediction.label, short(prediction.why)): 1})

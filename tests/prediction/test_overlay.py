@@ -175,11 +175,18 @@ def test_the_caution_is_in_every_frame(size: tuple[int, int], tmp_path: Path) ->
         assert np.corrcoef(picture[area[1] :].ravel(), expected.ravel())[0, 1] > 0.9
 
 
-def test_a_long_caution_takes_lines_and_what_is_left_of_it_fits() -> None:
-    long = "SYNTHETIC: trained on rendered faces; NOT SUBJECT-INDEPENDENT"
-    areas = [draw_caution(np.zeros((side, side, 3), np.uint8), long) for side in (800, 300, 64)]
-    heights = [area[3] - area[1] for area in areas if area]
-    assert heights[1] > 1.5 * heights[2]
+def test_a_long_caution_takes_lines_and_a_small_picture_gets_its_capitals() -> None:
+    long = "SYNTHETIC: trained on rendered faces, SEEN IN TRAINING: of this subject"
+
+    def drawn(text: str, height: int, width: int) -> tuple[Image, int]:
+        picture = np.zeros((height, width, 3), np.uint8)
+        area = draw_caution(picture, text)
+        assert area is not None
+        return picture, area[3] - area[1]
+
+    assert drawn(long, 300, 300)[1] > 1.5 * drawn("SYNTHETIC", 300, 300)[1]
+    assert drawn(long, 300, 900)[1] == drawn("SYNTHETIC", 300, 900)[1]
+    assert np.array_equal(drawn(long, 64, 64)[0], drawn("SYNTHETIC, SEEN IN TRAINING", 64, 64)[0])
     assert draw_caution(np.zeros((64, 64, 3), np.uint8), "") is None
 
 

@@ -168,6 +168,25 @@ def test_where_it_comes_from_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_warnings_may_come_while_it_is_written(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    with Page(tmp_path / "out.html", emotions=EMOTIONS, source={"warnings": warnings}) as page:
+        for step in made_steps(2, 1, 16, 16):
+            page.add(step)
+        warnings.append("its faces are darker than those of the training clips")
+    assert warnings[0] in (tmp_path / "out.html").read_text(encoding="utf-8")
+
+
+def test_reasons_are_held_without_their_particulars(tmp_path: Path) -> None:
+    steps = [
+        replace(step, predictions=tuple(replace(one, label="", why=f"few: {one.frame}") for one in step.predictions))
+        for step in made_steps(20, 1, 16, 16)
+    ]
+    path = written(tmp_path / "out.html", steps)
+    (facts,) = [json.loads(one.text) for one in elements(path) if one.attributes.get("id") == "facts"]
+    assert facts["said"] == [["", "few"]]
+
+
 def noise(num_frames: int) -> Iterator[Step]:
     generator = np.random.default_rng(0)
     for step in made_steps(num_frames, 1, 96, 128):
