@@ -21,9 +21,9 @@ def check_targets(settings: Mapping[str, Any], packages: Collection[str], what: 
         what: What the settings describe, such as `the checkpoint's network`.
 
     Raises:
-        TargetError: They name other code, or none that exists.
+        TargetError: They name other code, or none that exists; or a text in them stands for something else.
     """
-    for target in _targets(settings):
+    for target in _entries(settings, "_target_"):
         if not _is_of(target, packages):
             package = target.partition(".")[0]
             raise TargetError(
@@ -37,17 +37,24 @@ def check_targets(settings: Mapping[str, Any], packages: Collection[str], what: 
         # A module's own imports are reachable through it, such as `fer3d.models.cnn3d.torch.os.system`.
         if not _is_of(f"{getattr(found, '__module__', '')}.", packages):
             raise TargetError(f"{what} is made by {target}, which is not what it seems")
+    for text in _entries(settings):
+        # OmegaConf puts in its place whatever it says, such as other settings with a `_target_`.
+        if "${" in text:
+            raise TargetError(f"{what} is made with {text}, which stands for something else: fer3d writes no such text")
 
 
 def _is_of(target: str, packages: Collection[str]) -> bool:
     return target.startswith(tuple(f"{package}." for package in packages))
 
 
-def _targets(settings: Any) -> Iterator[str]:
+def _entries(settings: Any, key: str | None = None) -> Iterator[str]:
+    """The entries of that key, or all texts, at any depth."""
     if isinstance(settings, Mapping):
-        if "_target_" in settings:
-            yield str(settings["_target_"])
+        if key in settings:
+            yield str(settings[key])
         settings = list(settings.values())
     if isinstance(settings, list | tuple):
         for value in settings:
-            yield from _targets(value)
+            yield from _entries(value, key)
+    if isinstance(settings, str) and key is None:
+        yield settings

@@ -43,6 +43,17 @@ def test_other_code_is_refused_at_any_depth(target: str, wrap: Any) -> None:
         check_targets(wrap({"_target_": target}), MODELS, "the network")
 
 
+@pytest.mark.parametrize("wrap", [lambda text: text, lambda text: [{"b": text}], lambda text: {"_args_": (1, text)}])
+def test_texts_that_stand_for_other_settings_are_refused(wrap: Any) -> None:
+    """Hydra makes what an interpolation brings in, too."""
+    settings = {
+        "_target_": "torch.nn.Linear",
+        "bias": wrap("${oc.create:{_target_: builtins.open, _args_: [made, w]}}"),
+    }
+    with pytest.raises(TargetError, match="which stands for something else"):
+        check_targets(settings, MODELS, "the network")
+
+
 @pytest.mark.parametrize(
     "target",
     [
