@@ -25,12 +25,18 @@ setup: .venv/ready ## Make .venv with everything that fer3d, its tests and the s
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synthetic,dashboard,cluster,parquet,export,dev]'
 	touch $@
 
-demo: setup ## Synthetic twin of CK+ -> faces -> one trained fold, in about ten minutes on two cores
+demo: setup ## Synthetic twin of CK+ -> faces -> one trained fold -> predictions on a video, in about ten minutes on two cores
 	$(BIN)/python -m fer3d.prepare
-	$(BIN)/python -m fer3d.train +fold=3
-	@echo
-	@echo "The faces that were found:  $$(ls -d outputs/clips/synthetic-*/contact_sheet.png)"
-	@echo "The fold's result:          $$(ls -d outputs/synthetic-kfold10-compact-*/fold_003/result.json)"
+	$(BIN)/python -m fer3d.train +fold=3 save_checkpoint=true
+	@set -e; fold=$$(ls -dt outputs/synthetic-kfold10-compact-*/fold_003 | head -n 1); \
+	$(BIN)/python -m fer3d.corpora.synthetic.scene outputs/demo/people.mp4 --twin outputs/corpora/synthetic_ckplus \
+	  --held-out-by $$fold/result.json; \
+	$(BIN)/python -m fer3d.predict outputs/demo/people.mp4 --with $$fold/last.ckpt --out outputs/demo \
+	  --overlay --timeline outputs/demo/people.png --page; \
+	echo; \
+	echo "The faces that were found:  $$(ls -d outputs/clips/synthetic-*/contact_sheet.png)"; \
+	echo "The fold's result:          $$fold/result.json"; \
+	echo "Predictions on a video:     outputs/demo/people.png, and as a page outputs/demo/people.mp4.html"
 
 rehearse: setup ## Everything that the paper reports, in small and on synthetic data: within half an hour on two cores
 	$(BIN)/python -m fer3d.reproduce rehearsal

@@ -1,5 +1,8 @@
 """Test videos of several people with known truth, composed of image sequences that already lie on disk.
 
+`python -m fer3d.corpora.synthetic.scene people.mp4 --twin outputs/corpora/synthetic_ckplus` writes one; `--held-out-by`
+names the result of a fold, whose network has not seen the people then.
+
 Nothing is rendered: a person is a picture with soft edges that moves over a painted backdrop and plays a sequence from
 neutral to the apex and back. So 12 seconds of three people are written in about three.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -334,3 +338,25 @@ def _write_synthetic(picture: Picture) -> None:
 def _eased(share: float) -> float:
     share = min(max(share, 0.0), 1.0)
     return share * share * (3 - 2 * share)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes a scene of three people.
+
+    Args:
+        arguments: The command line; None for the real one.
+    """
+    parser = ArgumentParser(description="Writes a video of three people of a synthetic twin in CK+'s layout.")
+    parser.add_argument("video", type=Path, help="the file to write, ending in .mp4")
+    parser.add_argument("--twin", type=Path, required=True, help="the twin's folder")
+    parser.add_argument(
+        "--held-out-by", type=Path, metavar="RESULT", help="a fold's result.json: only its held-out people"
+    )
+    options = parser.parse_args(arguments)
+    told = json.loads(options.held_out_by.read_text(encoding="utf-8")) if options.held_out_by else {}
+    scene = write_scene(options.video, options.twin, subjects=told.get("subjects"))
+    print(f"{options.video}: {len(scene.frames)} SYNTHETIC frames")
+
+
+if __name__ == "__main__":
+    main()
