@@ -8,10 +8,11 @@ import logging
 import platform
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +115,12 @@ class _Graph(nn.Module):
 
 
 def _model(network: nn.Module, trained: Trained, name: str) -> Any:
-    graph = _Graph(_with_plain_pools(network), trained).eval()
     # Two, since PyTorch takes a batch of one for a number that is part of the network.
     clips = torch.zeros((2, trained.num_channels, trained.num_frames, trained.size, trained.size), dtype=torch.uint8)
-    with _quietly():
-        try:
+    try:
+        with _quietly():
             program = torch.onnx.export(
-                graph,
+                _Graph(_with_plain_pools(network), trained).eval(),
                 (clips,),
                 dynamo=True,
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
@@ -129,12 +129,14 @@ def _model(network: nn.Module, trained: Trained, name: str) -> Any:
                 opset_version=OPSET,
                 verbose=False,
             )
-        except Exception as error:  # whatever PyTorch, ONNX or a network of a user's raises
-            raise PredictionError(
-                f"the network of {name} cannot be written as ONNX: {_cause(error)}; predict with the checkpoint"
-            ) from error
-    assert program is not None
-    return program.model_proto
+        assert program is not None
+        model = program.model_proto
+    except Exception as error:  # whatever PyTorch, ONNX or a network of a user's raises
+        raise _impossible(name, _cause(error)) from error
+    if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        why = "it takes one number of clips only, once PyTorch has traced it (a loop over clips, or a shape of numbers)"
+        raise _impossible(name, why)
+    return model
 
 
 def _with_plain_pools(network: nn.Module) -> nn.Module:
@@ -152,16 +154,19 @@ def _with_plain_pools(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Holds back what PyTorch's exporter thinks of itself."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Holds back what PyTorch's exporter says on the way, pages of it where a network cannot be written."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(before)
+
+
+def _impossible(name: str, why: str) -> PredictionError:
+    return PredictionError(f"the network of {name} cannot be written as ONNX: {why}; predict with the checkpoint")
 
 
 def _cause(error: BaseException) -> str:
@@ -225,10 +230,7 @@ def _difference(network: nn.Module, trained: Trained, content: bytes, name: str,
         found = ours.logits(clips)
         difference = float(np.abs(found - wanted).max())
         if not difference <= TOLERANCE * max(1.0, float(np.abs(wanted).max())):
-            raise PredictionError(
-                f"the network of {name} cannot be written as ONNX: ONNX Runtime's logits differ from PyTorch's by "
-                f"{difference:.2g}; predict with the checkpoint"
-            )
+            raise _impossible(name, f"ONNX Runtime's logits differ from PyTorch's by {difference:.2g}")
         largest = max(largest, difference)
     return largest
 

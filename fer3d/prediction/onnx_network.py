@@ -176,12 +176,11 @@ def _fault(trained: Trained) -> str | None:
 
 def _check_shapes(session: Any, trained: Trained, name: str) -> None:
     """Compares the graph with what the metadata says of it."""
-    batch = session.get_inputs()[0].shape[0]
-    clips = [batch, trained.num_channels, trained.num_frames, trained.size, trained.size]
-    scores = [batch, len(trained.emotions)]
+    clips = (trained.num_channels, trained.num_frames, trained.size, trained.size)
+    scores = (len(trained.emotions),)
     wanted = [(INPUT, "tensor(uint8)", clips), *((each, "tensor(float)", scores) for each in (LOGITS, PROBABILITIES))]
-    found = [(node.name, node.type, node.shape) for node in (*session.get_inputs(), *session.get_outputs())]
-    if found != wanted or isinstance(batch, int):
-        raise PredictionError(
-            f"the graph of {name} does not fit its description: it has {found} instead of {wanted}, of any batch"
-        )
+    nodes = [*session.get_inputs(), *session.get_outputs()]
+    # Besides the batch, which may be of any size.
+    found = [(node.name, node.type, tuple(node.shape[1:])) for node in nodes]
+    if found != wanted or isinstance(nodes[0].shape[0], int):
+        raise PredictionError(f"the graph of {name} does not fit its description: it has {found}, which says {wanted}")
