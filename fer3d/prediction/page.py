@@ -35,6 +35,7 @@ _LEAST_BIT_RATE = 50_000
 _LEAST_GAP = 60  # milliseconds between frames of a video that is encoded once more
 _CHUNK = 3 * 2**18  # bytes of one block of data in the page; divisible by three, so that no block is padded
 
+_SCRIPTS = ("page_data.js", "page_curves.js", "page.js")
 _DATA = ("times", "boxes", "predictions")
 _WHOLE = 65534  # what stands for 1 in the data; 65535 stands for nothing
 
@@ -151,7 +152,9 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        script = files("fer3d.prediction").joinpath("page.js").read_text(encoding="utf-8")
+        folder = files("fer3d.prediction")
+        parts = [folder.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS]
+        script = f'"use strict";\n(() => {{\n{"".join(parts)}}})();\n'
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         blocks = [(name, _blocks(self._work / name)) for name in _DATA]
         rows = [(name, _as_text(value)) for name, value in self._source.items() if name != "warnings"]
@@ -237,5 +240,7 @@ def _as_text(value: Any) -> str:
             return ", ".join(f"{name} {_as_text(one)}" for name, one in value.items())
         case list() | tuple():
             return ", ".join(map(_as_text, value))
+        case bool():
+            return "yes" if value else "no"
         case _:
             return str(value)

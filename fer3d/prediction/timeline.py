@@ -25,6 +25,7 @@ from fer3d.atomic_file import write_file
 from fer3d.prediction.fonts import font_families
 from fer3d.prediction.shown import emotion_colours, face_colour, short, text_on
 from fer3d.prediction.steps import Prediction, Step
+from fer3d.prediction.trained import PredictionError
 
 ENDINGS = (".svg", ".png", ".pdf")
 # What a curve is made of at most: with more, the lines of seven emotions would run into each other.
@@ -50,7 +51,7 @@ _SETTINGS: Any = {
 }
 
 
-class TimelineError(Exception):
+class TimelineError(PredictionError):
     """A figure that cannot be drawn: the file's ending is none that is known."""
 
 

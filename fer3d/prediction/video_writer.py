@@ -17,13 +17,14 @@ import numpy as np
 
 from fer3d.clips.detectors import Box, Image
 from fer3d.clips.video_stream import reason
+from fer3d.prediction.trained import PredictionError
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
 
-class VideoWriterError(Exception):
+class VideoWriterError(PredictionError):
     """A video that cannot be written: FFmpeg lacks the encoder, or is given nothing to encode."""
 
 
