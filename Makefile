@@ -32,7 +32,7 @@ demo: setup ## Synthetic twin of CK+ -> faces -> one trained fold -> predictions
 	$(BIN)/python -m fer3d.corpora.synthetic.scene outputs/demo/people.mp4 --twin outputs/corpora/synthetic_ckplus \
 	  --held-out-by $$fold/result.json; \
 	$(BIN)/python -m fer3d.predict outputs/demo/people.mp4 --with $$fold/last.ckpt --out outputs/demo \
-	  --overlay --timeline outputs/demo/people.png --page; \
+	  --window 0.6 --overlay --timeline outputs/demo/people.png --page; \
 	echo; \
 	echo "The faces that were found:  $$(ls -d outputs/clips/synthetic-*/contact_sheet.png)"; \
 	echo "The fold's result:          $$fold/result.json"; \
