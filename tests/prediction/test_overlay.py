@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from made_steps import CAUTION, EMOTIONS, SOURCE, box_of, is_there, made_steps
@@ -123,7 +124,7 @@ def test_boxes_have_the_colours_of_their_persons(tmp_path: Path) -> None:
 
 
 def test_a_label_stands_until_the_next_one_and_a_face_that_was_away_has_none(tmp_path: Path) -> None:
-    steps = [grey(step, 300, 640) for step in made_steps(40, 2, 300, 640)]
+    steps = [grey(step, 200, 480) for step in made_steps(30, 2, 200, 480)]
     pixels, _ = written(tmp_path / "out.mp4", steps)
     latest: dict[int, str] = {}
     seen = set()
@@ -221,16 +222,34 @@ def test_bars_cover_no_face_and_stay_where_they_were() -> None:
     assert place_bars(picture, box, EMOTIONS, [(0, 0, 640, 480)]) is None
 
 
-def test_text_can_be_read_on_every_colour() -> None:
-    def luminance(colour: str) -> float:
-        channels = np.array(bgr(colour)) / 255
-        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-        return float(linear @ (0.0722, 0.7152, 0.2126))
+# From linear RGB to what protanopes and deuteranopes see, by Machado et al. (2009).
+_PROTANOPE = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+_DEUTERANOPE = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
 
-    colours = {face_colour(face) for face in range(1, 9)} | {*emotion_colours(8), *emotion_colours(8, dark=True)}
-    for colour in colours:
-        bright, dark = sorted((luminance(colour), luminance(text_on(colour))), reverse=True)
-        assert (bright + 0.05) / (dark + 0.05) > 4
+
+def linear(colours: list[str]) -> np.ndarray[Any, Any]:
+    channels = np.array([bgr(colour)[::-1] for colour in colours]) / 255
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, other: str) -> float:
+    dark, bright = sorted(linear([one, other]) @ (0.2126, 0.7152, 0.0722))
+    return float((bright + 0.05) / (dark + 0.05))
+
+
+@pytest.mark.parametrize("seen", [np.eye(3), _PROTANOPE, _DEUTERANOPE], ids=["all", "protanopes", "deuteranopes"])
+def test_colours_stay_apart(seen: Any) -> None:
+    for colours in (emotion_colours(8), emotion_colours(8, dark=True), [face_colour(face) for face in range(1, 9)]):
+        light = np.clip(linear(colours) @ np.transpose(seen), 0, 1)
+        rgb = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)
+        lab = cv2.cvtColor(rgb[None], cv2.COLOR_RGB2Lab)[0]
+        assert np.linalg.norm(lab[:, None] - lab, axis=2)[~np.eye(8, dtype=bool)].min() > 19
+
+
+def test_colours_can_be_told_from_the_page_and_text_be_read_on_them() -> None:
+    for colours, paper in ((emotion_colours(8), "#ffffff"), (emotion_colours(8, dark=True), "#16181c")):
+        assert min(contrast(colour, paper) for colour in colours) > 3
+        assert min(contrast(colour, text_on(colour)) for colour in colours) > 4
 
 
 def test_nothing_is_left_after_an_exception(tmp_path: Path) -> None:
