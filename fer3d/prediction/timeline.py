@@ -8,7 +8,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from fer3d.atomic_file import write_file
+from fer3d.prediction.face_history import FaceHistory, Point
 from fer3d.prediction.fonts import font_families
 from fer3d.prediction.shown import emotion_colours, face_colour, short, text_on
 from fer3d.prediction.steps import Prediction, Step
@@ -53,58 +53,6 @@ _SETTINGS: Any = {
 
 class TimelineError(PredictionError):
     """A figure that cannot be drawn: the file's ending is none that is known."""
-
-
-@dataclass(slots=True)
-class _Point:
-    """What falls into one stretch of time: sums, of which a curve shows the mean."""
-
-    sums: NDArray[np.float64]  # (2, num_emotions): smoothed and raw
-    time: float = 0.0
-    number: int = 0
-    said: Counter[tuple[str, str]] = field(default_factory=Counter)  # label and reason
-
-    def add(self, other: _Point) -> None:
-        self.sums += other.sums
-        self.time += other.time
-        self.number += other.number
-        self.said += other.said
-
-
-@dataclass(slots=True)
-class _Face:
-    points: dict[int, _Point] = field(default_factory=dict)
-    spans: list[tuple[int, int]] = field(default_factory=list)  # first and last stretch that the face is seen in
-    last_frame: int = -2
-
-    def add(self, place: int, point: _Point) -> None:
-        if place in self.points:
-            self.points[place].add(point)
-        else:
-            self.points[place] = point
-
-    def see(self, place: int, frame: int) -> None:
-        self._extend(place, place, frame == self.last_frame + 1)
-        self.last_frame = frame
-
-    def coarsen(self) -> None:
-        """Makes stretches twice as long."""
-        points, self.points = self.points, {}
-        for place, point in points.items():
-            self.add(place // 2, point)
-        spans, self.spans = self.spans, []
-        for first, last in spans:
-            self._extend(first // 2, last // 2)
-
-    def within(self, span: tuple[int, int]) -> list[tuple[int, _Point]]:
-        """The points of a span, in the order of time."""
-        return [(place, self.points[place]) for place in range(span[0], span[1] + 1) if place in self.points]
-
-    def _extend(self, first: int, last: int, is_next: bool = False) -> None:
-        if self.spans and (is_next or first <= self.spans[-1][1] + 1):
-            self.spans[-1] = self.spans[-1][0], last
-        else:
-            self.spans.append((first, last))
 
 
 class Timeline:
@@ -148,7 +96,7 @@ class Timeline:
         self._num_frames = 0
         self._time = 0.0  # of the last frame
         self._end = self._width  # when it is over
-        self._faces: dict[int, _Face] = {}
+        self._faces: dict[int, FaceHistory] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -168,15 +116,15 @@ class Timeline:
             for face in self._faces.values():
                 face.coarsen()
         for seen in step.faces:
-            self._faces.setdefault(seen.face, _Face()).see(int(time / self._width), self._num_frames)
+            self._faces.setdefault(seen.face, FaceHistory()).see(int(time / self._width), self._num_frames)
         for prediction in step.predictions:
             if prediction.face is not None:
-                self._predict(self._faces.setdefault(prediction.face, _Face()), prediction)
+                self._predict(self._faces.setdefault(prediction.face, FaceHistory()), prediction)
         self._num_frames += 1
 
-    def _predict(self, face: _Face, prediction: Prediction) -> None:
+    def _predict(self, face: FaceHistory, prediction: Prediction) -> None:
         said = Counter({(prediction.label, short(prediction.why)): 1})
-        point = _Point(np.zeros((2, len(self._emotions))), said=said)
+        point = Point(np.zeros((2, len(self._emotions))), said=said)
         if prediction.smoothed is not None and prediction.probabilities is not None:
             point.sums[:] = prediction.smoothed, prediction.probabilities
             point.time, point.number = prediction.time_to, 1
@@ -279,7 +227,7 @@ class Timeline:
             axes.plot([1.005, 1.016], [height, height], dashes, color=colour, linewidth=2, **beside)
             axes.text(1.02, height, name, size=size, va="center", **beside)
 
-    def _curves(self, face: _Face) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _curves(self, face: FaceHistory) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Times (num_points,) and means (num_points, 2, num_emotions), with gaps that are not a number."""
         times: list[float] = []
         means: list[NDArray[np.float64]] = []
@@ -292,7 +240,7 @@ class Timeline:
             means.append(gap)
         return np.array(times, np.float32), np.array(means, np.float32).reshape(-1, 2, len(self._emotions))
 
-    def _draw_strip(self, axes: Axes, face: _Face) -> None:
+    def _draw_strip(self, axes: Axes, face: FaceHistory) -> None:
         axes.set(ylim=(0, 1), yticks=())
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.xaxis.set_major_locator(MultipleLocator(_step(self._end)))
@@ -313,7 +261,7 @@ class Timeline:
                 style = {"facecolor": _HATCH, "edgecolor": _MUTED, "linewidth": 0, "hatch": "//////"}
             axes.broken_barh(spans, (0.05, 0.95), **style)
 
-    def _stretches(self, face: _Face) -> Iterator[tuple[float, float, tuple[str, str]]]:
+    def _stretches(self, face: FaceHistory) -> Iterator[tuple[float, float, tuple[str, str]]]:
         """Yields from when to when the same was said, and what."""
         for span in face.spans:
             end = min((span[1] + 1) * self._width, self._end)
