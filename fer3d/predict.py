@@ -63,7 +63,7 @@ def _predict_all(predictor: Predictor, sources: Sequence[Source], options: argpa
             watcher = _Watcher(source)
             try:
                 with _ended_by_ctrl_c(source):
-                    result = run_job(predictor, source, target, shared=shared, trusted=options.trust, watch=watcher)
+                    result = run_job(predictor, source, target, shared=shared, watch=watcher)
                 _say(source, result, target, watcher)
                 done.append((source, result, ""))
             except (UnreadableError, PredictionError) as error:

@@ -12,7 +12,7 @@ from fer3d.clips.preprocess import to_unit_range
 from fer3d.explanation.gradcam import ExplanationError
 from fer3d.explanation.sources import SEEN, ShownClip, TrainedNetwork
 from fer3d.prediction.face_stream import face_stream
-from fer3d.prediction.own_corpus import subject_of
+from fer3d.prediction.own_corpus import has_seen
 from fer3d.prediction.sources import Source
 from fer3d.prediction.windows import FaceWindow, SeenCrop, Window
 
@@ -103,8 +103,7 @@ def _chosen(source: Source, found: dict[int, _Best], face: int | None) -> tuple[
 def _shown(trained: TrainedNetwork, source: Source, face: int, window: Window, trusted: tuple[str, ...]) -> ShownClip:
     assert window.clip is not None
     first, last = window.time_from, window.last.time
-    subject = subject_of(source.path, trained.trained, trusted)
-    seen = SEEN if subject in trained.checkpoint.subjects else ""
+    seen = SEEN if has_seen(trained.trained, trained.path, source.path, trusted) else ""
     # The frames of a clip are equally far apart.
     times = np.linspace(first, last, len(window.clip))[list(trained.kept)]
     return ShownClip(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -17,16 +17,15 @@ import numpy as np
 
 import fer3d
 from fer3d.atomic_file import write_file
+from fer3d.checked_json import check_seal, sealed
+from fer3d.disk import writing
 from fer3d.prediction.camera import Camera
-from fer3d.prediction.networks import Ensemble
-from fer3d.prediction.own_corpus import subject_of
 from fer3d.prediction.predictor import Predictor
 from fer3d.prediction.sources import Source
 from fer3d.prediction.steps import Step
 from fer3d.prediction.table import TableWriter, row_of
 from fer3d.prediction.video_record import VideoRecord
 
-SEEN = "SEEN IN TRAINING: the networks were trained on clips of this subject"
 _LIBRARIES = ("av", "numpy", "opencv-python-headless", "scipy", "torch", "onnxruntime")
 
 
@@ -76,7 +75,6 @@ def run_job(
     target: Target,
     *,
     shared: TableWriter | None = None,
-    trusted: Collection[str] = (),
     watch: Watch | None = None,
 ) -> Done:
     """Predicts a video, unless all its files are there and were made of the same.
@@ -86,28 +84,22 @@ def run_job(
         source: The video.
         target: Its files.
         shared: A table that takes its rows, too.
-        trusted: As of `own_corpus.subject_of`.
         watch: Called with each step, and the seconds since a camera gave its frame.
 
     Raises:
         UnreadableError, PredictionError: The video cannot be read.
         DiskError: A file cannot be written.
     """
-    subject = subject_of(source.path, predictor.ensemble.trained, trusted)
-    unseen = predictor.ensemble.unseen(subject)
-    ensemble = unseen or predictor.ensemble
-    caution = ", ".join(filter(None, [ensemble.caution, "" if unseen else SEEN]))
-    told = _told(replace_ensemble(predictor, ensemble), source, caution, target)
+    chosen, caution = predictor.unseen(source)
+    told = _told(chosen, source, caution, target)
     if shared is None and (before := _made_before(target, told["key"])):
         return Done(before, is_new=False)
-    made = _predict(replace_ensemble(predictor, ensemble), source, target, told, caution, shared, watch)
-    write_file(target.told, json.dumps(made, indent=2, ensure_ascii=False) + "\n")
+    # What is there is going to be another prediction's.
+    with writing(target.told):
+        target.told.unlink(missing_ok=True)
+    made = _predict(chosen, source, target, told, caution, shared, watch)
+    write_file(target.told, json.dumps(sealed(made), indent=2, ensure_ascii=False) + "\n")
     return Done(made, is_new=True)
-
-
-def replace_ensemble(predictor: Predictor, ensemble: Ensemble) -> Predictor:
-    """Returns a predictor with other networks and the same settings."""
-    return predictor if ensemble is predictor.ensemble else Predictor(ensemble, predictor.settings)
 
 
 def _predict(
@@ -206,7 +198,8 @@ def _told(predictor: Predictor, source: Source, caution: str, target: Target) ->
     ]
     settings = {**asdict(predictor.settings), "window": round(predictor.span, 4)}
     made_of = {
-        "video": source.state(),
+        "video": [str(source.path and source.path.resolve()), source.state()],
+        "caution": caution,
         "networks": [[network["weights"], network["temperature"]] for network in networks],
         "settings": settings,
         "files": [path.name for path in target.files],
@@ -226,8 +219,9 @@ def _told(predictor: Predictor, source: Source, caution: str, target: Target) ->
 
 def _made_before(target: Target, key: str) -> dict[str, Any] | None:
     with suppress(OSError, ValueError):
-        told: dict[str, Any] = json.loads(target.told.read_text(encoding="utf-8"))
-        if told.get("key") == key and all(path.exists() for path in target.files):
+        told = json.loads(target.told.read_text(encoding="utf-8"))
+        if isinstance(told, dict) and told.get("key") == key and all(path.exists() for path in target.files):
+            check_seal(told)
             return told
     return None
 

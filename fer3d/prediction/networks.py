@@ -73,15 +73,6 @@ class Ensemble:
         """Returns a crop (H, W, C) as the networks want it: equalised, where they were trained on such."""
         return equalise(crop[None, None])[0, 0] if self.trained.clahe else crop
 
-    def unseen(self, subject: str | None) -> Ensemble | None:
-        """Returns the networks that have not seen a subject in training; None where all have."""
-        if subject is None:
-            return self
-        left = [member for member in self.members if subject not in member.trained.subjects]
-        if len(left) == len(self.members):
-            return self
-        return Ensemble(left) if left else None
-
     @property
     def caution(self) -> str:
         """What has to be said wherever their predictions are shown; empty for nothing."""
@@ -124,7 +115,7 @@ def _member(path: Path, device: str, trusted: Collection[str]) -> Member:
     if path.suffix.lower() == ".onnx":
         from fer3d.prediction.onnx_network import read_onnx
 
-        trained, network = read_onnx(path)
+        trained, network = read_onnx(path, trusted)
         return Member(path, trained, network)
     # Takes seconds to import, and ONNX files do without.
     from fer3d.prediction.torch_network import read_checkpoint

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer3d.clips.measures import frame_measures
+from fer3d.corpora.layout import in_synthetic_twin
 from fer3d.prediction.face_stream import SeenFrame, face_stream
 from fer3d.prediction.networks import Ensemble, load_networks
+from fer3d.prediction.own_corpus import has_seen
 from fer3d.prediction.sources import Source, find_sources
 from fer3d.prediction.steps import Frame, Prediction, Step, TrackedFace
 from fer3d.prediction.trained import PredictionError
@@ -23,6 +25,8 @@ from fer3d.prediction.windows import FaceWindow, SeenCrop, Window
 if TYPE_CHECKING:
     import pandas as pd
 
+RENDERED = "SYNTHETIC: rendered faces"
+SEEN = "SEEN IN TRAINING: the networks were trained on clips of this subject"
 # Clips that go through the networks at once, where nobody waits for them.
 _BATCH = 16
 # Frames that wait for their batch, in bytes and in number.
@@ -73,10 +77,13 @@ class Predictor:
     Args:
         ensemble: The trained networks.
         settings: How.
+        trusted: Packages besides fer3d's whose code may run because a network's file names it.
     """
 
-    def __init__(self, ensemble: Ensemble, settings: PredictionSettings | None = None) -> None:
-        self.ensemble, self.settings = ensemble, settings or PredictionSettings()
+    def __init__(
+        self, ensemble: Ensemble, settings: PredictionSettings | None = None, trusted: Collection[str] = ()
+    ) -> None:
+        self.ensemble, self.settings, self.trusted = ensemble, settings or PredictionSettings(), tuple(trusted)
         self.span = self.settings.window or ensemble.trained.span
 
     @classmethod
@@ -94,7 +101,8 @@ class Predictor:
         Raises:
             PredictionError, CheckpointError: A network cannot be used, or a setting is out of range.
         """
-        return cls(load_networks(paths, device=device, trusted=trusted), PredictionSettings(**settings))
+        how = PredictionSettings(**settings)
+        return cls(load_networks(paths, device=device, trusted=trusted), how, trusted)
 
     @property
     def emotions(self) -> tuple[str, ...]:
@@ -110,7 +118,9 @@ class Predictor:
         from fer3d.prediction.table import frame_of
 
         source = _one(find_sources([str(video)]), video)
-        return frame_of(self.stream(source), source.name, self.emotions, self.ensemble.caution)
+        predictor, caution = self.unseen(source)
+        predictions = (prediction for step in predictor.steps(source) for prediction in step.predictions)
+        return frame_of(predictions, source.name, self.emotions, caution)
 
     def stream(self, source: Source | Path | str | int) -> Iterator[Prediction]:
         """Yields predictions as they come: of a file as fast as it goes, of a camera as they happen.
@@ -122,11 +132,28 @@ class Predictor:
             PredictionError, UnreadableError: It is none of these, or cannot be read.
         """
         found = _one(find_sources([str(source)]), source) if isinstance(source, str | int | Path) else source
-        for step in self.steps(found):
+        for step in self.unseen(found)[0].steps(found):
             yield from step.predictions
 
+    def unseen(self, source: Source) -> tuple[Predictor, str]:
+        """Returns what a source is to be predicted with, and what has to be said wherever its predictions are shown.
+
+        Networks that were trained on clips of somebody whom it shows are left out, unless all were.
+
+        Raises:
+            PredictionError: A network's file names code that may not run to tell.
+        """
+        members = self.ensemble.members
+        left = [each for each in members if not has_seen(each.trained, each.path, source.path, self.trusted)]
+        chosen = self
+        if left and len(left) < len(members):
+            chosen = Predictor(Ensemble(left), self.settings, self.trusted)
+        is_rendered = source.path is not None and in_synthetic_twin(source.path)
+        cautions = (chosen.ensemble.caution or (RENDERED if is_rendered else ""), "" if left else SEEN)
+        return chosen, ", ".join(filter(None, cautions))
+
     def steps(self, source: Source, record: VideoRecord | None = None, *, with_pixels: bool = False) -> Iterator[Step]:
-        """Yields what is known of each frame, in the order of time.
+        """Yields what is known of each frame, in the order of time, by all networks, whomever these have seen.
 
         Args:
             source: Where the frames come from.
@@ -163,6 +190,8 @@ class _Pass:
         self._verdicts = Verdicts(self._trained.emotions, predictor.settings.smooth, predictor.settings.max_entropy)
         self._faces: dict[int, FaceWindow] = {}
         self._waiting: deque[_Waiting] = deque()
+        # The last frame, in strides; a camera drops frames, and so maybe just those whose number is a multiple.
+        self._stride = -1
 
     def run(self) -> Iterator[Step]:
         seen_frames = face_stream(
@@ -196,7 +225,8 @@ class _Pass:
             window.add(self._crop(frame, tracked, window.last))
         kept = frame if self._with_pixels else replace(frame, pixels=_NO_PIXELS)
         waiting = _Waiting(Step(kept, seen.faces, ()))
-        if frame.number % self._settings.stride == 0:
+        stride_before, self._stride = self._stride, frame.number // self._settings.stride
+        if self._stride > stride_before:
             for face in sorted(here):
                 waiting.windows.append((face, self._faces[face].clip()))
             waiting.is_empty = not here

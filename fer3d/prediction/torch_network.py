@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import torch
+from hydra.errors import HydraException
 from numpy.typing import NDArray
 
 from fer3d.clips.preprocess import normalise, to_unit_range
 from fer3d.prediction.trained import PredictionError, Trained
-from fer3d.training.checkpoint import Checkpoint
+from fer3d.training.checkpoint import Checkpoint, CheckpointError
 from fer3d.training.restore import restore_network
 
 
@@ -43,18 +45,30 @@ def read_checkpoint(path: Path, device: str, trusted: Collection[str]) -> tuple[
         CheckpointError: It cannot be used.
         PredictionError: There is no such device.
     """
+    place = _device(device)
     checkpoint = Checkpoint.read(path, "--with")
-    network = restore_network(checkpoint, trusted)
-    trained = Trained.of(checkpoint, trusted)
-    return trained, TorchNetwork(network, trained.normalise, _device(device))
+    try:
+        network = restore_network(checkpoint, trusted)
+        trained = Trained.of(checkpoint, trusted)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except (HydraException, KeyError, TypeError, ValueError) as error:
+        what = f"no entry {error}" if isinstance(error, KeyError) else error
+        raise CheckpointError(
+            f"{path} holds settings that this version of fer3d cannot make a network of: {what}"
+        ) from error
+    return trained, TorchNetwork(network, trained.normalise, place)
 
 
 def _device(name: str) -> torch.device:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise PredictionError(f"--device is {name}; it may be auto, cpu or cuda")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise PredictionError("--device is cuda, and PyTorch finds no CUDA GPU here: leave it out, or give cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise PredictionError(f"--device is {name}, which is no device: give auto, cpu or cuda") from error
+    device = torch.device(name)
+    number = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= number:
+        raise PredictionError(
+            f"--device is {name}, and PyTorch finds {number} CUDA GPUs here: leave it out, or give cpu"
+        )
+    return device

@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from fer3d.clips.faces import FaceExtraction
 from fer3d.clips.frames import FrameSampling
 from fer3d.corpora.layout import root_folder
+from fer3d.training.identity import differences
 
 if TYPE_CHECKING:
     from fer3d.training.checkpoint import Checkpoint
@@ -169,13 +170,17 @@ class Trained:
         Raises:
             PredictionError: They cannot; the message says what differs.
         """
-        for field in ("emotions", "num_channels", "num_frames", "num_stored", "views", "clahe", "faces", "frames"):
-            ours, theirs = getattr(self, field), getattr(other, field)
-            if ours != theirs:
-                raise PredictionError(
-                    f"{name} and {other_name} cannot be averaged: {field} is {ours} there and {theirs} here. Predict "
-                    "with networks of one configuration, or with one after the other"
-                )
+        fields = ("emotions", "num_channels", "num_frames", "num_stored", "views", "clahe", "faces", "frames")
+        ours, theirs = ({field: getattr(one, field) for field in fields} for one in (self, other))
+        for key, (first, second) in differences(ours, theirs).items():
+            raise PredictionError(
+                f"{name} and {other_name} cannot be averaged: {key} is {_said(first)} in the first and {_said(second)} "
+                "in the second. Predict with networks of one configuration, or with one after the other"
+            )
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def as_path(path: Path | str) -> Path:

@@ -42,7 +42,7 @@ class Window:
 
     Attributes:
         last: The last of them.
-        time_from: The second of the first.
+        time_from: The second of the first one.
         clip: (S, H, W, C), uint8; None where they are too few.
         why: The reason for that; empty otherwise.
     """
@@ -93,27 +93,24 @@ class FaceWindow:
         times = np.array([crop.time for crop in self._crops])
         seen = float(times[-1] - times[0])
         if seen >= self._span * (1 - _SLACK):
-            wanted = times[-1] - self._span * np.linspace(1, 0, self._trained.num_stored)
-            places = _nearest(times, wanted)
+            places = _nearest(times, times[-1] - self._span * np.linspace(1, 0, self._trained.num_stored)).tolist()
             # Frames that are too far apart repeat.
-            if len(set(places.tolist())) < min(self._trained.num_frames, len(wanted)) * LEAST_SHARE:
-                return self._too_few(len(set(places.tolist())))
+            if (number := len(set(places))) < self._trained.num_frames * LEAST_SHARE:
+                return self._too_few(places[0], f"{number} in {self._span:.2f} s")
             self.has_been_full = True
-            return self._made(places.tolist())
+            return self._made(places)
         if is_over and seen >= self._span * LEAST_SHARE * (1 - _SLACK):
             return self._made(self._trained.sampling.kept(times.tolist(), self._trained.num_frames))
-        return self._too_few(len(times))
+        return self._too_few(0, f"{len(times)} in {seen:.2f} s of {self._span:.2f}")
 
     def _made(self, places: list[int]) -> Window:
         assert self.last is not None
         crops = [self._crops[place] for place in places]
         return Window(self.last, crops[0].time, np.stack([crop.crop for crop in crops]), "")
 
-    def _too_few(self, number: int) -> Window:
+    def _too_few(self, first: int, how_many: str) -> Window:
         assert self.last is not None
-        seen = self.last.time - self._crops[0].time
-        why = f"too few frames: {number} in {seen:.2f} s of {self._span:.2f}"
-        return Window(self.last, self._crops[0].time, None, why)
+        return Window(self.last, self._crops[first].time, None, f"too few frames: {how_many}")
 
 
 def _nearest(times: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:

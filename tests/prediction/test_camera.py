@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from cameras import PatientCamera
 from numpy.typing import NDArray
 from video_files import scenes, write_video
 
@@ -45,31 +46,9 @@ class Capture:
         self.is_released.set()
 
 
-class Turns:
-    """A capture that gives a frame whenever it is asked to, so that none is dropped however slow the test is."""
-
-    def __init__(self, capture: Any) -> None:
-        self._capture = capture
-        self._turns = threading.Semaphore(1)
-
-    def read(self) -> Any:
-        assert self._turns.acquire(timeout=30)
-        return self._capture.read()
-
-    def taking(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            yield frame
-            self._turns.release()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._capture, name)
-
-
 def without_drops(capture: Any) -> tuple[Camera, list[Frame]]:
-    turns = Turns(capture)
-    camera = Camera(0, capture=turns)
-    frames = list(turns.taking(camera.frames()))
-    return camera, frames
+    camera = PatientCamera(capture)
+    return camera, list(camera.frames())
 
 
 def test_a_camera_that_gives_a_files_frames_gives_its_times_too(tmp_path: Path) -> None:

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from bright_faces import EMOTIONS, FACES, FLAT, TRUST, picture, sequence, write_corpus, write_network
+from cameras import PatientCamera
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from prepared import TINY
+from video_files import write_video
+
+from fer3d.clips.detectors import Image
+from fer3d.corpora.sequences import CorpusWarning
+from fer3d.prediction.predictor import PredictionSettings, Predictor
+from fer3d.prediction.sources import VideoFile
+from fer3d.prediction.steps import Frame, Prediction, Step
+from fer3d.prediction.trained import PredictionError
+from fer3d.training.run import Run, prepare
+
+Compose = Callable[..., DictConfig]
+
+
+@dataclass
+class Given:
+    """A source of frames that a test made."""
+
+    pictures: Sequence[Image]
+    numbers: Sequence[int] | None = None
+    is_live: bool = False
+    name: str = "given"
+    path: Path | None = None
+    damage: str | None = None
+    num_dropped: int = 0
+
+    def frames(self) -> Iterator[Frame]:
+        for number, pixels in zip(self.numbers or range(len(self.pictures)), self.pictures, strict=False):
+            yield Frame(number, number / 30, pixels)
+
+    def state(self) -> list[Any]:
+        return []
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_network(tmp_path_factory.mktemp("network") / "last.ckpt")
+
+
+@pytest.fixture
+def load(network: Path) -> Callable[..., Predictor]:
+    """Loads the network, to predict without any average over time."""
+    return lambda **settings: Predictor.load(network, trusted=TRUST, device="cpu", **{"smooth": 0, **settings})
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    raised = np.exp(logits.astype(np.float64) - logits.max())
+    return raised / raised.sum()
+
+
+def same(one: Sequence[Prediction], other: Sequence[Prediction], atol: float = 1e-6) -> bool:
+    """Whether two streams say the same; floating-point sums depend on how many clips are computed at once."""
+    assert len(one) == len(other)
+    for mine, its in zip(one, other, strict=True):
+        assert (mine.face, mine.frame, mine.label, mine.why) == (its.face, its.frame, its.label, its.why)
+        assert (mine.time_from, mine.time_to) == pytest.approx((its.time_from, its.time_to), abs=1e-9)
+        assert (mine.box is None) == (its.box is None)
+        assert mine.box is None or mine.box == pytest.approx(its.box)
+        for ours, theirs in ((mine.probabilities, its.probabilities), (mine.smoothed, its.smoothed)):
+            assert (ours is None) == (theirs is None)
+            if ours is not None and theirs is not None:
+                np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("suffix", "length", "window", "settings"),
+    [
+        ("", 7, None, ["frames=last"]),
+        (".mp4", 26, 1.5, ["frames=segments", "frames.stored=16", "frames.views=3", "clips.clahe=true"]),
+        pytest.param(".mp4", 26, 1.5, ["frames=uniform", "frames.stored=16"], marks=pytest.mark.slow),
+        pytest.param(".mp4", 26, None, ["frames=uniform", "frames.stored=13"], marks=pytest.mark.slow),
+        pytest.param(".mp4", 26, 1.5, ["frames=window", "frames.stride=3"], marks=pytest.mark.slow),
+        pytest.param(".mp4", 16, None, ["frames=last", "clips.normalise=true"], marks=pytest.mark.slow),
+        pytest.param("", 10, None, ["frames=last", "data.num_channels=1", "clips.clahe=true"], marks=pytest.mark.slow),
+    ],
+)
+def test_held_out_clips_get_the_probabilities_of_the_evaluation(
+    compose_config: Compose, tmp_path: Path, suffix: str, length: int, window: float | None, settings: list[str]
+) -> None:
+    """Whoever predicts the video of a clip gets what the fold's result says of it after the last epoch."""
+    root = write_corpus(tmp_path / "corpus", [length, length + 4], suffix=suffix)
+    config = compose_config(
+        *("data=videos", f"data.root={root}", "data.table=clips.csv", "cv.num_folds=2", "save_checkpoint=true"),
+        f"data.emotions=[{','.join(EMOTIONS)}]",
+        *(setting for setting in TINY if not setting.startswith("model.")),
+        *(*FLAT, *FACES, "augment=none", "trainer.max_epochs=1", *settings),
+    )
+    run = Run.of(config, prepare(config).store)
+    (result,) = run.train(1)
+    checkpoint = run.folder / "fold_001/last.ckpt"
+    predictor = Predictor.load(checkpoint, trusted=TRUST, detect_every=1, smooth=0, window=window, device="cpu")
+    assert {clip_id.partition("/")[0] for clip_id in result.clip_ids} == {"P0"}
+    for clip_id, logits in zip(result.clip_ids, result.logits[-1], strict=True):
+        (*_, last) = predictor.stream(root / f"{clip_id}{suffix}")
+        assert last.probabilities is not None
+        np.testing.assert_allclose(last.probabilities, softmax(logits), rtol=0, atol=1e-5)
+    # Otherwise anything would be the same.
+    assert np.ptp(result.logits[-1], axis=0).min() > 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_frames", [6, 15])
+def test_real_faces_get_the_probabilities_of_the_evaluation_too(
+    compose_config: Compose, write_ckplus: Callable[..., Path], tmp_path: Path, num_frames: int
+) -> None:
+    root = write_ckplus(tmp_path / "CK+", num_frames=num_frames)
+    config = compose_config(
+        *("data=ckplus", f"data.root={root}", "faces.crop.size=32", "cv.num_folds=2", "save_checkpoint=true"),
+        *(setting for setting in TINY if not setting.startswith("model.")),
+        *(*FLAT, "augment=none", "clips.clahe=true"),
+    )
+    with pytest.warns(CorpusWarning):
+        run = Run.of(config, prepare(config).store)
+    results = run.train()
+    predictor = Predictor.load(run.folder, trusted=TRUST, detect_every=1, smooth=0, device="cpu")
+    assert len(predictor.ensemble.members) == 2
+    for result in results:
+        assert np.ptp(result.logits[-1], axis=0).max() > 1e-3
+        for clip_id, logits in zip(result.clip_ids, result.logits[-1], strict=True):
+            # Of the two networks, only the one that has not seen the subject is asked.
+            (*_, last) = predictor.stream(root / "cohn-kanade-images" / clip_id)
+            assert last.probabilities is not None
+            np.testing.assert_allclose(last.probabilities, softmax(logits), rtol=0, atol=1e-5)
+
+
+def test_a_camera_and_a_file_of_the_same_frames_get_the_same_numbers(
+    load: Callable[..., Predictor], tmp_path: Path
+) -> None:
+    pictures = [*sequence(0, 22), *[picture()] * 20, *sequence(2, 23, seed=1)]
+    path = write_video(tmp_path / "a.mkv", pictures, rate=30, codec="ffv1", pix_fmt="bgr0")
+    predictor = load(smooth=0.5, detect_every=3)
+    of_file = list(predictor.stream(path))
+    camera = PatientCamera(cv2.VideoCapture(str(path)))
+    assert same(list(predictor.stream(camera)), of_file)
+    assert camera.num_dropped == 0
+    assert {prediction.label for prediction in of_file} == {"", "anger", "sad"}
+
+
+def test_a_camera_that_drops_frames_gets_predictions_all_the_same(load: Callable[..., Predictor]) -> None:
+    """Even where the frames whose number is a multiple of the stride are just those that are dropped."""
+    kept = [number for number in range(120) if number % 5 in (1, 3)]
+    source = Given([picture((10, 10, 1, 100))] * len(kept), kept, is_live=True)
+    found = list(load(stride=5).stream(source))
+    assert {later.frame - earlier.frame for earlier, later in pairwise(found[:-1])} == {5}
+    assert found[-1].label == "happy"
+
+
+def test_a_live_source_gets_its_predictions_at_once(load: Callable[..., Predictor]) -> None:
+    given = 0
+
+    class Live(Given):
+        def frames(self) -> Iterator[Frame]:
+            nonlocal given
+            for frame in super().frames():
+                given += 1
+                yield frame
+
+    for prediction in load(detect_every=2, stride=4).stream(Live(sequence(0, 40), is_live=True)):
+        # The frame itself, the tracker's next look, and the frame that shows whether the face goes on.
+        assert given - prediction.frame <= 2 + 2
+
+
+def test_nothing_from_before_a_cut_or_an_absence_gets_into_a_clip(load: Callable[..., Predictor]) -> None:
+    first, second = sequence(0, 30), sequence(1, 30)
+    brighter = [np.maximum(frame, np.uint8(90)) for frame in second]
+    cut, away = len(first), len(first) + len(brighter)
+    pictures = [*first, *brighter, *[picture(level=90)] * 25, *brighter]
+    back = away + 25
+    found = list(load(stride=1, detect_every=1).stream(Given(pictures)))
+    seen = [prediction for prediction in found if prediction.face is not None]
+    for prediction in seen:
+        assert not any(prediction.time_from < at / 30 <= prediction.time_to for at in (cut, back))
+    # Those that begin anew have too few frames at first, and clips again as soon as there are enough.
+    for start in (0, cut, back):
+        after = [prediction for prediction in seen if start <= prediction.frame < start + 9]
+        assert after
+        assert all(prediction.why.startswith("too few frames") for prediction in after)
+    for last in (cut - 1, away - 1, len(pictures) - 1):
+        (ends,) = (prediction for prediction in seen if prediction.frame == last)
+        assert ends.probabilities is not None
+    assert {prediction.why for prediction in found if away + 15 < prediction.frame < back} == {"no face"}
+
+
+def test_what_comes_later_changes_nothing(load: Callable[..., Predictor]) -> None:
+    pictures = [*sequence(0, 40), *sequence(2, 40)]
+    predictor = load(smooth=0.4, stride=3, detect_every=4)
+    whole = list(predictor.stream(Given(pictures)))
+    for length in (40, 61):
+        part = list(predictor.stream(Given(pictures[:length])))
+        # The tracker looks ahead by one look, and the last frame has a prediction of its own.
+        known = [prediction for prediction in part if prediction.frame < length - 5]
+        assert len(known) > 8
+        assert same(known, whole[: len(known)])
+
+
+@pytest.mark.parametrize("num_waiting", [1, 7])
+def test_how_many_clips_are_computed_at_once_changes_nothing(
+    load: Callable[..., Predictor], monkeypatch: pytest.MonkeyPatch, num_waiting: int
+) -> None:
+    predictor = load(smooth=0.5, stride=2)
+    want = list(predictor.stream(Given(sequence(0, 60))))
+    monkeypatch.setattr("fer3d.prediction.predictor._MAX_WAITING", num_waiting)
+    assert same(list(predictor.stream(Given(sequence(0, 60)))), want)
+
+
+def test_every_face_gets_a_prediction_of_its_own(load: Callable[..., Predictor]) -> None:
+    pictures = [picture((5 + k // 8, 8, 0, 100), (36 - k // 8, 12, 2, 100)) for k in range(41)]
+    found = list(load(stride=10).stream(Given(pictures)))
+    assert [(prediction.frame, prediction.face) for prediction in found] == [
+        (k, n) for k in range(0, 41, 10) for n in (1, 2)
+    ]
+    assert {(prediction.face, prediction.label) for prediction in found if prediction.label} == {
+        (1, "anger"),
+        (2, "sad"),
+    }
+    only_one = list(load(stride=10, max_faces=1).stream(Given(pictures)))
+    assert {prediction.face for prediction in only_one} == {1}
+
+
+def test_every_frame_comes_out_once_in_order_with_its_predictions(load: Callable[..., Predictor]) -> None:
+    pictures = [*sequence(0, 33), *[picture()] * 30]
+    for with_pixels in (False, True):
+        steps: list[Step] = list(load(stride=4).steps(Given(pictures), with_pixels=with_pixels))
+        assert [step.frame.number for step in steps] == list(range(63))
+        for step, pixels in zip(steps, pictures, strict=True):
+            assert (step.frame.pixels is pixels) == with_pixels
+            assert all(prediction.frame == step.frame.number for prediction in step.predictions)
+            assert {prediction.face for prediction in step.predictions} <= {None, *(face.face for face in step.faces)}
+            is_due = step.frame.number % 4 == 0
+            assert not is_due or len(step.predictions) == max(len(step.faces), 1)
+
+
+@pytest.mark.parametrize(("num_frames", "num_predictions"), [(1, 1), (2, 2), (4, 2), (5, 2)])
+def test_a_very_short_video_gets_a_row_that_says_so(
+    load: Callable[..., Predictor], num_frames: int, num_predictions: int
+) -> None:
+    found = list(load(stride=4).stream(Given(sequence(0, num_frames))))
+    assert len(found) == num_predictions
+    assert all(prediction.why.startswith("too few frames") for prediction in found)
+    (nobody,) = load().stream(Given([picture()]))
+    assert (nobody.face, nobody.why, nobody.box, nobody.label) == (None, "no face", None, "")
+
+
+@pytest.mark.parametrize("sizes", [(48, 64), (30, 400), (400, 30), (2, 2)])
+def test_frames_may_change_their_size(load: Callable[..., Predictor], sizes: tuple[int, int]) -> None:
+    other = [np.full((*sizes, 3), 20, np.uint8)] * 12
+    grey = [frame[..., 0] for frame in sequence(0, 15)]
+    steps = list(load().steps(Given([*sequence(0, 15), *other, *grey])))
+    assert len(steps) == 42
+    assert steps[-1].predictions[-1].probabilities is not None
+
+
+def test_the_table_of_a_video_is_its_stream(load: Callable[..., Predictor], tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", sequence(1, 30))
+    table = load()(path)
+    found = list(load().stream(VideoFile(path, "a")))
+    assert table["frame"].tolist() == [prediction.frame for prediction in found]
+    assert table["label"].tolist() == [prediction.label for prediction in found]
+    assert set(table["file"]) == {str(path)}
+    with_clip = table.dropna(subset=list(EMOTIONS))
+    assert with_clip[list(EMOTIONS)].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_no_single_video_is_refused(load: Callable[..., Predictor], tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    with pytest.raises(PredictionError, match="holds 2 videos: name one of them"):
+        load()(tmp_path)
+    with pytest.raises(PredictionError, match="there is no"):
+        next(load().stream(tmp_path / "nothing.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("stride", 0), ("detect_every", -1), ("max_faces", 0), ("window", 0), ("window", float("nan"))),
+        *(
+            ("window", float("inf")),
+            ("smooth", -0.1),
+            ("smooth", float("nan")),
+            ("max_entropy", 0),
+            ("max_entropy", 1.1),
+        ),
+    ],
+)
+def test_settings_out_of_range_are_named_before_a_network_is_read(name: str, value: float) -> None:
+    with pytest.raises(PredictionError, match=f"--{name.replace('_', '-')} must be .*, got {value}"):
+        PredictionSettings(**{name: value})
+    with pytest.raises(PredictionError, match=f"--{name.replace('_', '-')} must be"):
+        Predictor.load("no such file", **{name: value})
