@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
-from omegaconf import DictConfig
+from fake_checkpoints import KeptRun, write_kept_run
 
-from fer3d.clips.store import ClipStore
-from fer3d.training.run import Run
+from fer3d.training.checkpoint import Checkpoint
 
 Explain = Callable[..., tuple[int, str, str]]
 
@@ -18,20 +19,134 @@ def explain(invoke: Callable[..., tuple[int, str, str]]) -> Explain:
     return lambda *arguments: invoke("explain", *map(str, arguments))
 
 
-@pytest.fixture
-def trained(compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]) -> tuple[Run, ClipStore]:
-    store = make_store()
-    run = Run.of(compose_tiny("save_checkpoint=true", "faces.crop.size=32"), store)
-    run.train()
-    return run, store
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> KeptRun:
+    return write_kept_run(tmp_path_factory.mktemp("outputs"))
 
 
-def test_explains_a_clip_of_the_store_that_the_run_was_trained_on(
-    explain: Explain, trained: tuple[Run, ClipStore], tmp_path: Path
-) -> None:
-    run, store = trained
-    status, _, err = explain(run.folder, "--clip", store.clip_ids[0], "--clips", store.folder)
+def told(folder: Path) -> dict[str, object]:
+    content: dict[str, object] = json.loads((folder / "explanation.json").read_text())
+    return content
+
+
+def test_explains_clips_by_the_folds_that_held_them_out(explain: Explain, kept: KeptRun, tmp_path: Path) -> None:
+    first, second = (kept.results.folds[number].clip_ids[0] for number in (0, 2))
+    status, out, err = explain(kept.folder, "--clip", first, "--clip", second, "--into", tmp_path / "into")
     assert (status, err) == (0, "")
-    told = json.loads((run.folder / "explanation" / "explanation.json").read_text())
-    (clip,) = told["clips"]
-    assert clip["clip"] == store.clip_ids[0]
+    content = told(tmp_path / "into")
+    assert content["caution"] == "SYNTHETIC data"
+    assert out.count("[SYNTHETIC data]") == 2
+    assert out.splitlines()[-1].startswith(f"{tmp_path / 'into'}: explanation.json, ")
+    for clip, clip_id, fold in zip(content["clips"], (first, second), (1, 3), strict=True):  # type: ignore[call-overload]
+        assert (clip["clip"], clip["checkpoint"]["fold"]) == (clip_id, fold)
+        assert clip["checkpoint"]["weights"] == Checkpoint.read(kept.checkpoint(fold)).weights_digest
+        assert clip["label"] == kept.store.clip_emotions[kept.store.clip_ids.index(clip_id)]
+        assert clip["said"] == max(clip["probabilities"], key=clip["probabilities"].get)
+        assert sum(clip["probabilities"].values()) == pytest.approx(1)
+        (explained,) = clip["explained"]
+        assert explained["emotion"] == clip["said"]
+        shares = [frame["share"] for frame in explained["frames"]]
+        assert len(shares) == 10
+        assert sum(shares) == pytest.approx(1) or not any(shares)
+        for curve in (explained["deletion"], explained["insertion"]):
+            assert len(curve["probabilities"]) == len(explained["shares_of_voxels"])
+            assert 0 <= curve["area"] <= 1
+        assert explained["deletion"]["probabilities"][0] == pytest.approx(explained["probability"], abs=1e-5)
+        assert explained["insertion"]["probabilities"][-1] == pytest.approx(explained["probability"], abs=1e-5)
+        assert all((tmp_path / "into" / name).stat().st_size for name in clip["files"])
+
+
+def test_several_emotions_a_layer_and_a_method_can_be_chosen(explain: Explain, kept: KeptRun, tmp_path: Path) -> None:
+    clip_id = kept.results.folds[0].clip_ids[0]
+    chosen = ["--emotion", "fear", "--emotion", "anger", "--layer", "features.1.0", "--method", "gradcam"]
+    status, _, err = explain(kept.checkpoint(1), "--clip", clip_id, *chosen, "--into", tmp_path / "into")
+    assert (status, err) == (0, "")
+    (clip,) = told(tmp_path / "into")["clips"]  # type: ignore[misc, attr-defined]
+    assert [explained["emotion"] for explained in clip["explained"]] == ["fear", "anger"]
+    assert {(explained["layer"], explained["method"]) for explained in clip["explained"]} == {
+        ("features.1.0", "gradcam")
+    }
+    assert len(set(clip["files"])) == 4
+
+
+def test_a_network_that_has_seen_the_clip_says_so(explain: Explain, kept: KeptRun, tmp_path: Path) -> None:
+    clip_id = kept.results.folds[0].clip_ids[0]
+    status, out, _ = explain(kept.checkpoint(2), "--clip", clip_id, "--into", tmp_path / "into")
+    assert (status, "SEEN IN TRAINING" in out) == (0, True)
+    content = told(tmp_path / "into")
+    assert content["caution"] == "SYNTHETIC data, SEEN IN TRAINING"
+    assert "SEEN IN TRAINING" in next((tmp_path / "into").glob("*.svg")).read_text()
+
+
+def test_explains_frames_of_a_folder(explain: Explain, kept: KeptRun, tmp_path: Path, astronaut: Path) -> None:
+    status, _, err = explain(kept.checkpoint(1), astronaut, "--into", tmp_path / "into")
+    assert (status, err) == (0, "")
+    (clip,) = told(tmp_path / "into")["clips"]  # type: ignore[misc, attr-defined]
+    assert clip["clip"].startswith("astronaut, face 1, ")
+    assert clip["caution"].startswith("SYNTHETIC: trained on rendered faces")
+    assert clip["label"] is None
+    assert clip["explained"][0]["frames"][0]["frame"].endswith(" s")
+    status, _, err = explain(kept.checkpoint(1), astronaut, "--face", 2, "--into", tmp_path / "into")
+    assert (status, err) == (1, f"fer3d: {astronaut} shows no face 2; it shows 1\n")
+
+
+@pytest.fixture
+def astronaut(tmp_path: Path) -> Path:
+    """Frames of a real face."""
+    import skimage.data
+
+    folder = tmp_path / "astronaut"
+    folder.mkdir()
+    picture = cv2.cvtColor(skimage.data.astronaut()[:256, 100:356], cv2.COLOR_RGB2BGR)
+    for number in range(12):
+        cv2.imwrite(str(folder / f"{number:03d}.png"), np.ascontiguousarray(picture))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["{run}"], "nothing to explain: name clips of the corpus"),
+        (["{run}/nowhere", "--clip", "S001/001"], "{run}/nowhere holds no last.ckpt"),
+        (["{run}", "--clip", "S999/001"], "{run} has 3 checkpoints, and none of its folds held S999/001 out"),
+        (["{run}", "a.mp4"], "{run} has 3 checkpoints, and nothing says which one is meant"),
+        (
+            ["{run}/fold_001", "--clip", "S999/001"],
+            "{run}/../clips/store holds no clip S999/001; it holds clips such as",
+        ),
+        (["{run}/fold_001", "--clip", "S001/001", "--emotion", "joy"], "does not know joy; it knows anger"),
+        (["{run}/fold_001", "--clip", "S001/001", "--layer", "x"], "the network has no layer x with a map"),
+        (["{run}/fold_001", "--clip", "S001/001", "--clips", "{run}"], "{run} does not hold the clip store"),
+        (["{run}/fold_001", "a.mp4"], "there is no a.mp4"),
+    ],
+)
+def test_what_cannot_be_explained_is_a_sentence(
+    arguments: list[str], said: str, explain: Explain, kept: KeptRun, tmp_path: Path
+) -> None:
+    run = str(kept.folder)
+    given = [argument.format(run=run) for argument in arguments]
+    status, out, err = explain(*given, "--into", tmp_path / "into")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert said.format(run=run).replace(f"{kept.folder.name}/../", "") in err
+    assert not (tmp_path / "into").exists()
+
+
+def test_a_fold_without_its_network_is_named(explain: Explain, tmp_path: Path) -> None:
+    kept = write_kept_run(tmp_path / "outputs")
+    kept.checkpoint(2).unlink()
+    clip_id = kept.results.folds[1].clip_ids[0]
+    status, _, err = explain(kept.folder, "--clip", clip_id)
+    assert status == 1
+    assert f"fold 2 of {kept.folder} held {clip_id} out and kept no checkpoint" in err
+
+
+def test_code_of_others_runs_only_if_it_is_trusted(explain: Explain, tmp_path: Path) -> None:
+    kept = write_kept_run(tmp_path / "outputs")
+    path, clip_id = kept.checkpoint(1), kept.results.folds[0].clip_ids[0]
+    from dataclasses import replace
+
+    checkpoint = Checkpoint.read(path)
+    replace(checkpoint, config={**checkpoint.config, "model": {"_target_": "os.system"}}).write(path)
+    status, out, err = explain(path, "--clip", clip_id)
+    assert (status, out) == (1, "")
+    assert "os.system" in err

@@ -21,7 +21,8 @@ from fer3d.models.network import Task
 from fer3d.reporting.architecture import architecture_figure, describe_network
 from fer3d.reporting.confusion import confusion_figure
 from fer3d.reporting.curves import curves_figure, read_curves
-from fer3d.reporting.missed_strips import MissedClip, missed_clips, missed_figure
+from fer3d.reporting.missed_maps import MissedMaps, missed_maps
+from fer3d.reporting.missed_strips import MAX_CLIPS, MissedClip, missed_clips, missed_figure
 from fer3d.reporting.parts import Part, Picture, Prose
 from fer3d.reporting.protocol_chart import protocols_figure
 from fer3d.reporting.reliability import ece_text, reliability_figure
@@ -180,13 +181,14 @@ def missed_part(one: ReportRun, *, faces: bool) -> Part:
     if not missed:
         return Prose("No clip was missed after the last epoch.")
     said = f"{len(missed)} held-out clips were missed after the last epoch; those most sure of a wrong emotion first."
-    said += "" if one.run.synthetic else f" {_terms(one)}"
+    maps = missed_maps(one.run, store, missed[:MAX_CLIPS])
+    said += f" {maps.said}" + ("" if one.run.synthetic else f" {_terms(one)}")
     worst = "; ".join(f"{clip.clip_id}: {clip.emotion} taken for {clip.predicted}" for clip in missed[:_NAMED])
     return draw(
         f"missed-{one.slug}",
         f"Frames of clips that {one.marked_label} missed. {worst}.",
         said,
-        lambda theme: _strips(store, missed, title, one.run.caution, theme),
+        lambda theme: _strips(store, missed, maps, title, one.run.caution, theme),
     )
 
 
@@ -237,8 +239,10 @@ def _terms(one: ReportRun) -> str:
     return f"These are real people: look at the terms of {one.corpus_title} before you publish their images."
 
 
-def _strips(store: ClipStore, missed: Sequence[MissedClip], title: str, caution: str, theme: Theme) -> Figure:
-    figure = missed_figure(store, missed, title, caution=caution, theme=theme)
+def _strips(
+    store: ClipStore, missed: Sequence[MissedClip], maps: MissedMaps, title: str, caution: str, theme: Theme
+) -> Figure:
+    figure = missed_figure(store, missed, title, caution=caution, theme=theme, maps=maps.maps)
     if figure is None:
         raise ValueError("there are no missed clips to draw")
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -76,10 +77,12 @@ def explanation_figure(
     """
     emotion, evidence = emotions[explanation.label], explanation.evidence
     words = f"Label {clip.label}; the" if clip.label else "The"
-    words += f" network says {said[0]} ({share_text(said[1])}). {METHODS[evidence.method]} of layer {evidence.layer}."
-    if not evidence.map.any():
-        words += f" The layer has no evidence for {emotion}."
-    lines = wrap(words, TEXT, _WIDE)
+    words += (
+        f" network says {said[0]} ({share_text(said[1])}). The brighter, the more evidence for {emotion} "
+        f"({METHODS[evidence.method]} of layer {evidence.layer}); bars are the shares of frames."
+    )
+    lines = [(line, theme.muted) for line in wrap(words, TEXT, _WIDE)]
+    lines += [(line, theme.alert) for line in wrap(_doubt(explanation, emotion), TEXT, _WIDE)]
     num_frames, height, width = evidence.map.shape
     num_columns = min(num_frames, _COLUMNS) if num_frames <= _FEW else _MORE_COLUMNS
     num_columns = max(num_columns, _COLUMNS)
@@ -92,8 +95,8 @@ def explanation_figure(
         title = f"{clip.name}: why {emotion} ({share_text(explanation.probability)})"
         sheet = new_sheet(theme, title, clip.caution, top + frames_height + curves_height)
         canvas = sheet.canvas()
-        for number, line in enumerate(lines):
-            canvas.text(MARGIN, number * TEXT * LINE, line, va="top", color=theme.muted)
+        for number, (line, colour) in enumerate(lines):
+            canvas.text(MARGIN, number * TEXT * LINE, line, va="top", color=colour)
         pictures = with_map(clip.pixels, evidence.map.numpy())
         shares = evidence.shares.numpy()
         for number, picture in enumerate(pictures):
@@ -102,6 +105,15 @@ def explanation_figure(
             _draw_frame(canvas, place, cell, picture, float(shares[number]), float(shares.max()), theme)
         _draw_curves(sheet, top + frames_height + _GAP, explanation.curves, emotion)
     return sheet.figure
+
+
+def _doubt(explanation: Explanation, emotion: str) -> str:
+    """Why the map should not be believed; nothing where it may."""
+    if not explanation.evidence.map.any():
+        return f"This layer has no evidence for {emotion} at all."
+    if not explanation.curves.is_better_than_random:
+        return "The check fails: a random map deletes or inserts as well. Do not believe this map."
+    return ""
 
 
 def _draw_frame(
@@ -139,5 +151,6 @@ def _draw_curves(sheet: Sheet, top: float, curves: Curves, emotion: str) -> None
         if number == 0:
             axes.set_ylabel("probability", size=SMALL)
         areas = curves.area(random)
-        text = f"{title}: area {curves.area(own):.2f}\nrandom {areas.min():.2f} to {areas.max():.2f}"
-        axes.set_title(text, size=TEXT, loc="left", color=theme.ink)
+        where: Any = {"transform": axes.transAxes, "size": TEXT, "va": "bottom"}
+        axes.text(0, 1.24, f"{title}: area {curves.area(own):.2f}", color=theme.accents[0], weight="bold", **where)
+        axes.text(0, 1.06, f"random maps: {areas.min():.2f} to {areas.max():.2f}", color=theme.muted, **where)

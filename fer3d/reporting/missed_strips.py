@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from fer3d.clips.store import ClipStore
 from fer3d.evaluation.protocols import HeldOutPredictions
 from fer3d.evaluation.run_results import EvaluationError
-from fer3d.reporting.theme import LIGHT, LINE, MARGIN, TEXT, WIDTH, Theme, drawing, new_sheet, share_text
+from fer3d.reporting.explanation_strips import with_map
+from fer3d.reporting.theme import LIGHT, LINE, MARGIN, TEXT, WIDTH, Theme, drawing, new_sheet, share_text, wrap
 
 _WIDE = WIDTH - 2 * MARGIN
 _GAP = 0.09  # inches
+# Clips that are shown.
+MAX_CLIPS = 12
 _FRAME_GAP = 0.03  # of a frame's width
 
 # Frames in a row: more would be too small, fewer too large.
@@ -67,7 +70,8 @@ def missed_figure(
     title: str,
     caution: str = "",
     theme: Theme = LIGHT,
-    max_clips: int = 12,
+    max_clips: int = MAX_CLIPS,
+    maps: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Figure | None:
     """Draws a film strip of each missed clip: its frames from the first to the last, grey or RGB.
 
@@ -78,6 +82,7 @@ def missed_figure(
         caution: `SYNTHETIC data` and the like, or nothing.
         theme: The colours.
         max_clips: How many clips to show at most; the figure says how many there are.
+        maps: Where the network saw the wrong emotion, by clip: `(T, H, W)`, at least 0; laid over the frames.
 
     Returns:
         The figure, or None where nothing was missed.
@@ -95,14 +100,19 @@ def missed_figure(
             f"{store.folder} does not hold {unknown[0]}, which the run predicted: it is not the store that the run was "
             "trained on; give that one, or leave the clips' frames out of the report"
         )
-    strips = [_strip(np.asarray(store.clips[places[clip.clip_id]]), theme) for clip in shown]
+    strips = []
+    for clip in shown:
+        frames, evidence = np.asarray(store.clips[places[clip.clip_id]]), (maps or {}).get(clip.clip_id)
+        strips.append(_strip(frames if evidence is None else with_map(frames, evidence), theme))
     label = TEXT * LINE
     heights = [label + _WIDE * strip.shape[0] / strip.shape[1] + _GAP for strip in strips]
+    lines = wrap(_summary(len(shown), len(missed), with_maps=bool(maps)), TEXT, _WIDE)
+    top = len(lines) * label + _GAP
     with drawing(theme):
-        sheet = new_sheet(theme, title, caution, label + _GAP + sum(heights))
+        sheet = new_sheet(theme, title, caution, top + sum(heights))
         canvas = sheet.canvas()
-        canvas.text(MARGIN, 0, _summary(len(shown), len(missed)), color=theme.muted, va="top")
-        top = label + _GAP
+        for number, line in enumerate(lines):
+            canvas.text(MARGIN, number * label, line, color=theme.muted, va="top")
         for clip, strip, height in zip(shown, strips, heights, strict=True):
             says = f"{clip.emotion}, predicted {clip.predicted} ({share_text(clip.probability)})"
             canvas.text(MARGIN, top, clip.clip_id, weight="bold", va="top")
@@ -113,10 +123,10 @@ def missed_figure(
     return sheet.figure
 
 
-def _summary(num_shown: int, num_missed: int) -> str:
+def _summary(num_shown: int, num_missed: int, *, with_maps: bool) -> str:
     number = f"{num_missed} missed clip{'' if num_missed == 1 else 's'}"
     which = f"The {num_shown} most confident of {number}" if num_shown < num_missed else number.capitalize()
-    return f"{which}; frames from first to last"
+    return f"{which}; frames from first to last" + ("; bright: evidence for what was predicted" * with_maps)
 
 
 def _strip(clip: NDArray[np.uint8], theme: Theme) -> NDArray[np.uint8]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fer3d.clips.independence import NOT_INDEPENDENT
-from fer3d.clips.store import INDEX_NAME, ClipStore, StoreError, read_digest
+from fer3d.clips.store import ClipStore
 from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.run_results import EvaluationError, RunResults
+from fer3d.explanation.sources import find_store
 from fer3d.reporting.parts import slug
 
 # The corpora's names for people.
@@ -89,23 +89,10 @@ def read_runs(folders: Sequence[Path], *, partial: bool = False, clips: Path | N
         ReportRun(
             evaluation=Evaluation.of(run),
             label=run.name if names[run.name] == 1 else f"{run.name}-{run.digest[:8]}",
-            store=find_store(run, clips or run.folder.absolute().parent / "clips"),
+            store=find_store(clips or run.folder.absolute().parent / "clips", str(run.info["clip_store"])),
         )
         for run in runs
     ]
-
-
-def find_store(run: RunResults, folder: Path) -> ClipStore | None:
-    """Returns the clip store that a run was trained on, if it lies in a folder or is that folder."""
-    if not folder.is_dir():
-        return None
-    for path in [folder] if (folder / INDEX_NAME).exists() else sorted(folder.iterdir()):
-        # A damaged store or something else is no clip store of this run; the report says that none was found.
-        with suppress(StoreError, OSError, ValueError):
-            # To compare all pixels with their digest takes time, where there are many stores.
-            if read_digest(path) == run.info["clip_store"]:
-                return ClipStore.open(path)
-    return None
 
 
 def joint_caution(runs: Sequence[ReportRun]) -> str:
