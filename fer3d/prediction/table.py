@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, Self
 
-from fer3d.disk import writing
+from fer3d.atomic_folder import work_folder
 from fer3d.prediction.steps import Prediction
 from fer3d.prediction.trained import PredictionError
 
@@ -70,60 +71,58 @@ class TableWriter:
         emotions: The class names.
 
     Raises:
-        PredictionError: The ending is another, or Parquet needs a library that is not installed.
+        PredictionError: As `check_table_path`; or an emotion has the name of a column.
+        DiskError: The disk is full, or may not be written to.
     """
 
     def __init__(self, path: Path, emotions: Sequence[str]) -> None:
         check_table_path(path)
         self._path, self._emotions = path, tuple(emotions)
-        self._work = path.with_name(f".{path.name}.partial-{uuid4().hex[:6]}")
+        names = Counter(columns(self._emotions))
+        if twice := [name for name, number in names.items() if number > 1]:
+            raise PredictionError(f"a table has a column of each emotion, and {', '.join(twice)} would be there twice")
         self._rows: list[dict[str, Any]] = []
         self._is_parquet = path.suffix.lower() == ".parquet"
+        self._block = ExitStack()
 
-    def __enter__(self) -> TableWriter:
-        with writing(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            work = stack.enter_context(work_folder(self._path)) / "table"
+            # What is pushed runs in turn from the last one on, and does nothing after an exception.
+            stack.push(lambda kind, *_: self._take_place(work) if kind is None else None)
             if self._is_parquet:
                 import pyarrow.parquet
 
-                self._parquet = pyarrow.parquet.ParquetWriter(self._work, self._schema())
+                self._parquet = stack.enter_context(pyarrow.parquet.ParquetWriter(work, self._schema()))
+                stack.push(lambda kind, *_: self._write_group() if kind is None else None)
             else:
-                self._file = self._work.open("w", encoding="utf-8", newline="")
-                self._csv = csv.DictWriter(self._file, columns(self._emotions))
+                file = stack.enter_context(work.open("w", encoding="utf-8", newline=""))
+                self._csv = csv.DictWriter(file, columns(self._emotions))
                 self._csv.writeheader()
+            self._block = stack.pop_all()
         return self
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Adds what `row_of` returned."""
-        if self._is_parquet:
-            self._rows.append(dict(row))
-            if len(self._rows) >= _GROUP:
-                self._write_group()
-        else:
-            with writing(self._path):
-                self._csv.writerow(row)
+        if not self._is_parquet:
+            self._csv.writerow(row)
+            return
+        self._rows.append(dict(row))
+        if len(self._rows) >= _GROUP:
+            self._write_group()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            with writing(self._path):
-                if self._is_parquet:
-                    if kind is None:
-                        self._write_group()
-                    self._parquet.close()
-                else:
-                    self._file.close()
-                if kind is None:
-                    self._work.replace(self._path)
-        finally:
-            self._work.unlink(missing_ok=True)
+        self._block.__exit__(kind, error, trace)
+
+    def _take_place(self, work: Path) -> None:
+        work.replace(self._path)
 
     def _write_group(self) -> None:
         import pyarrow
 
-        with writing(self._path):
-            self._parquet.write_table(pyarrow.Table.from_pylist(self._rows, self._schema()))
+        self._parquet.write_table(pyarrow.Table.from_pylist(self._rows, self._schema()))
         self._rows.clear()
 
     def _schema(self) -> Any:
@@ -137,10 +136,12 @@ def check_table_path(path: Path) -> None:
     """Makes sure that a table can be written.
 
     Raises:
-        PredictionError: The ending is no table's, or Parquet needs a library that is not installed.
+        PredictionError: The ending is no table's, it is a folder, or Parquet needs a library that is not installed.
     """
     if path.suffix.lower() not in TABLE_ENDINGS:
         raise PredictionError(f"{path} should end in {' or '.join(TABLE_ENDINGS)}")
+    if path.is_dir():
+        raise PredictionError(f"{path} is a folder, and a table would be a file: give another name")
     if path.suffix.lower() == ".parquet":
         try:
             import pyarrow.parquet  # noqa: F401

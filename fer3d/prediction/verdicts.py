@@ -42,7 +42,7 @@ class Verdicts:
         label, why = "", window.why
         if probabilities is not None:
             smoothed = self._smoothed(face, window.last.time, probabilities)
-            entropy = float(-(smoothed * np.log(np.maximum(smoothed, 1e-300))).sum() / math.log(len(smoothed)))
+            entropy = _entropy(smoothed)
             if entropy <= self._max_entropy:
                 label = self._emotions[int(smoothed.argmax())]
             else:
@@ -81,3 +81,10 @@ class Verdicts:
             smoothed = weight * past + (1 - weight) * probabilities
         self._past[face] = (time, smoothed)
         return smoothed
+
+
+def _entropy(probabilities: NDArray[np.float64]) -> float:
+    """The entropy as a share of the largest possible one."""
+    nats = -float((probabilities * np.log(np.maximum(probabilities, 1e-300))).sum())
+    # Sums are rounded.
+    return min(max(0.0, nats / math.log(max(len(probabilities), 2))), 1.0)

@@ -115,8 +115,10 @@ class VideoRecord:
         if not self.num_frames:
             return
         spacing = self._span / max(self._trained.num_stored - 1, 1)
-        known = "seconds" in self._trained.training_clips
-        source = "as in training" if known else f"as in training, if those had {ASSUMED_RATE:g} frames a second"
+        source = "as --window says"
+        if self._span == self._trained.span:
+            known = "seconds" in self._trained.training_clips
+            source = "as in training" + ("" if known else f", if it had {ASSUMED_RATE:g} frames a second")
         if self.num_frames == 1:
             yield "rate: a single frame, and a clip shows a movement"
         elif 1 / self.rate > 1.5 * spacing:
