@@ -60,7 +60,7 @@ def test_a_corpus_warning_is_a_sentence_and_others_are_untouched(capsys: pytest.
     ("command", "under_way", "number", "status", "name"),
     [
         pytest.param("prepare", "clips/.ckplus-*.unfinished", signal.SIGINT, 130, "Ctrl-C", marks=pytest.mark.slow),
-        ("train", "ckplus-*/.fold_001.partial-*", signal.SIGTERM, 143, "SIGTERM"),
+        pytest.param("train", "ckplus-*/.fold_001.partial-*", signal.SIGTERM, 143, "SIGTERM", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_ends_a_command_in_a_sentence_and_leaves_nothing_half_written(

@@ -49,8 +49,8 @@ def train(settings: list[str], invoke: Invoke) -> Callable[..., list[str]]:
     [
         (["+fold=2"], ["fold 2"]),
         (["+fold=[2,1]"], ["fold 2", "fold 1"]),
-        (["+fold=range(1,3)"], ["fold 1", "fold 2"]),
-        ([], ["fold 1", "fold 2"]),
+        pytest.param(["+fold=range(1,3)"], ["fold 1", "fold 2"], marks=pytest.mark.slow),
+        pytest.param([], ["fold 1", "fold 2"], marks=pytest.mark.slow),
     ],
     ids=["one", "list", "range", "all"],
 )

@@ -157,7 +157,7 @@ def _predict(
 def _pictures(
     target: Target, name: str, emotions: Sequence[str], caution: str, told: Mapping[str, Any]
 ) -> Iterator[Any]:
-    shared: dict[str, Any] = {"emotions": emotions, "caution": caution, "title": name, "source": _shown(told)}
+    shared: dict[str, Any] = {"emotions": emotions, "caution": caution, "title": Path(name).name, "source": _shown(told)}
     # Imported where they are wanted: they bring Matplotlib and more.
     if target.overlay:
         from fer3d.prediction.overlay import Overlay

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,17 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import chromium
 import numpy as np
 import pytest
+from chromium import Browser
 from made_steps import CAUTION, EMOTIONS, SOURCE, box_of, is_there, made_steps
 
 from fer3d.clips.videos import read_video
 from fer3d.prediction.page import Page
 from fer3d.prediction.steps import Step
-
-sys.path.append(str(Path(__file__).parents[1] / "reporting"))
-import chromium
-from chromium import Browser
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium.BINARY is None, reason="needs Chromium")]
 

@@ -82,6 +82,7 @@ def test_the_same_study_gives_the_same_bytes_and_none_of_the_machine(written: Wr
     assert str(written.folder.parent) not in again.read_text()
 
 
+@pytest.mark.slow
 def test_a_study_of_another_database_needs_no_folder(
     written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,7 @@ def test_a_trial_keeps_its_folds_their_order_and_its_run(tmp_path: Path) -> None
         assert [*trial.intermediate_values] == [*range(1, len(outcomes) + 1)]
 
 
-@pytest.mark.parametrize("folds_per_job", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("folds_per_job", [1, 3, 9])
 def test_blocks_of_folds_change_what_is_trained_and_not_what_passes(folds_per_job: int, tmp_path: Path) -> None:
     study = search_once(tmp_path, FoldFactory(), folds_per_job=folds_per_job, order="by_number", num_trials=6)
     assert study is not None
@@ -58,6 +58,7 @@ def test_trials_of_equal_settings_share_their_folds(tmp_path: Path) -> None:
     assert set(factory.trained.values()) == {1}
 
 
+@pytest.mark.slow
 def test_the_order_is_learned_from_the_trials_before(tmp_path: Path) -> None:
     study = search_once(tmp_path, FoldFactory(), num_trials=8)
     assert study is not None

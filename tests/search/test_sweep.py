@@ -83,6 +83,7 @@ def results(application: Path) -> dict[str, object]:
     return content
 
 
+@pytest.mark.slow
 def test_it_minimizes_in_folders_numbered_by_trial_and_goes_on(application: Path) -> None:
     out = run(application)
     found = results(application)

@@ -107,6 +107,7 @@ def test_a_network_has_to_ask_for_the_classes(compose_own: Compose, make_store: 
         Run.of(compose_own(Unasking), make_store())
 
 
+@pytest.mark.slow
 def test_the_check_leaves_no_trace_in_the_numbers(compose_own: Compose, make_store: Callable[..., ClipStore]) -> None:
     store, config = make_store(num_channels=3), compose_own(PerChannel)
     (checked,) = Run.of(config, store).train(1)

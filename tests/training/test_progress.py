@@ -26,6 +26,7 @@ def test_a_line_an_epoch_where_nobody_watches(run: Run, capsys: pytest.CaptureFi
     assert captured.err == ""
 
 
+@pytest.mark.slow
 def test_a_bar_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "1")  # what tells Rich that a pipe is a terminal
     run.train(1)

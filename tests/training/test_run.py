@@ -98,6 +98,7 @@ def test_folder_is_named_by_name_and_digest(compose_tiny: Compose, store: ClipSt
     assert re.fullmatch(r"[0-9a-f]{64}", run.digest)
 
 
+@pytest.mark.slow
 def test_digest_tells_all_settings_that_change_numbers_apart(compose_tiny: Compose, store: ClipStore) -> None:
     digests = {override: Run.of(compose_tiny(*BASE, override), store).digest for override in [*BASE, *CHANGES_NUMBERS]}
     assert len({digests.pop(override) for override in BASE}) == 1

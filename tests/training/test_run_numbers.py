@@ -65,6 +65,7 @@ def test_same_numbers_twice_alone_or_after_another_fold(
         assert_equal(arrays(one, fold), arrays(other, fold))
 
 
+@pytest.mark.slow
 def test_seeds_and_folds_differ(compose_tiny: Compose, store: ClipStore) -> None:
     runs = [Run.of(compose_tiny(f"seed={seed}"), store) for seed in (0, 1)]
     logits = [run.train(1)[0].logits for run in runs]
