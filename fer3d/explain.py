@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from fer3d.command import orderly_end, user_errors
 
 if TYPE_CHECKING:
+    from fer3d.clips.store import ClipStore
     from fer3d.explanation.explain_clip import Explanation
     from fer3d.explanation.sources import ShownClip, TrainedNetwork
+    from fer3d.prediction.sources import Source
 
 EXPLANATION_NAME = "explanation.json"
 _FORMAT = 1
@@ -24,92 +26,118 @@ def explain(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The command line; None for the real one.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.video and not (options.face is None and options.at is None):
+        parser.error("--face and --at choose a clip of a video, and there is none")
     with user_errors():
         _explain_all(options)
 
 
 def _explain_all(options: argparse.Namespace) -> None:
+    import torch
+
     from fer3d.atomic_file import write_file
     from fer3d.explanation.gradcam import ExplanationError
-    from fer3d.explanation.sources import checkpoint_of
+    from fer3d.explanation.sources import TrainedNetwork, checkpoint_of
+    from fer3d.prediction.sources import find_sources
 
     if not (options.clip or options.video):
         raise ExplanationError(
             "nothing to explain: name clips of the corpus, such as --clip S005/001, or a video after the checkpoint"
         )
-    by_checkpoint: dict[Path, list[str]] = {}
-    for clip_id in options.clip:
-        by_checkpoint.setdefault(checkpoint_of(options.checkpoint, clip_id), []).append(clip_id)
+    what: dict[Path, list[str | Source]] = {}
+    for clip_id in dict.fromkeys(options.clip):
+        what.setdefault(checkpoint_of(options.checkpoint, clip_id), []).append(clip_id)
     if options.video:
-        by_checkpoint.setdefault(checkpoint_of(options.checkpoint), [])
-    into = options.into or _default_folder(next(iter(by_checkpoint)))
-    told = [one for path, clip_ids in by_checkpoint.items() for one in _explain_with(path, clip_ids, options, into)]
+        what.setdefault(checkpoint_of(options.checkpoint), []).extend(find_sources(options.video))
+    into = options.into or _default_folder(next(iter(what)))
+    store: ClipStore | None = None
+    told: list[dict[str, Any]] = []
+    files: list[str] = [EXPLANATION_NAME]
+    for path, named in what.items():
+        trained = TrainedNetwork.read(path, options.trust, "cuda" if torch.cuda.is_available() else "cpu")
+        if options.clip and store is None:
+            store = _store(trained, options)
+        for one in named:
+            told.append(_explain_clip(trained, _clip(trained, store, one, options), options, into, files))
     caution = ", ".join(dict.fromkeys(filter(None, (one["caution"] for one in told))))
     content = {"format": _FORMAT, "caution": caution, "clips": told}
     write_file(into / EXPLANATION_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    print(f"{into}: {EXPLANATION_NAME}, {', '.join(file for one in told for file in one['files'])}")
+    print(f"{into}: {', '.join(files)}")
 
 
-def _explain_with(path: Path, clip_ids: Sequence[str], options: argparse.Namespace, into: Path) -> list[dict[str, Any]]:
-    """Explains clips of the corpus, and the videos where `path` is the checkpoint that is asked about them."""
-    import torch
-
+def _store(trained: TrainedNetwork, options: argparse.Namespace) -> ClipStore:
+    """The clip store of the checkpoint's run, which holds all clips that are asked for."""
     from fer3d.explanation.gradcam import ExplanationError
-    from fer3d.explanation.sources import TrainedNetwork, checkpoint_of, find_store
+    from fer3d.explanation.sources import find_store
 
-    trained = TrainedNetwork.read(path, options.trust, "cuda" if torch.cuda.is_available() else "cpu")
-    unknown = [emotion for emotion in options.emotion if emotion not in trained.trained.emotions]
-    if unknown:
-        raise ExplanationError(f"{path} does not know {unknown[0]}; it knows {', '.join(trained.trained.emotions)}")
-    shown = []
-    if clip_ids:
-        clips = options.clips or path.absolute().parents[2] / "clips"
-        store = find_store(clips, trained.checkpoint.clip_store)
-        if store is None:
-            raise ExplanationError(
-                f"{clips} does not hold the clip store that {path} was trained on (digest "
-                f"{trained.checkpoint.clip_store[:8]}); --clips names the folder where it lies"
-            )
-        shown += [trained.stored_clip(store, clip_id) for clip_id in clip_ids]
-    if options.video and path == checkpoint_of(options.checkpoint):
-        shown += _video_clips(trained, options)
-    return [_explain_clip(trained, clip, options, into) for clip in shown]
+    clips = options.clips or trained.path.absolute().parents[2] / "clips"
+    store = find_store(clips, trained.checkpoint.clip_store)
+    if store is None:
+        raise ExplanationError(
+            f"{clips} does not hold the clip store that {trained.path} was trained on (digest "
+            f"{trained.checkpoint.clip_store[:8]}); --clips names the folder where it lies"
+        )
+    for clip_id in options.clip:
+        trained.stored_clip(store, clip_id)
+    return store
 
 
-def _video_clips(trained: TrainedNetwork, options: argparse.Namespace) -> list[ShownClip]:
+def _clip(
+    trained: TrainedNetwork, store: ClipStore | None, what: str | Source, options: argparse.Namespace
+) -> ShownClip:
     from fer3d.explanation.video_clips import video_clip
-    from fer3d.prediction.sources import find_sources
 
-    emotion = trained.trained.emotions.index(options.emotion[0]) if options.emotion else None
-    chosen = {"face": options.face, "second": options.at, "emotion": emotion, "trusted": tuple(options.trust)}
-    return [video_clip(trained, source, **chosen) for source in find_sources(options.video)]
+    if isinstance(what, str):
+        assert store is not None
+        return trained.stored_clip(store, what)
+    return video_clip(
+        trained,
+        what,
+        face=options.face,
+        second=options.at,
+        emotion=_label(trained, options.emotion[0]) if options.emotion else None,
+        trusted=tuple(options.trust),
+    )
 
 
-def _explain_clip(trained: TrainedNetwork, clip: ShownClip, options: argparse.Namespace, into: Path) -> dict[str, Any]:
+def _label(trained: TrainedNetwork, emotion: str) -> int:
+    from fer3d.explanation.gradcam import ExplanationError
+
+    emotions = trained.trained.emotions
+    if emotion not in emotions:
+        raise ExplanationError(f"{trained.path} does not know {emotion}; it knows {', '.join(emotions)}")
+    return emotions.index(emotion)
+
+
+def _explain_clip(
+    trained: TrainedNetwork, clip: ShownClip, options: argparse.Namespace, into: Path, files: list[str]
+) -> dict[str, Any]:
+    """Explains a clip, writes its pictures, adds their names to `files`, and returns the rest for JSON."""
     import torch
 
     from fer3d.atomic_file import write_file
     from fer3d.clips.preprocess import to_unit_range
     from fer3d.explanation import explain_clip
     from fer3d.reporting.explanation_strips import explanation_figure
-    from fer3d.reporting.parts import slug
     from fer3d.reporting.theme import png, svg
 
     given, emotions = trained.given(clip), trained.trained.emotions
     with torch.no_grad():
         probabilities = trained.network(to_unit_range(given)[None])[0]
     said, probability = emotions[int(probabilities.argmax())], float(probabilities.max())
-    explained, files = [], []
+    explained = []
     for emotion in options.emotion or [said]:
         found = explain_clip.explain(
-            trained.network, given, emotions.index(emotion), layer=options.layer, method=options.method
+            trained.network, given, _label(trained, emotion), layer=options.layer, method=options.method
         )
         figure = explanation_figure(clip, found, emotions, (said, probability))
-        files += [f"{slug(f'{clip.name} {emotion}')}.{ending}" for ending in ("png", "svg")]
-        write_file(into / files[-2], png(figure))
-        write_file(into / files[-1], svg(figure))
-        explained.append({"emotion": emotion, **_told(found, clip)})
+        name = _free_name(f"{clip.name} {emotion}", files)
+        write_file(into / f"{name}.png", png(figure))
+        write_file(into / f"{name}.svg", svg(figure))
+        files += [f"{name}.png", f"{name}.svg"]
+        explained.append({"emotion": emotion, **_told(found, clip), "files": files[-2:]})
         _say(clip, emotion, found)
     return {
         "clip": clip.name,
@@ -119,8 +147,17 @@ def _explain_clip(trained: TrainedNetwork, clip: ShownClip, options: argparse.Na
         "probabilities": dict(zip(emotions, map(float, probabilities), strict=True)),
         "checkpoint": {"file": str(trained.path), **trained.checkpoint.origin()},
         "explained": explained,
-        "files": files,
     }
+
+
+def _free_name(text: str, files: Sequence[str]) -> str:
+    """A text as the name of a file that is not there yet, without its ending."""
+    from fer3d.reporting.parts import slug
+
+    name = slug(text)
+    while f"{name}.png" in files:
+        name += "-again"
+    return name
 
 
 def _told(explanation: Explanation, clip: ShownClip) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def test_explains_clips_by_the_folds_that_held_them_out(explain: Explain, kept: 
             assert 0 <= curve["area"] <= 1
         assert explained["deletion"]["probabilities"][0] == pytest.approx(explained["probability"], abs=1e-5)
         assert explained["insertion"]["probabilities"][-1] == pytest.approx(explained["probability"], abs=1e-5)
-        assert all((tmp_path / "into" / name).stat().st_size for name in clip["files"])
+        assert all((tmp_path / "into" / name).stat().st_size for name in explained["files"])
 
 
 def test_several_emotions_a_layer_and_a_method_can_be_chosen(explain: Explain, kept: KeptRun, tmp_path: Path) -> None:
@@ -66,7 +66,9 @@ def test_several_emotions_a_layer_and_a_method_can_be_chosen(explain: Explain, k
     assert {(explained["layer"], explained["method"]) for explained in clip["explained"]} == {
         ("features.1.0", "gradcam")
     }
-    assert len(set(clip["files"])) == 4
+    files = {file for explained in clip["explained"] for file in explained["files"]}
+    assert files == {path.name for path in (tmp_path / "into").iterdir()} - {"explanation.json"}
+    assert len(files) == 4
 
 
 def test_a_network_that_has_seen_the_clip_says_so(explain: Explain, kept: KeptRun, tmp_path: Path) -> None:
