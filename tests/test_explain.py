@@ -80,6 +80,7 @@ def test_a_network_that_has_seen_the_clip_says_so(explain: Explain, kept: KeptRu
     assert "SEEN IN TRAINING" in next((tmp_path / "into").glob("*.svg")).read_text()
 
 
+@pytest.mark.slow
 def test_explains_frames_of_a_folder(explain: Explain, kept: KeptRun, tmp_path: Path, astronaut: Path) -> None:
     status, _, err = explain(kept.checkpoint(1), astronaut, "--into", tmp_path / "into")
     assert (status, err) == (0, "")

@@ -50,7 +50,7 @@ def test_a_frames_evidence_is_the_mean_of_the_views_that_show_it(viewed: KeptRun
     alone = TrainedNetwork.read(viewed.checkpoint(1)).network
     alone.views = torch.arange(8)[None]
     evident = []
-    for label in range(7):
+    for label in (0, 2, 5):
         first, second = (find_evidence(alone, given[:, start : start + 8], label).map for start in (0, 2))
         want = torch.cat([first[:2], (first[2:] + second[:6]) / 2, second[6:]])
         torch.testing.assert_close(find_evidence(trained.network, given, label).map, want)
