@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -93,10 +93,18 @@ def sequence(emotion: int, num_frames: int, seed: int = 0) -> list[Image]:
     ]
 
 
-def write_network(path: Path, **fields: Any) -> Path:
-    """Writes a checkpoint of a network that finds these faces and knows their emotions; fields are a checkpoint's."""
+def write_network(path: Path, *, data: Mapping[str, Any] | None = None, **fields: Any) -> Path:
+    """Writes a checkpoint of a network that finds these faces and knows their emotions.
+
+    Args:
+        path: The file.
+        data: The configuration's section `data`; None for another corpus of videos.
+        fields: The checkpoint's.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(_checkpoint(), **fields).write(path)
+    checkpoint = _checkpoint()
+    config = {**checkpoint.config, **({} if data is None else {"data": dict(data)})}
+    replace(checkpoint, **{"config": config, **fields}).write(path)
     return path
 
 
