@@ -200,21 +200,21 @@ def _metadata(trained: Trained) -> dict[str, str]:
 def _preprocessing(trained: Trained) -> str:
     """How clips are made, for people who make them by other means."""
     colours = {1: "grey", 3: "red, green, blue"}.get(trained.num_channels, "as trained")
-    crop = trained.faces["crop"]
-    equalised = "equalised by CLAHE (clip limit 2, 8x8 tiles; of colours the L of L*a*b*), " if trained.clahe else ""
-    text = (
-        f"clips: uint8 (batch, channels {trained.num_channels}: {colours}, frames {trained.num_frames}, rows "
-        f"{trained.size}, columns {trained.size}), 0 to 255, scaled within the graph. A frame is a face: found by "
-        f"{trained.faces['detector']['_target_']}, its box widened by {crop.get('margin', 0.0)} of its size on each "
-        f"side, cropped, {equalised}after it was resized without keeping its aspect ratio. Frames are chosen by "
-        f"{json.dumps(trained.frames)}, in the order of time."
-    )
+    steps = [
+        f"{INPUT}: uint8 (batch, channels {trained.num_channels}: {colours}, frames {trained.num_frames} in the order "
+        f"of time, rows {trained.size}, columns {trained.size}), 0 to 255; the graph scales them.",
+        f"A frame is a face, found, cropped and resized by {json.dumps(trained.faces)}.",
+    ]
+    if trained.clahe:
+        steps.append("Its contrast is equalised: CLAHE, clip limit 2, 8x8 tiles; in colour on the L of L*a*b* alone.")
+    steps.append(f"Frames are chosen by {json.dumps(trained.frames)}.")
     if len(trained.views) > 1:
-        text += (
-            f" A clip has {trained.num_stored} frames; average the softmax of the logits over these choices of them, "
-            f"and divide the logarithms of that by the temperature: {json.dumps(trained.views)}."
+        steps.append(
+            f"Of {trained.num_stored} frames, average the softmax of the logits over these choices, and divide the "
+            f"logarithms of that by the temperature: {json.dumps(trained.views)}."
         )
-    return text + f" Temperature: {trained.temperature or 'not fitted'}."
+    steps.append(f"Temperature: {trained.temperature or 'not fitted'}.")
+    return " ".join(steps)
 
 
 def _difference(network: nn.Module, trained: Trained, content: bytes, name: str, trusted: Collection[str]) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hydra.errors import HydraException
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
@@ -100,18 +101,16 @@ def from_bytes(content: bytes, name: str, trusted: Collection[str] = ()) -> tupl
     _check_seal(content, name)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = count_threads()
+    # Threads that wait busily take the cores from those that decode and look for faces: 13 % of all the time.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors, which come as exceptions, too
     try:
         session = onnxruntime.InferenceSession(content, options, providers=_PROVIDERS)
     except Exception as error:  # ONNX Runtime's are of many classes
         said = " ".join(str(error).split())[:200]
         raise PredictionError(f"{name} cannot be read by ONNX Runtime {onnxruntime.__version__}: {said}") from error
-    trained = _told(session.get_modelmeta().custom_metadata_map[ENTRY], name).trained
-    try:
-        check_targets(trained.frames, ("fer3d.clips.frames", *trusted), f"the choice of frames in {name}")
-        check_targets(trained.faces, ("fer3d.clips.faces", "fer3d.clips.detectors", *trusted), f"the face in {name}")
-    except TargetError as error:
-        raise PredictionError(str(error)) from error
+    trained = _told(session.get_modelmeta().custom_metadata_map.get(ENTRY, ""), name).trained
+    _check_parts(trained, name, trusted)
     _check_shapes(session, trained, name)
     return trained, OnnxNetwork(session)
 
@@ -122,24 +121,28 @@ def sealed(content: bytes) -> bytes:
 
 
 def _seal(content: bytes | memoryview) -> bytes:
-    # ModelProto.metadata_props, field 14, with `key`, field 1, and `value`, field 2; all of them of variable length.
-    digest = hashlib.sha256(content).hexdigest().encode()
-    entry = b"\x0a%c%b\x12%c%b" % (len(_SEAL), _SEAL.encode(), len(digest), digest)
+    # ModelProto.metadata_props, field 14.
+    entry = _entry(_SEAL, hashlib.sha256(content).hexdigest().encode())
     return b"\x72%c%b" % (len(entry), entry)
+
+
+def _entry(key: str, value: bytes) -> bytes:
+    """A StringStringEntryProto, with `key`, field 1, and `value`, field 2, of fewer than 128 bytes."""
+    return b"\x0a%c%b\x12%c%b" % (len(key), key.encode(), len(value), value)
 
 
 def _check_seal(content: bytes, name: str) -> None:
     length = len(_seal(b""))
     if content[-length:] == _seal(memoryview(content)[:-length]):
         return
-    if ENTRY.encode() in content:
+    if _entry(ENTRY, b"")[:-1] in content:
         raise PredictionError(
             f"{name} was damaged or edited since fer3d export wrote it: its content and its checksum differ; export "
             "the checkpoint again"
         )
     raise PredictionError(
-        f"{name} is no ONNX file that fer3d export wrote: predictions need to know how its clips are made; export a "
-        "last.ckpt"
+        f"{name} is no ONNX file that fer3d export wrote, or was cut short: predictions need to know how its clips are "
+        "made; export a last.ckpt"
     )
 
 
@@ -172,6 +175,22 @@ def _fault(trained: Trained) -> str | None:
     if trained.temperature is not None and not 0 < trained.temperature < math.inf:
         return f"its temperature is {trained.temperature}"
     return None
+
+
+def _check_parts(trained: Trained, name: str, trusted: Collection[str]) -> None:
+    """Makes what finds faces and what chooses frames, of code that may run."""
+    try:
+        check_targets(trained.frames, ("fer3d.clips.frames", *trusted), f"the choice of frames in {name}")
+        check_targets(trained.faces, ("fer3d.clips.faces", "fer3d.clips.detectors", *trusted), f"the face in {name}")
+        num_stored = trained.sampling.num_stored(trained.num_frames)
+        _ = trained.extraction.detector, trained.extraction.crop
+    except TargetError as error:
+        raise PredictionError(str(error)) from error
+    except (HydraException, ValueError, TypeError, AttributeError) as error:
+        said = " ".join(str(error.__cause__ or error).split())
+        raise PredictionError(f"{name} holds settings that this version of fer3d cannot use: {said}") from error
+    if num_stored != trained.num_stored:
+        raise PredictionError(f"{name} names frames of {trained.num_stored}, and its clips have {num_stored}")
 
 
 def _check_shapes(session: Any, trained: Trained, name: str) -> None:

@@ -155,6 +155,17 @@ BAD: dict[str, tuple[Callable[[Any, dict[str, Any]], None], str]] = {
         setting("trained", "frames", "_target_", value="fer3d.atomic_file.write_file"),
         "no part of",
     ),
+    "settings of another version": (
+        setting("trained", "faces", "crop", "shape", value="round"),
+        "settings that this version of fer3d cannot use",
+    ),
+    "nothing that chooses frames": (setting("trained", "frames", value={}), "cannot use"),
+    "a cropper in the place of what finds faces": (
+        setting("trained", "faces", value={"_target_": "fer3d.clips.faces.FaceCropper", "crop": {"size": SIZE}}),
+        "cannot use",
+    ),
+    "nothing": (lambda _, told: told.clear(), "format: "),
+    "another number of frames": (setting("trained", "frames", "stored", value=20), "its clips have 20"),
     "an input of another name": (
         rename_input,
         "graph of model.onnx does not fit",
@@ -171,6 +182,14 @@ def test_what_a_file_says_is_checked(exported: bytes, change: Callable[..., None
     with pytest.raises(PredictionError, match=r"model\.onnx") as caught:
         from_bytes(forged(exported, change), "model.onnx")
     assert said in str(caught.value)
+
+
+def test_a_damaged_file_is_called_so(exported: bytes) -> None:
+    for damaged in (exported[:-1], exported + b"x", exported[:-60], exported.replace(b"clips", b"chips")):
+        with pytest.raises(PredictionError, match=r"model\.onnx was damaged or edited"):
+            from_bytes(damaged, "model.onnx")
+    with pytest.raises(PredictionError, match=r"model\.onnx is no ONNX file .* or was cut short"):
+        from_bytes(exported[:9000], "model.onnx")
 
 
 def test_every_flipped_bit_and_every_cut_is_noticed(exported: bytes) -> None:
@@ -192,7 +211,7 @@ def test_an_edited_description_is_noticed(exported: bytes) -> None:
 def test_files_of_somebody_elses_are_refused(tmp_path: Path) -> None:
     graph = onnx.helper.make_graph([], "graph", [], [])
     (tmp_path / "other.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
-    (tmp_path / "text.onnx").write_text("no network")
+    (tmp_path / "text.onnx").write_text("no network, not even of fer3d")
     (tmp_path / "empty.onnx").touch()
     for name in ("other", "text", "empty"):
         with pytest.raises(PredictionError, match=rf"{name}\.onnx is no ONNX file that fer3d export wrote"):
