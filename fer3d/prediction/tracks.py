@@ -1,9 +1,9 @@
 """Faces found one by one become people: which detection shows whom.
 
-SORT (Bewley, Ge, Ott, Ramos and Upcroft, *Simple online and realtime tracking*, ICIP 2016): a Kalman filter of constant
-velocity expects where each face will be, and the Hungarian method gives each detection to the box that it overlaps.
-What differs: the filter runs in seconds and in heights of the face, so that any frame rate and size of picture has the
-same numbers; and who has left is recognised by the looks (`appearance`).
+SORT (Bewley, Ge, Ott, Ramos and Upcroft, *Simple online and realtime tracking*, ICIP 2016): a Kalman filter expects
+where each face will be (`motion`), and the Hungarian method gives each detection to the box that it overlaps. Where
+faces are so near each other that overlap does not decide, and where a face was lost, the looks do (`appearance`), as in
+DeepSORT (Wojke, Bewley and Paulus, ICIP 2017).
 """
 
 from __future__ import annotations
@@ -11,14 +11,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from fer3d.clips.detectors import Box, Detection, Image, overlaps
-from fer3d.prediction.appearance import Descriptor, describe, distance
+from fer3d.clips.detectors import Box, Detection, Image, as_bgr, overlaps
+from fer3d.prediction.appearance import Looks, People, describe
+from fer3d.prediction.motion import Motion
 
-_FloatArray = NDArray[np.float64]
+# Boxes that overlap by more get in each other's way.
+_CONTESTED = 0.1
+# How much less overlap a difference in looks makes good: that of two people (0.08) instead of one's own (0.03) as much
+# as half a box.
+_OVERLAP_FOR_LOOKS = 10.0
+# A box is at the border within this share of the frame's sides.
+_BORDER = 0.01
+# Seconds after which a person's looks are described anew.
+_DESCRIBE_EVERY = 0.5
+# The least correlation of a box's pixels with those of the face that was found there. A head that turns on beyond the
+# profile stays above for a sixth to a third of a second; one that walks away or behind somebody does not.
+_STILL_THERE = 0.6
+
+
+_Pixels = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,159 +55,190 @@ class Track:
     """One face, followed without a break.
 
     Attributes:
-        face: The person's number, from 1; None while it is open whether this is a face at all.
-        last_seen: The second of its last detection.
-        box: Its box in that frame.
-        num_found: In how many frames it was found.
-        looks: What the person looks like.
+        found: Its last detection.
+        first_seen: The second of its first one.
+        last_seen: The second of its last one.
+        face: The person's number, from 1; None while it is open who this is, or whether it is a face at all.
+        pixels: What its box shows, few grey values of mean 0 and length 1.
     """
 
-    face: int | None
+    found: Detection
+    first_seen: float
     last_seen: float
-    box: Box
-    looks: Descriptor
-    num_found: int = 1
+    pixels: _Pixels
+    face: int | None = None
     motion: Motion = field(init=False)
+    described: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.motion = Motion(self.box, self.last_seen)
+        self.motion = Motion(self.found.box, self.first_seen)
 
-
-class Motion:
-    """A Kalman filter of constant velocity for a box's middle and sides, in seconds and in heights of the face.
-
-    The four coordinates have the same noise, and so share one covariance.
-
-    Args:
-        box: The first box.
-        time: Its second.
-        jitter: Standard deviation of the detector's boxes, in heights.
-        restless: Standard deviation of what a face's velocity changes by within a second, in heights a second.
-    """
-
-    def __init__(self, box: Box, time: float, jitter: float = 0.05, restless: float = 2.0) -> None:
-        self._position, self._velocity = _middle_and_sides(box), np.zeros(4)
-        # A face that was just found may move at any speed.
-        self._covariance = np.diag([jitter**2, restless**2])
-        self._jitter, self._restless, self._time = jitter, restless, time
-
-    def predict(self, time: float) -> Box:
-        """Returns the box that is expected at a later second."""
-        x, y, width, height = (self._position + self._velocity * (time - self._time)).tolist()
-        width, height = max(width, 1.0), max(height, 1.0)
-        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-
-    def update(self, box: Box, time: float) -> None:
-        """Takes in the box that was found at a later second."""
-        elapsed = time - self._time
-        step = np.array([[1.0, elapsed], [0.0, 1.0]])
-        # White noise of the acceleration.
-        noise = np.array([[elapsed**3 / 3, elapsed**2 / 2], [elapsed**2 / 2, elapsed]]) * self._restless**2
-        covariance = step @ self._covariance @ step.T + noise
-        gain = covariance[:, 0] / (covariance[0, 0] + self._jitter**2)
-        expected = self._position + self._velocity * elapsed
-        surprise = _middle_and_sides(box) - expected
-        self._position = expected + gain[0] * surprise
-        self._velocity = self._velocity + gain[1] * surprise
-        self._covariance = covariance - np.outer(gain, covariance[0])
-        self._time = time
+    def follow(self, found: Detection, time: float, pixels: _Pixels) -> None:
+        """Takes in the next detection."""
+        self.motion.update(found.box, time)
+        self.found, self.last_seen, self.pixels = found, time, pixels
 
 
 class Tracker:
     """Gives each detection of one video after the other to a person.
 
     Args:
-        min_overlap: The least intersection over union of a detection with the box that was expected; SORT's.
-        keep: For how many seconds a face that is not found any more is believed to be where it was.
-        sure: A detection of this confidence is a face at once; of a lower one, when it is found a second time.
-        max_distance: How unlike a person may look to be recognised as one seen before.
-        max_people: How many people are remembered; beyond, who was not seen for the longest time is forgotten.
-        max_faces: How many faces are followed at a time; None for all. New ones beyond are left out.
+        people: Who is known; None for nobody, and its own settings.
+        min_overlap: The least intersection over union of a detection and the box that was expected. SORT's 0.3 is for
+            crowds; a face moves up to two thirds of its width from one look to the next.
+        keep: For how many seconds a face that is not found any more is believed to be where it was, while the picture
+            there stays alike: a blink of the detector, or a head that turns away for a moment.
+        sure: A detection of this confidence is a face at once, and is reported from its first frame. Res10 takes other
+            things for faces up to 0.8, and seldom beyond.
+        believe: For how many seconds one of less has to be found to be a face.
+        settle: For how many seconds a face that comes in during a shot may go unreported, if there are people to
+            recognise and it looks like none of them: who comes in at the border, from behind somebody, or turns back to
+            the camera, shows half a face first, and by that nobody is recognised. With 0 it is a new person at once.
     """
 
     def __init__(
         self,
         *,
-        min_overlap: float = 0.3,
+        people: People | None = None,
+        min_overlap: float = 0.2,
         keep: float = 0.5,
         sure: float = 0.8,
-        max_distance: float = 0.35,
-        max_people: int = 50,
-        max_faces: int | None = None,
+        believe: float = 0.15,
+        settle: float = 0.5,
     ) -> None:
+        self._people = people or People()
         self._min_overlap, self._keep, self._sure = min_overlap, keep, sure
-        self._max_distance, self._max_people, self._max_faces = max_distance, max_people, max_faces
+        self._believe, self._settle = believe, settle
         self._tracks: list[Track] = []
-        self._people: dict[int, Descriptor] = {}
-        self._num_people = 0
+        self._shot_start = float("inf")
 
-    def look(self, pixels: Image, detections: Sequence[Detection], time: float) -> dict[Track, Sighting]:
+    def look(
+        self, pixels: Image, detections: Sequence[Detection], time: float, max_faces: int | None = None
+    ) -> dict[Track, Sighting]:
         """Takes in what was found in the next frame, and returns which faces are in it.
+
+        A track without a number may get one later, or end without: then it was no face.
 
         Args:
             pixels: The frame.
             detections: What was found in it, most confident first.
             time: Its second.
+            max_faces: How many faces are followed at a time; None for all. Beyond, the less confident new ones are left
+                out.
         """
-        expected = [track.motion.predict(time) for track in self._tracks]
-        pairs = self._assign(expected, [detection.box for detection in detections])
-        seen: dict[Track, Sighting] = {}
-        for track_number, number in pairs:
-            track, found = self._tracks[track_number], detections[number]
-            track.motion.update(found.box, time)
-            track.last_seen, track.box = time, found.box
-            track.looks = describe(pixels, found.box)
-            track.num_found += 1
-            seen[track] = Sighting(found.box, found.confidence)
-        for track in [track for track in self._tracks if track not in seen]:
-            if track.face is None or time - track.last_seen > self._keep:
-                self._end(track)
-            else:
-                seen[track] = Sighting(track.box, None)
-        taken = {number for _, number in pairs}
+        view = _View(pixels, detections)
+        self._shot_start = min(self._shot_start, time)
+        expected = {track: track.motion.predict(time) for track in self._tracks}
+        owners = self._by_place(expected, view)
+        owners |= self._by_looks([track for track in self._tracks if track not in owners.values()], view, owners)
+        for number, track in owners.items():
+            track.follow(detections[number], time, view.part(detections[number].box))
+        lost = [track for track in self._tracks if track not in owners.values()]
+        held = {track: self._hold(track, expected[track], view, time) for track in lost}
         for number, found in enumerate(detections):
-            if number not in taken and (self._max_faces is None or len(self._tracks) < self._max_faces):
-                track = Track(None, time, found.box, describe(pixels, found.box))
-                self._tracks.append(track)
-                seen[track] = Sighting(found.box, found.confidence)
-        for track, sighting in seen.items():
-            if track.face is None and (track.num_found > 1 or (sighting.confidence or 0) >= self._sure):
-                track.face = self._recognise(track.looks)
-            if track.face is not None:
-                self._remember(track.face, track.looks)
-        return seen
+            if number not in owners and (max_faces is None or len(self._tracks) < max_faces):
+                owners[number] = Track(found, time, time, view.part(found.box))
+                self._tracks.append(owners[number])
+        self._name(owners, view, time)
+        seen = {track: Sighting(track.found.box, track.found.confidence) for track in owners.values()}
+        return seen | {track: sighting for track, sighting in held.items() if sighting and track in self._tracks}
 
     def end_shot(self) -> None:
         """Ends all tracks: what comes next is another picture."""
-        for track in list(self._tracks):
-            self._end(track)
+        self._tracks.clear()
+        self._shot_start = float("inf")
 
-    def _assign(self, expected: Sequence[Box], found: Sequence[Box]) -> list[tuple[int, int]]:
-        shared = overlaps(expected, found)
-        rows, columns = linear_sum_assignment(-shared)
-        return [
-            (i, j) for i, j in zip(rows.tolist(), columns.tolist(), strict=True) if shared[i, j] >= self._min_overlap
+    def _by_place(self, expected: dict[Track, Box], view: _View) -> dict[int, Track]:
+        """Returns the track of each detection that is where a face was expected."""
+        tracks = list(expected)
+        shared = overlaps(list(expected.values()), [found.box for found in view.detections])
+        score = shared.copy()
+        near = shared > _CONTESTED
+        for i, j in np.argwhere(near & ((near.sum(axis=0) > 1) | (near.sum(axis=1, keepdims=True) > 1))).tolist():
+            if (face := tracks[i].face) is not None:
+                score[i, j] -= _OVERLAP_FOR_LOOKS * min(self._people.distance(face, view.looks(j)), 0.1)
+        score[shared < self._min_overlap] = -10.0
+        pairs = zip(*(places.tolist() for places in linear_sum_assignment(-score)), strict=True)
+        return {j: tracks[i] for i, j in pairs if shared[i, j] >= self._min_overlap}
+
+    def _by_looks(self, lost: Sequence[Track], view: _View, owners: dict[int, Track]) -> dict[int, Track]:
+        """Returns the track of each other detection that shows a face that was lost somewhere else."""
+        by_face = {track.face: track for track in lost if track.face is not None}
+        rest = [number for number in range(len(view.detections)) if number not in owners]
+        if not by_face or not rest:
+            return {}
+        found = self._people.recognise([view.looks(number) for number in rest], among=by_face.keys())
+        return {rest[i]: by_face[face] for i, face in found.items()}
+
+    def _hold(self, track: Track, expected: Box, view: _View, time: float) -> Sighting | None:
+        """Ends a track that is lost, or returns where its face is believed to be; None where that is hidden."""
+        (x1, y1, x2, y2), (height, width) = expected, view.pixels.shape[:2]
+        left = not (0 < (x1 + x2) / 2 < width and 0 < (y1 + y2) / 2 < height)
+        if track.face is None or left or time - track.last_seen > self._keep:
+            self._tracks.remove(track)
+            return None
+        box = track.found.box
+        return Sighting(box, None) if float(view.part(box) @ track.pixels) >= _STILL_THERE else None
+
+    def _name(self, owners: dict[int, Track], view: _View, time: float) -> None:
+        """Says who the tracks are that have no number yet, and remembers the looks of those that have."""
+        present = {track.face for track in owners.values() if track.face is not None}
+        someone_away = self._people.knows_others(present)
+        unnamed = [
+            number
+            for number, track in owners.items()
+            if track.face is None and (track.found.confidence >= self._sure or time - track.first_seen >= self._believe)
         ]
+        # The first one first, and of several the left one.
+        unnamed.sort(key=lambda number: (owners[number].first_seen, owners[number].found.box[0]))
+        known = self._people.recognise([view.looks(number) for number in unnamed], but=present) if someone_away else {}
+        for i, number in enumerate(unnamed):
+            track = owners[number]
+            came_in = track.first_seen > self._shot_start and time - track.first_seen < self._settle
+            if i in known:
+                # Wherever that person was believed to be, it was a mistake.
+                self._tracks = [other for other in self._tracks if other.face != known[i]]
+                track.face = known[i]
+            elif not (someone_away and came_in):
+                track.face = self._people.add(view.looks(number))
+        for number, track in owners.items():
+            fresh = number in unnamed
+            if track.face is None or (not fresh and time - track.described < _DESCRIBE_EVERY):
+                continue
+            track.described = time
+            if fresh or view.is_clear(number):
+                self._people.remember(track.face, view.looks(number))
 
-    def _end(self, track: Track) -> None:
-        self._tracks.remove(track)
 
-    def _recognise(self, looks: Descriptor) -> int:
-        present = {track.face for track in self._tracks}
-        away = {face: distance(looks, known) for face, known in self._people.items() if face not in present}
-        nearest = min(away, key=lambda face: away[face], default=None)
-        if nearest is not None and away[nearest] <= self._max_distance:
-            return nearest
-        self._num_people += 1
-        return self._num_people
+class _View:
+    """A frame that was looked at, and what was found in it."""
 
-    def _remember(self, face: int, looks: Descriptor) -> None:
-        self._people.pop(face, None)
-        self._people[face] = looks
-        if len(self._people) > self._max_people:
-            del self._people[next(iter(self._people))]
+    def __init__(self, pixels: Image, detections: Sequence[Detection]) -> None:
+        self.pixels, self.detections = pixels, detections
+        self._looks: dict[int, Looks] = {}
 
+    def looks(self, number: int) -> Looks:
+        """Returns what a detection looks like; worked out once, and only where it is needed."""
+        if number not in self._looks:
+            self._looks[number] = describe(self.pixels, self.detections[number].box)
+        return self._looks[number]
 
-def _middle_and_sides(box: Box) -> _FloatArray:
-    x1, y1, x2, y2 = box
-    return np.array([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1])
+    def part(self, box: Box) -> _Pixels:
+        """Returns what a box shows, as few grey values of mean 0 and length 1."""
+        x1, y1, x2, y2 = (round(side) for side in box)
+        inside = self.pixels[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+        small = cv2.resize(as_bgr(inside), (16, 16), interpolation=cv2.INTER_AREA)
+        grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32).ravel()
+        grey -= grey.mean()
+        return np.asarray(grey / max(float(np.linalg.norm(grey)), 1e-6))
+
+    def at_border(self, number: int) -> bool:
+        (x1, y1, x2, y2), (height, width) = self.detections[number].box, self.pixels.shape[:2]
+        dx, dy = _BORDER * width, _BORDER * height
+        return bool(x1 < dx or y1 < dy or x2 > width - dx or y2 > height - dy)
+
+    def is_clear(self, number: int) -> bool:
+        """Returns whether a detection shows a whole face, without another one before it."""
+        others = [found.box for i, found in enumerate(self.detections) if i != number]
+        shared = overlaps(self.detections[number].box, others)
+        return not self.at_border(number) and float(shared.max(initial=0.0)) <= _CONTESTED

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import pickle
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from pictures import ASTRONAUT_FACE, astronaut, carphone, grey, no_face, portrait
 
-from fer3d.clips.detectors import DetectorError, Res10Detector, YuNetDetector
+from fer3d.clips.detectors import Detection, DetectorError, Res10Detector, YuNetDetector, detect_all, overlaps
 
 
 def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
@@ -156,3 +158,83 @@ def test_yunet_with_a_wrong_file_says_so(tmp_path: Path) -> None:
     wrong.write_bytes(b"not a network")
     with pytest.raises(DetectorError, match=r"faces\.detector\.weights: OpenCV cannot read .*wrong\.onnx"):
         YuNetDetector(wrong).detect([portrait()])
+
+
+def crowd() -> np.ndarray:
+    """Three faces side by side: the astronaut, her mirror image, and the man from the car, BGR (240, 600, 3)."""
+    man = np.asarray(cv2.resize(carphone()[0][:, 30:150], (200, 240), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.concatenate([portrait(), portrait()[:, ::-1], man], axis=1)
+
+
+def test_finds_all_faces_most_confident_first() -> None:
+    (faces,) = Res10Detector().detect_all([crowd()])
+    assert sorted(int(face.box[0] + face.box[2]) // 400 for face in faces) == [0, 1, 2]
+    confidences = [face.confidence for face in faces]
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def test_the_first_of_all_faces_is_the_one_that_detect_returns() -> None:
+    detector = Res10Detector()
+    frames = [crowd(), no_face(), grey(astronaut()), carphone()[7]]
+    assert [faces[0] if faces else None for faces in detector.detect_all(frames)] == detector.detect(frames)
+
+
+def test_every_face_is_returned_once() -> None:
+    (faces,) = Res10Detector(confidence=0.01).detect_all([crowd()])
+    assert len(faces) > 3
+    assert max(overlap(a.box, b.box) for i, a in enumerate(faces) for b in faces[:i]) <= 0.4
+
+
+def test_a_face_a_fifth_as_high_as_the_picture_is_found_and_one_of_a_twentieth_is_not() -> None:
+    for share, is_found in ((0.2, True), (0.05, False)):
+        wide = np.full((480, 640, 3), 110, np.uint8)
+        small = cv2.resize(portrait(), None, fx=share * 4, fy=share * 4, interpolation=cv2.INTER_AREA)
+        wide[40 : 40 + small.shape[0], 300 : 300 + small.shape[1]] = small
+        assert bool(Res10Detector().detect_all([wide])[0]) == is_found
+
+
+class OneFace:
+    """A detector of somebody's own, which knows no `detect_all`."""
+
+    def detect(self, frames: Sequence[np.ndarray]) -> list[Detection | None]:
+        return [Detection((1, 2, 3, 4), 0.9) if frame.any() else None for frame in frames]
+
+    def settings(self) -> dict[str, object]:
+        return {}
+
+
+def test_of_a_detector_without_detect_all_the_one_face_is_taken() -> None:
+    black = np.zeros((8, 8), np.uint8)
+    assert detect_all(OneFace(), [black, black + 1]) == [[], [Detection((1, 2, 3, 4), 0.9)]]
+    assert detect_all(Res10Detector(), [crowd()]) == Res10Detector().detect_all([crowd()])
+
+
+def test_overlaps_of_boxes() -> None:
+    boxes = [(0, 0, 10, 10), (5, 0, 15, 10), (20, 20, 30, 30), (2, 2, 2, 2)]
+    found = overlaps(boxes[:2], boxes)
+    assert found == pytest.approx(np.array([[1, 1 / 3, 0, 0], [1 / 3, 1, 0, 0]]))
+    assert overlaps([], boxes).shape == (0, 4)
+    assert overlaps(boxes, []).shape == (4, 0)
+
+
+def test_yunet_returns_the_faces_that_its_network_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its weights are not shipped, so that only what is made of the network's answer can be tested.
+    class Network:
+        def setInputSize(self, size: tuple[int, int]) -> None:  # noqa: N802
+            assert size == (200, 240)
+
+        def detect(self, image: np.ndarray) -> tuple[int, np.ndarray | None]:
+            rows = np.zeros((5, 15), np.float32)
+            rows[:, :4] = [(10, 20, 40, 50), (12, 21, 40, 50), (150, 200, 90, 90), (100, 20, 30, 40), (300, 0, 9, 9)]
+            rows[:, 14] = [0.6, 0.7, 0.8, 0.9, 0.99]
+            return 1, rows if image.any() else None
+
+    monkeypatch.setattr(cv2, "FaceDetectorYN", type("Maker", (), {"create": staticmethod(lambda *_: Network())}))
+    weights = tmp_path / "yunet.onnx"
+    weights.write_bytes(b"stands for the network")
+    detector = YuNetDetector(weights)
+    frames = [portrait(), np.zeros_like(portrait())]
+    boxes = [[face.box for face in faces] for faces in detector.detect_all(frames)]
+    # Clipped, the duplicate and the one outside left out.
+    assert boxes == [[(100, 20, 130, 60), (150, 200, 200, 240), (12, 21, 52, 71)], []]
+    assert [found and found.box for found in detector.detect(frames)] == [(100, 20, 130, 60), None]
