@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from fer3d.prediction.predictor import Predictor
     from fer3d.prediction.sources import Source
 
-_PICTURES = {"overlay": ".overlay.mp4", "timeline": ".timeline.svg", "page": ".html"}
-# What each picture's file may end in.
-_ENDINGS = {"overlay": (".mp4",), "timeline": (".svg", ".png", ".pdf"), "page": (".html", ".htm")}
+_PICTURES = ("overlay", "timeline", "page")
+# Faces that are named in a line.
+_MAX_NAMED = 6
+_SETTINGS = ("stride", "detect_every", "window", "smooth", "max_entropy", "max_faces")
 
 
 def predict(arguments: Sequence[str] | None = None) -> None:
@@ -30,104 +31,99 @@ def predict(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The command line; None for the real one.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.what:
+        parser.error("no video is named: fer3d predict VIDEO... --with CHECKPOINT...")
     with user_errors():
-        from fer3d.prediction.predictor import Predictor
-        from fer3d.prediction.sources import find_sources
+        from fer3d.clips.images import UnreadableError
+        from fer3d.disk import DiskError
+        from fer3d.prediction.trained import PredictionError
 
-        settings = ("stride", "detect_every", "window", "smooth", "max_entropy", "max_faces")
-        _check_files(options)
-        sources = find_sources(options.what, rate=options.rate, seconds=options.seconds)
-        predictor = Predictor.load(
-            *options.networks,
-            device=options.device,
-            trusted=options.trust,
-            **{name: getattr(options, name) for name in settings if getattr(options, name) is not None},
-        )
-        _predict_all(predictor, sources, options)
+        try:
+            _predict(options)
+        except (PredictionError, UnreadableError, DiskError) as error:
+            # As `user_errors` does, which would import Lightning and more for it.
+            raise SystemExit(f"fer3d: {error}") from error
 
 
-def _predict_all(predictor: Predictor, sources: Sequence[Source], options: argparse.Namespace) -> None:
+def _predict(options: argparse.Namespace) -> None:
+    from fer3d.prediction.predictor import Predictor
+    from fer3d.prediction.sources import find_sources
+    from fer3d.prediction.targets import make_targets
+
+    sources = find_sources(options.what, rate=options.rate, seconds=options.seconds)
+    targets = make_targets(sources, options.out, {kind: getattr(options, kind) for kind in _PICTURES})
+    predictor = Predictor.load(
+        *options.networks,
+        device=options.device,
+        trusted=options.trust,
+        **{name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None},
+    )
+    _predict_all(predictor, sources, targets, options.out)
+
+
+def _predict_all(predictor: Predictor, sources: Sequence[Source], targets: Sequence[Target], out: Path) -> None:
     from fer3d.clips.images import UnreadableError
     from fer3d.prediction.jobs import run_job
     from fer3d.prediction.table import TableWriter
+    from fer3d.prediction.targets import is_table, summary_path
     from fer3d.prediction.trained import PredictionError
+    from fer3d.prediction.video_writer import VideoWriterError
 
-    targets = _targets(sources, options)
     if predictor.ensemble.caution:
         print(predictor.ensemble.caution, flush=True)
     done: list[tuple[Source, Done | None, str]] = []
     with ExitStack() as stack:
-        shared = stack.enter_context(TableWriter(options.out, predictor.emotions)) if _is_table(options.out) else None
+        shared = stack.enter_context(TableWriter(out, predictor.emotions)) if is_table(out) else None
         for source, target in zip(sources, targets, strict=True):
             watcher = _Watcher(source)
             try:
-                with _ended_by_ctrl_c(source):
+                with _ended_by_signals(source):
                     result = run_job(predictor, source, target, shared=shared, watch=watcher)
                 _say(source, result, target, watcher)
                 done.append((source, result, ""))
-            except (UnreadableError, PredictionError) as error:
+            except (UnreadableError, PredictionError, VideoWriterError) as error:
                 watcher.clear()
                 print(f"fer3d: {error}", file=sys.stderr, flush=True)
                 done.append((source, None, str(error)))
+        failed = [source.name for source, result, _ in done if result is None]
+        if len(failed) == len(sources) == 1:
+            # Within the block, so that there is no empty table.
+            sys.exit(1)
     if len(sources) > 1:
-        where = _summary_path(options.out)
+        where = summary_path(out)
         _write_summary(where, done, predictor.emotions)
         print(f"all of them: {where}")
-    failed = [source.name for source, result, _ in done if result is None]
-    if failed and len(sources) > 1:
-        raise SystemExit(f"fer3d: {len(failed)} of {len(sources)} videos could not be predicted; they are named above")
     if failed:
-        sys.exit(1)
+        raise SystemExit(f"fer3d: {len(failed)} of {len(sources)} videos could not be predicted; they are named above")
 
 
 @contextmanager
-def _ended_by_ctrl_c(source: Source) -> Iterator[None]:
-    """Lets Ctrl-C switch a camera off, which has no other end, instead of breaking off."""
+def _ended_by_signals(source: Source) -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM switch a camera off, which has no other end, instead of breaking off; once."""
     from fer3d.prediction.camera import Camera
 
-    if not isinstance(source, Camera):
+    if not isinstance(source, Camera) or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, lambda *_: source.stop())
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(*_: object) -> None:
+        source.stop()
+        restore()
+
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _targets(sources: Sequence[Source], options: argparse.Namespace) -> list[Target]:
-    """The files of each video: below the folder of results as the videos lie below the folder that holds them all."""
-    from fer3d.prediction.jobs import Target
-
-    paths = [source.path.absolute() for source in sources if source.path]
-    above = Path(os.path.commonpath([path.parent for path in paths])) if paths else Path()
-    targets = []
-    for source in sources:
-        if source.path:
-            name = source.path.absolute().relative_to(above)
-        else:
-            name = Path(f"{source.name.replace(' ', '_')}_{time.strftime('%Y%m%d-%H%M%S')}")
-        base = options.out.with_suffix("").joinpath(name) if _is_table(options.out) and len(sources) > 1 else None
-        base = base or (options.out.with_suffix("") if _is_table(options.out) else options.out / name)
-        pictures: dict[str, Path | None] = dict.fromkeys(_PICTURES)
-        for kind, suffix in _PICTURES.items():
-            chosen = getattr(options, kind)
-            if chosen is not None:
-                pictures[kind] = chosen if chosen != Path() else base.with_name(base.name + suffix)
-        table = None if _is_table(options.out) else base.with_name(base.name + ".csv")
-        targets.append(Target(table=table, told=base.with_name(base.name + ".json"), **pictures))
-    return targets
-
-
-def _is_table(path: Path) -> bool:
-    from fer3d.prediction.table import TABLE_ENDINGS
-
-    return path.suffix.lower() in TABLE_ENDINGS
-
-
-def _summary_path(out: Path) -> Path:
-    return out.with_name(f"{out.stem}.summary.csv") if _is_table(out) else out / "summary.csv"
+        restore()
 
 
 def _write_summary(path: Path, done: Sequence[tuple[Source, Done | None, str]], emotions: Sequence[str]) -> None:
@@ -138,7 +134,8 @@ def _write_summary(path: Path, done: Sequence[tuple[Source, Done | None, str]], 
     from fer3d.atomic_file import write_file
 
     text = io.StringIO(newline="")
-    names = ("file", "face", "frames", "seconds", "predictions", "labelled", "label", *emotions, "caution", "problem")
+    names = ("file", "face", "frames", "seconds", "predictions", "labelled", "label", *emotions, "caution")
+    names = (*names, "warnings", "problem")
     writer = csv.DictWriter(text, names, extrasaction="ignore")
     writer.writeheader()
     for source, result, problem in done:
@@ -151,7 +148,7 @@ def _write_summary(path: Path, done: Sequence[tuple[Source, Done | None, str]], 
             "frames": told["video"]["frames"],
             "seconds": told["video"]["seconds"],
             "caution": told["caution"],
-            "problem": "; ".join(told["warnings"]),
+            "warnings": "; ".join(told["warnings"]),
         }
         for face in told["faces"] or [{"predictions": 0, "labelled": 0}]:
             writer.writerow({**shared, **face})
@@ -187,7 +184,7 @@ class _Watcher:
                 )
         elif self._is_seen and time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.5
-            text = f"{self._source.name}: {step.frame.time:.0f} s, {self.rate:.0f} frames/s"
+            text = f"{step.frame.time:.0f} s, {self.rate:.0f} frames/s: {self._source.name}"
             print(f"\r{text[:100]:100}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
@@ -197,63 +194,41 @@ class _Watcher:
 
 
 def _say(source: Source, result: Done, target: Target, watcher: _Watcher) -> None:
+    from fer3d.corpora.layout import shown
+
     watcher.clear()
     told = result.told
+    name, files = shown(source.name), ", ".join(map(shown, target.files))
     if not result.is_new:
-        print(f"{source.name}: done already, {', '.join(map(str, target.files))}", flush=True)
+        print(f"{name}: done already, {files}", flush=True)
         return
-    faces = told["faces"]
-    labels = [f"face {face['face']} {face['label'] or 'without a label'}" for face in faces[:6]]
-    seen = f"{len(faces)} face{'s' * (len(faces) != 1)}{f' ({chr(44).join(labels)})' if labels else ''}"
+    faces = [f"face {face['face']} {face['label'] or 'without a label'}" for face in told["faces"]]
+    more = f" and {len(faces) - _MAX_NAMED} more" if len(faces) > _MAX_NAMED else ""
+    seen = f": {', '.join(faces[:_MAX_NAMED])}{more}" if faces else ""
     print(
-        f"{source.name}: {told['video']['frames']:,} frames, {seen}, {told['labelled']} predictions with a label, "
-        f"{sum(told['without_label'].values())} without; {watcher.rate:.0f} frames/s",
+        f"{name}: {told['video']['frames']:,} frames, {len(faces)} face{'s' * (len(faces) != 1)}{seen}; "
+        f"{told['labelled']:,} predictions with a label, {sum(told['without_label'].values()):,} without; "
+        f"{watcher.rate:.0f} frames/s",
         flush=True,
     )
     for warning in told["warnings"]:
-        print(f"  unlike the training clips: {warning}" if ":" in warning else f"  {warning}", flush=True)
-    print(f"  {', '.join(map(str, target.files))}", flush=True)
-
-
-def _check_files(options: argparse.Namespace) -> None:
-    """Finds out before any work which files cannot be written as asked.
-
-    Raises:
-        PredictionError: One cannot.
-    """
-    from fer3d.prediction.table import check_table_path
-    from fer3d.prediction.trained import PredictionError
-
-    if _is_table(options.out):
-        check_table_path(options.out)
-    elif options.out.suffix and not options.out.is_dir():
-        raise PredictionError(f"--out is {options.out}: give a folder, or a table that ends in .csv or .parquet")
-    for kind, endings in _ENDINGS.items():
-        chosen = getattr(options, kind)
-        if chosen in (None, Path()):
-            continue
-        if chosen.suffix.lower() not in endings:
-            raise PredictionError(f"--{kind} is {chosen}, and should end in {' or '.join(endings)}")
-        if len(options.what) > 1 or any(Path(name).is_dir() for name in options.what):
-            from fer3d.prediction.sources import find_sources
-
-            if len(find_sources(options.what)) > 1:
-                raise PredictionError(
-                    f"--{kind} {chosen} is one file, and there are several videos: give --{kind} alone, and each gets "
-                    "one beside its table"
-                )
+        print(f"  {'' if warning == told['video']['damage'] else 'unlike the training clips: '}{warning}", flush=True)
+    print(f"  {files}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fer3d predict",
+        usage="fer3d predict WHAT... --with CHECKPOINT... [options]",
         description="Predicts the emotions of all faces of videos over time, with trained networks.",
     )
     add = parser.add_argument
-    add("what", nargs="+", metavar="WHAT", help="video files, folders, patterns such as '*.mp4', a camera's number")
+    what = "video files, folders of videos or of frame images, patterns such as '*.mp4', a camera's number such as 0"
+    add("what", nargs="*", metavar="WHAT", help=what)
     add(
         *("--with", "-w"),
         dest="networks",
+        action="extend",
         nargs="+",
         type=Path,
         required=True,
@@ -280,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--smooth", type=float, metavar="SECONDS", help="average over so much of the past; 0 for not at all (0.5)")
     add("--max-entropy", type=float, metavar="SHARE", help="no label above this share of the largest entropy (0.8)")
     add("--max-faces", type=int, metavar="N", help="follow at most N faces at a time (all)")
-    add("--rate", type=float, default=30.0, metavar="FPS", help="frames a second of folders of images (30)")
+    add("--rate", type=float, metavar="FPS", help="frames a second of folders of images (30)")
     add("--seconds", type=float, metavar="SECONDS", help="look through a camera for so long (until Ctrl-C)")
     add("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (auto)")
     add(

@@ -126,7 +126,7 @@ def _predict(
                 picture.add(step)
             latency = None
             if isinstance(source, Camera) and source.began is not None:
-                latency = time.monotonic() - source.began - step.frame.time
+                latency = max(time.monotonic() - source.began - step.frame.time, 0.0)
                 latencies.append(latency)
             if watch is not None:
                 watch(step, latency)
@@ -157,7 +157,8 @@ def _predict(
 def _pictures(
     target: Target, name: str, emotions: Sequence[str], caution: str, told: Mapping[str, Any]
 ) -> Iterator[Any]:
-    shared: dict[str, Any] = {"emotions": emotions, "caution": caution, "title": Path(name).name, "source": _shown(told)}
+    title = Path(name).name
+    shared: dict[str, Any] = {"emotions": emotions, "caution": caution, "title": title, "source": _shown(told)}
     # Imported where they are wanted: they bring Matplotlib and more.
     if target.overlay:
         from fer3d.prediction.overlay import Overlay

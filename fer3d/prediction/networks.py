@@ -89,8 +89,7 @@ def load_networks(paths: Sequence[Path | str], *, device: str = "auto", trusted:
         trusted: Packages besides fer3d's whose code a checkpoint may name.
 
     Raises:
-        PredictionError: A path is none of these, or the networks cannot be averaged.
-        CheckpointError: A checkpoint cannot be used.
+        PredictionError: A path is none of these, a network cannot be used, or the networks cannot be averaged.
     """
     files = [file for path in paths for file in _files(as_path(path))]
     if not files:

@@ -99,7 +99,7 @@ class Predictor:
             settings: As of `PredictionSettings`.
 
         Raises:
-            PredictionError, CheckpointError: A network cannot be used, or a setting is out of range.
+            PredictionError: A network cannot be used, or a setting is out of range.
         """
         how = PredictionSettings(**settings)
         return cls(load_networks(paths, device=device, trusted=trusted), how, trusted)

@@ -135,28 +135,34 @@ class FrameFolder:
         return [*_states(self.images), self.rate]
 
 
-def find_sources(what: Sequence[str], *, rate: float = ASSUMED_RATE, seconds: float | None = None) -> list[Source]:
+def find_sources(what: Sequence[str], *, rate: float | None = None, seconds: float | None = None) -> list[Source]:
     """Finds what a user named.
 
     Args:
         what: Video files, folders of videos or of frame images or of both, patterns such as `*.mp4`, numbers of
             cameras.
-        rate: Frames a second of frame images.
+        rate: Frames a second of frame images; None for `ASSUMED_RATE`.
         seconds: How long to look through a camera; None for no end.
 
     Returns:
         The sources in the order named, each once; a folder's in natural order.
 
     Raises:
-        PredictionError: Something is not there, or holds no video and no frames; or a number is out of range.
+        PredictionError: Something is not there, or holds no video and no frames; or a number is out of range, or for
+            what is not there.
     """
     for option, number in (("--rate", rate), ("--seconds", seconds)):
         if number is not None and not 0 < number < float("inf"):
             raise PredictionError(f"{option} must be above 0, got {number:g}")
     found: dict[str, Source] = {}
     for name in what:
-        for source in _sources_of(name, rate, seconds):
+        for source in _sources_of(name, rate or ASSUMED_RATE, seconds):
             found.setdefault(str(source.path.resolve()) if source.path else source.name, source)
+    kinds = {type(source) for source in found.values()}
+    for option, number, kind in (("--rate", rate, FrameFolder), ("--seconds", seconds, Camera)):
+        if number is not None and kind not in kinds:
+            what_for = "folders of images" if kind is FrameFolder else "a camera"
+            raise PredictionError(f"{option} is for {what_for}, and none is named")
     return list(found.values())
 
 

@@ -42,19 +42,21 @@ def read_checkpoint(path: Path, device: str, trusted: Collection[str]) -> tuple[
     """Reads a checkpoint; see `fer3d.prediction.networks.load_networks`.
 
     Raises:
-        CheckpointError: It cannot be used.
-        PredictionError: There is no such device.
+        PredictionError: It cannot be used, or there is no such device.
     """
     place = _device(device)
-    checkpoint = Checkpoint.read(path, "--with")
+    try:
+        checkpoint = Checkpoint.read(path, "--with")
+    except CheckpointError as error:
+        raise PredictionError(str(error)) from error
     try:
         network = restore_network(checkpoint, trusted)
         trained = Trained.of(checkpoint, trusted)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise PredictionError(f"{path}: {error}") from error
     except (HydraException, KeyError, TypeError, ValueError) as error:
-        what = f"no entry {error}" if isinstance(error, KeyError) else error
-        raise CheckpointError(
+        what = f"no entry {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise PredictionError(
             f"{path} holds settings that this version of fer3d cannot make a network of: {what}"
         ) from error
     return trained, TorchNetwork(network, trained.normalise, place)

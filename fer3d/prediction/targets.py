@@ -1,0 +1,135 @@
+"""Which files are made of which video, and that nothing is in their way."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import av
+import av.error
+
+from fer3d.corpora.layout import shown
+from fer3d.disk import check_writable
+from fer3d.prediction.jobs import Target
+from fer3d.prediction.sources import Source
+from fer3d.prediction.table import TABLE_ENDINGS, check_table_path
+from fer3d.prediction.trained import PredictionError
+
+# What is added to a video's name for a picture beside its table, and what a picture's file may end in.
+_SUFFIXES = {"overlay": ".overlay.mp4", "timeline": ".timeline.svg", "page": ".html"}
+_ENDINGS = {"overlay": (".mp4",), "timeline": (".svg", ".png", ".pdf"), "page": (".html", ".htm")}
+# A picture that lies beside the table.
+BESIDE = Path()
+
+
+def make_targets(sources: Sequence[Source], out: Path, pictures: Mapping[str, Path | None]) -> list[Target]:
+    """Names each video's files: below the folder of results as the videos lie below the folder that holds them all.
+
+    Args:
+        sources: The videos.
+        out: The folder of results, or one table for all.
+        pictures: The files of `overlay`, `timeline` and `page`; `BESIDE` for beside the table, None for none.
+
+    Raises:
+        PredictionError: A file cannot have that name, would be another video's too, or is a video itself.
+        DiskError: A folder cannot be written to.
+    """
+    if is_table(out):
+        check_table_path(out)
+        _check_own_table(out)
+    elif out.suffix and not out.is_dir():
+        raise PredictionError(
+            f"--out is {shown(out)}: give a folder, or a table that ends in {' or '.join(TABLE_ENDINGS)}. A folder "
+            "with a dot in its name has to be there already"
+        )
+    for kind, path in pictures.items():
+        _check_picture(kind, path, len(sources))
+    names = _names(sources)
+    targets = []
+    for name in names:
+        base = out / name
+        if is_table(out):
+            base = out.with_suffix("") / name if len(sources) > 1 else out.with_suffix("")
+        made = {
+            kind: base.with_name(base.name + _SUFFIXES[kind]) if path == BESIDE else path
+            for kind, path in pictures.items()
+        }
+        table = None if is_table(out) else base.with_name(f"{base.name}.csv")
+        targets.append(Target(table=table, told=base.with_name(f"{base.name}.json"), **made))
+    _check_apart(sources, targets, [out, summary_path(out)] if is_table(out) else [summary_path(out)])
+    return targets
+
+
+def is_table(out: Path) -> bool:
+    """Whether results go into one table, rather than into a folder."""
+    return out.suffix.lower() in TABLE_ENDINGS
+
+
+def summary_path(out: Path) -> Path:
+    """Where the summary of several videos goes."""
+    return out.with_name(f"{out.stem}.summary.csv") if is_table(out) else out / "summary.csv"
+
+
+def _names(sources: Sequence[Source]) -> list[Path]:
+    # Without `..`, which would lead out of the folder of results.
+    paths = [None if source.path is None else Path(os.path.abspath(source.path)) for source in sources]  # noqa: PTH100
+    folders = [path.parent for path in paths if path]
+    above = Path(os.path.commonpath(folders)) if folders else Path()
+    now = time.strftime("%Y%m%d-%H%M%S")
+    return [
+        path.relative_to(above) if path else Path(f"{source.name.replace(' ', '_')}_{now}")
+        for source, path in zip(sources, paths, strict=True)
+    ]
+
+
+def _check_picture(kind: str, path: Path | None, num_sources: int) -> None:
+    if path is None or path == BESIDE:
+        return
+    if path.suffix.lower() not in _ENDINGS[kind]:
+        raise PredictionError(f"--{kind} is {shown(path)}, and should end in {' or '.join(_ENDINGS[kind])}")
+    if num_sources > 1:
+        raise PredictionError(
+            f"--{kind} {shown(path)} is one file, and there are {num_sources} videos: give --{kind} alone, and each "
+            "gets one beside its table"
+        )
+    if kind == "overlay" and path.is_file() and not _is_drawn(path):
+        raise PredictionError(
+            f"--overlay is {shown(path)}, a video that is there already and that fer3d has not drawn on: videos to "
+            "predict are named before --with, and the file after --overlay is written"
+        )
+
+
+def _check_own_table(out: Path) -> None:
+    """Makes sure that no table of the user's, such as one of labels, is written over."""
+    if out.suffix.lower() == ".csv" and out.is_file() and out.stat().st_size:
+        with out.open("rb") as file:
+            if not file.read(4096).startswith(b"file,face,"):
+                raise PredictionError(
+                    f"--out is {shown(out)}, which is there already and is no table of predictions: give another name"
+                )
+
+
+def _is_drawn(path: Path) -> bool:
+    with suppress(av.error.FFmpegError), av.open(f"file:{path}", metadata_errors="replace") as video:
+        return "checkpoint" in video.metadata.get("comment", "")
+    return False
+
+
+def _check_apart(sources: Sequence[Source], targets: Sequence[Target], shared: Sequence[Path]) -> None:
+    taken = {source.path.resolve(): "is one of the videos" for source in sources if source.path}
+    taken |= {path.resolve(): "is written for all of them" for path in shared if len(sources) > 1}
+    for source, target in zip(sources, targets, strict=True):
+        for path in target.files:
+            if (place := path.resolve()) in taken:
+                raise PredictionError(
+                    f"{shown(path)} would be written for {shown(source.name)}, and {taken[place]}: give another --out "
+                    "or another name"
+                )
+            if path.is_dir():
+                raise PredictionError(f"{shown(path)} would be written for {shown(source.name)}, and is a folder")
+            taken[place] = f"is written for {shown(source.name)}"
+    for folder in {path.parent for target in targets for path in target.files} | {path.parent for path in shared}:
+        check_writable(folder)
