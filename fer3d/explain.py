@@ -189,12 +189,18 @@ def _say(clip: ShownClip, emotion: str, explanation: Explanation) -> None:
     curves = explanation.curves
     caution = f" [{clip.caution}]" if clip.caution else ""
     frame = int(explanation.evidence.shares.argmax())
-    deleted, inserted = float(curves.area(curves.deletion)), float(curves.area(curves.insertion))
+    areas = [
+        f"{name} {curves.area(own):.2f} (random {curves.area(random).mean():.2f})"
+        for name, own, random in (
+            ("deletion", curves.deletion, curves.random_deletion),
+            ("insertion", curves.insertion, curves.random_insertion),
+        )
+    ]
     print(
         f"{clip.name}: {emotion} {explanation.probability:.2f}{caution}; most in frame {frame + 1} "
-        f"({explanation.evidence.shares[frame]:.0%}); deletion {deleted:.2f} (random "
-        f"{curves.area(curves.random_deletion).mean():.2f}), insertion {inserted:.2f} (random "
-        f"{curves.area(curves.random_insertion).mean():.2f})",
+        f"({explanation.evidence.shares[frame]:.0%}); {', '.join(areas)}",
+        *filter(None, [explanation.doubt]),
+        sep="\n  ",
         flush=True,
     )
 

@@ -74,6 +74,15 @@ class Explanation:
     evidence: Evidence
     curves: Curves
 
+    @property
+    def doubt(self) -> str:
+        """Why the map should not be believed, as sentences; nothing where it may."""
+        if not self.evidence.map.any():
+            return "This layer has no evidence for it at all."
+        if not self.curves.is_better_than_random:
+            return "The check fails: a random map deletes or inserts as well. Do not believe this map."
+        return ""
+
 
 def explain(
     network: ViewedNetwork,

@@ -82,7 +82,7 @@ def explanation_figure(
         f"({METHODS[evidence.method]} of layer {evidence.layer}); bars are the shares of frames."
     )
     lines = [(line, theme.muted) for line in wrap(words, TEXT, _WIDE)]
-    lines += [(line, theme.alert) for line in wrap(_doubt(explanation, emotion), TEXT, _WIDE)]
+    lines += [(line, theme.alert) for line in wrap(explanation.doubt, TEXT, _WIDE)]
     num_frames, height, width = evidence.map.shape
     num_columns = min(num_frames, _COLUMNS) if num_frames <= _FEW else _MORE_COLUMNS
     num_columns = max(num_columns, _COLUMNS)
@@ -105,15 +105,6 @@ def explanation_figure(
             _draw_frame(canvas, place, cell, picture, float(shares[number]), float(shares.max()), theme)
         _draw_curves(sheet, top + frames_height + _GAP, explanation.curves, emotion)
     return sheet.figure
-
-
-def _doubt(explanation: Explanation, emotion: str) -> str:
-    """Why the map should not be believed; nothing where it may."""
-    if not explanation.evidence.map.any():
-        return f"This layer has no evidence for {emotion} at all."
-    if not explanation.curves.is_better_than_random:
-        return "The check fails: a random map deletes or inserts as well. Do not believe this map."
-    return ""
 
 
 def _draw_frame(
