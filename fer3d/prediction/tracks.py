@@ -25,8 +25,6 @@ _CONTESTED = 0.1
 # How much less overlap a difference in looks makes good: that of two people (0.08) instead of one's own (0.03) as much
 # as half a box.
 _OVERLAP_FOR_LOOKS = 10.0
-# A box is at the border within this share of the frame's sides.
-_BORDER = 0.01
 # Seconds after which a person's looks are described anew.
 _DESCRIBE_EVERY = 0.5
 # The least correlation of a box's pixels with those of the face that was found there. A head that turns on beyond the
@@ -134,7 +132,7 @@ class Tracker:
         for number, track in owners.items():
             track.follow(detections[number], time, view.part(detections[number].box))
         lost = [track for track in self._tracks if track not in owners.values()]
-        held = {track: self._hold(track, expected[track], view, time) for track in lost}
+        held = {track: self._hold(track, view, time) for track in lost}
         for number, found in enumerate(detections):
             if number not in owners and (max_faces is None or len(self._tracks) < max_faces):
                 owners[number] = Track(found, time, time, view.part(found.box))
@@ -170,11 +168,9 @@ class Tracker:
         found = self._people.recognise([view.looks(number) for number in rest], among=by_face.keys())
         return {rest[i]: by_face[face] for i, face in found.items()}
 
-    def _hold(self, track: Track, expected: Box, view: _View, time: float) -> Sighting | None:
-        """Ends a track that is lost, or returns where its face is believed to be; None where that is hidden."""
-        (x1, y1, x2, y2), (height, width) = expected, view.pixels.shape[:2]
-        left = not (0 < (x1 + x2) / 2 < width and 0 < (y1 + y2) / 2 < height)
-        if track.face is None or left or time - track.last_seen > self._keep:
+    def _hold(self, track: Track, view: _View, time: float) -> Sighting | None:
+        """Ends a track that was lost too long ago, or returns where its face is believed to be, if it still can be."""
+        if track.face is None or time - track.last_seen > self._keep:
             self._tracks.remove(track)
             return None
         box = track.found.box
@@ -202,12 +198,9 @@ class Tracker:
             elif not (someone_away and came_in):
                 track.face = self._people.add(view.looks(number))
         for number, track in owners.items():
-            fresh = number in unnamed
-            if track.face is None or (not fresh and time - track.described < _DESCRIBE_EVERY):
-                continue
-            track.described = time
-            if fresh or view.is_clear(number):
+            if track.face is not None and (number in unnamed or time - track.described >= _DESCRIBE_EVERY):
                 self._people.remember(track.face, view.looks(number))
+                track.described = time
 
 
 class _View:
@@ -231,14 +224,3 @@ class _View:
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32).ravel()
         grey -= grey.mean()
         return np.asarray(grey / max(float(np.linalg.norm(grey)), 1e-6))
-
-    def at_border(self, number: int) -> bool:
-        (x1, y1, x2, y2), (height, width) = self.detections[number].box, self.pixels.shape[:2]
-        dx, dy = _BORDER * width, _BORDER * height
-        return bool(x1 < dx or y1 < dy or x2 > width - dx or y2 > height - dy)
-
-    def is_clear(self, number: int) -> bool:
-        """Returns whether a detection shows a whole face, without another one before it."""
-        others = [found.box for i, found in enumerate(self.detections) if i != number]
-        shared = overlaps(self.detections[number].box, others)
-        return not self.at_border(number) and float(shared.max(initial=0.0)) <= _CONTESTED

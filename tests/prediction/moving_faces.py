@@ -52,13 +52,13 @@ class Film:
     def add(
         self, *faces: tuple[int, float, float], missed: Sequence[int] = (), confidence: float = 0.99, scene: int = 0
     ) -> None:
-        """Adds a frame with people at a left and top; the detector misses some. Who comes later is in front."""
+        """Adds a frame with people at a left and top, the last one in front; `missed` are places among them."""
         pixels, found = backdrop(scene).copy(), []
-        for person, left, top in faces:
+        for place, (person, left, top) in enumerate(faces):
             x, y = round(left), round(top)
             _paste(pixels, head_of(person), x - _AROUND[0], y - _AROUND[1])
             box = (float(max(x, 0)), float(max(y, 0)), float(min(x + FACE[0], WIDTH)), float(min(y + FACE[1], HEIGHT)))
-            if person not in missed and box[0] < box[2] and box[1] < box[3]:
+            if place not in missed and box[0] < box[2] and box[1] < box[3]:
                 found.append(Detection(box, confidence))
         self._found[id(pixels)] = found
         self.frames.append(Frame(len(self.frames), len(self.frames) / RATE, pixels))

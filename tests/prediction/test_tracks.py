@@ -152,3 +152,30 @@ def test_a_face_that_jumps_is_the_same_person_by_the_looks() -> None:
         watch.look((0, 20, 20), (1, 240, 20))
     assert left_sides(watch.look((0, 130, 140), (1, 240, 20))) == {1: 130, 2: 240}
     assert watch.film.frames[-1].time == pytest.approx(3 / RATE)
+
+
+def test_where_faces_overlap_the_looks_decide_and_not_the_place_alone() -> None:
+    watch = Watch()
+    for _ in range(3):
+        watch.look((0, 100, 60), (1, 130, 60))
+    # The right one leans before the left one, where that one's face was.
+    assert left_sides(watch.look((0, 100, 60), (1, 112, 60), missed=[0])) == {2: 112}
+
+
+def test_a_person_is_at_one_place_at_a_time() -> None:
+    watch = Watch()
+    watch.look((0, 20, 20), (1, 240, 20))
+    # Somebody comes in who shows the first one's face only later, while that is believed to be where it was.
+    for _ in range(3):
+        assert left_sides(watch.look((0, 20, 20), (5, 130, 140), (1, 240, 20), missed=[0])) == {1: 20, 2: 240}
+    seen = watch.look((0, 20, 20), (0, 130, 140), (1, 240, 20), missed=[0])
+    assert left_sides(seen) == {1: 130, 2: 240}
+
+
+def test_who_has_changed_is_recognised_by_the_new_looks() -> None:
+    watch = Watch(keep=0.1)
+    for k in range(40):
+        watch.look((0 if k < 5 else 6, 50, 50), (1, 200, 100))
+    for _ in range(10):
+        watch.look((1, 200, 100))
+    assert left_sides(watch.look((6, 100, 20), (1, 200, 100))) == {1: 100, 2: 200}
