@@ -81,7 +81,7 @@ def _predict_all(predictor: Predictor, sources: Sequence[Source], targets: Seque
             try:
                 with _ended_by_signals(source):
                     result = run_job(predictor, source, target, shared=shared, watch=watcher)
-                _say(source, result, target, watcher)
+                _say(predictor, source, result, target, watcher)
                 done.append((source, result, ""))
             except (UnreadableError, PredictionError, VideoWriterError) as error:
                 watcher.clear()
@@ -193,7 +193,7 @@ class _Watcher:
             print(f"\r{'':100}\r", end="", file=sys.stderr, flush=True)
 
 
-def _say(source: Source, result: Done, target: Target, watcher: _Watcher) -> None:
+def _say(predictor: Predictor, source: Source, result: Done, target: Target, watcher: _Watcher) -> None:
     from fer3d.corpora.layout import shown
 
     watcher.clear()
@@ -211,6 +211,10 @@ def _say(source: Source, result: Done, target: Target, watcher: _Watcher) -> Non
         f"{watcher.rate:.0f} frames/s",
         flush=True,
     )
+    if told["caution"] != predictor.ensemble.caution:
+        print(f"  {told['caution']}", flush=True)
+    if len(told["networks"]) < (number := len(predictor.ensemble.members)):
+        print(f"  by the {len(told['networks'])} of {number} networks that have not seen this subject", flush=True)
     for warning in told["warnings"]:
         print(f"  {'' if warning == told['video']['damage'] else 'unlike the training clips: '}{warning}", flush=True)
     print(f"  {files}", flush=True)

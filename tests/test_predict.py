@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from bright_faces import EMOTIONS, picture, sequence, write_network
+from bright_faces import EMOTIONS, picture, sequence, write_corpus, write_network
 from video_files import write_video
 
 from fer3d.clips.detectors import Image
@@ -76,6 +76,20 @@ def test_what_comes_from_rendered_faces_is_called_so_first(predict: Predict, vid
     status, out, _ = predict(video, "--with", network, "--trust", "bright_faces")
     assert (status, out.startswith("SYNTHETIC: trained on rendered faces")) == (0, True)
     assert set(table(tmp_path / "out/happy.mp4.csv")["caution"]) == {"SYNTHETIC: trained on rendered faces (test)"}
+
+
+def test_it_is_said_which_networks_have_seen_the_subject(predict: Predict, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", [12, 12])
+    data = {"_target_": "fer3d.corpora.own_videos.Videos", "root": str(corpus), "table": "clips.csv"}
+    for number, subjects in enumerate([("P0",), ("P1",), ("P0",)]):
+        write_network(tmp_path / f"run/fold_{number:03d}/last.ckpt", data=data, subjects=subjects)
+    run = ["--with", tmp_path / "run", "--trust", "bright_faces"]
+    _, out, _ = predict(corpus / "P0/happy", *run)
+    assert "  by the 1 of 3 networks that have not seen this subject" in out.splitlines()
+    assert set(table(tmp_path / "out/happy.csv")["caution"]) == {""}
+    assert "networks that" not in predict(write_video(tmp_path / "other.mp4", sequence(1, 20)), *run)[1]
+    _, out, _ = predict(corpus / "P0/sad", "--with", tmp_path / "run/fold_000", "--trust", "bright_faces")
+    assert "  SEEN IN TRAINING: the networks were trained on clips of this subject" in out.splitlines()
 
 
 def sound(path: Path) -> Path:
