@@ -83,9 +83,10 @@ class People:
     """The people of a video, and what they looked like.
 
     Args:
-        max_distance: How different a face may look from one that was seen before to be that person's. With 0.042,
-            of rendered people in another light, with another expression and at another angle, half are recognised, and
-            one in a hundred strangers is taken for somebody.
+        max_distance: How different a face may look from one that was seen before to be that person's. On scenes of
+            rendered people, with cuts, 0.042 recognised all of 72 who came back in the same light, 55 of 112 in another
+            light, at another angle and with another expression, and took nobody for another one. Of single pictures,
+            one stranger in a hundred is taken for one of six people.
         min_ratio: By what factor the second most alike person has to be less alike; else nobody is recognised.
         max_people: How many people are remembered; beyond, who was not seen for the longest time is forgotten.
         max_looks: How many different looks of each are remembered; beyond, the oldest is forgotten.

@@ -43,7 +43,8 @@ def face_stream(
     again keeps its box for the time that `tracker` says.
 
     A frame comes out once the next looked-at frame is known, so the stream lags behind by at most `every` frames and
-    holds no more than these.
+    holds no more than these. So a face of which the second look tells that it is one is reported from the first on;
+    which need more, and are reported later, see `Tracker`.
 
     Args:
         frames: The frames in the order of time.

