@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bright_faces import EMOTIONS, picture, sequence, write_corpus, write_network
+from small_disk import SmallDisk
 from video_files import write_video
 
 from fer3d.clips.detectors import Image
@@ -291,6 +292,17 @@ def test_a_wrong_command_line_says_how_it_goes(
     usage, last = err.splitlines()
     assert usage == "usage: fer3d predict WHAT... --with CHECKPOINT... [options]"
     assert last == f"fer3d predict: error: {said}" or last.startswith(f"fer3d predict: error: {said}")
+
+
+@pytest.mark.parametrize("num_left", [0, 40_000])
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+    predict: Predict, video: Path, small_disk: SmallDisk, num_left: int
+) -> None:
+    small_disk.fill(num_left)
+    status, _, err = predict(video, "--out", small_disk.folder / "out", "--page", "--stride", "1")
+    assert (status, err.count("\n")) == (1, 1)
+    assert re.search(r"fer3d: .* cannot be written: No space left on device", err)
+    assert not [path for path in small_disk.folder.rglob("*") if path.is_file() and path.name != "filler"]
 
 
 def test_several_faces_are_counted_and_named(predict: Predict, tmp_path: Path) -> None:

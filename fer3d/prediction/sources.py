@@ -223,6 +223,7 @@ def _is_overlay(path: Path) -> bool:
 
 def _name_of(path: Path) -> str:
     """A path as tables have it; one that holds bytes which are no text can only be shown."""
+    path = path.resolve() if path.name in ("", "..") else path
     return str(path) if is_text([str(path)]) else shown(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from fer3d.prediction.trained import PredictionError
 # What is added to a video's name for a picture beside its table, and what a picture's file may end in.
 _SUFFIXES = {"overlay": ".overlay.mp4", "timeline": ".timeline.svg", "page": ".html"}
 _ENDINGS = {"overlay": (".mp4",), "timeline": (".svg", ".png", ".pdf"), "page": (".html", ".htm")}
+# Bytes of a video's name that its files' names begin with; work folders add up to a hundred.
+_MAX_NAME = 130
 # A picture that lies beside the table.
 BESIDE = Path()
 
@@ -80,9 +83,18 @@ def _names(sources: Sequence[Source]) -> list[Path]:
     above = Path(os.path.commonpath(folders)) if folders else Path()
     now = time.strftime("%Y%m%d-%H%M%S")
     return [
-        path.relative_to(above) if path else Path(f"{source.name.replace(' ', '_')}_{now}")
+        _short(path.relative_to(above)) if path else Path(f"{source.name.replace(' ', '_')}_{now}")
         for source, path in zip(sources, paths, strict=True)
     ]
+
+
+def _short(path: Path) -> Path:
+    """A path whose last part leaves room for what is added to it: a file's name may have 255 bytes."""
+    name = os.fsencode(path.name)
+    if len(name) <= _MAX_NAME:
+        return path
+    digest = hashlib.sha256(name).hexdigest()[:8]
+    return path.with_name(f"{name[: _MAX_NAME - 9].decode(errors='ignore')}-{digest}")
 
 
 def _check_picture(kind: str, path: Path | None, num_sources: int) -> None:

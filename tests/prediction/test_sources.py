@@ -151,6 +151,14 @@ def test_every_name_can_be_written_into_a_table(make: Make, name: str) -> None:
         assert source.name == str(path)
 
 
+def test_a_folder_that_is_named_by_a_dot_has_a_name(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("here/1.png")
+    monkeypatch.chdir(tmp_path / "here")
+    assert [source.name for source in find_sources(["."])] == [str(tmp_path / "here")]
+
+
 def test_a_video_file_gives_its_frames_as_they_are_decoded(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", scenes(20), times=[k**1.5 / 25 for k in range(20)])
     source = VideoFile(path, "a")

@@ -13,6 +13,7 @@ from fer3d.prediction.camera import Camera
 from fer3d.prediction.jobs import Target
 from fer3d.prediction.overlay import Overlay
 from fer3d.prediction.sources import FrameFolder, Source, VideoFile
+from fer3d.prediction.table import TableWriter
 from fer3d.prediction.targets import BESIDE, make_targets, summary_path
 from fer3d.prediction.trained import PredictionError
 
@@ -52,6 +53,18 @@ def test_no_file_lies_outside_of_the_folder_of_results(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path / "a/b")
     for target in make_targets(videos("../x.mp4", "../../y.mp4", "z.mp4"), Path("out"), ALL):
         assert all(path.resolve().is_relative_to(tmp_path / "a/b/out") for path in target.files)
+
+
+def test_long_names_are_shortened_and_stay_apart(tmp_path: Path) -> None:
+    names = ["ü" * 125 + f"{number}.mp4" for number in range(2)]
+    first, second = make_targets(videos(*(tmp_path / name for name in names)), tmp_path / "out", ALL)
+    assert not set(first.files) & set(second.files)
+    for path in first.files:
+        assert path.name.startswith("ü" * 60)
+        # With room for a work folder's name.
+        assert len(path.name.encode()) < 155
+    with TableWriter(tmp_path / "out" / first.files[0].name, EMOTIONS):
+        pass
 
 
 def test_one_table_takes_the_rows_of_all(tmp_path: Path) -> None:
