@@ -86,7 +86,7 @@ def test_stamps_count_from_the_first_frame() -> None:
 
 
 def test_who_is_slow_gets_the_newest_frame_and_the_rest_is_counted() -> None:
-    camera = Camera(0, capture=Capture([10.0 * k for k in range(40)], pace=0.005))
+    camera = Camera(0, capture=Capture([10.0 * k for k in range(24)], pace=0.005))
     numbers = []
     for frame in camera.frames():
         assert frame.pixels[0, 0] == frame.number
@@ -94,8 +94,8 @@ def test_who_is_slow_gets_the_newest_frame_and_the_rest_is_counted() -> None:
         numbers.append(frame.number)
         time.sleep(0.03)
     assert numbers == sorted(set(numbers))
-    assert numbers[-1] == 39
-    assert camera.num_dropped == 40 - len(numbers) > 10
+    assert numbers[-1] == 23
+    assert camera.num_dropped == 24 - len(numbers) > 8
 
 
 def test_it_looks_for_so_many_seconds() -> None:
@@ -108,7 +108,7 @@ def test_it_looks_for_so_many_seconds() -> None:
 
 def test_a_camera_that_hangs_ends_in_time() -> None:
     began = time.monotonic()
-    camera = Camera(0, 0.2, Capture([0.0, 33.0], hangs=0.6))
+    camera = Camera(0, 0.1, Capture([0.0, 33.0], hangs=0.3))
     assert [frame.number for frame in camera.frames()][-1] == 1
     assert time.monotonic() - began < 3
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_networks import LAST, UNIFORM, WINDOW, known
 
@@ -50,6 +50,7 @@ def test_frames_are_equally_far_apart_in_time_at_any_rate(rate: int, num_stored:
     assert np.abs(np.array(times)[found] - wanted).max() <= 0.5 / rate + 1e-9
 
 
+@settings(max_examples=50)
 @given(st.lists(st.floats(0.001, 0.06), min_size=20, max_size=80))
 def test_of_frames_at_a_rate_that_varies_the_nearest_are_taken(gaps: list[float]) -> None:
     times = np.cumsum(gaps)
@@ -106,6 +107,7 @@ def test_a_face_that_is_gone_early_becomes_a_clip_as_a_short_sequence_does(
         assert numbers(gone) == trained.sampling.kept(times, 10)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.floats(0.001, 0.2), min_size=1, max_size=60))
 def test_what_no_clip_needs_is_forgotten(gaps: list[float]) -> None:
     face = FaceWindow(known(), SPAN)
