@@ -17,6 +17,7 @@ from video_files import write_video
 
 import fer3d
 from fer3d.clips.images import UnreadableError
+from fer3d.corpora.sequences import SYNTHETIC_MARKER
 from fer3d.prediction.jobs import Done, Target, run_job
 from fer3d.prediction.predictor import Predictor
 from fer3d.prediction.sources import FrameFolder, VideoFile
@@ -123,6 +124,11 @@ def other_weights(job: Job) -> Predictor:
     return Predictor.load(network, trusted=TRUST)
 
 
+def in_a_twin(job: Job) -> dict[str, Any]:
+    (job.video.parent / SYNTHETIC_MARKER).touch()
+    return {}
+
+
 CHANGES: dict[str, Callable[[Job], dict[str, Any]]] = {
     "another video": longer,
     "a video written anew": touched,
@@ -135,6 +141,7 @@ CHANGES: dict[str, Callable[[Job], dict[str, Any]]] = {
         lambda job: Predictor(job.predictor.ensemble, replace(job.predictor.settings, smooth=0))
     ),
     "another network": with_other(other_weights),
+    "another caution": in_a_twin,
     "one more file": lambda job: {"target": replace(job.target, timeline=job.target.told.with_suffix(".svg"))},
 }
 
