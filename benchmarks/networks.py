@@ -187,7 +187,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     ]
     for way in dict.fromkeys(row["way"] for row in rows):
         own = {(row["network"], row["batch"]): row for row in rows if row["way"] == way}
-        cells = [f"{own[column]['clips_a_second']:.3g}" for column in columns]
+        speeds = [own[column]["clips_a_second"] for column in columns]
+        cells = [f"{speed:.0f}" if speed >= 100 else f"{speed:.3g}" for speed in speeds]
         lines.append(f"| {way} | {' | '.join(cells)} | {max(row['difference'] for row in own.values()):.0e} |")
     return "\n".join(lines)
 
