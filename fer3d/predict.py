@@ -67,7 +67,7 @@ def _predict_all(predictor: Predictor, sources: Sequence[Source], targets: Seque
     from fer3d.clips.images import UnreadableError
     from fer3d.prediction.jobs import run_job
     from fer3d.prediction.table import TableWriter
-    from fer3d.prediction.targets import is_table, summary_path
+    from fer3d.prediction.targets import is_table
     from fer3d.prediction.trained import PredictionError
     from fer3d.prediction.video_writer import VideoWriterError
 
@@ -87,16 +87,24 @@ def _predict_all(predictor: Predictor, sources: Sequence[Source], targets: Seque
                 watcher.clear()
                 print(f"fer3d: {error}", file=sys.stderr, flush=True)
                 done.append((source, None, str(error)))
-        failed = [source.name for source, result, _ in done if result is None]
-        if len(failed) == len(sources) == 1:
-            # Within the block, so that there is no empty table.
-            sys.exit(1)
-    if len(sources) > 1:
-        where = summary_path(out)
-        _write_summary(where, done, predictor.emotions)
-        print(f"all of them: {where}")
-    if failed:
-        raise SystemExit(f"fer3d: {len(failed)} of {len(sources)} videos could not be predicted; they are named above")
+        if not any(result for _, result, _ in done):
+            # Within the block, so that no empty table takes an older one's place.
+            _finish(done, out, predictor.emotions)
+    _finish(done, out, predictor.emotions)
+
+
+def _finish(done: Sequence[tuple[Source, Done | None, str]], out: Path, emotions: Sequence[str]) -> None:
+    from fer3d.corpora.layout import shown
+    from fer3d.prediction.targets import summary_path
+
+    failed = sum(result is None for _, result, _ in done)
+    if len(done) > 1:
+        _write_summary(summary_path(out), done, emotions)
+        print(f"all of them: {shown(summary_path(out))}")
+        if failed:
+            raise SystemExit(f"fer3d: {failed} of {len(done)} videos could not be predicted; they are named above")
+    elif failed:
+        sys.exit(1)
 
 
 @contextmanager
@@ -134,8 +142,8 @@ def _write_summary(path: Path, done: Sequence[tuple[Source, Done | None, str]], 
     from fer3d.atomic_file import write_file
 
     text = io.StringIO(newline="")
-    names = ("file", "face", "frames", "seconds", "predictions", "labelled", "label", *emotions, "caution")
-    names = (*names, "warnings", "problem")
+    counts = ("face", "frames", "seconds", "predictions", "labelled", "label")
+    names = ("file", *counts, *emotions, "caution", "warnings", "problem")
     writer = csv.DictWriter(text, names, extrasaction="ignore")
     writer.writeheader()
     for source, result, problem in done:

@@ -149,6 +149,18 @@ def test_a_single_video_that_fails_is_one_sentence(predict: Predict, tmp_path: P
     assert [name.name for name in tmp_path.iterdir() if name.is_file()] == ["a.mp4"]
 
 
+def test_a_table_is_not_lost_to_videos_that_fail(predict: Predict, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "all.csv"
+    assert predict(video, "--out", out)[0] == 0
+    before = out.read_bytes()
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    status, _, err = predict(tmp_path / "a.mp4", tmp_path / "b.mp4", "--out", out)
+    assert (status, err.splitlines()[-1].startswith("fer3d: 2 of 2 videos")) == (1, True)
+    assert out.read_bytes() == before
+    assert len(pd.read_csv(tmp_path / "all.summary.csv")) == 2
+
+
 def large(image: Image, height: int, width: int) -> Image:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
 
