@@ -31,6 +31,13 @@ _OF_NO_USE = (
 _LOST_SECONDS = 0.5
 # Settings that may hold what Hydra reads as something else, such as the braces of `data.pattern={subject}/{emotion}/*`.
 _PLAIN_TEXTS = ("data.root", "data.table", "data.pattern")
+# What other libraries raise where the user is to blame.
+_MENDABLE = {
+    "hydra.errors.HydraException",
+    "omegaconf.errors.OmegaConfBaseException",
+    "lightning_fabric.utilities.exceptions.MisconfigurationException",
+    "wandb.errors.errors.Error",
+}
 _SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
@@ -240,7 +247,7 @@ def user_errors(composing: bool = False) -> Iterator[None]:
             raise
         if composing and (setting := _unreadable_setting(error)):
             raise SystemExit(f"fer3d: {setting}: {_said(cause)}") from error
-        if not isinstance(cause, _mendable()):
+        if not _is_mendable(cause):
             if not isinstance(error, InstantiationException):
                 raise
             cause = error  # such as settings that lack what a class needs
@@ -318,42 +325,14 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _mendable() -> tuple[type[Exception], ...]:
-    from hydra.errors import HydraException
-    from lightning_fabric.utilities.exceptions import MisconfigurationException
-    from omegaconf.errors import OmegaConfBaseException
-    from wandb import Error as WandbError
+def _is_mendable(error: BaseException) -> bool:
+    """Whether a user can mend an error: one of fer3d's own, a wrong value, a disk's or a network's, and the like.
 
-    from fer3d.clips.detectors import DetectorError
-    from fer3d.clips.images import UnreadableError
-    from fer3d.clips.preparation import PreparationError
-    from fer3d.clips.store import StoreError
-    from fer3d.corpora.sequences import CorpusError
-    from fer3d.evaluation.run_results import EvaluationError
-    from fer3d.prediction.trained import PredictionError
-    from fer3d.reproduction.fold_workers import WorkerError
-    from fer3d.search.storage import StudyError
-    from fer3d.training.checkpoint import CheckpointError
-    from fer3d.training.module import DivergedError
-    from fer3d.training.results import ResultError
-
-    ours = (
-        CorpusError,
-        DetectorError,
-        PreparationError,
-        StoreError,
-        CheckpointError,
-        DivergedError,
-        ResultError,
-        EvaluationError,
-        PredictionError,
-        UnreadableError,
-        WorkerError,
-        StudyError,
-        ValueError,
-        OverflowError,
-        MemoryError,
-    )
-    # Such as an unknown setting, an environment variable that is not set, a GPU that is not there, no W&B key for
-    # mode=online, and a full disk.
-    return *ours, HydraException, OmegaConfBaseException, MisconfigurationException, WandbError, OSError
+    Such as an unknown setting, an environment variable that is not set, a GPU that is not there, no W&B key for
+    mode=online, and a full disk.
+    """
+    kinds = type(error).__mro__
+    if type(error).__module__.startswith("fer3d.") or {ValueError, OverflowError, MemoryError, OSError} & {*kinds}:
+        return True
+    # By their names, since the packages take seconds to import, and are where an error of theirs comes from.
+    return bool(_MENDABLE & {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds})

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from fer3d.command import orderly_end, user_errors
 
-_CHECKPOINTS = "fold_*/last.ckpt"
-
 
 def export(arguments: Sequence[str] | None = None) -> None:
     """Writes the ONNX file of a checkpoint, or of each fold of a run.
@@ -39,18 +37,14 @@ def _targets(checkpoint: Path, out: Path | None) -> list[tuple[Path, Path]]:
     Raises:
         PredictionError: There is no checkpoint, or one file for several.
     """
+    from fer3d.prediction.networks import network_files
     from fer3d.prediction.trained import PredictionError
 
     if out is not None and out.suffix and out.suffix.lower() != ".onnx" and not out.is_dir():
         raise PredictionError(f"--out is {out}: give a file that ends in .onnx, or a folder")
     if not checkpoint.is_dir():
         return [(checkpoint, _target(checkpoint, out, "model.onnx"))]
-    found = sorted(checkpoint.glob(_CHECKPOINTS)) or sorted(checkpoint.glob("last.ckpt"))
-    if not found:
-        raise PredictionError(
-            f"{checkpoint} holds no trained network (no {_CHECKPOINTS}). Train with save_checkpoint=true, which "
-            "completes a run that is done, too, or with cv=all_clips, which keeps its network"
-        )
+    found = list(network_files(checkpoint))
     if len(found) > 1 and out is not None and out.suffix.lower() == ".onnx":
         raise PredictionError(
             f"{checkpoint} holds {len(found)} networks, and {out} can hold one: give a folder, in which each fold gets "

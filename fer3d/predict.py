@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer3d.command import orderly_end, user_errors
+from fer3d.cores import tell_libraries
 
 if TYPE_CHECKING:
     from fer3d.prediction.jobs import Done, Target
@@ -36,31 +37,20 @@ def predict(arguments: Sequence[str] | None = None) -> None:
     if not options.what:
         parser.error("no video is named: fer3d predict VIDEO... --with CHECKPOINT...")
     with user_errors():
-        from fer3d.clips.images import UnreadableError
-        from fer3d.disk import DiskError
-        from fer3d.prediction.trained import PredictionError
+        tell_libraries()
+        from fer3d.prediction.predictor import Predictor
+        from fer3d.prediction.sources import find_sources
+        from fer3d.prediction.targets import make_targets
 
-        try:
-            _predict(options)
-        except (PredictionError, UnreadableError, DiskError) as error:
-            # As `user_errors` does, which would import Lightning and more for it.
-            raise SystemExit(f"fer3d: {error}") from error
-
-
-def _predict(options: argparse.Namespace) -> None:
-    from fer3d.prediction.predictor import Predictor
-    from fer3d.prediction.sources import find_sources
-    from fer3d.prediction.targets import make_targets
-
-    sources = find_sources(options.what, rate=options.rate, seconds=options.seconds)
-    targets = make_targets(sources, options.out, {kind: getattr(options, kind) for kind in _PICTURES})
-    predictor = Predictor.load(
-        *options.networks,
-        device=options.device,
-        trusted=options.trust,
-        **{name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None},
-    )
-    _predict_all(predictor, sources, targets, options.out)
+        sources = find_sources(options.what, rate=options.rate, seconds=options.seconds)
+        targets = make_targets(sources, options.out, {kind: getattr(options, kind) for kind in _PICTURES})
+        predictor = Predictor.load(
+            *options.networks,
+            device=options.device,
+            trusted=options.trust,
+            **{name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None},
+        )
+        _predict_all(predictor, sources, targets, options.out)
 
 
 def _predict_all(predictor: Predictor, sources: Sequence[Source], targets: Sequence[Target], out: Path) -> None:

@@ -91,13 +91,18 @@ def load_networks(paths: Sequence[Path | str], *, device: str = "auto", trusted:
     Raises:
         PredictionError: A path is none of these, a network cannot be used, or the networks cannot be averaged.
     """
-    files = [file for path in paths for file in _files(as_path(path))]
+    files = [file for path in paths for file in network_files(as_path(path))]
     if not files:
         raise PredictionError("no network was given: give a last.ckpt, an ONNX file or a run's folder after --with")
     return Ensemble([_member(file, device, trusted) for file in files])
 
 
-def _files(path: Path) -> Iterator[Path]:
+def network_files(path: Path) -> Iterator[Path]:
+    """Yields the checkpoints of a run's or a fold's folder, or the file itself.
+
+    Raises:
+        PredictionError: The folder holds none.
+    """
     if not path.is_dir():
         yield path
         return
@@ -112,6 +117,10 @@ def _files(path: Path) -> Iterator[Path]:
 
 def _member(path: Path, device: str, trusted: Collection[str]) -> Member:
     if path.suffix.lower() == ".onnx":
+        if device not in ("auto", "cpu"):
+            raise PredictionError(
+                f"--device is {device}, and {path} is computed on the CPU: give its last.ckpt instead"
+            )
         from fer3d.prediction.onnx_network import read_onnx
 
         trained, network = read_onnx(path, trusted)
