@@ -124,7 +124,7 @@ class VideoRecord:
         elif 1 / self.rate > 1.5 * spacing:
             yield (
                 f"rate: {self.rate:.3g} frames a second, and a clip has its frames {spacing:.3g} s apart ({source}): "
-                "frames repeat in it"
+                "frames repeat in it, and a longer --window may have enough of them"
             )
         if self.num_frames > 1 and self.seconds < self._span * 0.98:
             yield f"length: {self.seconds:.2f} s, and a clip is {self._span:.2f} s long ({source})"
