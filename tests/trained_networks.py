@@ -26,7 +26,7 @@ def make_checkpoint(
 ) -> Checkpoint:
     """Makes a checkpoint of the configuration, shrunk, with some more settings."""
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        config = compose("train", overrides=["name=test", *small, "model/activation=leaky_relu", f"faces.crop.size={SIZE}", *settings])
+        config = compose("train", overrides=["name=test", *small, f"faces.crop.size={SIZE}", *settings])
     torch.manual_seed(1)
     network = make_network(config.model, Task(len(EMOTIONS), config.clips.num_frames, SIZE, num_channels))
     for module in network.modules():

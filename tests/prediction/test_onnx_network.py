@@ -34,7 +34,9 @@ def clips_of_noise(num_clips: int, num_channels: int = 1, num_frames: int = 10) 
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A grey network whose clips enter in [-1, 1], with a temperature and several views."""
     folder = tmp_path_factory.mktemp("network")
-    return write_checkpoint(folder / "last.ckpt", "clips.normalise=true", *VIEWS, temperature=1.7)
+    return write_checkpoint(
+        folder / "last.ckpt", "clips.normalise=true", "model/activation=leaky_relu", *VIEWS, temperature=1.7
+    )
 
 
 @pytest.fixture(scope="module")
