@@ -12,10 +12,11 @@ from pathlib import Path
 # What only writing meets, wherever the error comes from and whether or not it knows a path.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WAYS_OUT = {
-    **dict.fromkeys(_FULL, "make room, or write to another disk (outputs, or --out), and run the same command again"),
-    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "allow it, or write to a folder of your own (outputs, or --out)"),
+    **dict.fromkeys(_FULL, "make room, or write to another disk, and run the same command again"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "allow it, or write to a folder of your own"),
     **dict.fromkeys(
-        (errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "move what is in the way, or write to another folder (outputs, or --out)"
+        (errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+        "move what is in the way, or write to another folder",
     ),
     errno.ENAMETOOLONG: "set a shorter name",
 }

@@ -56,10 +56,10 @@ def predict(arguments: Sequence[str] | None = None) -> None:
 def _predict_all(predictor: Predictor, sources: Sequence[Source], targets: Sequence[Target], out: Path) -> None:
     from fer3d.clips.images import UnreadableError
     from fer3d.prediction.jobs import run_job
+    from fer3d.prediction.pictures.video_writer import VideoWriterError
     from fer3d.prediction.table import TableWriter
     from fer3d.prediction.targets import is_table
     from fer3d.prediction.trained import PredictionError
-    from fer3d.prediction.video_writer import VideoWriterError
 
     if predictor.ensemble.caution:
         print(predictor.ensemble.caution, flush=True)

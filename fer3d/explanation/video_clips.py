@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer3d.clips.preprocess import to_unit_range
 from fer3d.explanation.gradcam import ExplanationError
 from fer3d.explanation.sources import SEEN, ShownClip, TrainedNetwork
-from fer3d.prediction.face_stream import face_stream
+from fer3d.prediction.faces.face_stream import face_stream
 from fer3d.prediction.own_corpus import has_seen
 from fer3d.prediction.sources import Source
 from fer3d.prediction.windows import FaceWindow, SeenCrop, Window

@@ -161,15 +161,15 @@ def _pictures(
     shared: dict[str, Any] = {"emotions": emotions, "caution": caution, "title": title, "source": _shown(told)}
     # Imported where they are wanted: they bring Matplotlib and more.
     if target.overlay:
-        from fer3d.prediction.overlay import Overlay
+        from fer3d.prediction.pictures.overlay import Overlay
 
         yield Overlay(target.overlay, **shared)
     if target.timeline:
-        from fer3d.prediction.timeline import Timeline
+        from fer3d.prediction.pictures.timeline import Timeline
 
         yield Timeline(target.timeline, **shared)
     if target.page:
-        from fer3d.prediction.page import Page
+        from fer3d.prediction.pictures.page import Page
 
         yield Page(target.page, **shared)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fer3d.clips.measures import frame_measures
 from fer3d.corpora.layout import in_synthetic_twin
-from fer3d.prediction.face_stream import SeenFrame, face_stream
+from fer3d.prediction.faces.face_stream import SeenFrame, face_stream
 from fer3d.prediction.networks import Ensemble, load_networks
 from fer3d.prediction.own_corpus import has_seen
 from fer3d.prediction.sources import Source, find_sources

@@ -19,10 +19,10 @@ import fer3d
 from fer3d.clips.images import UnreadableError
 from fer3d.corpora.sequences import SYNTHETIC_MARKER
 from fer3d.prediction.jobs import Done, Target, run_job
+from fer3d.prediction.pictures.video_writer import VideoWriterError
 from fer3d.prediction.predictor import Predictor
 from fer3d.prediction.sources import FrameFolder, VideoFile
 from fer3d.prediction.table import TableWriter
-from fer3d.prediction.video_writer import VideoWriterError
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ def test_a_video_that_cannot_be_drawn_on_says_so(job: Job, monkeypatch: pytest.M
     def refuse(*_: object) -> None:
         raise VideoWriterError("no encoder")
 
-    monkeypatch.setattr("fer3d.prediction.overlay.Overlay.add", refuse)
+    monkeypatch.setattr("fer3d.prediction.pictures.overlay.Overlay.add", refuse)
     with pytest.raises(VideoWriterError):
         job.run(target=target)
     assert list(job.target.told.parent.iterdir()) == []

@@ -18,7 +18,7 @@ from video_files import write_video
 
 from fer3d.clips.detectors import Image
 from fer3d.corpora.sequences import CorpusWarning
-from fer3d.prediction.face_stream import SeenFrame
+from fer3d.prediction.faces.face_stream import SeenFrame
 from fer3d.prediction.predictor import PredictionSettings, Predictor
 from fer3d.prediction.sources import VideoFile
 from fer3d.prediction.steps import Frame, Prediction, Step, TrackedFace

@@ -11,7 +11,7 @@ from video_files import scenes, write_video
 from fer3d.disk import DiskError
 from fer3d.prediction.camera import Camera
 from fer3d.prediction.jobs import Target
-from fer3d.prediction.overlay import Overlay
+from fer3d.prediction.pictures.overlay import Overlay
 from fer3d.prediction.sources import FrameFolder, Source, VideoFile
 from fer3d.prediction.table import TableWriter
 from fer3d.prediction.targets import BESIDE, make_targets, summary_path

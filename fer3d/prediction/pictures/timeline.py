@@ -21,9 +21,9 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from fer3d.atomic_file import write_file
-from fer3d.prediction.face_history import FaceHistory, Point
-from fer3d.prediction.fonts import font_families
-from fer3d.prediction.shown import emotion_colours, face_colour, short, text_on
+from fer3d.prediction.pictures.face_history import FaceHistory, Point
+from fer3d.prediction.pictures.fonts import font_families
+from fer3d.prediction.pictures.shown import emotion_colours, face_colour, short, text_on
 from fer3d.prediction.steps import Prediction, Step
 from fer3d.prediction.trained import PredictionError
 

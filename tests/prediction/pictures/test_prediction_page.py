@@ -22,11 +22,11 @@ from small_disk import SmallDisk
 
 from fer3d.clips.videos import VideoFrames, read_video
 from fer3d.disk import DiskError
-from fer3d.prediction.overlay import Overlay
-from fer3d.prediction.page import Page
+from fer3d.prediction.pictures.overlay import Overlay
+from fer3d.prediction.pictures.page import Page
+from fer3d.prediction.pictures.timeline import Timeline
+from fer3d.prediction.pictures.video_writer import Fit, VideoFormat
 from fer3d.prediction.steps import Step
-from fer3d.prediction.timeline import Timeline
-from fer3d.prediction.video_writer import Fit, VideoFormat
 
 EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
 
@@ -252,9 +252,9 @@ import itertools, sys
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from made_steps import EMOTIONS, made_steps
-from fer3d.prediction.overlay import Overlay
-from fer3d.prediction.overlay import Overlay
-from fer3d.prediction.page import Page
+from fer3d.prediction.pictures.overlay import Overlay
+from fer3d.prediction.pictures.overlay import Overlay
+from fer3d.prediction.pictures.page import Page
 step, *_ = made_steps(1, 1, 48, 64)
 with Overlay(Path(sys.argv[1]) / "out.mp4", emotions=EMOTIONS) as overlay, Page(
     Path(sys.argv[1]) / "out.html", emotions=EMOTIONS

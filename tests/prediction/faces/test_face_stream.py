@@ -12,7 +12,7 @@ import skimage.data
 from moving_faces import Film
 
 from fer3d.clips.detectors import Detection, Image, Res10Detector
-from fer3d.prediction.face_stream import SeenFrame, face_stream
+from fer3d.prediction.faces.face_stream import SeenFrame, face_stream
 from fer3d.prediction.steps import Frame
 
 

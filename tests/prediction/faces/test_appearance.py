@@ -9,7 +9,7 @@ import skimage.data
 from moving_faces import head_of
 
 from fer3d.clips.detectors import Image
-from fer3d.prediction.appearance import Looks, People, describe, distance
+from fer3d.prediction.faces.appearance import Looks, People, describe, distance
 
 FACE = (178.0, 60.0, 272.0, 178.0)
 

@@ -19,9 +19,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fer3d.atomic_folder import work_folder
-from fer3d.prediction.shown import emotion_colours, face_colour, short
+from fer3d.prediction.pictures.shown import emotion_colours, face_colour, short
+from fer3d.prediction.pictures.video_writer import Fit, VideoFormat, VideoWriter
 from fer3d.prediction.steps import Prediction, Step
-from fer3d.prediction.video_writer import Fit, VideoFormat, VideoWriter
 
 # VP9 in WebM plays in every Chromium and Firefox; H.264 does not in those that are built without licensed decoders. At
 # these settings libvpx is about as fast as x264 is with `veryfast`, and its files are as small.
@@ -146,13 +146,13 @@ class Page:
     def _finish(self) -> None:
         video, sentence = self._final_video()
         environment = Environment(
-            loader=PackageLoader("fer3d", "prediction"),
+            loader=PackageLoader("fer3d", "prediction/pictures"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        folder = files("fer3d.prediction")
+        folder = files("fer3d.prediction.pictures")
         parts = [folder.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS]
         script = f'"use strict";\n(() => {{\n{"".join(parts)}}})();\n'
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from fer3d.clips.detectors import Box, FaceDetector, detect_all
-from fer3d.prediction.cuts import CutFinder
+from fer3d.prediction.faces.cuts import CutFinder
+from fer3d.prediction.faces.tracks import Sighting, Track, Tracker
 from fer3d.prediction.steps import Frame, TrackedFace
-from fer3d.prediction.tracks import Sighting, Track, Tracker
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,8 +14,8 @@ from made_steps import CAUTION, EMOTIONS, SOURCE, is_there, made_steps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fer3d.prediction.pictures.timeline import MOST_FACES, MOST_POINTS, Timeline, TimelineError
 from fer3d.prediction.steps import Frame, Prediction, Step, TrackedFace
-from fer3d.prediction.timeline import MOST_FACES, MOST_POINTS, Timeline, TimelineError
 
 
 def fed(steps: Iterable[Step], **arguments: Any) -> Figure:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from fer3d.clips.detectors import Box, Detection, Image, as_bgr, overlaps
-from fer3d.prediction.appearance import Looks, People, describe
-from fer3d.prediction.motion import Motion
+from fer3d.prediction.faces.appearance import Looks, People, describe
+from fer3d.prediction.faces.motion import Motion
 
 # Boxes that overlap by more get in each other's way.
 _CONTESTED = 0.1

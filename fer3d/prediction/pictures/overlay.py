@@ -10,10 +10,10 @@ from typing import Any, Self
 
 from fer3d.atomic_folder import work_folder
 from fer3d.clips.detectors import Box, Image
-from fer3d.prediction.drawing import Area, BarsPlace, draw_bars, draw_box, draw_caution, draw_tag, place_bars
-from fer3d.prediction.shown import face_colour, short
+from fer3d.prediction.pictures.drawing import Area, BarsPlace, draw_bars, draw_box, draw_caution, draw_tag, place_bars
+from fer3d.prediction.pictures.shown import face_colour, short
+from fer3d.prediction.pictures.video_writer import H264, Fit, VideoWriter, VideoWriterError
 from fer3d.prediction.steps import Prediction, Step
-from fer3d.prediction.video_writer import H264, Fit, VideoWriter, VideoWriterError
 
 
 class Overlay:

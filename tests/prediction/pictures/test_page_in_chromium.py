@@ -19,7 +19,7 @@ from chromium import Browser
 from made_steps import CAUTION, EMOTIONS, SOURCE, box_of, is_there, made_steps
 
 from fer3d.clips.videos import read_video
-from fer3d.prediction.page import Page
+from fer3d.prediction.pictures.page import Page
 from fer3d.prediction.steps import Step
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium.BINARY is None, reason="needs Chromium")]

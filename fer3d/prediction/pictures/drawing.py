@@ -18,8 +18,8 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from fer3d.clips.detectors import Box, Image
-from fer3d.prediction.fonts import font_file
-from fer3d.prediction.shown import bgr, emotion_colours, text_on
+from fer3d.prediction.pictures.fonts import font_file
+from fer3d.prediction.pictures.shown import bgr, emotion_colours, text_on
 
 _DARK = "#16181c"
 _LIGHT = "#f4f5f7"

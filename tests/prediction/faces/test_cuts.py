@@ -11,7 +11,7 @@ import pytest
 from moving_faces import Film, backdrop
 
 from fer3d.clips.detectors import Image
-from fer3d.prediction.cuts import CutFinder
+from fer3d.prediction.faces.cuts import CutFinder
 
 
 @functools.cache

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from moving_faces import FACE, RATE, WIDTH, Film
 
-from fer3d.prediction.appearance import People
-from fer3d.prediction.tracks import Sighting, Tracker
+from fer3d.prediction.faces.appearance import People
+from fer3d.prediction.faces.tracks import Sighting, Tracker
 
 
 class Watch:

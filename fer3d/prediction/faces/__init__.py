@@ -1,0 +1,1 @@
+"""The faces of a video: found, tracked, and recognised when they come back."""

@@ -1,0 +1,1 @@
+"""Pictures of a prediction: the video with what was found, curves, and a page of both."""
