@@ -40,7 +40,7 @@ def main() -> None:
     effects = [frame_effects(trained.network, clip) for clip in clips]
     views = trained.network.inputs(to_unit_range(clips[0])[None])
     layers = layers_of(trained.network.network, views[0])
-    default = choose_layer(layers, views.shape[2])
+    default = choose_layer(layers)
 
     kind = "SYNTHETIC " if trained.trained.synthetic else ""
     table = Table(*("layer", "method", "deletion", "insertion", "better than random", "frames"))

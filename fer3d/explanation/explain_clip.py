@@ -130,7 +130,7 @@ def find_evidence(
         ExplanationError: The network has no such layer, or none at all.
     """
     views = network.inputs(to_unit_range(clip)[None])
-    chosen = choose_layer(layers_of(network.network, views[0]), views.shape[2], layer)
+    chosen = choose_layer(layers_of(network.network, views[0]), layer)
     # One by one: then it does not matter in which order a network puts clips and frames.
     classes = torch.tensor([label], device=clip.device)
     maps = torch.cat([gradcam(network.network, view[None], classes, chosen.name, method) for view in views])

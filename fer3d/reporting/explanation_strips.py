@@ -37,13 +37,15 @@ _BAR = 0.07
 _PANEL = 0.95
 # Frames in a row, of few and of many.
 _COLUMNS, _MORE_COLUMNS, _FEW = 5, 8, 20
-_OPACITY = 0.65
+_OPACITY = 0.7
+# All voxels above this quantile are equally bright: a single one would leave the others dark.
+_BRIGHTEST = 0.998
 # Rises evenly in lightness, for colour-blind readers as well.
 _COLOURS = "inferno"
 
 
 def with_map(frames: NDArray[np.uint8], evidence: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Lays a map over frames: no evidence leaves a frame as it is, the most of all frames is bright.
+    """Lays a map over frames: no evidence leaves a frame as it is, the most in all frames is bright.
 
     Args:
         frames: `(T, H, W, C)`, grey or RGB.
@@ -52,8 +54,8 @@ def with_map(frames: NDArray[np.uint8], evidence: NDArray[np.float32]) -> NDArra
     Returns:
         RGB `(T, H, W, 3)`.
     """
-    largest = float(evidence.max())
-    level = evidence / largest if largest > 0 else evidence
+    brightest = float(np.quantile(evidence, _BRIGHTEST)) or float(evidence.max())
+    level = (evidence / brightest).clip(max=1) if brightest > 0 else evidence
     colours = matplotlib.colormaps[_COLOURS](0.25 + 0.75 * level)[..., :3] * 255
     opacity = _OPACITY * level[..., None] ** 0.75
     return np.asarray((frames * (1 - opacity) + colours * opacity).round(), dtype=np.uint8)

@@ -91,7 +91,7 @@ def clips_of(size: int, num_clips: int = 3, num_frames: int = 8) -> Tensor:
 
 
 def maps_of(network: nn.Module, clips: Tensor, layer: str | None = None, label: int = 1) -> Tensor:
-    found = choose_layer(layers_of(network, clips[0]), 8, layer)
+    found = choose_layer(layers_of(network, clips[0]), layer)
     return gradcam(network, clips, torch.full((len(clips),), label), found.name)
 
 
@@ -156,7 +156,7 @@ def test_maps_are_positive_and_do_not_depend_on_the_batch(network: nn.Module, si
 def test_random_weights_change_the_map(network: nn.Module, size: int) -> None:
     """The sanity check of Adebayo et al. (NeurIPS 2018): randomised from the top down, a network has other maps."""
     clips = clips_of(size, num_clips=6)
-    layer = choose_layer(layers_of(network, clips[0]), 8).name
+    layer = choose_layer(layers_of(network, clips[0])).name
     before = _all_maps(network, clips, layer)
     randomised = copy.deepcopy(network)
     torch.manual_seed(7)
@@ -210,13 +210,13 @@ def test_neither_frozen_weights_nor_layout_nor_what_surrounds_it_matters(network
 
 
 def test_the_default_layer_is_the_last_that_tells_frames_and_places_apart() -> None:
-    layers = [Layer("a", (8, 16, 16)), Layer("b", (5, 4, 4)), Layer("c", (4, 4, 4)), Layer("d", (8, 2, 2))]
-    layers += [Layer("e", (2, 4, 4)), Layer("f", (1, 1, 2))]
-    for num_frames, name in ((16, "a"), (10, "b"), (9, "b"), (8, "c"), (4, "e"), (2, "e")):
-        assert choose_layer(layers, num_frames).name == name
-    assert choose_layer(layers[1:], 16).name == "b"  # as good as it gets
-    assert choose_layer(layers[5:], 16).name == "f"
-    assert choose_layer(layers, 8, "d").name == "d"
+    layers = [Layer("a", (8, 16, 16)), Layer("b", (8, 8, 4)), Layer("c", (8, 8, 2)), Layer("d", (5, 4, 4))]
+    layers += [Layer("e", (5, 4, 4)), Layer("f", (1, 1, 2))]
+    assert choose_layer(layers).name == "b"
+    # As good as it gets.
+    assert choose_layer(layers[2:]).name == "e"
+    assert choose_layer(layers[5:]).name == "f"
+    assert choose_layer(layers, "d").name == "d"
 
 
 def test_what_has_no_map_is_a_sentence() -> None:
