@@ -113,7 +113,7 @@ def test_where_places_have_weights_of_their_own_only_hirescam_knows_them() -> No
 
 
 def test_the_evidence_is_where_and_when_the_emotion_shows(make_store: MakeStore) -> None:
-    store = make_store(num_subjects=6)
+    store = make_store(num_subjects=4)
     clips = to_unit_range(load_clips(store.clips, clahe=False))
     torch.manual_seed(0)
     network = nn.Sequential(
@@ -123,7 +123,7 @@ def test_the_evidence_is_where_and_when_the_emotion_shows(make_store: MakeStore)
     labels = torch.from_numpy(store.labels)
     held_out = torch.tensor([subject == store.subjects[0] for subject in store.subjects])
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    for _ in range(25):
+    for _ in range(20):
         optimizer.zero_grad()
         F.cross_entropy(network(clips[~held_out]), labels[~held_out]).backward()
         optimizer.step()
