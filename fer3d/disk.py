@@ -12,11 +12,13 @@ from pathlib import Path
 # What only writing meets, wherever the error comes from and whether or not it knows a path.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WAYS_OUT = {
-    **dict.fromkeys(_FULL, "make room, or write to another disk, and run the same command again"),
-    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "allow it, or write to a folder of your own"),
+    **dict.fromkeys(_FULL, "make room, or set outputs or --out to another disk, and run the same command again"),
+    **dict.fromkeys(
+        (errno.EROFS, errno.EACCES, errno.EPERM), "allow it, or set outputs or --out to a folder of your own"
+    ),
     **dict.fromkeys(
         (errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
-        "move what is in the way, or write to another folder",
+        "move what is in the way, or set outputs or --out to another folder",
     ),
     errno.ENAMETOOLONG: "set a shorter name",
 }

@@ -35,7 +35,10 @@ def predict(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     options = parser.parse_args(arguments)
     if not options.what:
-        parser.error("no video is named: fer3d predict VIDEO... --with CHECKPOINT...")
+        parser.error(
+            "no video is named: fer3d predict VIDEO... --with CHECKPOINT... (what stands right after --overlay, "
+            "--timeline or --page is the file to write)"
+        )
     with user_errors():
         tell_libraries()
         from fer3d.prediction.predictor import Predictor
@@ -85,9 +88,11 @@ def _predict_all(predictor: Predictor, sources: Sequence[Source], targets: Seque
 
 def _finish(done: Sequence[tuple[Source, Done | None, str]], out: Path, emotions: Sequence[str]) -> None:
     from fer3d.corpora.layout import shown
-    from fer3d.prediction.targets import summary_path
+    from fer3d.prediction.targets import is_table, summary_path
 
     failed = sum(result is None for _, result, _ in done)
+    if is_table(out) and failed < len(done):
+        print(f"the table: {shown(out)}")
     if len(done) > 1:
         _write_summary(summary_path(out), done, emotions)
         print(f"all of them: {shown(summary_path(out))}")
@@ -205,7 +210,7 @@ def _say(predictor: Predictor, source: Source, result: Done, target: Target, wat
     seen = f": {', '.join(faces[:_MAX_NAMED])}{more}" if faces else ""
     print(
         f"{name}: {told['video']['frames']:,} frames, {len(faces)} face{'s' * (len(faces) != 1)}{seen}; "
-        f"{told['labelled']:,} predictions with a label, {sum(told['without_label'].values()):,} without; "
+        f"predictions with a label: {told['labelled']:,}, without: {sum(told['without_label'].values()):,}; "
         f"{watcher.rate:.0f} frames/s",
         flush=True,
     )
@@ -214,7 +219,7 @@ def _say(predictor: Predictor, source: Source, result: Done, target: Target, wat
     if len(told["networks"]) < (number := len(predictor.ensemble.members)):
         print(f"  by the {len(told['networks'])} of {number} networks that have not seen this subject", flush=True)
     for warning in told["warnings"]:
-        print(f"  {'' if warning == told['video']['damage'] else 'unlike the training clips: '}{warning}", flush=True)
+        print(f"  warning: {warning}", flush=True)
     print(f"  {files}", flush=True)
 
 

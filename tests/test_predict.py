@@ -57,7 +57,7 @@ def test_a_video_leaves_a_table_and_a_line(predict: Predict, video: Path, tmp_pa
     rows = table(tmp_path / "out/happy.mp4.csv")
     labelled = int((rows["label"] != "").sum())
     first, *_, files = out.splitlines()
-    counts = f"{labelled} predictions with a label, {len(rows) - labelled} without"
+    counts = f"predictions with a label: {labelled}, without: {len(rows) - labelled}"
     assert re.match(rf".*happy\.mp4: 40 frames, 1 face: face 1 happy; {counts}; \d+ frames/s$", first)
     assert files.split() == [f"{tmp_path}/out/happy.mp4.csv,", f"{tmp_path}/out/happy.mp4.json"]
     assert set(rows["frame"]) == {*range(0, 40, 4), 39}
@@ -206,7 +206,7 @@ def test_odd_videos_are_predicted_as_far_as_they_go(predict: Predict, tmp_path: 
     numbers = found.groupby("file")["frames"].first().to_dict()
     assert (numbers["single.mp4"], numbers["fast.mkv"], numbers["changing.mpg"], numbers["sizes"]) == (1, 192, 48, 36)
     assert "damaged after" in found.set_index("file")["warnings"]["cut.mkv"]
-    assert re.search(r"\n  damaged after", out)
+    assert re.search(r"\n  warning: damaged after", out)
     turned = json.loads((tmp_path / "out/turned.mp4.json").read_text())["video"]
     assert (turned["size"], turned["frames"]) == ([64, 48], 24)
 
@@ -325,4 +325,4 @@ def test_several_faces_are_counted_and_named(predict: Predict, tmp_path: Path) -
     # Nobody is there.
     nobody = write_video(tmp_path / "nobody.mp4", [picture()] * 12)
     _, out, _ = predict(nobody)
-    assert "12 frames, 0 faces; 0 predictions with a label, 3 without" in out
+    assert "12 frames, 0 faces; predictions with a label: 0, without: 3" in out

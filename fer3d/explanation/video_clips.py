@@ -18,6 +18,8 @@ from fer3d.prediction.windows import FaceWindow, SeenCrop, Window
 
 # Of how many frames one ends a clip that is looked at, as `fer3d predict` does it.
 _STRIDE = 5
+# Seconds that a clip may end before or after the second that was asked for, or the length of a clip if that is more.
+_NEAR = 0.5
 
 
 @dataclass(slots=True, eq=False)
@@ -78,7 +80,13 @@ def video_clip(
                 look(tracked.face, window.clip())
     for number, window in windows.items():
         look(number, window.clip(is_over=not window.has_been_full))
-    return _shown(trained, source, *_chosen(source, found, face), trusted)
+    number, chosen = _chosen(source, found, face)
+    if second is not None and abs(chosen.last.time - second) > max(trained.trained.span, _NEAR):
+        raise ExplanationError(
+            f"no clip of face {number} in {source.name} ends near {second:g} s; the nearest ends at "
+            f"{chosen.last.time:.2f} s"
+        )
+    return _shown(trained, source, number, chosen, trusted)
 
 
 def _sureness(trained: TrainedNetwork, clip: NDArray[np.uint8], emotion: int | None) -> float:

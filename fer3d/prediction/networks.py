@@ -91,7 +91,9 @@ def load_networks(paths: Sequence[Path | str], *, device: str = "auto", trusted:
     Raises:
         PredictionError: A path is none of these, a network cannot be used, or the networks cannot be averaged.
     """
-    files = [file for path in paths for file in network_files(as_path(path))]
+    # Each once: averaged with itself, a network would count twice.
+    found = [file for path in paths for file in network_files(as_path(path))]
+    files = list({file.resolve(): file for file in found}.values())
     if not files:
         raise PredictionError("no network was given: give a last.ckpt, an ONNX file or a run's folder after --with")
     return Ensemble([_member(file, device, trusted) for file in files])

@@ -118,7 +118,7 @@ class VideoRecord:
         source = "as --window says"
         if self._span == self._trained.span:
             known = "seconds" in self._trained.training_clips
-            source = "as in training" + ("" if known else f", if it had {ASSUMED_RATE:g} frames a second")
+            source = "as in training" if known else f"as in training, taking its images for {ASSUMED_RATE:g} a second"
         if self.num_frames == 1:
             yield "rate: a single frame, and a clip shows a movement"
         elif 1 / self.rate > 1.5 * spacing:

@@ -265,7 +265,11 @@ def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
 
 
 def _unreadable(path: Path, named: str, reason: object) -> CheckpointError:
-    what = f"no entry {reason}" if isinstance(reason, KeyError) else str(reason).partition("\n")[0]
+    what = str(reason).partition("\n")[0]
+    if isinstance(reason, KeyError):
+        # PyTorch takes a file of another kind for a pickle, and its first byte for the number of an operation.
+        is_entry = isinstance(reason.args[0], str)
+        what = f"no entry {reason}" if is_entry else "it is a file of another kind"
     return CheckpointError(
         f"{named} is {path}, which is not a checkpoint of this version of fer3d: {what}. Give another last.ckpt "
         "of a run with save_checkpoint=true, or delete it and run the command that made it again"

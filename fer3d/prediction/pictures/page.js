@@ -31,7 +31,7 @@ if (faces.size > rows.length) {
 const bars = (faces.size ? facts.emotions : []).map((emotion, number) => {
   const row = made("li"), track = made("span", "track"), digits = made("span", "number");
   const value = made("i"), raw = made("b");
-  track.style.setProperty("--c", `var(--e${number})`);
+  row.style.setProperty("--c", `var(--e${number})`);
   track.append(value, raw);
   row.append(made("span", "name", emotion), track, digits);
   find("bars").append(row);

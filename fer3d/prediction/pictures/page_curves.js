@@ -46,7 +46,7 @@ const drawAxes = (pen, width, height, look) => {
   for (const [height, text] of [[0, ""], [0.5, "50 %"], [1, "100 %"]]) {
     const y = Math.round(Y(height)) + 0.5;
     line(0, y, width, y);
-    pen.fillText(text, 4, y + 8);
+    pen.fillText(text, 12, y + 8);  // beside the handle at the very beginning
   }
 };
 
