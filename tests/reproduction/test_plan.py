@@ -94,6 +94,7 @@ def test_without_the_other_corpus_its_transfer_is_left_out() -> None:
     assert names(PLANS["oulu"].without(CKPLUS)) == ["oulu_kfold10", "oulu_kfold10_c1", "oulu_kfold10_inner_val"]
 
 
+@pytest.mark.slow
 def test_the_rehearsal_keeps_what_the_paper_searched_for() -> None:
     """It changes the network's size, the amount of work and the learning rate, and nothing that Table 1 lists."""
     for step in PLANS["rehearsal"].steps:
@@ -106,6 +107,7 @@ def test_the_rehearsal_keeps_what_the_paper_searched_for() -> None:
         assert small.cv == paper.cv
 
 
+@pytest.mark.slow
 def test_steps_on_one_corpus_share_its_clip_store() -> None:
     for plan in PLANS.values():
         stores: dict[str, object] = {}

@@ -17,6 +17,7 @@ from killed import FoldFactory, search_once
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_it_shows_a_study(tmp_path: Path) -> None:
     search_once(tmp_path, FoldFactory(), num_trials=2)
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -79,6 +79,7 @@ def test_a_trials_value_is_the_accuracy_that_its_run_evaluates_to(
     assert re.search(r"^best: trial \d with .*chosen on these very folds, and so optimistic", out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_search_and_a_single_run_of_the_same_settings_share_their_folds(
     search: Searching, record: Record, settings: list[str], invoke: Invoke
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_search_and_a_single_run_of_the_same_settings_share_their_folds(
     assert f"/{trial.run}: " in out
 
 
+@pytest.mark.slow
 def test_jobs_have_folders_named_by_trial_and_fold_with_their_settings(
     search: Searching, record: Record, prepared: PreparedCKPlus
 ) -> None:

@@ -35,6 +35,7 @@ def summary(content: list[Any]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_trial_is_a_run_with_its_settings_its_folds_and_its_end(logged: Path, prepared: PreparedCKPlus) -> None:
     study = StudyRecord.read(str(logged))
     study.close()

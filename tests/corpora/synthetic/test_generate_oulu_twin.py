@@ -96,6 +96,7 @@ def test_a_sequence_moves_and_two_people_differ(twin: Path) -> None:
     assert np.abs(apexes[0] - apexes[1]).mean() > 5
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_whoever_renders(twin: Path, tmp_path: Path) -> None:
     generate_twin(tmp_path / "again", 0, SMALL, NUM_SUBJECTS, num_workers=2, progress=False, layout=OULU)
     assert digest(tmp_path / "again") == digest(twin)

@@ -86,6 +86,7 @@ def test_frames_are_grey_images_of_the_asked_size(twin: Path) -> None:
             assert frame.std() > 10
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_whoever_renders(twin: Path, tmp_path: Path) -> None:
     generate_twin(tmp_path / "again", 0, SMALL, NUM_SUBJECTS, num_workers=2, progress=False)
     assert digest(tmp_path / "again") == digest(twin)
@@ -120,6 +121,7 @@ def test_each_emotion_moves_its_own_part_of_the_face(tmp_path: Path) -> None:
     assert moved["surprise"] > moved["anger"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_root_and_the_next_one_tidies_up(tmp_path: Path) -> None:
     root = tmp_path / "killed"
     code = f"""

@@ -127,6 +127,7 @@ def test_full_twins_have_the_corpora_s_pictures_and_numbers() -> None:
     assert RAVDESS.settings.num_takes == 2
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_whoever_films(ravdess: Path, tmp_path: Path) -> None:
     assert digest(generate(tmp_path / "again", RAVDESS, num_workers=2)) == digest(ravdess)
 
