@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import pytest
 from killed import FoldFactory, search_once
 
 ROOT = Path(__file__).parents[2]
