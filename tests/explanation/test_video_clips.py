@@ -38,7 +38,7 @@ def getting_darker(tmp_path_factory: pytest.TempPathFactory) -> FrameFolder:
 def test_the_clip_is_the_one_that_ends_nearest_to_a_second(
     trained: TrainedNetwork, getting_darker: FrameFolder
 ) -> None:
-    early, late = (video_clip(trained, getting_darker, second=second) for second in (0.0, 99.0))
+    early, late = (video_clip(trained, getting_darker, second=second) for second in (0.0, 1.2))
     assert (early.frames[0], late.frames[-1]) == ("0.03 s", "0.97 s")
     for clip in (early, late):
         assert clip.pixels.shape == (10, 32, 32, 1)
@@ -47,6 +47,8 @@ def test_the_clip_is_the_one_that_ends_nearest_to_a_second(
         assert f"face 1, {first:.2f} to {last:.2f} s" in clip.name
         assert (clip.label, clip.caution) == (None, "")
     assert late.pixels.mean() < 0.8 * early.pixels.mean()
+    with pytest.raises(ExplanationError, match=r"ends near 99 s; the nearest ends at 0\.97 s"):
+        video_clip(trained, getting_darker, second=99.0)
 
 
 @pytest.mark.slow

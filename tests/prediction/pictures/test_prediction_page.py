@@ -253,7 +253,6 @@ from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from made_steps import EMOTIONS, made_steps
 from fer3d.prediction.pictures.overlay import Overlay
-from fer3d.prediction.pictures.overlay import Overlay
 from fer3d.prediction.pictures.page import Page
 step, *_ = made_steps(1, 1, 48, 64)
 with Overlay(Path(sys.argv[1]) / "out.mp4", emotions=EMOTIONS) as overlay, Page(
@@ -271,8 +270,7 @@ with Overlay(Path(sys.argv[1]) / "out.mp4", emotions=EMOTIONS) as overlay, Page(
 def test_a_killed_process_leaves_no_file_and_the_next_one_clears_up(tmp_path: Path) -> None:
     outputs = tmp_path / "outputs"
     outputs.mkdir()
-    here = Path(__file__).parent
-    command = [sys.executable, "-c", _ENDLESS, str(outputs), str(here), str(here.parent)]
+    command = [sys.executable, "-c", _ENDLESS, str(outputs), str(Path(__file__).parents[2])]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
