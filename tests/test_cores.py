@@ -142,6 +142,7 @@ print(cpu_count(), Parallel(2)([delayed(count_threads)()] * 2))
     assert done.stdout == "6 [3, 3]\n"
 
 
+@pytest.mark.slow
 def test_a_fold_is_trained_with_the_threads_that_its_process_may_use(
     monkeypatch: pytest.MonkeyPatch, make_store: Callable[..., ClipStore], compose_tiny: Callable[..., DictConfig]
 ) -> None:

@@ -61,9 +61,10 @@ Record = Callable[[], StudyRecord]
 
 @pytest.mark.parametrize(
     "protocol",
-    [LAST_EPOCH, *(pytest.param(one, marks=pytest.mark.slow) for one in (BEST_EPOCH, BEST_COMMON_EPOCH))],
+    [LAST_EPOCH, BEST_EPOCH, BEST_COMMON_EPOCH],
     ids=lambda protocol: protocol.name,
 )
+@pytest.mark.slow
 def test_a_trials_value_is_the_accuracy_that_its_run_evaluates_to(
     protocol: EpochProtocol, search: Searching, record: Record, prepared: PreparedCKPlus
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_function_that_fails_fails_its_trial(application: Path) -> None:
     assert "Traceback" not in err.rpartition("fer3d: ")[2]
 
 
+@pytest.mark.slow
 def test_a_grid_is_gone_through_once(application: Path) -> None:
     out = run(application, "hydra/sweeper/sampler=grid", "x=choice(1,2)", "hydra.sweeper.n_trials=100")
     drawn = [line for line in out.splitlines() if line.startswith("trial ")]

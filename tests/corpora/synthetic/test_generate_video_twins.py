@@ -132,6 +132,7 @@ def test_the_same_seed_gives_the_same_bytes_whoever_films(ravdess: Path, tmp_pat
     assert digest(generate(tmp_path / "again", RAVDESS, num_workers=2)) == digest(ravdess)
 
 
+@pytest.mark.slow
 def test_fewer_people_and_repetitions_are_the_same_videos(ravdess: Path, tmp_path: Path) -> None:
     more = digest(generate(tmp_path / "more", RAVDESS, num_subjects=1, num_takes=2))
     videos = {name: value for name, value in digest(ravdess).items() if name.startswith("Actor_01/")}
