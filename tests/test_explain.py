@@ -107,7 +107,7 @@ def astronaut(tmp_path: Path) -> Path:
     ("arguments", "said"),
     [
         (["{run}"], "nothing to explain: name clips of the corpus"),
-        (["{run}/nowhere", "--clip", "S001/001"], "{run}/nowhere holds no last.ckpt"),
+        (["{run}/nowhere", "--clip", "S001/001"], "there is no {run}/nowhere"),
         (["{run}", "--clip", "S999/001"], "{run} has 3 checkpoints, and none of its folds held S999/001 out"),
         (["{run}", "a.mp4"], "{run} has 3 checkpoints, and nothing says which one is meant"),
         (

@@ -16,6 +16,9 @@ import simplejpeg
 from fer3d.clips.detectors import Image
 from fer3d.corpora.layout import shown
 
+# What is wrong with an image comes as an exception; OpenCV would print it as well, and libpng still does.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 
 # How many bits a camera's number may have where a file stores 16.

@@ -148,6 +148,10 @@ def checkpoint_of(path: Path, clip_id: str | None = None) -> Path:
     """
     if path.is_file():
         return path
+    if not path.is_dir():
+        raise ExplanationError(
+            f"there is no {path}: give a {CHECKPOINT_NAME}, or the folder of a run that kept its own"
+        )
     if (path / CHECKPOINT_NAME).is_file():
         return path / CHECKPOINT_NAME
     kept = sorted(path.glob(f"fold_*/{CHECKPOINT_NAME}"))

@@ -16,7 +16,7 @@ from fer3d.prediction.steps import Frame
 from fer3d.prediction.trained import PredictionError
 
 # Seconds until a thread that waits looks whether it is still wanted.
-_PATIENCE = 0.2
+PATIENCE = 0.2
 # By how many seconds a camera's stamps may run ahead of the clock from one frame to the next.
 _MAX_LEAP = 1.0
 
@@ -64,7 +64,7 @@ class Camera:
         try:
             while not self._is_over(thread):
                 try:
-                    grabbed = self._newest.get(timeout=_PATIENCE)
+                    grabbed = self._newest.get(timeout=PATIENCE)
                 except queue.Empty:
                     continue
                 if grabbed is None:
@@ -122,7 +122,7 @@ class Camera:
             number += 1
         while not self._over.is_set():
             try:
-                self._newest.put(None, timeout=_PATIENCE)
+                self._newest.put(None, timeout=PATIENCE)
                 break
             except queue.Full:
                 continue

@@ -19,14 +19,12 @@ from fer3d.clips.videos import stream_video
 from fer3d.corpora.layout import name_some, shown
 from fer3d.corpora.own_videos.tree import MAX_FOLDERS, VideoTree, is_image, is_text, is_video, natural
 from fer3d.corpora.sequences import CorpusError
-from fer3d.prediction.camera import Camera
+from fer3d.prediction.camera import PATIENCE, Camera
 from fer3d.prediction.steps import Frame
 from fer3d.prediction.trained import ASSUMED_RATE, PredictionError, as_path
 
 # Decoded frames that wait to be looked at: even of 4K, they take no more than 100 MB.
 _MAX_WAITING = 4
-# Seconds until a thread that waits looks whether it is still wanted.
-_PATIENCE = 0.2
 
 
 class Source(Protocol):
@@ -235,7 +233,7 @@ def _ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     def put(kind: str, value: Any) -> bool:
         while not over.is_set():
             try:
-                waiting.put((kind, value), timeout=_PATIENCE)
+                waiting.put((kind, value), timeout=PATIENCE)
                 return True
             except queue.Full:
                 continue

@@ -271,8 +271,8 @@ def _unreadable(path: Path, named: str, reason: object) -> CheckpointError:
         is_entry = isinstance(reason.args[0], str)
         what = f"no entry {reason}" if is_entry else "it is a file of another kind"
     return CheckpointError(
-        f"{named} is {path}, which is not a checkpoint of this version of fer3d: {what}. Give another last.ckpt "
-        "of a run with save_checkpoint=true, or delete it and run the command that made it again"
+        f"{named} is {path}, which is not a checkpoint of this version of fer3d: {what}. Give the last.ckpt "
+        "of a run with save_checkpoint=true; where that is damaged, delete it, and the run's command makes it again"
     )
 
 

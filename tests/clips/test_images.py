@@ -131,11 +131,14 @@ def test_damaged_jpegs_are_refused(tmp_path: Path, damage: Callable[[bytes, int]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".jpg"])
-def test_images_cut_short_are_refused_in_every_format(tmp_path: Path, suffix: str) -> None:
+def test_images_cut_short_are_refused_in_every_format_and_opencv_prints_nothing(
+    tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     data = encoded(portrait(), suffix)
     for kept in (0, 1, 30, len(data) // 2, len(data) - 100):
         with pytest.raises(UnreadableImageError, match=r"000\.image"):
             read_image(file_of(tmp_path, data[:kept]))
+    assert "[" not in capfd.readouterr().err
 
 
 def test_what_is_said_of_each_format_holds(tmp_path: Path) -> None:
