@@ -1,0 +1,328 @@
+"""What a GPU makes of fer3d: steps, folds, a cross-validation, folds side by side, and the price of determinism.
+
+Usage: `python benchmarks/gpu.py [--store outputs/clips/NAME] [--json FILE] [--seconds 20]`. Without a store it makes
+one of noise, of the numbers of clips and subjects of CK+, on which accuracies mean nothing. On a CPU it runs a tiny
+network, as a check of itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+# PyTorch reads it once, before its first matrix product.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from torch.nn import functional as F
+
+from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
+from fer3d.configuration import compose_train
+from fer3d.models.network import Task
+from fer3d.training.networks import make_network
+from fer3d.training.run import Run, _versions
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+GPU = DEVICE.type == "cuda"
+EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
+# CK+: sequences of each subject, and how many subjects have as many.
+SUBJECTS = {1: 21, 2: 22, 3: 47, 4: 20, 5: 7, 6: 1}
+# GFLOP of one training step on one clip of the full network.
+FULL_GFLOP = 134
+PAPER = ["model=cnn3d", "learning_rate=1e-4", "scheduler=constant", "trainer.max_epochs=16"]
+TINY = ["model.filters=[[2],[2],[2],[2],[2]]", "model.hidden=[4,4]", "model.downsample=4"]
+COMPACT, FULL = (["model=compact"], ["model=cnn3d"]) if GPU else (TINY, TINY)
+
+
+def synchronise() -> None:
+    """Waits for the device."""
+    if GPU:
+        torch.cuda.synchronize()
+
+
+def noise_store(folder: Path) -> ClipStore:
+    """Makes a store of CK+'s numbers of clips and subjects (a tenth of them on a CPU), whose pixels are noise."""
+    counts = [count for count, subjects in SUBJECTS.items() for _ in range(subjects if GPU else subjects // 10 + 1)]
+    header = StoreHeader("noise", True, EMOTIONS, 1, 10, 112, "n" * 64, {}, {})
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    with StoreWriter(folder, header) as writer:
+        for subject, count in enumerate(counts):
+            for number in range(count):
+                writer.add(
+                    ClipRecord(
+                        clip_id=f"S{subject:03d}/{number:03d}",
+                        subject=f"S{subject:03d}",
+                        emotion=EMOTIONS[(subject + number) % 7],
+                        frames=("1.png",) * 10,
+                        boxes=((0, 0, 112, 112),) * 10,
+                        confidences=(1.0,) * 10,
+                        sources=("detected",) * 10,
+                    ),
+                    rng.integers(0, 256, header.clip_shape, dtype=np.uint8),
+                )
+        return writer.seal()
+
+
+class Benchmark:
+    """The measurements, each of which leaves its figures in `found` whatever becomes of the others."""
+
+    def __init__(self, store: ClipStore, work: Path, seconds: float, json_file: Path | None) -> None:
+        self.store, self.work, self.seconds, self.json_file = store, work, seconds, json_file
+        self.found: dict[str, Any] = {}
+        self._number = 0
+
+    def keep(self, name: str, value: Any) -> None:
+        """Prints a figure and writes all of them down."""
+        self.found[name] = value
+        print(f"{name:62} {value}", flush=True)
+        if self.json_file is not None:
+            self.json_file.write_text(json.dumps(self.found, indent=1, default=str))
+
+    def section(self, measure: Callable[[], None]) -> None:
+        """Makes one group of measurements."""
+        print(f"\n== {(measure.__doc__ or '').splitlines()[0].rstrip('.')}", flush=True)
+        started = time.perf_counter()
+        try:
+            measure()
+        except Exception:
+            self.keep(f"failed: {measure.__name__}", traceback.format_exc(limit=-4))
+        self.keep(f"seconds of {measure.__name__}", round(time.perf_counter() - started, 1))
+
+    def run(self, *overrides: str, outputs: Path | None = None) -> Run:
+        """A run of the default configuration with overrides, in a folder of its own."""
+        self._number += 1
+        outputs = outputs or self.work / f"outputs-{self._number}"
+        return Run.of(
+            compose_train(["name=gpu", "logger=csv", "progress=false", f"outputs={outputs}", *overrides]), self.store
+        )
+
+    def fold(self, *overrides: str, number: int = 3) -> tuple[float, Any]:
+        """Clips a second of a fold's training, and its result."""
+        run = self.run(*overrides)
+        result = run.fold_result(number)
+        rows = sum(result.info["num_train_with_copies"].values()) * run.config.trainer.max_epochs
+        return rows / result.info["seconds"], result
+
+    def machine(self) -> None:
+        """The machine."""
+        name = torch.cuda.get_device_name() if GPU else platform.processor() or platform.machine()
+        self.keep("device", name)
+        self.keep("versions", {**_versions(), "cudnn": torch.backends.cudnn.version(), "cuda": torch.version.cuda})
+        self.keep("cores", len(os.sched_getaffinity(0)))
+        size = 8192 if GPU else 1024
+        for dtype in (torch.bfloat16, torch.float32):
+            a, b = (torch.randn(size, size, device=DEVICE, dtype=dtype) for _ in range(2))
+            seconds = median_seconds(lambda a=a, b=b: a @ b, steps=10)
+            self.keep(f"{dtype} matrix product, TFLOP/s", round(2 * size**3 / seconds / 1e12, 1))
+
+    def equality(self) -> None:
+        """The same fold twice, by precision."""
+        epochs = "trainer.max_epochs=3"
+        for precision in ("bf16-mixed", "32-true"):
+            for model, settings in (("compact", COMPACT), ("max pool, Lookahead", [*COMPACT, *LOOKAHEAD])):
+                first, second = (self.fold(*settings, epochs, f"precision={precision}")[1] for _ in range(2))
+                self.keep(f"{precision}, {model}: the same numbers twice", np.array_equal(first.logits, second.logits))
+
+    def steps(self) -> None:
+        """Bare steps: training clips a second."""
+        bf16 = self.found.get("torch.bfloat16 matrix product, TFLOP/s", 1.0)
+        variants: list[tuple[str, dict[str, Any]]] = [
+            ("fp32", {}),
+            ("bf16", {"bf16": True}),
+            ("bf16, channels last", {"bf16": True, "last": True}),
+            ("bf16, channels last, fused Adam", {"bf16": True, "last": True, "fused": GPU}),
+            ("the same, deterministic", {"bf16": True, "last": True, "fused": GPU, "deterministic": True}),
+            ("the same, compiled", {"bf16": True, "last": True, "fused": GPU, "mode": "default"}),
+            ("the same, CUDA graphs", {"bf16": True, "last": True, "fused": GPU, "mode": "reduce-overhead"}),
+        ]
+        for name, model, steps in (("full", FULL, 15), ("compact", COMPACT, 60)):
+            for label, options in variants:
+                try:
+                    rate = step_rate(model, 30, steps if GPU else 2, **options)
+                except Exception as error:
+                    self.keep(f"{name}, {label}: clips/s", f"failed: {type(error).__name__}: {str(error)[:200]}")
+                    continue
+                share = f", {rate * FULL_GFLOP / 1e3 / bf16:.0%} of the bf16 rate" if name == "full" and GPU else ""
+                self.keep(f"{name}, {label}: clips/s", f"{rate:.1f}{share}")
+
+    def loops(self) -> None:
+        """The real loop: training clips a second of a whole fold."""
+        self.fold(*COMPACT, "trainer.max_epochs=1")
+        for label, settings in (
+            ("compact", COMPACT),
+            ("compact, not deterministic", [*COMPACT, "trainer.deterministic=false"]),
+            ("compact, no copies", [*COMPACT, "augment=none"]),
+            ("compact, fp32", [*COMPACT, "precision=32-true"]),
+            ("compact, max pool, Lookahead", [*COMPACT, *LOOKAHEAD]),
+            ("compact, batch 120", [*COMPACT, "batch_size=120"]),
+        ):
+            rate, result = self.fold(*settings)
+            right = f"{result.info['seconds']} s, {(result.logits[-1].argmax(1) == result.labels).sum()} right"
+            self.keep(f"{label}: clips/s", f"{rate:.1f} ({right} of {len(result.labels)})")
+
+    def profile(self) -> None:
+        """Where a compact fold's time goes, by function."""
+        import cProfile
+        import io
+        import pstats
+
+        profiler = cProfile.Profile()
+        profiler.runcall(self.fold, *COMPACT, "trainer.max_epochs=5")
+        for order in ("tottime", "cumulative"):
+            text = io.StringIO()
+            pstats.Stats(profiler, stream=text).sort_stats(order).print_stats(45)
+            if self.json_file is not None:
+                self.json_file.with_name(f"profile-{order}.txt").write_text(text.getvalue())
+
+    def full_fold(self) -> None:
+        """A fold of the paper's length at full width."""
+        for label, settings in (("", []), (", not deterministic", ["trainer.deterministic=false"])):
+            rate, result = self.fold(*(PAPER if GPU else TINY), "cv=loso", *settings)
+            self.keep(f"full width, the paper's fold{label}: clips/s", f"{rate:.1f} ({result.info['seconds']} s)")
+
+    def cross_validation(self) -> None:
+        """Leave one subject out with the compact network: seconds a fold."""
+        run, started, done = self.run(*COMPACT, "cv=loso"), time.perf_counter(), 0
+        trained = 0.0
+        for fold in run.folds:
+            trained += run.fold_result(fold.number).info["seconds"]
+            done += 1
+            if time.perf_counter() - started > 2 * self.seconds:
+                break
+        wall = time.perf_counter() - started
+        self.keep("compact LOSO: folds in a process", f"{done} of {len(run.folds)} in {wall:.1f} s")
+        self.keep("compact LOSO: seconds a fold, of which training", f"{wall / done:.2f}, {trained / done:.2f}")
+
+    def side_by_side(self) -> None:
+        """Processes beside each other on one device: folds a minute."""
+        for num_processes in (1, 2, 4, 8) if GPU else (1, 2):
+            outputs = self.work / f"side-{num_processes}"
+            begin = time.time() + (25 if num_processes == 8 else 18 if GPU else 8)
+            command = [sys.executable, __file__, "--worker", str(outputs), "--store", str(self.store.folder)]
+            timing = ["--begin", str(begin), "--seconds", str(self.seconds)]
+            workers = [
+                subprocess.Popen([*command, *timing, "--part", f"{number}/{num_processes}"], stdout=subprocess.PIPE)
+                for number in range(num_processes)
+            ]
+            answers = [json.loads(worker.communicate()[0].splitlines()[-1]) for worker in workers]
+            rate = sum(answer["folds"] / answer["seconds"] for answer in answers)
+            late = max(answer["late"] for answer in answers)
+            self.keep(
+                f"{num_processes} processes: folds a minute", f"{60 * rate:.1f} (the last began {late:.1f} s late)"
+            )
+
+
+LOOKAHEAD = ["model/pooling=max", "optimizer=lookahead", "model/activation=leaky_relu"]
+
+
+def work_on(arguments: argparse.Namespace) -> None:
+    """One of several processes: trains its share of LOSO folds for a while."""
+    part, num_parts = map(int, arguments.part.split("/"))
+    os.environ["OMP_NUM_THREADS"] = "2"
+    benchmark = Benchmark(ClipStore.open(arguments.store), arguments.worker.parent, arguments.seconds, None)
+    run = benchmark.run(*COMPACT, "cv=loso", outputs=arguments.worker)
+    # The first fold takes the start of the device with it.
+    warm = benchmark.run(*COMPACT, "trainer.max_epochs=1", "seed=1", f"name=warm{part}")
+    warm.fold_result(1)
+    late = max(0.0, time.time() - arguments.begin)
+    time.sleep(max(0.0, arguments.begin - time.time()))
+    started, done = time.perf_counter(), 0
+    for fold in run.folds[part::num_parts]:
+        run.fold_result(fold.number)
+        done += 1
+        if time.perf_counter() - started > arguments.seconds:
+            break
+    print(json.dumps({"folds": done, "seconds": time.perf_counter() - started, "late": late}))
+
+
+def median_seconds(work: Callable[[], Any], steps: int, repeats: int = 5) -> float:
+    """Seconds of one call, the median of several rounds of `steps` calls."""
+    for _ in range(3):
+        work()
+    times = []
+    for _ in range(repeats):
+        synchronise()
+        started = time.perf_counter()
+        for _ in range(steps):
+            work()
+        synchronise()
+        times.append((time.perf_counter() - started) / steps)
+    return statistics.median(times)
+
+
+def step_rate(
+    model: Sequence[str],
+    batch_size: int,
+    steps: int,
+    *,
+    bf16: bool = False,
+    last: bool = False,
+    fused: bool = False,
+    deterministic: bool = False,
+    mode: str | None = None,
+) -> float:
+    """Clips a second of forward pass, backward pass and Adam on one random batch."""
+    config = compose_train(["name=gpu", *model])
+    torch.manual_seed(0)
+    network = make_network(config.model, Task(num_classes=7, num_frames=10, size=112, num_channels=1)).to(DEVICE)
+    if last:
+        network = network.to(memory_format=torch.channels_last_3d)
+    run = torch.compile(network, mode=mode) if mode else network
+    optimizer = instantiate(config.optimizer)(network.parameters(), fused=fused)
+    clips = torch.rand(batch_size, 1, 10, 112, 112, device=DEVICE)
+    labels = torch.randint(7, (batch_size,), device=DEVICE)
+
+    def step() -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=bf16):
+            loss = F.cross_entropy(run(clips), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    torch.use_deterministic_algorithms(deterministic)
+    try:
+        return batch_size / median_seconds(step, steps)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def main() -> None:
+    """Measures, and prints as it goes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, help="a clip store; left out: noise")
+    parser.add_argument("--json", type=Path, help="where the figures go besides the screen")
+    parser.add_argument("--seconds", type=float, default=20, help="of each measurement of folds (20)")
+    parser.add_argument("--only", nargs="*", help="names of the measurements")
+    for hidden in ("--worker", "--begin", "--part"):
+        parser.add_argument(hidden, type={"--worker": Path, "--begin": float}.get(hidden, str), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        return work_on(arguments)
+    work = Path(tempfile.mkdtemp(prefix="fer3d-gpu-"))
+    try:
+        store = ClipStore.open(arguments.store) if arguments.store else noise_store(work / "noise")
+        benchmark = Benchmark(store, work, arguments.seconds, arguments.json)
+        order = ("machine", "equality", "loops", "steps", "full_fold", "cross_validation", "side_by_side", "profile")
+        for name in arguments.only or order:
+            benchmark.section(getattr(benchmark, name))
+    finally:
+        shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    main()
