@@ -58,8 +58,8 @@ def _carry_out(name: str, overrides: Sequence[str], num_jobs: int | None, output
     if name in CORPORA:
         missing = check_roots(name, os.environ)
 
-    from fer3d.reproduction.carry_out import carry_out
-    from fer3d.reproduction.plan import (
+    from fer3d.paper.carry_out import carry_out
+    from fer3d.paper.plan import (
         benchmark,
         rehearsal,
         rehearsal_of_videos,

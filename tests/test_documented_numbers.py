@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer3d.evaluation.paper import TABLE_4, TABLE_5, FoldTable
 from fer3d.evaluation.significance import compare_folds
+from fer3d.paper.printed import TABLE_4, TABLE_5, FoldTable
 
 ROOT = Path(__file__).parents[1]
 README, PROTOCOLS = ((ROOT / name).read_text() for name in ("README.md", "docs/protocols.md"))

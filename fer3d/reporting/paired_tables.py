@@ -9,12 +9,12 @@ from math import isnan, nan
 
 from fer3d.evaluation.comparison import Comparison
 from fer3d.evaluation.comparison_tables import p_value
-from fer3d.evaluation.paper import TABLE_4, TABLE_5, TEN_FOLD, FoldTable
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH, EpochProtocol
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.evaluation.significance import FoldTests, compare_folds
 from fer3d.evaluation.tables import Table
-from fer3d.reporting.paper_tables import (
+from fer3d.paper.printed import TABLE_4, TABLE_5, TEN_FOLD, FoldTable
+from fer3d.paper.tables import (
     PAPER_CORPORA,
     beside_paper,
     paper_name,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fer3d.evaluation.evaluation import Outcome
 from fer3d.evaluation.published import BENCHMARKS, Benchmark, benchmark_of, differences
 from fer3d.evaluation.tables import Table, percent
-from fer3d.reporting.paper_tables import beside_paper
+from fer3d.paper.tables import beside_paper
 from fer3d.reporting.parts import Bullets, DataTable, Part, Prose, Section
 from fer3d.reporting.report_runs import CORPUS_TITLES, ReportRun
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from fer3d.evaluation.run_results import EvaluationError
-from fer3d.reporting.page import Page, write_report
-from fer3d.reporting.paper_sections import (
+from fer3d.paper.sections import (
     accuracy_section,
     comparison_section,
     confusion_section,
     discrepancies_section,
     settings_section,
 )
-from fer3d.reporting.paper_tables import PAPER_CORPORA
+from fer3d.paper.tables import PAPER_CORPORA
+from fer3d.reporting.page import Page, write_report
 from fer3d.reporting.published_sections import published_section
 from fer3d.reporting.report_runs import ReportRun, independence_caution, read_runs
 from fer3d.reporting.run_sections import banners, headline, protocols_section, provenance_section, runs_section

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from fer3d.evaluation.paper import TABLE_4, TABLE_5, FoldTable
 from fer3d.evaluation.significance import FoldTests, compare_clips, compare_folds
+from fer3d.paper.printed import TABLE_4, TABLE_5, FoldTable
 
 Pair = tuple[list[float], list[float]]
 RATIO = 1 / 9

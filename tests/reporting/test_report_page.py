@@ -13,11 +13,12 @@ from fake_runs import right, write_run
 from reported import Reported
 
 from fer3d.clips.independence import Independence
-from fer3d.evaluation.paper import FIGURE_5
-from fer3d.evaluation.paper_discrepancies import DISCREPANCIES
 from fer3d.evaluation.protocols import LAST_EPOCH
 from fer3d.evaluation.run_results import EvaluationError
-from fer3d.reporting import drawings, paper_sections
+from fer3d.paper import sections as paper_sections
+from fer3d.paper.discrepancies import DISCREPANCIES
+from fer3d.paper.printed import FIGURE_5
+from fer3d.reporting import drawings
 from fer3d.reporting.page import render
 from fer3d.reporting.parts import DataTable, Facts, Folded, Part, Prose, Section
 from fer3d.reporting.report import compose_page

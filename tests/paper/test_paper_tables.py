@@ -10,8 +10,8 @@ from fake_runs import right, write_run
 
 from fer3d.evaluation.comparison import Comparison
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH
+from fer3d.paper.tables import absent_tables, accuracy_tables, paper_name, settings_table
 from fer3d.reporting.paired_tables import fold_tables, pairs_table
-from fer3d.reporting.paper_tables import absent_tables, accuracy_tables, paper_name, settings_table
 from fer3d.reporting.parts import DataTable
 from fer3d.reporting.report_runs import ReportRun, read_runs
 

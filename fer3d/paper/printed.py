@@ -1,7 +1,7 @@
 """The numbers that the paper prints, and those that it is compared with.
 
 The paper: Haddad, Lézoray and Hamel, 3D-CNN for Facial Emotion Recognition in Videos, ISVC 2020, hal-02955528. Numbers
-are as printed, in percent where they are there; `paper_discrepancies` says what does not add up. Corpora and
+are as printed, in percent where they are there; `discrepancies` says what does not add up. Corpora and
 cross-validations are named as by `RunResults`, for lookups. Results of others stand under the protocol of the table
 that lists them; how they were measured was not checked.
 """

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fer3d.evaluation.paper import FIGURE_5, FIGURE_6, PrintedConfusion
-from fer3d.evaluation.paper_discrepancies import DISCREPANCIES
 from fer3d.evaluation.protocols import BEST_EPOCH
 from fer3d.evaluation.tables import Table
-from fer3d.reporting.confusion import confusion_figure
-from fer3d.reporting.drawings import architecture_part, confusion_picture, draw, input_size
-from fer3d.reporting.paired_tables import TESTS_NOTE, fold_tables, pairs_table
-from fer3d.reporting.paper_tables import (
+from fer3d.paper.discrepancies import DISCREPANCIES
+from fer3d.paper.printed import FIGURE_5, FIGURE_6, PrintedConfusion
+from fer3d.paper.tables import (
     absent_tables,
     accuracy_tables,
     row_label,
     runs_beside,
     settings_table,
 )
+from fer3d.reporting.confusion import confusion_figure
+from fer3d.reporting.drawings import architecture_part, confusion_picture, draw, input_size
+from fer3d.reporting.paired_tables import TESTS_NOTE, fold_tables, pairs_table
 from fer3d.reporting.parts import DataTable, Facts, Gallery, Part, Picture, Prose, Section, slug
 from fer3d.reporting.report_runs import CORPUS_TITLES, ReportRun
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from fer3d.evaluation.evaluation import Outcome
-from fer3d.evaluation.paper import C1, C2, Architecture, PublishedResult, Setting, published_results
 from fer3d.evaluation.protocols import BEST_EPOCH
 from fer3d.evaluation.tables import Table, percent
+from fer3d.paper.printed import C1, C2, Architecture, PublishedResult, Setting, published_results
 from fer3d.reporting.parts import DataTable
 from fer3d.reporting.report_runs import CORPUS_TITLES, ReportRun, joint_caution
 

@@ -16,9 +16,9 @@ from video_files import write_video
 
 from fer3d.corpora.sequences import SYNTHETIC_MARKER
 from fer3d.evaluation.published import LEAKING
-from fer3d.reproduction.carry_out import carry_out
+from fer3d.paper.carry_out import carry_out
+from fer3d.paper.plan import CREMA_D, RAVDESS, VIDEOS, Plan, benchmark, rehearsal_of_videos
 from fer3d.reproduction.own_videos import OwnVideos
-from fer3d.reproduction.plan import CREMA_D, RAVDESS, VIDEOS, Plan, benchmark, rehearsal_of_videos
 from fer3d.training.results import read_result
 
 SMALL = (*TINY, "faces.crop.size=32", "clips.num_frames=10", "frames.stored=12", "frames.views=2")

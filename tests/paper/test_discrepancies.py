@@ -9,9 +9,9 @@ from math import floor
 import numpy as np
 import pytest
 
-from fer3d.evaluation.paper import C2, FIGURE_5, FIGURE_6, TABLE_4, TABLE_5, FoldRow, FoldTable, published_results
-from fer3d.evaluation.paper_discrepancies import DISCREPANCIES
 from fer3d.evaluation.significance import FoldTests, compare_folds
+from fer3d.paper.discrepancies import DISCREPANCIES
+from fer3d.paper.printed import C2, FIGURE_5, FIGURE_6, TABLE_4, TABLE_5, FoldRow, FoldTable, published_results
 
 # Clips of each emotion in the order of the figure: CK+'s as distributed (Lucey et al. 2010), Oulu-CASIA's 80 subjects.
 NUM_CLIPS = {"Figure 5": (45, 59, 25, 69, 28, 83, 18), "Figure 6": (80,) * 6}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from fer3d.evaluation.paper import (
+from fer3d.paper.printed import (
     C1,
     C2,
     FIGURE_5,

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 
 from fer3d.configuration import compose_train
 from fer3d.evaluation.published import benchmark_of
-from fer3d.reproduction.plan import (
+from fer3d.paper.plan import (
     CKPLUS,
     CREMA_D,
     OULU,

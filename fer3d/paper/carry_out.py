@@ -18,9 +18,9 @@ from fer3d.evaluation.evaluation_tables import measures_table
 from fer3d.evaluation.run_results import RunResults
 from fer3d.evaluation.tables import json_text
 from fer3d.overrides import override
+from fer3d.paper.fold_workers import FoldWorkers
+from fer3d.paper.plan import VIDEOS, Plan, Step
 from fer3d.reporting.report import make_report
-from fer3d.reproduction.fold_workers import FoldWorkers
-from fer3d.reproduction.plan import VIDEOS, Plan, Step
 from fer3d.settings import checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME
 from fer3d.training.results import fold_folder
