@@ -29,7 +29,7 @@ demo: setup ## Synthetic twin of CK+ -> faces -> one trained fold -> predictions
 	$(BIN)/python -m fer3d.prepare
 	$(BIN)/python -m fer3d.train +fold=3 save_checkpoint=true
 	@set -e; fold=$$(ls -dt outputs/synthetic-kfold10-compact-*/fold_003 | head -n 1); \
-	$(BIN)/python -m fer3d.corpora.synthetic.scene outputs/demo/people.mp4 --twin outputs/corpora/synthetic_ckplus \
+	$(BIN)/python -m fer3d.twin.scene outputs/demo/people.mp4 --twin outputs/corpora/synthetic_ckplus \
 	  --held-out-by $$fold/result.json; \
 	$(BIN)/python -m fer3d.predict outputs/demo/people.mp4 --with $$fold/last.ckpt --out outputs/demo \
 	  --window 0.6 --overlay --timeline outputs/demo/people.png --page; \

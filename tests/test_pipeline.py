@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from fer3d.clips.store import ClipStore
-from fer3d.corpora.synthetic.scene import read_scene
 from fer3d.training.results import read_result
+from fer3d.twin.scene import read_scene
 
 GIGABYTE = 1024**3
 
@@ -68,7 +68,7 @@ def test_the_demo(tmp_path: Path) -> None:
     video, told = tmp_path / "people.mp4", folder / "result.json"
     run(
         tmp_path,
-        "fer3d.corpora.synthetic.scene",
+        "fer3d.twin.scene",
         str(video),
         "--twin",
         "outputs/corpora/synthetic_ckplus",

@@ -23,8 +23,8 @@ from fer3d.clips.folds import (
     step_folds,
 )
 from fer3d.clips.given_folds import given_folds
-from fer3d.corpora.synthetic.cast import plan_cast
-from fer3d.corpora.synthetic.settings import TwinSettings
+from fer3d.twin.cast import plan_cast
+from fer3d.twin.settings import TwinSettings
 
 Splitter = Callable[..., list[Fold]]
 NUMBERED: tuple[Splitter, ...] = (step_folds, balanced_folds)

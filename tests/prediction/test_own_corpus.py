@@ -92,7 +92,7 @@ def touching(made: Path) -> dict[str, Any]:
         lambda made: {"_target_": "pathlib.Path.touch", "_args_": [str(made)]},
         lambda made: {"more": touching(made)},
         lambda made: {"more": f"${{oc.create:{{_target_: builtins.open, _args_: [{made}, w]}}}}"},
-        lambda made: {"_target_": "fer3d.corpora.synthetic.twin.generate_twin", "folder": str(made)},
+        lambda made: {"_target_": "fer3d.twin.twin.generate_twin", "folder": str(made)},
         lambda made: {"_target_": "fer3d.corpora.own_videos.videos.os.mkdir", "path": str(made)},
         lambda made: {"_target_": "bright_faces.Corpus"},
     ],

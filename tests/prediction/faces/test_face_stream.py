@@ -198,8 +198,8 @@ def test_follows_a_real_face_that_res10_finds() -> None:
 def test_people_of_the_twin_keep_their_numbers(tmp_path: Path) -> None:
     import av
 
-    from fer3d.corpora.synthetic import generate_twin
-    from fer3d.corpora.synthetic.scene import Shot, write_scene
+    from fer3d.twin import generate_twin
+    from fer3d.twin.scene import Shot, write_scene
 
     generate_twin(tmp_path / "twin", num_subjects=4, num_workers=0, progress=False)
     trio = (0, 1, 2)

@@ -1,0 +1,137 @@
+"""Writes the synthetic twin of a corpus: all sequences, in parallel, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, cast
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fer3d.atomic_folder import atomic_folder
+from fer3d.cores import count_cores
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError
+from fer3d.twin.cast import Role
+from fer3d.twin.head_model import HeadModel, anny_version, read_head_model
+from fer3d.twin.layouts import CKPLUS, Layout
+from fer3d.twin.settings import TwinSettings
+from fer3d.twin.studio import Studio, film, open_studio
+
+
+def generate_twin(
+    root: Path,
+    seed: int = 0,
+    settings: TwinSettings | None = None,
+    num_subjects: int | None = None,
+    num_workers: int | None = None,
+    progress: bool = True,
+    layout: Layout = CKPLUS,
+) -> None:
+    """Renders the synthetic twin of a corpus into `root`, in the corpus's own folder layout.
+
+    The folder is made under a temporary name beside `root` and renamed when it is complete; its marker file
+    `synthetic_twin.json` is written last. What a killed run left behind is removed. The same seed, settings and number
+    of subjects give the same bytes on one machine, however many workers render.
+
+    Args:
+        root: The folder to make; it must not exist, or be empty.
+        seed: Seed of everything that is drawn.
+        settings: How hard, how varied and how large the twin is; None for the layout's own.
+        num_subjects: Number of people, at most the layout's; None for all of them, and with them the corpus's counts.
+        num_workers: Number of rendering processes; None for one a core, 0 to render in this process.
+        progress: Whether to show a progress bar.
+        layout: The corpus whose people, camera and files the twin has.
+
+    Raises:
+        CorpusError: The extra `synthetic` is not installed, `root` is in use, a number is out of range, or a file could
+            not be written.
+        OSError: The disk is full, or may not be written to.
+    """
+    root = root.absolute()
+    settings = settings or layout.settings
+    num_subjects = layout.num_subjects if num_subjects is None else num_subjects
+    roles = layout.plan_cast(seed, settings, num_subjects)
+    if root.exists() and any(root.iterdir()):
+        raise CorpusError(f"{root} is not empty; remove it, or name another folder for the synthetic twin.")
+    head = read_head_model()
+    with atomic_folder(root) as partial:
+        if num_workers == 0:
+            studio = Studio(partial, head, layout, seed, settings)
+            counts: Iterable[int] = map(studio.film, roles)
+        else:
+            counts = _film_in_parallel(partial, head, layout, seed, settings, roles, num_workers or count_cores())
+        task = f"Rendering the synthetic twin of {layout.title}"
+        _watch(counts, task, sum(len(role.sequences) for role in roles), progress)
+        layout.write_tables(partial, roles, seed)
+        marker = {**describe_twin(seed, settings, num_subjects, layout), "anny": anny_version()}
+        (partial / SYNTHETIC_MARKER).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
+
+
+def describe_twin(
+    seed: int, settings: TwinSettings | None = None, num_subjects: int | None = None, layout: Layout = CKPLUS
+) -> dict[str, Any]:
+    """What decides a twin's images, as its marker file records it in JSON. CK+'s layout goes without saying."""
+    description = {
+        **({} if layout.name == CKPLUS.name else {"layout": layout.name}),
+        "format": layout.format,
+        "seed": seed,
+        "num_subjects": layout.num_subjects if num_subjects is None else num_subjects,
+        "settings": asdict(settings or layout.settings),
+    }
+    return cast(dict[str, Any], json.loads(json.dumps(description)))
+
+
+def _film_in_parallel(
+    partial: Path,
+    head: HeadModel,
+    layout: Layout,
+    seed: int,
+    settings: TwinSettings,
+    roles: list[Role],
+    num_workers: int,
+) -> Iterator[int]:
+    backstage = partial / "backstage"
+    backstage.mkdir()
+    head.save(backstage / "head.npz")
+    kernels = None if _has_user_cache() else backstage / "kernels"
+    pool = ProcessPoolExecutor(
+        num_workers,
+        # A forked process would inherit the locks of whatever threads the caller has.
+        mp_context=get_context("spawn"),
+        initializer=open_studio,
+        initargs=(partial, backstage / "head.npz", kernels, layout, seed, settings),
+    )
+    try:
+        # The longest jobs first, so that no worker is left with one at the end.
+        longest_first = sorted(roles, key=lambda role: -sum(sequence.num_frames for sequence in role.sequences))
+        for future in as_completed([pool.submit(film, role) for role in longest_first]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    shutil.rmtree(backstage)
+
+
+def _watch(counts: Iterable[int], description: str, total: int, progress: bool) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not progress) as bar:
+        task = bar.add_task(description, total=total)
+        for count in counts:
+            bar.advance(task, count)
+
+
+def _has_user_cache() -> bool:
+    """Returns whether Warp can keep its kernels where it does by default."""
+    if "WARP_CACHE_PATH" in os.environ:
+        return True
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(cache, os.W_OK)
