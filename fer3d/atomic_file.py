@@ -1,4 +1,4 @@
-"""Files that exist whole or not at all."""
+"""Atomic file writes: a file is complete or absent."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from fer3d.disk import writing
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Writes a file under a temporary name beside `path` and renames it; an older one is replaced.
+    """Writes `content` to a temporary file beside `path` and renames it, replacing an existing file.
+
+    An error leaves no temporary file behind.
 
     Raises:
-        DiskError: The disk is full, or may not be written to; nothing is left then.
-        OSError: The file cannot be written for another reason; nothing is left then.
+        DiskError: The disk is full, or `path` is not writable.
+        OSError: Writing failed for another reason.
     """
     work = path.with_name(f".{path.name}.partial-{uuid4().hex[:6]}")
     with writing(path):

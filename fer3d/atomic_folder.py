@@ -1,4 +1,4 @@
-"""Folders that exist whole or not at all."""
+"""Atomic folders: a folder is complete or absent."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from fer3d.disk import writing
 from fer3d.file_lock import FolderLock
 from fer3d.processes import is_running, machine
 
-# How many work folders this process has.
+# Number of open work folders in this process.
 num_under_way = 0
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Yields an empty work folder beside `folder`, which takes its name when the block ends without an error.
+    """Yields an empty work folder beside `folder` and renames it to `folder` when the block succeeds.
 
-    A block that raises leaves nothing. What a killed process left is removed by the next one on the same machine. If
-    `folder` has come into being meanwhile, it stays as it is and the work folder is dropped: both were made for the
-    same name.
+    If the block raises, the work folder is removed. The next process on the same machine removes what a killed process
+    left behind. If another process creates `folder` first, its result is kept and the work folder is dropped, since
+    both were made for the same name.
 
     Args:
-        folder: The folder to make; it may not exist, or only as an empty folder.
+        folder: The folder to create; it must be absent or empty.
 
     Raises:
-        FileExistsError: The folder holds something already, or is a file.
-        DiskError: The disk is full, or may not be written to.
-        OSError: The work folder could not take its name.
+        FileExistsError: `folder` is a file or a folder that is not empty.
+        DiskError: The disk is full or not writable.
+        OSError: The work folder could not be renamed.
     """
     if folder.is_file() or _holds_something(folder):
-        raise FileExistsError(f"{folder} exists already")
+        raise FileExistsError(f"{folder} already exists")
     with work_folder(folder) as work:
         yield work
         try:
@@ -49,10 +49,12 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def work_folder(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder beside `folder`, which is removed after the block, or after its process was killed.
+    """Yields an empty folder beside `folder` and removes it after the block.
+
+    If the process is killed, the next process that calls this for `folder` removes it.
 
     Raises:
-        DiskError: The disk is full, or may not be written to.
+        DiskError: The disk is full or not writable.
     """
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -60,13 +62,13 @@ def work_folder(folder: Path) -> Iterator[Path]:
         global num_under_way
         num_under_way += 1
         work, lock = folder, None
-        # From before it is there: a signal may come at any moment.
+        # The block starts before mkdir, because a signal may arrive at any moment.
         try:
             while lock is None:
                 name = f".{folder.name}.partial-{_host()}-{_machine()}-{os.getpid()}-{uuid4().hex[:6]}"
                 work = folder.with_name(name)
                 work.mkdir()
-                # Until it is locked, it looks like a leftover to others.
+                # Until we lock it, other processes take it for a leftover and may remove it; then we try again.
                 lock = FolderLock.take(work)
             yield work
         finally:
@@ -78,7 +80,7 @@ def work_folder(folder: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes the work folders that dead processes of this machine left for `folder`."""
+    """Removes work folders that dead processes on this machine left for `folder`."""
     pattern = re.compile(re.escape(f".{folder.name}.partial-") + r"(\w+)-(?:(\w+)-)?(\d+)-\w+")
     for left in folder.parent.iterdir():
         if match := pattern.fullmatch(left.name):
@@ -88,12 +90,12 @@ def remove_leftovers(folder: Path) -> None:
 def _remove_if_dead(left: Path, host: str, where: str | None, pid: str) -> None:
     here = where == _machine()
     if host != _host() and not here:
-        return  # another machine, where its process may well be alive
+        return  # made on another machine, where its process may still run
     lock = FolderLock.take(left)
     if lock is None:
         return
-    # Without locks, a process of another container cannot be told from a dead one; nor one whose folder names no
-    # machine from one of this number.
+    # Without locks, we cannot tell a process in another container from a dead one. Names without a machine carry only
+    # the process id, so any running process with this id counts as the owner.
     if is_running(int(pid)) if where is None else not lock.is_held and (not here or is_running(int(pid))):
         lock.release()
         return

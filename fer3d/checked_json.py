@@ -1,4 +1,4 @@
-"""What a file of plain values says is checked against what was written: its checksum, its entries and their kinds."""
+"""Checksums for JSON-like content, and readable validation errors."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ CHECKSUM = "checksum"
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Adds the checksum of plain values as their last entry."""
+    """Returns `content` with its checksum added as the last entry."""
     return {**content, CHECKSUM: _checksum(content)}
 
 
 def check_seal(content: Mapping[str, Any]) -> None:
-    """Compares values with their checksum; what has none, as earlier versions wrote it, is taken as it is.
+    """Verifies the checksum of `content`; files without a checksum, as old versions wrote them, pass.
 
     Raises:
-        ValueError: They were changed.
+        ValueError: The content was changed.
     """
     if CHECKSUM in content and content[CHECKSUM] != _checksum(content):
-        raise ValueError("it was edited or damaged: its content and its checksum differ")
+        raise ValueError("it was edited or damaged: its content does not match its checksum")
 
 
 def first_error(error: ValidationError) -> str:
-    """The first thing that a validation found, as `entry: what is wrong`."""
+    """Formats the first validation error as `entry: message`."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, first["loc"])) or "the whole"
     return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 
 def _checksum(content: Mapping[str, Any]) -> str:
-    """SHA-256 of the values as JSON gives them back, in whatever order they stand."""
+    """SHA-256 of the values after a JSON round trip, independent of key order."""
     plain = json.loads(json.dumps({key: value for key, value in content.items() if key != CHECKSUM}))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a disk refuses, as a sentence that names the path: it is full or read-only, or something is in the way."""
+"""Disk errors with a message that names the path, the reason and a remedy."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# What only writing meets, wherever the error comes from and whether or not it knows a path.
+# Errors that only writing can raise, so they need no path to be recognised.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WAYS_OUT = {
     **dict.fromkeys(_FULL, "make room, or set outputs or --out to another disk, and run the same command again"),
     **dict.fromkeys(
-        (errno.EROFS, errno.EACCES, errno.EPERM), "allow it, or set outputs or --out to a folder of your own"
+        (errno.EROFS, errno.EACCES, errno.EPERM),
+        "change its permissions, or set outputs or --out to a folder that you can write to",
     ),
     **dict.fromkeys(
         (errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
         "move what is in the way, or set outputs or --out to another folder",
     ),
-    errno.ENAMETOOLONG: "set a shorter name",
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 
 class DiskError(OSError):
-    """A file or folder that could not be written: which, why, and what to do."""
+    """A file or folder could not be written; the message says which, why, and what to do."""
 
     def __str__(self) -> str:
         return str(self.args[-1])
@@ -33,13 +34,13 @@ class DiskError(OSError):
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Names a path in the errors of a disk that is full or cannot be written to, which often name none.
+    """Turns write errors inside the block into `DiskError`s that name `path`; the original ones often name no path.
 
     Args:
-        path: What the block writes, or the folder in which it does.
+        path: The file or folder that the block writes.
 
     Raises:
-        DiskError: The disk is full, or the path cannot be written to.
+        DiskError: The disk is full or the path is not writable.
     """
     try:
         yield
@@ -49,12 +50,12 @@ def writing(path: Path) -> Iterator[None]:
         number = error.errno or 0
         if number not in _WAYS_OUT or not (number in _FULL or _is_below(error.filename, path)):
             raise
-        sentence = f"{path} cannot be written: {os.strerror(number)}; {_WAYS_OUT[number]}"
-        raise DiskError(number, sentence) from error
+        message = f"{path} cannot be written: {os.strerror(number)}; {_WAYS_OUT[number]}"
+        raise DiskError(number, message) from error
 
 
 def check_writable(folder: Path) -> None:
-    """Finds out beforehand whether a folder can come into being, or be written to.
+    """Checks in advance that a folder can be created or written to.
 
     Raises:
         DiskError: It cannot.
@@ -72,15 +73,15 @@ def check_writable(folder: Path) -> None:
 
 
 def check_space(folder: Path, num_bytes: int, what: str) -> None:
-    """Finds out beforehand whether a disk has the space for what is going to be written.
+    """Checks in advance that a disk has enough free space.
 
     Args:
-        folder: Where it is going to be; need not exist yet.
-        num_bytes: How much it takes.
-        what: What it is, for the message.
+        folder: Destination; need not exist yet.
+        num_bytes: Space needed.
+        what: What will be written, for the message.
 
     Raises:
-        DiskError: The disk is too small.
+        DiskError: The disk has too little space.
     """
     place = folder.absolute()
     while not place.exists():
@@ -89,11 +90,11 @@ def check_space(folder: Path, num_bytes: int, what: str) -> None:
     if free < num_bytes:
         raise DiskError(
             errno.ENOSPC,
-            f"{what} take about {num_bytes / 1e6:,.0f} MB in {folder}, and its disk has {free / 1e6:,.0f} MB left; "
+            f"{what} need about {num_bytes / 1e6:,.0f} MB in {folder}, but its disk has {free / 1e6:,.0f} MB left; "
             f"{_WAYS_OUT[errno.ENOSPC]}",
         )
 
 
 def _is_below(filename: object, path: Path) -> bool:
-    """Whether an error is about the path, and not about something that the block reads elsewhere."""
+    """Whether an error concerns `path`, rather than a file that the block reads elsewhere."""
     return not isinstance(filename, str) or Path(filename).is_relative_to(path.parent)

@@ -1,4 +1,4 @@
-"""Locks between processes, which end with the process that holds them, be it killed."""
+"""Advisory file locks, released when the holder exits or is killed."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _POLL_SECONDS = 0.1
-# Who waits says so after the first time, and again after each of the second.
+# A waiting process prints a message after the first interval, then once per second interval.
 FIRST_WORD_SECONDS, NEXT_WORD_SECONDS = 5.0, 300.0
 
 
 @contextmanager
 def file_lock(path: Path, work: str | None = None) -> Iterator[None]:
-    """Holds the lock of a name, and waits for it where another process or thread has it.
+    """Holds a lock, waiting while another process or thread has it.
 
-    Where the file system knows no locks, nobody waits: then two may do the same work, whose result is written whole or
-    not at all.
+    On a file system without locks this does not wait: two processes may do the same work, so results must be written
+    atomically.
 
     Args:
-        path: The file that stands for the lock. It is there as long as somebody holds it or waits for it.
-        work: What whoever holds it does, such as `fold 3 is being trained`: told to who waits for more than a few
-            seconds, with who does it. None waits without a word.
+        path: The lock file. It exists while the lock is held or awaited.
+        work: What the holder does, such as `fold 3 is being trained`. Processes that wait for more than a few seconds
+            print it with the holder's process id. None: wait silently.
 
     Raises:
-        DiskError: The file cannot be made.
+        DiskError: The lock file cannot be created.
     """
     file = _wait(path, work)
     try:
@@ -49,26 +49,26 @@ def file_lock(path: Path, work: str | None = None) -> Iterator[None]:
 
 
 def try_lock(path: Path) -> IO[str] | None:
-    """Takes the lock of a name if nobody has it.
+    """Takes a lock without waiting.
 
     Returns:
-        What holds the lock until it is closed, or the process ends; None where somebody else has it, or the file
-        system knows no locks.
+        The open lock file, which holds the lock until it is closed or the process ends; None if the lock is taken or
+        the file system does not support locks.
 
     Raises:
-        DiskError: The file cannot be made.
+        DiskError: The lock file cannot be created.
     """
     return _acquire(path)[0]
 
 
 def release(file: IO[str], path: Path) -> None:
-    """Gives a lock back and removes its file."""
+    """Releases a lock and removes its file."""
     path.unlink(missing_ok=True)
     file.close()
 
 
 def remove_unheld(path: Path) -> None:
-    """Removes the file of a lock that a killed process has left."""
+    """Removes a lock file that a killed process left behind."""
     if path.exists():
         with suppress(OSError):
             if (file := try_lock(path)) is not None:
@@ -77,11 +77,11 @@ def remove_unheld(path: Path) -> None:
 
 @dataclass(frozen=True)
 class FolderLock:
-    """A lock on a folder itself, which a killed process loses, in whatever container it ran.
+    """A lock on a folder itself, visible across containers and released when the process is killed.
 
     Attributes:
-        descriptor: The folder's file descriptor; None where folders cannot be opened.
-        is_held: Whether it keeps others out; not where the file system knows no locks.
+        descriptor: The folder's file descriptor; None where the platform cannot lock folders.
+        is_held: Whether the lock excludes others; False on file systems without locks.
     """
 
     descriptor: int | None
@@ -89,7 +89,7 @@ class FolderLock:
 
     @classmethod
     def take(cls, folder: Path) -> FolderLock | None:
-        """Locks a folder; None where somebody else has locked it, or it is gone."""
+        """Locks a folder; returns None if another process holds the lock or the folder is gone."""
         if fcntl is None:
             return cls(None, is_held=False)
         try:
@@ -103,7 +103,7 @@ class FolderLock:
         return None
 
     def release(self) -> None:
-        """Gives the lock back."""
+        """Releases the lock."""
         if self.descriptor is not None:
             os.close(self.descriptor)
 
@@ -121,7 +121,7 @@ def _wait(path: Path, work: str | None) -> IO[str] | None:
 
 
 def _acquire(path: Path) -> tuple[IO[str] | None, bool]:
-    """The lock's file, if this process has it now; and whether somebody else has it."""
+    """Returns the lock file if this process now holds it, and whether another process holds it."""
     if fcntl is None:
         return None, False
     with writing(path):
@@ -129,18 +129,18 @@ def _acquire(path: Path) -> tuple[IO[str] | None, bool]:
         file = path.open("a", encoding="utf-8")
     held = _flock(file.fileno())
     if held and _is_at(file.fileno(), path):
-        # Only for others to read, so that a full disk does not matter.
+        # Informational only, so a full disk does not matter.
         with suppress(OSError):
             os.ftruncate(file.fileno(), 0)
             os.write(file.fileno(), f"{os.getpid()} {socket.gethostname()} {machine()}\n".encode())
         return file, False
     file.close()
-    # Whoever had it may have removed the file meanwhile, so that somebody else may hold another of the same name.
+    # The previous holder may have removed the file after we opened it, and a third process may hold a new one.
     return None, held is not None
 
 
 def _flock(descriptor: int) -> bool | None:
-    """Whether the lock could be taken; None where the file system knows none."""
+    """Whether the lock was taken; None if the file system does not support locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -151,7 +151,7 @@ def _flock(descriptor: int) -> bool | None:
 
 
 def _holder(path: Path) -> str:
-    """Who holds a lock, as its file says."""
+    """Describes the holder named in a lock file."""
     try:
         pid, host, where = path.read_text(encoding="utf-8").split()
         stopped = " (which is stopped)" if where == machine() and is_stopped(int(pid)) else ""

@@ -1,4 +1,4 @@
-"""How much memory is free: the machine's, a control group's and a GPU's."""
+"""Free memory of the machine, its cgroups and the GPU."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import torch
 
 
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
-    """Bytes that can be taken on a device and, on the way there, of the machine's memory: the least of them.
+    """Bytes that can be allocated on `device`: the minimum over the device, the machine and this process's cgroups.
+
+    Data for a GPU passes through the machine's memory, so its limits apply too.
 
     Args:
         device: The device.
-        root: Where `proc` and `sys` are.
+        root: Folder that contains `proc` and `sys`.
     """
     found = [_machine_bytes(root), *_cgroup_bytes(root)]
     if device.type == "cuda":
@@ -28,12 +30,12 @@ def _machine_bytes(root: Path) -> int:
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError, IndexError):
         pass
-    # Not Linux: half of all there is.
+    # Without /proc/meminfo, assume that half of the memory is free.
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def _cgroup_bytes(root: Path) -> list[int]:
-    """What the control groups that this process is in, and those above them, leave; nothing where none has a limit."""
+    """Bytes left in each memory-limited cgroup of this process, including ancestors."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -51,6 +53,6 @@ def _cgroup_bytes(root: Path) -> list[int]:
                 limit, used = ((folder / name).read_text().strip() for name in names)
                 found.append(int(limit) - int(used))
             except (OSError, ValueError):
-                # No limit is "max" in version 2.
+                # In cgroup v2, "max" means no limit.
                 continue
     return found

@@ -1,4 +1,4 @@
-"""Processes: who one is, whether it runs, and child processes that do not outlive their parent."""
+"""Process identity and liveness, and child processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def machine() -> str:
-    """This machine since its start, and the container there: where a process number means one process."""
+    """Identifies the current boot and PID namespace, within which a process id is unique at any time."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
@@ -22,17 +22,17 @@ def machine() -> str:
 
 
 def started(pid: int) -> str:
-    """When a process of this machine started, which tells it from a later one of its number; empty for none."""
+    """Start time of a process, which distinguishes it from a later one with the same id; empty if it does not run."""
     try:
         state = _state(pid)
     except OSError:
         return "running" if is_running(pid) else ""
-    # A zombie is dead, however long its parent does not ask for it.
+    # A zombie is dead, even if its parent has not reaped it.
     return "" if state[0] in "ZX" else state[19]
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process of this machine is stopped, and so neither works nor ends."""
+    """Whether a process is stopped (SIGSTOP, Ctrl-Z), so that it neither works nor exits."""
     try:
         return _state(pid)[0] in "Tt"
     except OSError:
@@ -40,14 +40,14 @@ def is_stopped(pid: int) -> bool:
 
 
 def _state(pid: int) -> list[str]:
-    # After the name, which may hold anything.
+    # The process name comes first, in parentheses, and may contain any character.
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process of this machine has that number; true where it cannot be told."""
+    """Whether a process with this id exists; True if the platform cannot tell."""
     if os.name != "posix":
-        return True  # asking would end the process there
+        return True  # os.kill(pid, 0) would terminate the process on Windows
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -59,9 +59,9 @@ def is_running(pid: int) -> bool:
 
 @cache
 def leave_with_parent() -> None:
-    """Ends this process when its parent ends, be it killed; otherwise it would wait for work for ever.
+    """Ends this process when its parent exits or is killed; otherwise it would wait for work indefinitely.
 
-    Ctrl-C reaches every process of a terminal: it is the parent's to heed.
+    Ctrl-C reaches every process in a terminal; the child ignores it and leaves it to the parent.
     """
     if parent_process() is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -75,7 +75,7 @@ def _wait_and_leave() -> None:
     if parent.sentinel is not None:
         connection.wait([parent.sentinel])
     else:
-        # joblib's processes know their parent's number alone.
+        # joblib's workers know only their parent's process id.
         while os.getppid() == parent.pid:
             time.sleep(1)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Which code settings that came in a file may name: they are somebody else's, and naming code is running it."""
+"""Restricts the code that settings read from a file may name, because instantiating a `_target_` runs it."""
 
 from __future__ import annotations
 
@@ -9,38 +9,37 @@ from hydra.utils import get_object
 
 
 class TargetError(ValueError):
-    """Settings name code that may not run, or that does not exist: which, and what to do."""
+    """Settings name code that is not trusted or does not exist; the message says which and what to do."""
 
 
 def check_targets(settings: Mapping[str, Any], packages: Collection[str], what: str) -> None:
-    """Makes sure that settings which came in a file name code of some packages alone.
+    """Checks that settings name code from trusted packages only.
 
     Args:
-        settings: Settings with `_target_` in them, at any depth.
-        packages: The packages.
-        what: What the settings describe, such as `the checkpoint's network`.
+        settings: Settings with `_target_` entries at any depth.
+        packages: Trusted packages.
+        what: What the settings describe, for the message, such as `the checkpoint's network`.
 
     Raises:
-        TargetError: They name other code, or none that exists; or a text in them stands for something else.
+        TargetError: A target is not in these packages or does not exist, or a value contains an interpolation.
     """
     for target in _entries(settings, "_target_"):
         if not _is_of(target, packages):
             package = target.partition(".")[0]
             raise TargetError(
-                f"{what} is made by {target}, which is no part of fer3d: code that a file names runs only if you say "
-                f"that you trust it (--trust {package})"
+                f"{what} names {target}, which is not part of fer3d; if you trust this code, pass --trust {package}"
             )
         try:
             found = get_object(target)
-        except Exception as error:  # whatever importing a module of a user's raises
-            raise TargetError(f"{what} is made by {target}, which is not here: {error}") from error
+        except Exception as error:  # importing a user's module may raise anything
+            raise TargetError(f"{what} names {target}, which cannot be imported: {error}") from error
         # A module's own imports are reachable through it, such as `fer3d.models.cnn3d.torch.os.system`.
         if not _is_of(f"{getattr(found, '__module__', '')}.", packages):
-            raise TargetError(f"{what} is made by {target}, which is not what it seems")
+            raise TargetError(f"{what} names {target}, which is defined outside {', '.join(packages)}")
     for text in _entries(settings):
-        # OmegaConf puts in its place whatever it says, such as other settings with a `_target_`.
+        # OmegaConf would resolve it, possibly to other settings with a `_target_`.
         if "${" in text:
-            raise TargetError(f"{what} is made with {text}, which stands for something else: fer3d writes no such text")
+            raise TargetError(f"{what} contains the interpolation {text}; fer3d writes resolved settings only")
 
 
 def _is_of(target: str, packages: Collection[str]) -> bool:
@@ -48,7 +47,7 @@ def _is_of(target: str, packages: Collection[str]) -> bool:
 
 
 def _entries(settings: Any, key: str | None = None) -> Iterator[str]:
-    """The entries of that key, or all texts, at any depth."""
+    """Yields the entries of `key`, or all strings, at any depth."""
     if isinstance(settings, Mapping):
         if key in settings:
             yield str(settings[key])

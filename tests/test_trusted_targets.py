@@ -39,18 +39,18 @@ def test_code_of_the_packages_may_be_named(settings: dict[str, Any]) -> None:
     "wrap", [lambda part: part, lambda part: {"a": [{"b": part}]}, lambda part: {"_args_": [part]}]
 )
 def test_other_code_is_refused_at_any_depth(target: str, wrap: Any) -> None:
-    with pytest.raises(TargetError, match=r"the network is made by .*, which is no part of fer3d.*--trust"):
+    with pytest.raises(TargetError, match=r"the network .*not part of fer3d.*--trust"):
         check_targets(wrap({"_target_": target}), MODELS, "the network")
 
 
 @pytest.mark.parametrize("wrap", [lambda text: text, lambda text: [{"b": text}], lambda text: {"_args_": (1, text)}])
-def test_texts_that_stand_for_other_settings_are_refused(wrap: Any) -> None:
-    """Hydra makes what an interpolation brings in, too."""
+def test_interpolations_are_refused(wrap: Any) -> None:
+    """Hydra would instantiate what an interpolation resolves to."""
     settings = {
         "_target_": "torch.nn.Linear",
         "bias": wrap("${oc.create:{_target_: builtins.open, _args_: [made, w]}}"),
     }
-    with pytest.raises(TargetError, match="which stands for something else"):
+    with pytest.raises(TargetError, match=r"\$\{"):
         check_targets(settings, MODELS, "the network")
 
 
@@ -63,13 +63,13 @@ def test_texts_that_stand_for_other_settings_are_refused(wrap: Any) -> None:
         "fer3d.models.cnn3d.POOLS",
     ],
 )
-def test_what_is_reached_through_a_module_is_no_part_of_it(target: str) -> None:
-    with pytest.raises(TargetError, match="not what it seems"):
+def test_another_package_reached_through_a_module_is_refused(target: str) -> None:
+    with pytest.raises(TargetError, match="defined outside"):
         check_targets({"_target_": target}, MODELS, "the network")
 
 
-def test_what_does_not_exist_is_named() -> None:
-    with pytest.raises(TargetError, match=r"fer3d\.models\.cnn3d\.Nothing, which is not here"):
+def test_a_target_that_does_not_exist_is_named() -> None:
+    with pytest.raises(TargetError, match=r"fer3d\.models\.cnn3d\.Nothing, .* imported"):
         check_targets({"_target_": "fer3d.models.cnn3d.Nothing"}, MODELS, "the network")
 
 

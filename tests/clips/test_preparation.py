@@ -324,7 +324,7 @@ def test_a_report_without_these_counts_is_still_read(corpus: PictureCorpus, tmp_
 
 
 def test_a_disk_too_small_is_said_before_anything_is_read(corpus: PictureCorpus, tmp_path: Path) -> None:
-    with pytest.raises(DiskError, match=r"clips take about [\d,]+ MB in .*stores, .* has [\d,]+ MB left; .* outputs "):
+    with pytest.raises(DiskError, match=r"clips .*about [\d,]+ MB in .*stores, .* has [\d,]+ MB left; .* outputs "):
         prepare(corpus, tmp_path / "stores", extraction(size=100_000), num_frames=10_000)
     assert not (tmp_path / "stores").exists()
 

@@ -149,11 +149,11 @@ BAD: dict[str, tuple[Callable[[Any, dict[str, Any]], None], str]] = {
     "more labels": (setting("trained", "emotions", value=["a", "b", "c", "d"]), "graph of model.onnx does not fit"),
     "code of another package": (
         setting("trained", "faces", "detector", "_target_", value="os.system"),
-        "made by os.system, which is no part of fer3d",
+        "os.system, .*not part of fer3d",
     ),
     "code behind a module of fer3d's": (
         setting("trained", "frames", "_target_", value="fer3d.clips.frames.np.load"),
-        "not what it seems",
+        "defined outside fer3d",
     ),
     "code of fer3d's that belongs elsewhere": (
         setting("trained", "frames", "_target_", value="fer3d.atomic_file.write_file"),
