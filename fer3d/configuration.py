@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,38 @@ def config_folder() -> str:
 def compose_train(overrides: Sequence[str]) -> DictConfig:
     """Composes the configuration of `fer3d.train` from settings as on its command line.
 
+    Works wherever it is called, also where Hydra is initialized already.
+
     Raises:
         HydraException: There is no such setting.
     """
     from hydra import compose, initialize_config_dir
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf, open_dict
 
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        return compose("train", overrides=list(overrides))
+    with _hydra_set_aside(), initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose("train", overrides=list(overrides), return_hydra_config=True)
+        # The default name refers to Hydra's part of the configuration, which is there only now.
+        HydraConfig.instance().set_config(config)
+        if not OmegaConf.is_missing(config, "name"):
+            config.name = config.name
+        with open_dict(config):
+            del config["hydra"]
+    return config
+
+
+@contextmanager
+def _hydra_set_aside() -> Iterator[None]:
+    """Makes room for another Hydra application; Hydra keeps one per process."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.version import VersionBase
+
+    hydra, base, config = GlobalHydra.instance().hydra, VersionBase.instance().version_base, HydraConfig.instance().cfg
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        # By name: Hydra replaces the instance when `initialize_config_dir` ends.
+        GlobalHydra.instance().hydra = hydra
+        VersionBase.instance().version_base, HydraConfig.instance().cfg = base, config
