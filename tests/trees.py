@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from fer3d.corpora import oulu_casia
 from fer3d.corpora.ckplus import EXPECTED
-from fer3d.corpora.sequences import SYNTHETIC_MARKER
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, Corpus, CorpusWarning
 
 CKPLUS_IMAGES = "cohn-kanade-images"
 CKPLUS_LABELS = "Emotion"
@@ -82,3 +85,9 @@ def mark_synthetic(folder: Path, **content: object) -> Path:
     marker = touch(folder / SYNTHETIC_MARKER)
     marker.write_text(json.dumps(content))
     return folder
+
+
+def read_part(corpus: Corpus) -> list[Any]:
+    """Reads a tree that is too small to be the whole corpus, which the reader must warn of."""
+    with pytest.warns(CorpusWarning, match="differs from the corpus as distributed"):
+        return corpus.read()

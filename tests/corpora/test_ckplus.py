@@ -3,7 +3,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,12 @@ from trees import (
     full_ckplus_codes,
     make_ckplus,
     mark_synthetic,
+    read_part,
     touch,
 )
 
 from fer3d.corpora.ckplus import EMOTIONS, EXPECTED, CKPlus
-from fer3d.corpora.sequences import Corpus, CorpusWarning, FrameSequence
-
-ReadPart = Callable[[Corpus], list[FrameSequence]]
+from fer3d.corpora.sequences import CorpusWarning, FrameSequence
 
 
 def test_constants_are_those_of_the_corpus() -> None:
@@ -32,7 +30,7 @@ def test_constants_are_those_of_the_corpus() -> None:
     assert sum(EXPECTED.per_emotion.values()) == EXPECTED.num_sequences
 
 
-def test_reads_subject_sequence_emotion_and_frames(ckplus: Path, read_part: ReadPart) -> None:
+def test_reads_subject_sequence_emotion_and_frames(ckplus: Path) -> None:
     images = ckplus / CKPLUS_IMAGES
     assert read_part(CKPlus(ckplus)) == [
         FrameSequence(
@@ -49,7 +47,7 @@ def test_reads_subject_sequence_emotion_and_frames(ckplus: Path, read_part: Read
     ]
 
 
-def test_codes_1_to_7_are_the_emotions_in_order(tmp_path: Path, read_part: ReadPart) -> None:
+def test_codes_1_to_7_are_the_emotions_in_order(tmp_path: Path) -> None:
     root = make_ckplus(tmp_path, {f"S{code:03d}/001": code for code in range(1, 8)})
     assert tuple(sequence.emotion for sequence in read_part(CKPlus(root))) == EMOTIONS
 
@@ -58,7 +56,7 @@ def test_codes_1_to_7_are_the_emotions_in_order(tmp_path: Path, read_part: ReadP
     "images", [CKPLUS_IMAGES, f"extended-cohn-kanade-images/{CKPLUS_IMAGES}", "Cohn-Kanade-Images"]
 )
 @pytest.mark.parametrize("labels", ["Emotion", "Emotion_labels", "Emotion_labels/Emotion", "emotion_labels"])
-def test_roots_seen_in_the_wild(tmp_path: Path, read_part: ReadPart, images: str, labels: str) -> None:
+def test_roots_seen_in_the_wild(tmp_path: Path, images: str, labels: str) -> None:
     root = make_ckplus(tmp_path, {"S005/001": 3}, images, labels)
     (sequence,) = read_part(CKPlus(root))
     assert sequence.emotion == "disgust"
@@ -74,28 +72,26 @@ def test_roots_seen_in_the_wild(tmp_path: Path, read_part: ReadPart, images: str
         (f"extended-cohn-kanade-images (4)/{CKPLUS_IMAGES}", "Emotion_labels(2)"),
     ],
 )
-def test_archives_unpacked_into_folders_of_their_own(
-    tmp_path: Path, read_part: ReadPart, images: str, labels: str
-) -> None:
+def test_archives_unpacked_into_folders_of_their_own(tmp_path: Path, images: str, labels: str) -> None:
     root = make_ckplus(tmp_path, {"S005/001": 3}, images, labels)
     assert [sequence.clip_id for sequence in read_part(CKPlus(root))] == ["S005/001"]
 
 
-def test_subject_folders_may_differ_in_case(tmp_path: Path, read_part: ReadPart) -> None:
+def test_subject_folders_may_differ_in_case(tmp_path: Path) -> None:
     add_ckplus_frames(tmp_path / CKPLUS_IMAGES, "s005/001", [1])
     add_ckplus_label(tmp_path / CKPLUS_LABELS, "S005/001", ckplus_code(5), number=1)
     (sequence,) = read_part(CKPlus(tmp_path))
     assert (sequence.subject, len(sequence.frames)) == ("S005", 1)
 
 
-def test_root_may_be_text_and_start_at_home(ckplus: Path, read_part: ReadPart, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_may_be_text_and_start_at_home(ckplus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(ckplus.parent))
     corpus = CKPlus(f"~/{ckplus.name}")
     assert corpus.root == ckplus
     assert len(read_part(corpus)) == 3
 
 
-def test_other_archives_and_what_systems_leave_are_passed_over(ckplus: Path, read_part: ReadPart) -> None:
+def test_other_archives_and_what_systems_leave_are_passed_over(ckplus: Path) -> None:
     before = read_part(CKPlus(ckplus))
     for name in (
         "FACS_labels/FACS/S005/001/S005_001_00000011_facs.txt",
@@ -117,7 +113,7 @@ def test_other_archives_and_what_systems_leave_are_passed_over(ckplus: Path, rea
     assert read_part(CKPlus(ckplus)) == before
 
 
-def test_unlabelled_sequences_have_an_empty_label_folder_or_none(ckplus: Path, read_part: ReadPart) -> None:
+def test_unlabelled_sequences_have_an_empty_label_folder_or_none(ckplus: Path) -> None:
     before = read_part(CKPlus(ckplus))
     for clip_id in ("S005/002", "S010/001", "S011/001"):
         add_ckplus_frames(ckplus / CKPLUS_IMAGES, clip_id, [1, 2])
@@ -179,7 +175,7 @@ def test_many_files_that_are_not_read_are_one_sentence(ckplus: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [".txt.txt", "", ".TXT", " (1).txt"])
-def test_a_label_is_known_by_the_start_of_its_name(ckplus: Path, read_part: ReadPart, ending: str) -> None:
+def test_a_label_is_known_by_the_start_of_its_name(ckplus: Path, ending: str) -> None:
     before = read_part(CKPlus(ckplus))
     file = ckplus / CKPLUS_LABELS / "S005/001/S005_001_00000003_emotion.txt"
     file.rename(file.with_name(f"S005_001_00000003_emotion{ending}"))
@@ -202,14 +198,14 @@ def test_frames_after_the_peak_are_named(ckplus: Path) -> None:
     assert "S010/002 (to frame 4 instead of 3)" in str(caught[0].message)
 
 
-def test_sequences_are_sorted_by_subject_and_then_by_sequence(tmp_path: Path, read_part: ReadPart) -> None:
+def test_sequences_are_sorted_by_subject_and_then_by_sequence(tmp_path: Path) -> None:
     ids = ["S999/001", "S005/010", "S138/002", "S005/002", "S501/001"]
     root = make_ckplus(tmp_path, dict.fromkeys(ids, 1))
     assert [sequence.clip_id for sequence in read_part(CKPlus(root))] == sorted(ids)
 
 
 @pytest.mark.parametrize("text", ["   3.0000000e+00\n", "3", "3.0", "\t3.0000000e+00\r\n\n"])
-def test_labels_are_numbers_however_written(tmp_path: Path, read_part: ReadPart, text: str) -> None:
+def test_labels_are_numbers_however_written(tmp_path: Path, text: str) -> None:
     add_ckplus_frames(tmp_path / CKPLUS_IMAGES, "S005/001", [1])
     add_ckplus_label(tmp_path / CKPLUS_LABELS, "S005/001", text, number=1)
     assert read_part(CKPlus(tmp_path))[0].emotion == "disgust"
@@ -242,13 +238,13 @@ def test_the_whole_corpus_is_read_quickly_and_without_a_warning(tmp_path: Path) 
     assert seconds < 1
 
 
-def test_real_images_are_not_synthetic(ckplus: Path, read_part: ReadPart) -> None:
+def test_real_images_are_not_synthetic(ckplus: Path) -> None:
     corpus = CKPlus(ckplus)
     read_part(corpus)
     assert corpus.synthetic is False
 
 
-def test_a_twin_is_synthetic_wherever_the_root_points(ckplus: Path, read_part: ReadPart) -> None:
+def test_a_twin_is_synthetic_wherever_the_root_points(ckplus: Path) -> None:
     mark_synthetic(ckplus)
     for root in (ckplus, ckplus.parent):
         corpus = CKPlus(root)
@@ -256,7 +252,7 @@ def test_a_twin_is_synthetic_wherever_the_root_points(ckplus: Path, read_part: R
         assert corpus.synthetic is True
 
 
-def test_a_twin_is_synthetic_behind_a_link(ckplus: Path, tmp_path: Path, read_part: ReadPart) -> None:
+def test_a_twin_is_synthetic_behind_a_link(ckplus: Path, tmp_path: Path) -> None:
     mark_synthetic(ckplus)
     disguise = tmp_path / "disguise"
     disguise.mkdir()

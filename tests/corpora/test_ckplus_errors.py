@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trees import CKPLUS_IMAGES, CKPLUS_LABELS, add_ckplus_label, ckplus_code, make_ckplus, touch
+from trees import CKPLUS_IMAGES, CKPLUS_LABELS, add_ckplus_label, ckplus_code, make_ckplus, read_part, touch
 
 from fer3d.corpora.ckplus import CKPlus
-from fer3d.corpora.sequences import Corpus, CorpusError, CorpusWarning, FrameSequence
+from fer3d.corpora.sequences import CorpusError, CorpusWarning
 
 HOW_TO_GET = (
     "data.root",
@@ -220,9 +219,7 @@ def test_a_label_beside_its_folders_is_named(ckplus: Path, to: str) -> None:
     assert sum(f"(1): {place}. " in str(warning.message) for warning in caught) == 1
 
 
-def test_the_other_archives_other_corpora_and_links_are_no_parts_that_lie_elsewhere(
-    ckplus: Path, read_part: Callable[[Corpus], list[FrameSequence]]
-) -> None:
+def test_the_other_archives_other_corpora_and_links_are_no_parts_that_lie_elsewhere(ckplus: Path) -> None:
     for name in (
         "FACS/S005/001/S005_001_00000003_facs.txt",
         "FACS_labels/FACS/S005/001/S005_001_00000003_facs.txt",

@@ -2,17 +2,15 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from named_video_trees import CREMA_CODES, crema_names, full_crema_names, make_crema, write_votes
-from trees import mark_synthetic, touch
+from trees import mark_synthetic, read_part, touch
 
 from fer3d.corpora.crema_d import EMOTIONS, EXPECTED, KNOWN_BAD, CremaD, read_tree
-from fer3d.corpora.sequences import Corpus, CorpusError, CorpusWarning, VideoSequence
+from fer3d.corpora.sequences import CorpusError, CorpusWarning, VideoSequence
 
-ReadPart = Callable[[Corpus], list[VideoSequence]]
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 123456\n"
 
 
@@ -41,7 +39,7 @@ def test_constants_are_those_of_the_corpus() -> None:
     assert corpus.emotions == ("anger", "disgust", "fear", "happy", "neutral", "sad")
 
 
-def test_reads_subject_sequence_emotion_and_video(crema: Path, read_part: ReadPart) -> None:
+def test_reads_subject_sequence_emotion_and_video(crema: Path) -> None:
     sequences = read_part(CremaD(crema))
     assert len(sequences) == 24
     assert sequences[:2] == [
@@ -53,13 +51,13 @@ def test_reads_subject_sequence_emotion_and_video(crema: Path, read_part: ReadPa
 
 
 @pytest.mark.parametrize(("code", "emotion"), list(zip(CREMA_CODES, EMOTIONS, strict=True)))
-def test_a_code_is_its_emotion(tmp_path: Path, read_part: ReadPart, code: str, emotion: str) -> None:
+def test_a_code_is_its_emotion(tmp_path: Path, code: str, emotion: str) -> None:
     (sequence,) = read_part(CremaD(make_crema(tmp_path, [f"1091_IEO_{code}_MD"])))
     assert sequence.emotion == emotion
 
 
 @pytest.mark.parametrize("folder", ["VideoFlash", "data/CREMA-D/VideoFlash", "videos", ""])
-def test_folders_and_endings_seen_in_the_wild(tmp_path: Path, read_part: ReadPart, folder: str) -> None:
+def test_folders_and_endings_seen_in_the_wild(tmp_path: Path, folder: str) -> None:
     make_crema(tmp_path, folder=folder)
     first = tmp_path / folder / "1001_DFA_ANG_XX.flv"
     first.rename(first.with_suffix(".MP4"))
@@ -174,7 +172,7 @@ def test_pointers_of_git_lfs_are_an_error_that_names_them_all_at_once(crema: Pat
     assert "git lfs pull" in message
 
 
-def test_sound_and_what_else_the_clone_holds_does_not_matter(crema: Path, read_part: ReadPart) -> None:
+def test_sound_and_what_else_the_clone_holds_does_not_matter(crema: Path) -> None:
     before = read_part(CremaD(crema))
     for name in (
         "AudioWAV/1001_DFA_ANG_XX.wav",
@@ -198,7 +196,7 @@ def test_sound_and_what_else_the_clone_holds_does_not_matter(crema: Path, read_p
         "old/intro.flv",
     ],
 )
-def test_whatever_is_not_read_is_named(crema: Path, read_part: ReadPart, name: str) -> None:
+def test_whatever_is_not_read_is_named(crema: Path, name: str) -> None:
     before = read_part(CremaD(crema))
     touch(crema / name)
     with pytest.warns(CorpusWarning) as caught:

@@ -3,16 +3,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trees import OULU_FOLDERS, OULU_STRONG, full_oulu, make_oulu, mark_synthetic, touch
+from trees import OULU_FOLDERS, OULU_STRONG, full_oulu, make_oulu, mark_synthetic, read_part, touch
 
 from fer3d.corpora.oulu_casia import EMOTIONS, EXPECTED, OuluCASIA
-from fer3d.corpora.sequences import Corpus, CorpusError, CorpusWarning, FrameSequence
+from fer3d.corpora.sequences import CorpusError, CorpusWarning, FrameSequence
 
-ReadPart = Callable[[Corpus], list[FrameSequence]]
 HOW_TO_GET = ("data.root", "University of Oulu", "Center for Machine Vision and Signal Analysis", "licence agreement")
 
 
@@ -29,7 +27,7 @@ def test_constants_are_those_of_the_corpus() -> None:
     assert (corpus.camera, corpus.light, corpus.images) == ("VL", "Strong", "original")
 
 
-def test_reads_subject_sequence_emotion_and_frames(oulu: Path, read_part: ReadPart) -> None:
+def test_reads_subject_sequence_emotion_and_frames(oulu: Path) -> None:
     folder = oulu / OULU_STRONG
     assert read_part(OuluCASIA(oulu)) == [
         FrameSequence(subject, name, emotion, tuple(folder / subject / name / f"00{number}.jpeg" for number in (0, 1)))
@@ -52,7 +50,7 @@ def test_reads_subject_sequence_emotion_and_frames(oulu: Path, read_part: ReadPa
         "preprocessed by us/OriginalImg/VL/Strong",
     ],
 )
-def test_original_images_under_the_roots_seen_in_the_wild(tmp_path: Path, read_part: ReadPart, folder: str) -> None:
+def test_original_images_under_the_roots_seen_in_the_wild(tmp_path: Path, folder: str) -> None:
     sequences = read_part(OuluCASIA(make_oulu(tmp_path, folder)))
     assert len(sequences) == 12
     assert sequences[0].frames[0] == tmp_path / folder / "P001/Anger/000.jpeg"
@@ -70,7 +68,7 @@ def test_original_images_under_the_roots_seen_in_the_wild(tmp_path: Path, read_p
         "VL_Acropped/Strong",
     ],
 )
-def test_cropped_images_under_the_roots_seen_in_the_wild(tmp_path: Path, read_part: ReadPart, folder: str) -> None:
+def test_cropped_images_under_the_roots_seen_in_the_wild(tmp_path: Path, folder: str) -> None:
     root = make_oulu(tmp_path, folder)
     sequences = read_part(OuluCASIA(root, images="cropped"))
     assert len(sequences) == 12
@@ -79,11 +77,11 @@ def test_cropped_images_under_the_roots_seen_in_the_wild(tmp_path: Path, read_pa
 
 
 @pytest.mark.parametrize("root", ["OriginalImg", "OriginalImg/VL", "OriginalImg/VL/Strong"])
-def test_root_may_point_inside_the_corpus(oulu: Path, read_part: ReadPart, root: str) -> None:
+def test_root_may_point_inside_the_corpus(oulu: Path, root: str) -> None:
     assert len(read_part(OuluCASIA(oulu / root))) == 12
 
 
-def test_a_relative_root_inside_the_corpus(oulu: Path, read_part: ReadPart, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_root_inside_the_corpus(oulu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(oulu / "OriginalImg/VL")
     sequences = read_part(OuluCASIA("."))
     assert sequences[0].frames[0] == Path("Strong/P001/Anger/000.jpeg")
@@ -92,9 +90,7 @@ def test_a_relative_root_inside_the_corpus(oulu: Path, read_part: ReadPart, monk
 @pytest.mark.parametrize("images", ["original", "cropped"])
 @pytest.mark.parametrize("light", ["Strong", "Weak", "Dark"])
 @pytest.mark.parametrize("camera", ["VL", "NI"])
-def test_camera_light_and_images_choose_the_folder(
-    tmp_path: Path, read_part: ReadPart, camera: str, light: str, images: str
-) -> None:
+def test_camera_light_and_images_choose_the_folder(tmp_path: Path, camera: str, light: str, images: str) -> None:
     sets = {"original": "OriginalImg/{camera}/{light}", "cropped": "PreProcess_Img/{camera}_Acropped/{light}"}
     for each_camera in ("VL", "NI"):
         for each_light in ("Strong", "Weak", "Dark"):
@@ -117,9 +113,7 @@ def test_camera_light_and_images_choose_the_folder(
         (("Surprise", "surprised"), "surprise"),
     ],
 )
-def test_spellings_of_an_emotion_name_the_same_sequence(
-    tmp_path: Path, read_part: ReadPart, folders: tuple[str, ...], emotion: str
-) -> None:
+def test_spellings_of_an_emotion_name_the_same_sequence(tmp_path: Path, folders: tuple[str, ...], emotion: str) -> None:
     for number, folder in enumerate(folders):
         root = make_oulu(tmp_path / str(number), subjects=["p007"], emotions=[folder])
         (sequence,) = read_part(OuluCASIA(root))
@@ -146,7 +140,7 @@ def test_missing_frames_are_named(tmp_path: Path, missing: str) -> None:
     assert f"{OULU_STRONG}/P002/Fear (2 frames" in str(caught[0].message)
 
 
-def test_what_systems_leave_is_passed_over(oulu: Path, read_part: ReadPart) -> None:
+def test_what_systems_leave_is_passed_over(oulu: Path) -> None:
     before = read_part(OuluCASIA(oulu))
     for name in (
         ".DS_Store",
@@ -177,7 +171,7 @@ def test_what_systems_leave_is_passed_over(oulu: Path, read_part: ReadPart) -> N
         ("P003", "P003"),
     ],
 )
-def test_whatever_is_not_read_is_named(oulu: Path, read_part: ReadPart, name: str, named: str) -> None:
+def test_whatever_is_not_read_is_named(oulu: Path, name: str, named: str) -> None:
     before = read_part(OuluCASIA(oulu))
     touch(oulu / OULU_STRONG / name)
     with pytest.warns(CorpusWarning) as caught:
@@ -205,7 +199,7 @@ def test_what_lies_beside_its_folder_is_named(oulu: Path, moved: str, to: str, n
     assert sum(f"(1): {named}. " in str(warning.message) for warning in caught) == 1
 
 
-def test_other_recordings_and_other_data_are_no_parts_that_lie_elsewhere(oulu: Path, read_part: ReadPart) -> None:
+def test_other_recordings_and_other_data_are_no_parts_that_lie_elsewhere(oulu: Path) -> None:
     for folder in ("OriginalImg/NI/Dark", "PreProcess_Img/VL_Acropped/Strong", "PreProcess_Img/NI_Bcropped"):
         make_oulu(oulu, folder)
     for name in (
@@ -335,9 +329,7 @@ def test_the_whole_corpus_is_read_without_a_warning(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("marked", [False, True])
 @pytest.mark.parametrize("root", ["", "OriginalImg/VL"])
-def test_rendered_images_are_synthetic_wherever_the_root_points(
-    oulu: Path, read_part: ReadPart, root: str, marked: bool
-) -> None:
+def test_rendered_images_are_synthetic_wherever_the_root_points(oulu: Path, root: str, marked: bool) -> None:
     if marked:
         mark_synthetic(oulu)
     corpus = OuluCASIA(oulu / root)

@@ -3,17 +3,15 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from named_video_trees import make_ravdess, ravdess_names
-from trees import mark_synthetic, touch
+from trees import mark_synthetic, read_part, touch
 
 from fer3d.corpora.ravdess import EMOTIONS, RAVDESS, read_tree
-from fer3d.corpora.sequences import Corpus, CorpusError, CorpusWarning, VideoSequence
+from fer3d.corpora.sequences import CorpusError, CorpusWarning, VideoSequence
 
-ReadPart = Callable[[Corpus], list[VideoSequence]]
 HAPPY = "02-01-03-01-01-01-01"
 
 
@@ -41,7 +39,7 @@ def test_constants_are_those_of_the_corpus() -> None:
     assert RAVDESS(None, channel="song").emotions == corpus.emotions[:6]
 
 
-def test_reads_subject_sequence_emotion_and_the_video_without_sound(tmp_path: Path, read_part: ReadPart) -> None:
+def test_reads_subject_sequence_emotion_and_the_video_without_sound(tmp_path: Path) -> None:
     names = [f"{modality}-01-{code}-01-02-01-12.mp4" for modality in ("01", "02") for code in ("06", "01")]
     root = make_ravdess(tmp_path, names)
     assert read_part(RAVDESS(root)) == [
@@ -51,7 +49,7 @@ def test_reads_subject_sequence_emotion_and_the_video_without_sound(tmp_path: Pa
 
 
 @pytest.mark.parametrize("code", range(1, 9))
-def test_a_code_is_its_emotion(tmp_path: Path, read_part: ReadPart, code: int) -> None:
+def test_a_code_is_its_emotion(tmp_path: Path, code: int) -> None:
     (sequence,) = read_part(RAVDESS(make_ravdess(tmp_path, [f"02-01-{code:02d}-01-01-01-01.mp4"])))
     assert sequence.emotion == EMOTIONS[code - 1]
 
@@ -67,23 +65,21 @@ def test_a_code_is_its_emotion(tmp_path: Path, read_part: ReadPart, code: int) -
         "",
     ],
 )
-def test_folders_seen_in_the_wild(tmp_path: Path, read_part: ReadPart, folder: str) -> None:
+def test_folders_seen_in_the_wild(tmp_path: Path, folder: str) -> None:
     sequences = read_part(RAVDESS(make_ravdess(tmp_path, folder=folder)))
     assert len(sequences) == 2 * 60
     assert sequences[0].video == tmp_path / folder.format(actor="01") / f"{sequences[0].sequence}.mp4"
     assert [sequence.clip_id for sequence in sequences] == sorted(sequence.clip_id for sequence in sequences)
 
 
-def test_root_may_be_one_actors_folder_and_relative(
-    ravdess: Path, read_part: ReadPart, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_root_may_be_one_actors_folder_and_relative(ravdess: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ravdess / "Actor_02")
     sequences = read_part(RAVDESS("."))
     assert {sequence.subject for sequence in sequences} == {"02"}
     assert sequences[0].video == Path("02-01-01-01-01-01-02.mp4")
 
 
-def test_never_both_files_of_a_take_and_the_one_that_is_there(ravdess: Path, read_part: ReadPart) -> None:
+def test_never_both_files_of_a_take_and_the_one_that_is_there(ravdess: Path) -> None:
     (ravdess / "Actor_01" / f"{HAPPY}.mp4").unlink()
     (ravdess / "Actor_01" / "01-01-04-01-01-01-01.mp4").unlink()
     sequences = read_part(RAVDESS(ravdess))
@@ -163,7 +159,7 @@ def test_an_unknown_channel_names_the_key_and_the_options() -> None:
         RAVDESS(None, channel="both")
 
 
-def test_sound_and_what_is_made_from_clips_and_litter_do_not_matter(ravdess: Path, read_part: ReadPart) -> None:
+def test_sound_and_what_is_made_from_clips_and_litter_do_not_matter(ravdess: Path) -> None:
     before = read_part(RAVDESS(ravdess))
     for name in (
         "Audio_Speech_Actors_01-24/Actor_01/03-01-03-01-01-01-01.wav",
@@ -194,7 +190,7 @@ def test_sound_and_what_is_made_from_clips_and_litter_do_not_matter(ravdess: Pat
         "holiday.mov",
     ],
 )
-def test_whatever_is_not_read_is_named(ravdess: Path, read_part: ReadPart, name: str) -> None:
+def test_whatever_is_not_read_is_named(ravdess: Path, name: str) -> None:
     before = read_part(RAVDESS(ravdess))
     touch(ravdess / name)
     with pytest.warns(CorpusWarning) as caught:
@@ -216,7 +212,7 @@ def test_a_file_in_two_places_is_an_error_that_names_both(ravdess: Path) -> None
     assert f"Actor_01/{HAPPY}.mp4 and Video_Speech_Actor_01/Actor_01/{HAPPY}.mp4" in message
 
 
-def test_links_to_what_is_there_are_no_second_place(ravdess: Path, read_part: ReadPart) -> None:
+def test_links_to_what_is_there_are_no_second_place(ravdess: Path) -> None:
     before = read_part(RAVDESS(ravdess))
     (ravdess / "Video_Speech_Actor_01").mkdir()
     (ravdess / "Video_Speech_Actor_01/Actor_01").symlink_to(ravdess / "Actor_01")
@@ -253,9 +249,7 @@ def test_a_root_with_the_other_channel_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("marked", [False, True])
-def test_rendered_videos_are_synthetic_wherever_the_root_points(
-    ravdess: Path, read_part: ReadPart, marked: bool
-) -> None:
+def test_rendered_videos_are_synthetic_wherever_the_root_points(ravdess: Path, marked: bool) -> None:
     if marked:
         mark_synthetic(ravdess)
     corpus = RAVDESS(ravdess / "Actor_01")

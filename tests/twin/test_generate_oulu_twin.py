@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from trees import read_part
 
 from fer3d.corpora.oulu_casia import OuluCASIA
-from fer3d.corpora.sequences import SYNTHETIC_MARKER, Corpus, FrameSequence
+from fer3d.corpora.sequences import SYNTHETIC_MARKER
 from fer3d.twin import CKPLUS, OULU, describe_twin, generate_twin, studio
 from fer3d.twin.cast import plan_oulu_cast
 from fer3d.twin.head_model import read_head_model
@@ -48,9 +48,7 @@ def test_the_layout_is_that_of_oulu_casia(twin: Path) -> None:
     assert sorted(path.name for path in twin.iterdir()) == ["OriginalImg", SYNTHETIC_MARKER]
 
 
-def test_the_reader_of_oulu_casia_reads_it_as_synthetic(
-    twin: Path, read_part: Callable[[Corpus], list[FrameSequence]]
-) -> None:
+def test_the_reader_of_oulu_casia_reads_it_as_synthetic(twin: Path) -> None:
     corpus = OuluCASIA(twin)
     sequences = read_part(corpus)
     assert corpus.synthetic is True

@@ -15,10 +15,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from trees import read_part
 
 from fer3d.corpora import crema_d as real_crema_d
 from fer3d.corpora import ravdess as real_ravdess
-from fer3d.corpora.sequences import SYNTHETIC_MARKER, Corpus, VideoSequence
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, Corpus
 from fer3d.twin import CREMA_D, OULU, RAVDESS, describe_twin, generate_twin
 from fer3d.twin.actors import plan_crema_d_cast, plan_ravdess_cast
 from fer3d.twin.layouts import Layout
@@ -83,7 +84,6 @@ def test_the_reader_of_the_corpus_reads_it_as_synthetic(
     layout: Layout,
     roles: list,  # type: ignore[type-arg]
     request: pytest.FixtureRequest,
-    read_part: Callable[[Corpus], list[VideoSequence]],
 ) -> None:
     corpus = reader(request.getfixturevalue(layout.name))
     sequences = read_part(corpus)

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trees import mark_synthetic, touch
+from trees import mark_synthetic, read_part, touch
 
 from fer3d.atomic_folder import atomic_folder
 from fer3d.corpora.crema_d import CremaD
-from fer3d.corpora.sequences import Corpus, CorpusError, CorpusWarning, VideoSequence
+from fer3d.corpora.sequences import CorpusError, CorpusWarning
 from fer3d.twin import CREMA_D, VideoSettings, describe_twin
 from fer3d.twin.actors import plan_crema_d_cast
 from fer3d.twin.layouts import Layout
@@ -42,9 +41,7 @@ def test_constants_are_those_of_the_corpus(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_sequences_equal_those_of_the_reader_of_crema_d(
-    tmp_path: Path, read_part: Callable[[Corpus], list[VideoSequence]]
-) -> None:
+def test_sequences_equal_those_of_the_reader_of_crema_d(tmp_path: Path) -> None:
     root = tmp_path / "twin"
     sequences = SyntheticCremaD(root, num_sentences=2).read()
     real = CremaD(root)

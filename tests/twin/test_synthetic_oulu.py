@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trees import OULU_STRONG, make_oulu, mark_synthetic, touch
+from trees import OULU_STRONG, make_oulu, mark_synthetic, read_part, touch
 
 from fer3d.atomic_folder import atomic_folder
 from fer3d.corpora.oulu_casia import OuluCASIA
-from fer3d.corpora.sequences import SYNTHETIC_MARKER, Corpus, CorpusError, FrameSequence
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError
 from fer3d.twin import CKPLUS, OULU, describe_twin
 from fer3d.twin.layouts import Layout
 from fer3d.twin.synthetic_oulu import SyntheticOulu
@@ -63,9 +63,7 @@ def test_home_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert SyntheticOulu("~/twin").root == tmp_path / "twin"
 
 
-def test_sequences_equal_those_of_the_reader_of_oulu_casia(
-    tmp_path: Path, use_generator: UseGenerator, read_part: Callable[[Corpus], list[FrameSequence]]
-) -> None:
+def test_sequences_equal_those_of_the_reader_of_oulu_casia(tmp_path: Path, use_generator: UseGenerator) -> None:
     root = write_twin(tmp_path / "twin")
     real = OuluCASIA(root)
     sequences = read_part(real)

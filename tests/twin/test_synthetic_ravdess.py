@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trees import mark_synthetic, touch
+from trees import mark_synthetic, read_part, touch
 
 from fer3d.atomic_folder import atomic_folder
 from fer3d.corpora import ravdess
-from fer3d.corpora.sequences import SYNTHETIC_MARKER, Corpus, CorpusError, VideoSequence
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError
 from fer3d.twin import CKPLUS, CREMA_D, RAVDESS, VideoSettings, describe_twin
 from fer3d.twin.actors import plan_ravdess_cast
 from fer3d.twin.layouts import Layout
@@ -68,9 +68,7 @@ def test_a_full_twin_has_384_videos(tmp_path: Path, use_generator: UseGenerator)
     assert {sequence.subject for sequence in sequences} == {f"{actor:02d}" for actor in range(1, 25)}
 
 
-def test_sequences_equal_those_of_the_reader_of_ravdess(
-    tmp_path: Path, use_generator: UseGenerator, read_part: Callable[[Corpus], list[VideoSequence]]
-) -> None:
+def test_sequences_equal_those_of_the_reader_of_ravdess(tmp_path: Path, use_generator: UseGenerator) -> None:
     use_generator(quick_generator)
     root = tmp_path / "twin"
     # Only the real corpus has a number of sequences to warn about.
