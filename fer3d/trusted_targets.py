@@ -27,7 +27,7 @@ def check_targets(settings: Mapping[str, Any], packages: Collection[str], what: 
         if not _is_of(target, packages):
             package = target.partition(".")[0]
             raise TargetError(
-                f"{what} names {target}, which is not part of fer3d; if you trust this code, pass --trust {package}"
+                f"{what} names {target}, which is not in a trusted package; if you trust it, pass --trust {package}"
             )
         try:
             found = get_object(target)

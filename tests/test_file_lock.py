@@ -159,5 +159,8 @@ def test_the_file_that_a_killed_process_left_can_be_removed(tmp_path: Path) -> N
 def test_a_lock_that_cannot_be_made_is_a_sentence(small_disk: SmallDisk) -> None:
     small_disk.make_read_only()
     path = small_disk.folder / "a.lock"
-    with pytest.raises(DiskError, match=rf"{path} cannot be written: Read-only file system; .*set outputs"), file_lock(path):
+    with (
+        pytest.raises(DiskError, match=rf"{path} cannot be written: Read-only file system; .*outputs"),
+        file_lock(path),
+    ):
         pass

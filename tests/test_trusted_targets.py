@@ -39,7 +39,7 @@ def test_code_of_the_packages_may_be_named(settings: dict[str, Any]) -> None:
     "wrap", [lambda part: part, lambda part: {"a": [{"b": part}]}, lambda part: {"_args_": [part]}]
 )
 def test_other_code_is_refused_at_any_depth(target: str, wrap: Any) -> None:
-    with pytest.raises(TargetError, match=r"the network .*not part of fer3d.*--trust"):
+    with pytest.raises(TargetError, match=r"the network .*not in a trusted package.*--trust"):
         check_targets(wrap({"_target_": target}), MODELS, "the network")
 
 

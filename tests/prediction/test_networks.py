@@ -173,7 +173,7 @@ def test_settings_that_make_no_network_are_a_sentence(
 def test_code_of_another_package_runs_only_where_it_is_trusted(tmp_path: Path) -> None:
     path = write_network(tmp_path / "mine.ckpt")
     with pytest.raises(
-        PredictionError, match=r"mine\.ckpt: .*bright_faces\.Flat, .*not part of fer3d.*--trust bright_faces"
+        PredictionError, match=r"mine\.ckpt: .*bright_faces\.Flat, .*not in a trusted package.*--trust bright_faces"
     ):
         load(path)
     assert load(path, trusted=TRUST).trained.emotions == ("anger", "happy", "sad")
@@ -182,7 +182,7 @@ def test_code_of_another_package_runs_only_where_it_is_trusted(tmp_path: Path) -
 @pytest.mark.parametrize("key", ["model.activation", "frames", "faces.detector", "faces.crop"])
 def test_no_part_of_a_checkpoint_runs_other_code(write: Callable[..., Path], tmp_path: Path, key: str) -> None:
     path = write(settings={f"{key}._target_": "pathlib.Path.touch", f"{key}._args_": [str(tmp_path / "made")]})
-    with pytest.raises(PredictionError, match=r"pathlib\.Path\.touch, .*not part of fer3d"):
+    with pytest.raises(PredictionError, match=r"pathlib\.Path\.touch, .*not in a trusted package"):
         load(path)
     assert not (tmp_path / "made").exists()
 

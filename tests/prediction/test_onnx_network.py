@@ -149,7 +149,7 @@ BAD: dict[str, tuple[Callable[[Any, dict[str, Any]], None], str]] = {
     "more labels": (setting("trained", "emotions", value=["a", "b", "c", "d"]), "graph of model.onnx does not fit"),
     "code of another package": (
         setting("trained", "faces", "detector", "_target_", value="os.system"),
-        "os.system, .*not part of fer3d",
+        "os.system, which is not in a trusted package",
     ),
     "code behind a module of fer3d's": (
         setting("trained", "frames", "_target_", value="fer3d.clips.frames.np.load"),
@@ -157,7 +157,7 @@ BAD: dict[str, tuple[Callable[[Any, dict[str, Any]], None], str]] = {
     ),
     "code of fer3d's that belongs elsewhere": (
         setting("trained", "frames", "_target_", value="fer3d.atomic_file.write_file"),
-        "no part of",
+        "fer3d.atomic_file.write_file, which is not in a trusted package",
     ),
     "settings of another version": (
         setting("trained", "faces", "crop", "shape", value="round"),

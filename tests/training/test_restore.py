@@ -51,6 +51,6 @@ def test_weights_of_another_network_are_refused(checkpoint: Checkpoint) -> None:
 def test_a_network_of_ones_own_runs_where_it_is_trusted(tmp_path: Path) -> None:
     checkpoint = Checkpoint.read(write_network(tmp_path / "last.ckpt"))
     for trusted in ((), ("bright",), ("faces",)):
-        with pytest.raises(CheckpointError, match=r"bright_faces\.Flat, .*not part of fer3d"):
+        with pytest.raises(CheckpointError, match=r"bright_faces\.Flat, .*not in a trusted package"):
             restore_network(checkpoint, trusted)
     assert type(restore_network(checkpoint, TRUST)).__name__ == "Flat"
