@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def prepare(config: DictConfig) -> None:
     """Prepares the configured corpus, unless it is prepared already, and prints the report."""
     with user_errors():
-        from fer3d.training.run import prepare as prepare_store
+        from fer3d.training.prepare import prepare as prepare_store
 
         preparation = prepare_store(config, for_training=False)
         preparation.report.print()

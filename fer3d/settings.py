@@ -12,7 +12,7 @@ import json
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -44,22 +44,14 @@ class ClipSettings:
     memory: Annotated[float, Ge(0)] | None
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The keys of `conf/train.yaml`, which says what each means."""
+@dataclass(frozen=True, kw_only=True)
+class PreparationSettings:
+    """The keys of `conf/train.yaml` without the parts of a training, whose code takes seconds to import."""
 
     data: Part
     faces: Part
     frames: Part
     cv: Part
-    augment: Part
-    model: Part
-    optimizer: Part
-    scheduler: Part
-    trainer: Part
-    callbacks: Parts
-    logger: Parts
-    search: Part
     name: Text
     outputs: Text
     seed: Annotated[int, Ge(0)]
@@ -77,6 +69,20 @@ class Settings:
     clips: ClipSettings
     fold: int | Sequence[int] | None = None
     trial: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(PreparationSettings):
+    """The keys of `conf/train.yaml`, which says what each means."""
+
+    augment: Part
+    model: Part
+    optimizer: Part
+    scheduler: Part
+    trainer: Part
+    callbacks: Parts
+    logger: Parts
+    search: Part
 
 
 # What fer3d itself tells a part, by the part's place.
@@ -155,8 +161,12 @@ _HYDRAS: dict[str, Any] = {
 _MAX_SHOWN = 60
 
 
-def checked(config: DictConfig) -> DictConfig:
+def checked(config: DictConfig, *, for_training: bool = True) -> DictConfig:
     """Checks a configuration as it was composed: no key that does not exist, and every value of the right kind.
+
+    Args:
+        config: The configuration.
+        for_training: Whether the parts of a training are checked, which imports PyTorch; otherwise they are left out.
 
     Returns:
         The configuration, resolved, without Hydra's own part; whole numbers where a text belongs have become texts.
@@ -169,8 +179,11 @@ def checked(config: DictConfig) -> DictConfig:
         code = "my_module.MyClass" if missing[0].endswith("._target_") else "VALUE"
         raise SettingsError(f"{' and '.join(missing)} must be set, such as {missing[0]}={code}")
     plain: Any = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
-    found = check_arguments(Settings, plain)
-    _check_one_device(found["trainer"].get("devices", 1))
+    kind = Settings if for_training else PreparationSettings
+    left_out = {field.name for field in fields(Settings)} - {field.name for field in fields(kind)}
+    found = check_arguments(kind, {name: value for name, value in plain.items() if name not in left_out})
+    if for_training:
+        _check_one_device(found["trainer"].get("devices", 1))
     if found["class_weights"] and found["class_sampler"]:
         raise SettingsError(
             "class_weights and class_sampler cannot both be true: each makes all classes count alike, and together "

@@ -23,7 +23,8 @@ def train(config: DictConfig) -> Any:
     if config.get("trial") is not None:
         return _fold_job(config)
     with user_errors():
-        from fer3d.training.run import Run, prepare
+        from fer3d.training.prepare import prepare
+        from fer3d.training.run import Run
 
         preparation = prepare(config)
         if preparation.built:
@@ -36,7 +37,8 @@ def _fold_job(config: DictConfig) -> Any:
     """Trains the folds of a search's job."""
     from fer3d.corpora.sequences import CorpusWarning
     from fer3d.processes import leave_with_parent
-    from fer3d.training.run import Run, prepare
+    from fer3d.training.prepare import prepare
+    from fer3d.training.run import Run
 
     leave_with_parent()
     with warnings.catch_warnings():

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from prepared import PreparedCKPlus
 
@@ -40,3 +43,27 @@ def test_another_setting_makes_another_store(prepared: PreparedCKPlus, invoke: I
     assert status == 0
     assert "made " in out
     assert len(list((prepared.outputs / "clips").iterdir())) == 2
+
+
+def test_nothing_imports_pytorch(write_ckplus: Callable[..., Path], tmp_path: Path) -> None:
+    """Which takes seconds, and more than a corpus that is prepared already."""
+    settings = ["data=ckplus", f"data.root={write_ckplus(tmp_path / 'CK+')}", f"outputs={tmp_path / 'outputs'}"]
+    code = (
+        "import runpy, sys\n"
+        "runpy.run_module('fer3d.prepare', run_name='__main__', alter_sys=True)\n"
+        "heavy = {'torch', 'pytorch_lightning', 'kornia', 'optuna', 'wandb'} & set(sys.modules)\n"
+        "print('imported:', *heavy)"
+    )
+    command = [sys.executable, "-c", code, *settings, "faces.crop.size=32", "progress=false"]
+    for what in ("made", "is there already"):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert what in done.stdout
+        assert done.stdout.splitlines()[-1] == "imported:"
+
+
+def test_a_wrong_setting_is_refused_where_it_is_one_of_a_preparation(prepared: PreparedCKPlus, invoke: Invoke) -> None:
+    for setting, key in (("clips.num_frames=x", "clips.num_frames"), ("+seeed=1", "seeed"), ("batch_size=0", "batch")):
+        status, _, err = invoke("prepare", *prepared.settings, f"outputs={prepared.outputs}", setting)
+        assert status == 1
+        assert f"fer3d: {key}" in err

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -23,9 +23,7 @@ from fer3d.clips.clip_source import ClipSource, clip_source
 from fer3d.clips.folds import Fold, make_folds, select_folds
 from fer3d.clips.independence import Independence
 from fer3d.clips.measures import store_measures
-from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.clips.store import ClipStore
-from fer3d.corpora.sequences import LabelledSequence
 from fer3d.disk import check_space
 from fer3d.file_lock import file_lock, remove_unheld
 from fer3d.settings import checked
@@ -53,40 +51,6 @@ _LEAST_FOLD_BYTES = 1_000_000
 # Keys of a configuration that say how a run came to be tried, and which of its folds are trained.
 NOT_OF_THE_RUN = ("search", "trial", "fold")
 LIBRARIES = ("torch", "pytorch-lightning", "kornia", "opencv-python-headless", "numpy", "scikit-learn", "hydra-core")
-
-
-def prepare(config: DictConfig, *, for_training: bool = True) -> Preparation:
-    """Makes or finds the clip store that a configuration asks for.
-
-    Args:
-        config: The configuration.
-        for_training: Whether folds are to be trained; impossible ones are refused before any face is looked for.
-
-    Raises:
-        SettingsError: A setting does not exist, or is of another kind.
-        CorpusError: The corpus cannot be read.
-        PreparationError: An image is unreadable, or a clip shows no face.
-    """
-    config = checked(config)
-    return prepare_clips(
-        instantiate(config.data),
-        instantiate(config.faces),
-        Path(config.outputs) / "clips",
-        num_frames=config.clips.num_frames,
-        sampling=instantiate(config.frames),
-        on_unreadable=config.clips.on_unreadable,
-        progress=config.progress,
-        check=partial(_check_folds, config) if for_training else None,
-    )
-
-
-def _check_folds(config: DictConfig, sequences: Sequence[LabelledSequence]) -> None:
-    """Raises a `FoldError` where the sequences cannot be split as asked, or a fold that is asked for does not exist."""
-    subjects = [sequence.subject for sequence in sequences]
-    splits = [sequence.columns.get("split", "") for sequence in sequences]
-    folds = make_folds(instantiate(config.cv), subjects, splits)
-    fold = config.get("fold")
-    select_folds(folds, list(fold) if OmegaConf.is_list(fold) else fold)
 
 
 @dataclass(frozen=True)

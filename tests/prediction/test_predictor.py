@@ -23,7 +23,8 @@ from fer3d.prediction.predictor import PredictionSettings, Predictor
 from fer3d.prediction.sources import VideoFile
 from fer3d.prediction.steps import Frame, Prediction, Step, TrackedFace
 from fer3d.prediction.trained import PredictionError
-from fer3d.training.run import Run, prepare
+from fer3d.training.prepare import prepare
+from fer3d.training.run import Run
 
 Compose = Callable[..., DictConfig]
 

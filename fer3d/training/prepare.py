@@ -1,0 +1,49 @@
+"""Makes or finds the clip store that a configuration asks for, without importing PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from fer3d.clips.folds import make_folds, select_folds
+from fer3d.clips.preparation import Preparation, prepare_clips
+from fer3d.corpora.sequences import LabelledSequence
+from fer3d.settings import checked
+
+
+def prepare(config: DictConfig, *, for_training: bool = True) -> Preparation:
+    """Makes or finds the clip store that a configuration asks for.
+
+    Args:
+        config: The configuration.
+        for_training: Whether folds are to be trained; impossible ones are refused before any face is looked for.
+
+    Raises:
+        SettingsError: A setting does not exist, or is of another kind.
+        CorpusError: The corpus cannot be read.
+        PreparationError: An image is unreadable, or a clip shows no face.
+    """
+    config = checked(config, for_training=for_training)
+    return prepare_clips(
+        instantiate(config.data),
+        instantiate(config.faces),
+        Path(config.outputs) / "clips",
+        num_frames=config.clips.num_frames,
+        sampling=instantiate(config.frames),
+        on_unreadable=config.clips.on_unreadable,
+        progress=config.progress,
+        check=partial(_check_folds, config) if for_training else None,
+    )
+
+
+def _check_folds(config: DictConfig, sequences: Sequence[LabelledSequence]) -> None:
+    """Raises a `FoldError` where the sequences cannot be split as asked, or a fold that is asked for does not exist."""
+    subjects = [sequence.subject for sequence in sequences]
+    splits = [sequence.columns.get("split", "") for sequence in sequences]
+    folds = make_folds(instantiate(config.cv), subjects, splits)
+    fold = config.get("fold")
+    select_folds(folds, list(fold) if OmegaConf.is_list(fold) else fold)
