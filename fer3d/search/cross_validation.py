@@ -1,4 +1,4 @@
-"""A trial as a cross-validation: fold jobs, the hardest folds first, and an end as soon as it has lost."""
+"""Objective whose trials are cross-validations: fold jobs, hardest folds first, pruned once the bound is too low."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from fer3d.search.storage import lacking
 from fer3d.search.trial_tracking import TrialTracker
 from fer3d.training.results import FoldResult, ResultError
 
-# What a trial keeps in its study besides its settings.
+# User attributes of a trial.
 FOLDS, ORDER, RUN = "folds", "order", "run"
 
 
 class CrossValidationSettings:
-    """How a search carries out cross-validations: `conf/search`.
+    """Settings of the cross-validations of a search: `conf/search`.
 
     Args:
-        space: What each searched setting is drawn from, in the words of Hydra's command line.
+        space: Sweep of each searched setting, in Hydra's override syntax.
         protocol: The epoch protocol whose accuracy is a trial's value.
-        pruning: When a trial ends before its last fold.
-        order: In which order a trial trains its folds.
-        order_seed: Decides between folds of which nothing is known yet.
-        folds_per_job: Number of folds that a job trains.
+        pruning: The pruning rule.
+        order: The order in which a trial trains its folds.
+        order_seed: Breaks ties in the fold order.
+        folds_per_job: Number of folds per job.
 
     Raises:
         ValueError: A setting is out of range.
@@ -51,7 +51,7 @@ class CrossValidationSettings:
         folds_per_job: int = 1,
     ) -> None:
         if not isinstance(space, Mapping):
-            raise ValueError(f"search.space must be settings and what they are drawn from, or {{}}, got {space!r}")
+            raise ValueError(f"search.space must map settings to sweeps, or be {{}}, got {space!r}")
         if protocol not in SEARCH_PROTOCOLS:
             raise ValueError(f"search.protocol must be one of {', '.join(SEARCH_PROTOCOLS)}, got {protocol!r}")
         if order not in ORDERS:
@@ -68,16 +68,16 @@ class CrossValidationSettings:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What a search of cross-validations optimises.
+    """The objective of a search over cross-validations.
 
     Attributes:
-        settings: How.
+        settings: The settings of `conf/search`.
         sizes: Number of held-out clips of each fold.
         study: The study's name.
         corpus: The corpus's name.
-        folder: The study's folder, below which each job has its own.
-        job_overrides: What every job is told besides its trial's settings.
-        tracker: Where trials are logged.
+        folder: The study's folder; each job has a subfolder.
+        job_overrides: Settings of every job besides those of its trial.
+        tracker: Logs the trials.
     """
 
     settings: CrossValidationSettings
@@ -90,7 +90,7 @@ class CrossValidation:
     directions: Sequence[str] = field(default=("maximize",), init=False)
 
     def pruner(self) -> BasePruner:
-        """The pruner that the study is opened with."""
+        """Optuna's pruner for the study."""
         return self.settings.pruning.pruner()
 
     def check(self, study: str, trials: Sequence[FrozenTrial], params: Sequence[str]) -> None:
@@ -98,7 +98,7 @@ class CrossValidation:
         check_trials(study, trials, params, len(self.sizes), sum(self.sizes.values()), self.settings.protocol)
 
     def begin(self, trial: Trial, overrides: Sequence[str]) -> TrialRun:
-        """Begins a trial, or goes on with one from the folds that it has."""
+        """Starts a trial, or resumes it from its stored folds."""
         trials = trial.study.get_trials(deepcopy=False)
         stored = trials[trial.number].user_attrs
         order = stored.get(ORDER)
@@ -110,7 +110,7 @@ class CrossValidation:
                 dict(self.sizes),
                 history,
                 self.settings.protocol,
-                # The trial's number, so that shuffled folds are so anew in each trial.
+                # With the trial's number, shuffled orders differ between trials.
                 self.settings.order_seed + (trial.number if self.settings.order == "shuffled" else 0),
             )
             trial.set_user_attr(ORDER, order)
@@ -118,14 +118,14 @@ class CrossValidation:
 
 
 class CrossValidationRun:
-    """A trial that is being carried out.
+    """A running trial.
 
     Args:
-        objective: What it is a trial of.
+        objective: The objective.
         trial: The trial.
-        overrides: Its settings as on the command line.
-        order: The numbers of all folds, in the order in which they are trained.
-        outcomes: Those that are done.
+        overrides: Its settings, as on the command line.
+        order: The numbers of all folds, in training order.
+        outcomes: The outcomes of the finished folds.
     """
 
     def __init__(
@@ -141,19 +141,19 @@ class CrossValidationRun:
         self._overrides = overrides
         self._order = order
         self._outcomes = list(outcomes)
-        # The folds of the job under way, and of the one before it.
+        # The folds of the current job and of the previous one.
         self._block: list[int] = []
         self._received: list[int] = []
         self._pruned = bool(outcomes) and self._prunes()
 
     @property
     def progress(self) -> Progress:
-        """How far the trial has come."""
+        """The finished folds and the bound."""
         sizes = self._objective.sizes
         return Progress(tuple(self._outcomes), sum(sizes.values()), len(sizes), self._protocol)
 
     def next_job(self) -> Job | None:
-        """The next block of folds; None where the trial is complete or pruned."""
+        """The job for the next block of folds; None if the trial is complete or pruned."""
         done = {outcome.fold for outcome in self._outcomes}
         block = [fold for fold in self._order if fold not in done][: self._objective.settings.folds_per_job]
         self._block = block
@@ -170,7 +170,7 @@ class CrossValidationRun:
                 override("+fold", block),
                 override("hydra.sweep.dir", str(self._objective.folder)),
                 override("hydra.sweep.subdir", job_folder(number, block)),
-                # Its settings lie there, since nothing else does.
+                # Hydra writes the settings of the job there.
                 "hydra.output_subdir=.hydra",
             ),
         )
@@ -179,8 +179,8 @@ class CrossValidationRun:
         """Takes the fold results of a job.
 
         Raises:
-            ValueError: It returned something else.
-            ResultError: They are not those of the folds that it was to train.
+            ValueError: The job returned something else.
+            ResultError: The results belong to other folds.
         """
         if not isinstance(returned, list) or not all(isinstance(result, FoldResult) for result in returned):
             raise ValueError(f"a fold job must return fold results, got {returned!r}")
@@ -189,26 +189,26 @@ class CrossValidationRun:
         if sorted(got) != sorted(wanted.items()):
             run = returned[0].info.get("run") if returned else "its run"
             raise ResultError(
-                f"the job that was to train {_folds(wanted.items())} returned {_folds(got)}: a fold's folder in {run} "
-                "holds another one's result; delete it"
+                f"expected results of {_folds(wanted.items())}, got {_folds(got)}: a fold folder in {run} holds the "
+                "result of another fold; delete that folder"
             )
         self._block, self._received = [], [result.fold for result in returned]
         self._outcomes += [FoldOutcome.of(result) for result in returned]
-        # One write for a block: a process that is killed leaves whole blocks.
+        # One write per block, so that a crash leaves whole blocks.
         self._trial.set_user_attr(FOLDS, {str(outcome.fold): outcome.as_json() for outcome in self._outcomes})
         self._trial.set_user_attr(RUN, returned[0].info["run"])
         self._pruned = self._prunes()
 
     @property
     def steps(self) -> Steps:
-        """How many of its folds are done."""
+        """The progress in folds."""
         progress = self.progress
         last = f"fold{'s' if len(self._received) > 1 else ''} {', '.join(map(str, self._received))}"
         return Steps(len(progress.outcomes), progress.num_folds, f"{progress.attainable:.2%} at most", last)
 
     @property
     def verdict(self) -> Verdict:
-        """How the trial ended."""
+        """The result of the trial."""
         progress = self.progress
         num_wrong = round((1 - progress.attainable) * progress.num_clips)
         folds = f"{len(progress.outcomes)} of {progress.num_folds} folds"
@@ -228,7 +228,7 @@ class CrossValidationRun:
         return self._objective.settings.protocol
 
     def _prunes(self) -> bool:
-        """A trial whose folds are all done is complete, whatever they gave."""
+        """Whether to prune; a trial with all folds done is complete, never pruned."""
         prunes = self._objective.settings.pruning.prunes(self._trial, self.progress)
         return prunes and not self.progress.complete
 
@@ -238,7 +238,7 @@ def _folds(sizes: Iterable[tuple[int, int]]) -> str:
 
 
 def read_outcomes(attributes: Mapping[str, Any]) -> list[FoldOutcome]:
-    """The outcomes that a trial keeps, in the order of their training."""
+    """The stored outcomes of a trial, in training order."""
     return [FoldOutcome.from_json(fold, stored) for fold, stored in attributes.get(FOLDS, {}).items()]
 
 
@@ -250,21 +250,21 @@ def check_trials(
     num_clips: int,
     protocol: EpochProtocol,
 ) -> None:
-    """Checks that a study's trials have what they say that they have; rows of its database may be lost.
+    """Checks that the stored trials are consistent; rows of the database may have been lost.
 
     Args:
         study: The study's name.
         trials: All its trials.
-        params: The settings that each trial has values of.
+        params: The settings that each trial must have.
         num_folds: Number of folds of a complete trial.
-        num_clips: Number of clips that they hold out together.
+        num_clips: Number of held-out clips over all folds.
         protocol: The epoch protocol of the trials' accuracies.
 
     Raises:
-        StudyError: A trial lacks something; a complete one has other folds or another accuracy than it should.
+        StudyError: A trial lacks data, or the folds or accuracy of a complete one are inconsistent.
     """
     if [trial.number for trial in trials] != list(range(len(trials))):
-        raise lacking(study, f"trials: it has {len(trials)}, the last of which is trial {trials[-1].number}")
+        raise lacking(study, f"trials: it has {len(trials)}, but the last is trial {trials[-1].number}")
     for trial in trials:
         try:
             outcomes = read_outcomes(trial.user_attrs)
@@ -274,10 +274,10 @@ def check_trials(
         is_complete = trial.state == TrialState.COMPLETE
         num_held_out = sum(outcome.num_held_out for outcome in outcomes)
         if is_complete and (len(outcomes), num_held_out) != (num_folds, num_clips):
-            what = f"folds of trial {trial.number}, which is complete and has {len(outcomes)} of {num_folds}"
-            raise lacking(study, f"{what}, with {num_held_out} of {num_clips} held-out clips")
+            what = f"folds of trial {trial.number}, which is complete but has {len(outcomes)} of {num_folds} folds"
+            raise lacking(study, f"{what} and {num_held_out} of {num_clips} held-out clips")
         if is_complete and (trial.values is None or not math.isclose(trial.values[0], accuracy, abs_tol=1e-9)):
-            raise lacking(study, f"the accuracy of trial {trial.number}, which its folds make {accuracy:.2%}")
+            raise lacking(study, f"the accuracy of trial {trial.number}, which is {accuracy:.2%} by its folds")
         if trial.state == TrialState.PRUNED and not outcomes:
             raise lacking(study, f"the folds after which trial {trial.number} was pruned")
         if outcomes and (missing := [name for name in params if name not in trial.params]):
@@ -285,11 +285,11 @@ def check_trials(
 
 
 def selected_by(study: str, number: int, corpus: str) -> str:
-    """The setting by which a run says whose trial it is."""
+    """The setting that records a run's study and trial."""
     return override("selected_by", {"study": study, "trial": number, "corpus": corpus})
 
 
 def job_folder(trial: int, block: Sequence[int]) -> str:
-    """A job's folder within its study's, such as `trial_0007/fold_003`, or `trial_0007/fold_003_and_3_more`."""
+    """A job's folder within its study, such as `trial_0007/fold_003`, or `trial_0007/fold_003_and_3_more`."""
     more = f"_and_{len(block) - 1}_more" if len(block) > 1 else ""
     return f"trial_{trial:04d}/fold_{block[0]:03d}{more}"

@@ -1,4 +1,4 @@
-"""Whose fault it is that a job failed: that of its trial's settings, or that of the machine, which fails no trial."""
+"""Classifies job failures: caused by the trial's settings, or by the machine, which must not fail the trial."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from enum import Enum
 
 
 class Blame(Enum):
-    """What becomes of a trial whose job failed.
+    """The cause of a failed job, which decides what happens to its trial.
 
     Attributes:
-        SETTINGS: The trial fails: tried again, it would fail again.
-        UNCLEAR: Tried again; then the trial fails, since otherwise settings that need more memory or time than there is
-            would hold the search up for ever. `hydra.sweeper.retry_failed` brings it back if it was the machine.
-        MACHINE: Tried again; then the search stops, and the trial waits for the machine to be mended.
-        DAMAGE: The search stops at once, and the trial waits: what is read is damaged or missing, and stays so however
-            often it is read.
+        SETTINGS: Deterministic failure. The trial fails without a retry.
+        UNCLEAR: The job is retried, then the trial fails: settings that need more memory or time than available must
+            not block the search. If the machine was the cause, `hydra.sweeper.retry_failed` retries the trial.
+        MACHINE: The job is retried, then the search stops. The trial continues once the machine is repaired.
+        DAMAGE: The search stops at once: an input is damaged or missing, and a retry would read the same. The trial
+            continues once the input is restored.
     """
 
     SETTINGS = "settings"
@@ -32,7 +32,7 @@ class Fault:
     """Why a job failed.
 
     Attributes:
-        blame: Whose fault it is.
+        blame: The cause.
         sentence: The error in one line.
     """
 
@@ -40,29 +40,29 @@ class Fault:
     sentence: str
 
 
-# By the names of classes, since most of their packages need not be installed, nor imported to run without them.
+# Class names instead of classes, so that optional packages need not be installed or imported.
 _BY_CLASS = {
-    # Files: a full disk, a file system that is away, no permission. Settings that name files are shared by all trials.
+    # Full disk, unavailable file system, missing permission. All trials share the settings that name files.
     "builtins.OSError": Blame.MACHINE,
     "sqlalchemy.exc.OperationalError": Blame.MACHINE,
     "sqlalchemy.exc.InterfaceError": Blame.MACHINE,
-    # What jobs read, and find damaged or missing.
+    # Damaged or missing inputs.
     "fer3d.corpora.sequences.CorpusError": Blame.DAMAGE,
     "fer3d.clips.store.StoreError": Blame.DAMAGE,
     "fer3d.clips.detectors.DetectorError": Blame.DAMAGE,
     "fer3d.training.checkpoint.CheckpointError": Blame.DAMAGE,
     "fer3d.training.results.ResultError": Blame.DAMAGE,
-    # Memory: a large network needs too much of it, or others fill it.
+    # The network is too large, or other processes use the memory.
     "builtins.MemoryError": Blame.UNCLEAR,
     "torch.OutOfMemoryError": Blame.UNCLEAR,
-    # A GPU that is busy, lost, or whose memory is damaged.
+    # A GPU that is busy, lost, or has damaged memory.
     "torch.AcceleratorError": Blame.MACHINE,
     "submitit.core.utils.FailedSubmissionError": Blame.MACHINE,
     "joblib.externals.loky.process_executor.ShutdownExecutorError": Blame.MACHINE,
 }
-# What libraries say with a class that tells nothing; the first that fits counts.
+# Messages of errors whose class is too general; the first match wins.
 _BY_MESSAGE = (
-    # A kernel that fails on these settings' numbers, or a broken GPU.
+    # A kernel that fails with these settings, or a broken GPU.
     (re.compile(r"device-side assert|illegal memory access|illegal instruction|misaligned address"), Blame.UNCLEAR),
     (
         re.compile(r"out of memory|can't allocate memory|ALLOC_FAILED|DataLoader worker .*(killed|exited)"),
@@ -86,7 +86,7 @@ _PLAIN_CLASSES = frozenset(
 )
 _BROKEN_POOL = "concurrent.futures._base.BrokenExecutor"
 _NO_RESULT, _RAISED = "submitit.core.utils.UncompletedJobError", "submitit.core.utils.FailedJobError"
-# States of a job without a result in which its settings may have a part: too slow, too large, crashed.
+# Final Slurm states that the settings may have caused: too slow, too large, crashed.
 _UNCLEAR_STATES = frozenset({"FAILED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "COMPLETED", "FINISHED", "INTERRUPTED"})
 _LOST_JOB = re.compile(
     r"Job (\S+) \(task: \d+\) with path (\S.*?)\s+has not produced any output \(state: ([^)]*)\)", re.DOTALL
@@ -94,12 +94,12 @@ _LOST_JOB = re.compile(
 
 
 def fault_of(error: BaseException, *, alone: bool = True) -> Fault:
-    """Says whose fault an error of a job is.
+    """Classifies the error of a job.
 
     Args:
-        error: What the job raised, or what was raised since it is gone.
-        alone: Whether no other job was under way. Where a process of joblib's dies, all jobs of all its processes
-            fail, and nobody knows whose it was.
+        error: The error raised by the job, or by the launcher when it lost the job.
+        alone: Whether no other job was running. When a joblib worker dies, the jobs of all workers fail, and the
+            culprit is unknown.
     """
     names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
     if _RAISED in names:
@@ -108,12 +108,12 @@ def fault_of(error: BaseException, *, alone: bool = True) -> Fault:
         return _of_lost_job(str(error))
     if _BROKEN_POOL in names:
         blame = Blame.UNCLEAR if alone else Blame.MACHINE
-        return Fault(blame, "a process of the launcher died, killed or out of memory or crashed")
+        return Fault(blame, "a worker process of the launcher died: killed, out of memory or crashed")
     return Fault(_blame(names, str(error)), _sentence(type(error).__name__, str(error)))
 
 
 def lost_slurm_job(error: BaseException) -> str | None:
-    """The number of the Slurm job that ended without a result; None where an error is another."""
+    """The number of the Slurm job that ended without a result; None for any other error."""
     match = _LOST_JOB.match(str(error))
     return match[1] if match else None
 
@@ -121,19 +121,19 @@ def lost_slurm_job(error: BaseException) -> str | None:
 def _of_lost_job(message: str) -> Fault:
     match = _LOST_JOB.match(message)
     if match is None:
-        # Raised within the job, as it ran out of time.
+        # Raised inside the job when it ran out of time.
         return Fault(Blame.UNCLEAR, " ".join(message.split()))
     number, path, state = match.groups()
     blame = Blame.UNCLEAR if state.split(" ")[0].upper() in _UNCLEAR_STATES else Blame.MACHINE
-    return Fault(blame, f"its job {number} ended without a result, in state {state}; see {path.rpartition('/')[0]}")
+    return Fault(blame, f"job {number} ended without a result, in state {state}; see {path.rpartition('/')[0]}")
 
 
 def _of_traceback(message: str) -> Fault:
-    """Of submitit's error, which has of the job's own one the traceback's text alone."""
+    """Classifies submitit's error, which carries the job's own error only as the text of a traceback."""
     lines = message.splitlines()
     frames = [place for place, line in enumerate(lines) if line.startswith("  File ")]
     if not frames:
-        # Not of a job but of a command of Slurm's: its controller may be away for a moment.
+        # A Slurm command failed, not the job; the controller may be temporarily unavailable.
         return Fault(Blame.MACHINE, " ".join(message.split()))
     after = lines[frames[-1] + 1 :]
     raised = next((line for line in after if line and not line.startswith(" ")), after[-1] if after else "")
@@ -146,7 +146,7 @@ def _of_traceback(message: str) -> Fault:
 
 
 def _blame(names: Sequence[str], message: str) -> Blame:
-    # A class of a library's own that is a RuntimeError, too, is none of the plain ones.
+    # Exact match: a library's subclass of RuntimeError is specific enough.
     if names[0] in _PLAIN_CLASSES:
         for pattern, blame in _BY_MESSAGE:
             if pattern.search(message):

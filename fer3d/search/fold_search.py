@@ -1,4 +1,4 @@
-"""A search of cross-validations: what it is given, its study, and what it says of itself."""
+"""Search over cross-validations: reads the settings, identifies the study, runs it, and prints the best trial."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from fer3d.evaluation.protocols import INNER_VAL
 from fer3d.search.cross_validation import CrossValidation, CrossValidationSettings
-from fer3d.search.retries import counted
+from fer3d.search.search import counted
 from fer3d.search.session import SETTINGS, run_search
 from fer3d.search.space import SearchSpace, SpaceError
 from fer3d.search.sweeper_settings import SweeperSettings
 from fer3d.search.trial_tracking import TrialTracker
 from fer3d.settings import checked
 from fer3d.training.identity import counted_settings
-from fer3d.training.run import Run, prepare
+from fer3d.training.prepare import prepare
+from fer3d.training.run import Run
 from fer3d.training.tracking import wandb_mode
 
 SEARCH_FOLDER = "search"
-# What cannot differ between the trials of a study.
+# Settings that all trials of a study share.
 _SHARED = ("cv", "data", "search", "outputs", "name", "fold", "trial", "experiment")
 
 Compose = Callable[[Sequence[str]], DictConfig]
@@ -40,11 +40,11 @@ class FoldSearch:
     """A search whose trials are cross-validated runs.
 
     Attributes:
-        base: The configuration of all trials, save for what is searched.
-        base_run: The run that it makes, for its clips and folds.
+        base: The configuration of all trials, without the searched settings.
+        base_run: The run of `base`, for its clips and folds.
         space: The search space.
-        sweeper: How to sample, and where the study is kept.
-        settings: How cross-validations are carried out.
+        sweeper: Settings of the sampler and the storage.
+        settings: Settings of the cross-validations.
     """
 
     base: DictConfig
@@ -55,42 +55,43 @@ class FoldSearch:
 
     @classmethod
     def of(cls, compose: Compose, sweeper: SweeperSettings, arguments: Sequence[str]) -> FoldSearch:
-        """Reads what is to be searched, and makes or finds the clip store.
+        """Reads the search space, and builds or finds the clip store.
 
         Args:
-            compose: Composes a configuration from settings as on the command line, Hydra's own part included.
+            compose: Composes a configuration, Hydra's own part included, from command-line settings.
             sweeper: The sweeper's settings.
-            arguments: The settings of the command line.
+            arguments: The command-line settings.
 
         Raises:
-            SpaceError: Nothing is searched, or something that trials must share, or a setting that does not exist.
+            SpaceError: Nothing is searched, a searched setting does not exist, or all trials must share it.
             ValueError: Another setting is out of range.
         """
         if sweeper.directions not in ((), ("maximize",)):
             raise ValueError(
-                "a trial of a cross-validation has one value, its accuracy: leave hydra.sweeper.direction alone, got "
-                f"{list(sweeper.directions)}"
+                f"hydra.sweeper.direction must be maximize, got {list(sweeper.directions)}: the value of a "
+                "cross-validation is its accuracy; remove the setting"
             )
         search = checked(compose(SearchSpace.parse({}, arguments).fixed)).search
         settings: CrossValidationSettings = instantiate(search)
         space = SearchSpace.parse({**settings.space, **sweeper.params}, arguments)
         base = compose(space.fixed)
         if base.get("fold") is not None:
-            raise SpaceError(f"fold={base.fold} cannot be set in a search, whose trials run all folds of cv")
+            raise SpaceError(f"remove fold={base.fold}: the trials of a search run all folds of cv")
         _check_space(space, compose)
         preparation = prepare(base)
         if preparation.built:
             preparation.report.print()
         run = Run.of(base, preparation.store)
         if not any(fold.held_out for fold in run.folds):
-            raise ValueError("cv=all_clips holds nothing out, so that no trial has an accuracy: choose another cv")
-        if settings.protocol == INNER_VAL and not all(fold.inner_val for fold in run.folds):
-            raise ValueError("search.protocol=inner_val needs training subjects that are kept back: cv.inner_val=0.1")
+            raise ValueError("cv=all_clips has no held-out clips, so trials have no accuracy: choose another cv")
+        if settings.protocol.needs_inner_val and not all(fold.inner_val for fold in run.folds):
+            name = settings.protocol.name
+            raise ValueError(f"search.protocol={name} needs inner validation subjects: set cv.inner_val=0.1")
         return cls(base, run, space, sweeper, settings)
 
     @property
     def name(self) -> str:
-        """The study's name; by default one of what makes it, so that the same command goes on with it."""
+        """The study's name; by default a digest of its identity, so that the same command resumes the study."""
         digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
         return self.sweeper.study_name or f"{self.base.name}-{digest[:8]}"
 
@@ -101,15 +102,15 @@ class FoldSearch:
 
     @property
     def job_overrides(self) -> list[str]:
-        """What every job is told besides its trial's settings."""
-        # One W&B run a trial, not one a fold.
+        """Settings of every job besides those of its trial."""
+        # W&B gets one run per trial, not one per fold.
         return ["progress=false", *(["~logger.wandb"] if "wandb" in self.base.logger else [])]
 
     def run(self, launcher: Launcher) -> float | None:
-        """Searches, and says what came of it.
+        """Searches, and prints the result.
 
         Returns:
-            The best trial's accuracy; None where no trial is complete.
+            The best trial's accuracy; None if no trial is complete.
 
         Raises:
             StudyError: The study cannot be opened or continued, or too many trials failed.
@@ -118,11 +119,11 @@ class FoldSearch:
         return study.best_value if self._has_best(study) else None
 
     def search(self, launcher: Launcher, *, wait_for_others: bool = False) -> Study:
-        """Searches, and says what came of it.
+        """Searches, and prints the result.
 
         Args:
-            launcher: What carries out jobs.
-            wait_for_others: Whether to wait for trials that other processes carry out.
+            launcher: Hydra's launcher, which runs the jobs.
+            wait_for_others: Whether to wait for the running trials of other processes.
 
         Raises:
             StudyError: As `run`.
@@ -158,12 +159,12 @@ class FoldSearch:
         return study
 
     def identity(self) -> dict[str, Any]:
-        """Everything that the trials of a study share, in plain values."""
+        """Everything that the trials of a study share, as plain values."""
         run = self.base_run
         config: Any = OmegaConf.to_container(run.config, resolve=True)
         counted = counted_settings(
             config,
-            # As written: a login node and its GPU nodes may understand `auto` differently.
+            # Unresolved: `auto` may mean another precision on a login node than on a GPU node.
             precision=str(self.base.precision),
             clip_store=run.store.digest,
             start_from=run.start.weights_digest if run.start else None,
@@ -217,7 +218,7 @@ class FoldSearch:
             f"{counts[TrialState.FAIL]} failed"
         )
         if not self._has_best(study):
-            print("no trial is complete: search.pruning.threshold may be out of reach", flush=True)
+            print("no trial is complete: search.pruning.threshold may be too high", flush=True)
             return
         best = study.best_trial
         said = [
@@ -227,8 +228,8 @@ class FoldSearch:
             self.settings.protocol.title,
         ]
         print(
-            f"best: trial {best.number} with {best.value:.2%} ({', '.join(filter(None, said))}; chosen on these very "
-            "folds, and so optimistic)"
+            f"best: trial {best.number} with {best.value:.2%} ({', '.join(filter(None, said))}; selected on these same "
+            "folds, so optimistic)"
         )
         print("\n".join(f"  {setting}" for setting in self.space.overrides(best.params)), flush=True)
 
@@ -238,9 +239,9 @@ class FoldSearch:
 
 
 def _check_space(space: SearchSpace, compose: Compose) -> None:
-    """Finds a setting or a choice that does not exist before a trial stumbles over it."""
+    """Checks that all settings and choices exist, before a trial fails on them."""
     if not space.distributions:
-        raise SpaceError("nothing is searched: search.space and hydra.sweeper.params are empty, or all held fixed")
+        raise SpaceError("nothing is searched: search.space and hydra.sweeper.params are empty or all fixed")
     for name in space.distributions:
         top = name.lstrip("+").replace("/", ".").split(".")[0]
         if top in _SHARED:

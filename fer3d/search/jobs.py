@@ -1,4 +1,4 @@
-"""Jobs of a search: one call of the task function each, given to whatever Hydra launcher is configured."""
+"""Search jobs: each is one call of the task function, run by the configured Hydra launcher."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Job:
     """One call of the task function.
 
     Attributes:
-        trial: The number of the trial that it belongs to.
-        overrides: Its settings as on the command line.
+        trial: The number of its trial.
+        overrides: Its settings, as on the command line.
     """
 
     trial: int
@@ -39,8 +39,8 @@ class JobResult:
 
     Attributes:
         job: The job.
-        returned: What the task function returned; None where it raised.
-        error: What it raised; None where it returned.
+        returned: The task function's return value; None if it raised.
+        error: The exception that it raised; None if it returned.
     """
 
     job: Job
@@ -49,32 +49,32 @@ class JobResult:
 
 
 class Jobs(Protocol):
-    """Jobs that are under way."""
+    """Runs jobs."""
 
     def submit(self, job: Job) -> None:
         """Starts a job."""
 
     def wait(self) -> JobResult:
-        """Waits for a job that was submitted and returns its result."""
+        """Waits for any submitted job to end."""
 
     def cancel(self) -> None:
-        """Ends what can be ended of the jobs under way."""
+        """Cancels the running jobs where the launcher allows it."""
 
 
 def make_jobs(launcher: Launcher, num_at_once: int) -> Jobs:
-    """Chooses how jobs run: in this process one after the other, or side by side where the launcher has processes."""
+    """Runs jobs sequentially in the main thread, or concurrently if the launcher has worker processes."""
     if num_at_once == 1 or isinstance(launcher, BasicLauncher):
         return JobsInTurn(launcher)
     if getattr(launcher, "_EXECUTOR", None) == "local":
-        # submitit starts a process for each job, and tells none of the others.
+        # submitit's local executor starts a process per job; none knows of the others.
         share_cores(num_at_once)
     return JobsSideBySide(launcher)
 
 
 class JobsInTurn:
-    """Jobs that run in the main thread, one after the other, in the order of their submission.
+    """Runs jobs one after the other in the main thread, in the order of submission.
 
-    A launcher that runs them in this process has state that is the process's own, and so has Ctrl-C.
+    Launchers that run jobs in this process keep process-wide state, and Ctrl-C reaches only the main thread.
     """
 
     def __init__(self, launcher: Launcher) -> None:
@@ -82,7 +82,7 @@ class JobsInTurn:
         self._waiting: deque[Job] = deque()
 
     def submit(self, job: Job) -> None:
-        """Puts a job at the end of the queue."""
+        """Appends a job to the queue."""
         self._waiting.append(job)
 
     def wait(self) -> JobResult:
@@ -90,13 +90,13 @@ class JobsInTurn:
         return _launch(self._launcher, self._waiting.popleft())
 
     def cancel(self) -> None:
-        """Forgets the queue."""
+        """Clears the queue."""
         self._waiting.clear()
         _end_joblib()
 
 
 class JobsSideBySide:
-    """Jobs that are launched from threads, since a launcher returns only when its jobs are done."""
+    """Launches each job from its own thread, since a launcher blocks until its jobs are done."""
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
@@ -104,7 +104,7 @@ class JobsSideBySide:
 
     def submit(self, job: Job) -> None:
         """Launches a job."""
-        # Daemons: nobody should wait for a job on a cluster to press Ctrl-C.
+        # Daemon threads, so that Ctrl-C does not wait for jobs on a cluster.
         threading.Thread(target=lambda: self._done.put(_launch(self._launcher, job)), daemon=True).start()
 
     def wait(self) -> JobResult:
@@ -112,7 +112,7 @@ class JobsSideBySide:
         return self._done.get()
 
     def cancel(self) -> None:
-        """Ends joblib's processes; jobs of a cluster go on, and leave their folds to the next start."""
+        """Ends joblib's workers. Cluster jobs continue, and the next start uses their folds."""
         _end_joblib()
 
 
@@ -122,7 +122,7 @@ def _launch(launcher: Launcher, job: Job) -> JobResult:
     except Exception as error:
         _cancel_lost(launcher, error)
         return JobResult(job, error=error)
-    # Hydra's property prints and raises where the task function raised; what to say of it is for the search to know.
+    # Hydra's `return_value` prints and raises the task's error; the search handles it instead.
     ended = returns[0]
     if ended.status == JobStatus.COMPLETED:
         return JobResult(job, returned=ended._return_value)
@@ -130,9 +130,9 @@ def _launch(launcher: Launcher, job: Job) -> JobResult:
 
 
 def _cancel_lost(launcher: Launcher, error: Exception) -> None:
-    """Ends a job of Slurm's that counts as lost: Slurm may start it anew by itself, beside the one submitted next."""
+    """Cancels a lost Slurm job: Slurm may requeue it, and it would run beside its retry."""
     number = lost_slurm_job(error)
-    # Jobs of submitit's on this machine have numbers of processes, which may be numbers of jobs, too.
+    # The job ids of submitit's local executor are process ids, which may collide with Slurm's job ids.
     if number is not None and getattr(launcher, "_EXECUTOR", None) == "slurm" and shutil.which("scancel"):
         subprocess.run(["scancel", number], capture_output=True, check=False)
 
@@ -143,5 +143,5 @@ def _end_joblib() -> None:
 
         executor = getattr(reusable_executor, "_executor", None)
         if executor is not None:
-            # Until they are gone, since whatever ends this process may leave no time for it.
+            # Wait: this process may end before the workers do.
             executor.shutdown(wait=True, kill_workers=True)

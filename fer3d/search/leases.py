@@ -1,26 +1,28 @@
-"""Which process carries out which trial, so that no two run the same one and none is lost with its process.
+"""Trial leases: each running trial belongs to one live process; orphans are resumed.
 
-Optuna's own heartbeat marks a trial whose process died as failed and enqueues a copy of it; between the two a trial can
-get lost, and its number changes. Here it goes on under its number, in the process that takes its lease over.
+Optuna's own heartbeat marks an orphan as failed and enqueues a copy under another number; a crash between the two steps
+loses the trial. Here the process that takes over the lease resumes the trial under its own number.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from fer3d.search.owner import Owner
+from fer3d.processes import machine, started
 
-# A process shows every few seconds that it lives; on another machine it counts as dead after a while of silence.
+# Interval between heartbeats, and the silence after which a process on another machine counts as dead.
 BEAT_SECONDS = 5.0
 GRACE_SECONDS = 60.0
-# For how long a process counts as alive that was seen to beat.
+# How long an observed heartbeat proves that its process is alive.
 _FRESH_SECONDS = 2 * BEAT_SECONDS
 _POLL_SECONDS = 0.05
 
@@ -37,6 +39,47 @@ _MUTEX = "mutex"
 
 
 @dataclass(frozen=True)
+class Owner:
+    """Identifies a search process, so that others can tell whether it is alive.
+
+    Attributes:
+        machine: Boot and container identifier.
+        pid: Process id on that machine.
+        started: Start time, which distinguishes the process from a later one with the same id.
+        token: Distinguishes several searches in one process.
+    """
+
+    machine: str
+    pid: int
+    started: str
+    token: str
+
+    @classmethod
+    def me(cls) -> Owner:
+        """This process."""
+        return cls(machine(), os.getpid(), started(os.getpid()), uuid4().hex[:8])
+
+    @classmethod
+    def parse(cls, text: str) -> Owner:
+        """Inverse of `str`."""
+        machine, pid, started, token = text.split("|")
+        return cls(machine, int(pid), started, token)
+
+    def __str__(self) -> str:
+        return f"{self.machine}|{self.pid}|{self.started}|{self.token}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the process runs, or ran, on this machine."""
+        return self.machine == machine()
+
+    @property
+    def known_dead(self) -> bool:
+        """Whether the process ran on this machine and has ended."""
+        return self.is_local and started(self.pid) != self.started
+
+
+@dataclass(frozen=True)
 class _Sighting:
     owner: str
     beats: int
@@ -47,13 +90,13 @@ class _Sighting:
 
 @dataclass
 class Leases:
-    """The leases of a study, and this process's own ones, which it keeps alive from a thread.
+    """The leases of a study. A thread sends the heartbeats of this process's own leases.
 
     Attributes:
         engine: The study's database.
         study: The study's name.
         owner: This process.
-        grace: Seconds of silence after which a process of another machine counts as dead.
+        grace: Seconds without a heartbeat after which a process on another machine counts as dead.
     """
 
     engine: sa.Engine
@@ -64,7 +107,7 @@ class Leases:
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Leases:
-        # Several processes may start at once.
+        # Another process may create the table at the same time.
         try:
             _METADATA.create_all(self.engine)
         except SQLAlchemyError:
@@ -73,14 +116,14 @@ class Leases:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Gives all leases back, so that others can take the trials over at once."""
+        """Releases all leases, so that other processes can resume the trials at once."""
         self._closed.set()
         with self.engine.begin() as connection:
             connection.execute(sa.delete(_LEASES).where(_LEASES.c.study == self.study, self._mine))
 
     @contextmanager
     def mutex(self) -> Iterator[None]:
-        """Lets one process at a time decide which trial is whose."""
+        """Serialises the assignment of trials between processes."""
         while not self._take(_MUTEX):
             time.sleep(_POLL_SECONDS)
         try:
@@ -89,21 +132,21 @@ class Leases:
             self.give_back(_MUTEX)
 
     def take(self, trial: int) -> bool:
-        """Takes a trial's lease if nobody alive has it; to be called within `mutex`."""
+        """Takes a trial's lease unless a live process holds it. Call within `mutex`."""
         return self._take(str(trial))
 
     def give_back(self, trial: int | str) -> None:
-        """Gives a lease back."""
+        """Releases a lease."""
         with self.engine.begin() as connection:
             connection.execute(sa.delete(_LEASES).where(*self._is(str(trial)), self._mine))
 
     def holds(self, trial: int) -> bool:
-        """Whether this process still has a lease: asleep for long, it may have lost it to another."""
+        """Whether this process still holds a lease; while it was suspended, another may have taken it over."""
         row = self._row(str(trial))
         return row is not None and row[0] == str(self.owner)
 
     def known_alive(self, trial: int) -> bool:
-        """Whether the process that has a trial's lease is sure to be alive: one of this machine, or seen to beat."""
+        """Whether a trial's lease is held by a live process: on this machine, or with a recent heartbeat."""
         row = self._row(str(trial))
         if row is None:
             return False
@@ -128,13 +171,13 @@ class Leases:
     def _take(self, item: str) -> bool:
         row = self._row(item)
         if row is None:
-            # When its process takes the mutex again, no beat tells the two times apart.
+            # If its owner takes the mutex again, the heartbeat count would not tell the two times apart.
             self._seen.pop(item, None)
             return self._insert(item)
         owner, beats = row
         if not self._is_dead(item, owner, beats):
             return False
-        # Only one of several that find it dead changes the row that they all saw.
+        # Compare and swap: of several processes that find the owner dead, one succeeds.
         update = sa.update(_LEASES).where(*self._is(item), _LEASES.c.owner == owner, _LEASES.c.beats == beats)
         with self.engine.begin() as connection:
             return connection.execute(update.values(owner=str(self.owner), beats=0)).rowcount == 1
@@ -154,13 +197,13 @@ class Leases:
         return time.monotonic() - self._look(item, owner, beats).since > self.grace
 
     def _look(self, item: str, owner: str, beats: int) -> _Sighting:
-        """Remembers since when a lease has had its beats, by this process's clock: those of two machines differ."""
+        """Records when the heartbeat count last changed, by this process's clock: clocks differ between machines."""
         now = time.monotonic()
         last = self._seen.get(item)
         if last is None or last.owner != owner:
             seen = _Sighting(owner, beats, now, now, has_beaten=False)
         elif last.beats != beats:
-            # Of one that came while nobody looked, nobody knows how old it is.
+            # If we did not see this heartbeat arrive, its age is unknown.
             seen = _Sighting(owner, beats, now, now, now - last.looked < BEAT_SECONDS)
         else:
             seen = replace(last, looked=now)
@@ -168,7 +211,7 @@ class Leases:
         return seen
 
     def forget_silence(self) -> None:
-        """Begins anew to count since when others are silent: while the database was away, nobody could beat."""
+        """Restarts the count of silence; during an outage of the database no process can send heartbeats."""
         self._seen.clear()
 
     def _beat(self) -> None:
@@ -178,4 +221,4 @@ class Leases:
                 with self.engine.begin() as connection:
                     connection.execute(update.values(beats=_LEASES.c.beats + 1))
             except SQLAlchemyError:
-                continue  # a database that is away for a moment; the grace is long enough to try again
+                continue  # the database is temporarily unavailable; the grace period allows another try

@@ -1,4 +1,4 @@
-"""A study read back, for reports and for whoever goes on from it."""
+"""Reads a study back, for reports and for training its best trial."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import optuna
 import sqlalchemy as sa
+from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -60,20 +61,22 @@ class TrialRecord:
 
     Attributes:
         number: Its number, from 0.
-        state: How it ended, or that it has not.
+        state: Its state.
         params: Its settings, by their names on the command line.
-        outcomes: Its folds, in the order of their training.
-        order: The numbers of all folds in the order in which it trains them; empty if it never began.
-        attainable: Its accuracy if it is complete, else what it could still have reached.
-        run: The name of the run that holds its fold results; None if it has none.
-        started: When it began.
-        finished: When it ended; None if it has not.
-        error: Why it failed; None if it has not.
+        distributions: What each of them was drawn from.
+        outcomes: Its finished folds, in training order.
+        order: The numbers of all folds in training order; empty if it never started.
+        attainable: Its accuracy if complete, else the upper bound.
+        run: Name of the run with its fold results; None if it has none.
+        started: Start time.
+        finished: End time; None while it runs.
+        error: Why it failed; None if it did not.
     """
 
     number: int
     state: State
     params: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
     outcomes: tuple[FoldOutcome, ...]
     order: tuple[int, ...]
     attainable: float
@@ -84,12 +87,12 @@ class TrialRecord:
 
     @property
     def accuracy(self) -> float | None:
-        """Its cross-validated accuracy; None unless it is complete."""
+        """Cross-validated accuracy; None unless complete."""
         return self.attainable if self.state == "complete" else None
 
     @property
     def seconds(self) -> float:
-        """How long its folds took to train."""
+        """Total training time of its folds."""
         return sum(outcome.seconds for outcome in self.outcomes)
 
 
@@ -98,21 +101,21 @@ class StudyRecord:
     """A study of cross-validations.
 
     Attributes:
-        study: The study itself, for Optuna's own analyses.
+        study: The Optuna study.
         trials: Its trials, by number.
         protocol: The epoch protocol of their accuracies.
-        threshold: The accuracy that a trial had to be able to reach, `best` for that of the best one, None for none.
-        space: What each searched setting was drawn from, as it was written.
-        overrides: The settings of the command line that all trials share.
-        settings: Everything else that they share, as in a run's identity.
+        threshold: The pruning threshold: an accuracy, `best` for that of the best trial, or None.
+        space: Sweep of each searched setting, as the user wrote it.
+        overrides: The command-line settings that all trials share.
+        settings: All other shared settings, as in a run's identity.
         num_folds: Number of folds of a complete trial.
-        num_clips: Number of clips that they hold out together.
+        num_clips: Number of held-out clips over all folds.
         corpus: The corpus's name.
-        synthetic: Whether its clips are rendered, so that every number, table and figure must say so.
-        cv: How the folds were made, such as `step_folds`.
-        sampler: The sampler's class.
-        num_startup_trials: How many trials were drawn at random before the sampler learnt.
-        independence: Whether the folds are subject-independent; where not, every number, table and figure must say so.
+        synthetic: Whether the clips are rendered; every number, table and figure must say so.
+        cv: Name of the function that made the folds, such as `step_folds`.
+        sampler: Class name of the sampler.
+        num_startup_trials: Number of random trials before the sampler uses results.
+        independence: Whether the folds are subject-independent; if not, every number, table and figure must say so.
     """
 
     study: Study
@@ -136,11 +139,11 @@ class StudyRecord:
         """Reads a study.
 
         Args:
-            study: The study's folder, such as `outputs/search/NAME`; or its name, where `storage` is given.
+            study: The study's folder, such as `outputs/search/NAME`; or its name if `storage` is given.
             storage: The URL of its database; None for the file in its folder.
 
         Raises:
-            StudyError: There is no such study, it is none of cross-validations, or its database lacks a part of it.
+            StudyError: The study does not exist, was not created by `fer3d.train`, or its database lacks a part of it.
         """
         opened = load_study(study, storage)
         try:
@@ -158,16 +161,16 @@ class StudyRecord:
         """Reads an open study.
 
         Raises:
-            StudyError: It is none of cross-validations, or its database lacks a part of it.
+            StudyError: It was not created by `fer3d.train`, or its database lacks a part of it.
         """
         told = study.user_attrs
         if SETTINGS not in told:
             raise StudyError(
-                f"the study {study.study_name} is none of cross-validations: fer3d.train made none of it, or its "
-                "database lacks what it says of itself"
+                f"study {study.study_name} was not created by fer3d.train, or its database has lost the study's "
+                "attributes"
             )
         if missing := [key for key in _TOLD if key not in told]:
-            raise lacking(study.study_name, f"what the study says of itself: {', '.join(missing)}")
+            raise lacking(study.study_name, f"attributes of the study: {', '.join(missing)}")
         protocol = SEARCH_PROTOCOLS[told["protocol"]]
         trials = study.get_trials(deepcopy=False)
         check_trials(study.study_name, trials, (), told["num_folds"], told["num_clips"], protocol)
@@ -200,7 +203,7 @@ class StudyRecord:
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
-        """The complete trials, the best first; of equal ones the earlier."""
+        """The complete trials, best first; ties go to the earlier trial."""
         complete = [trial for trial in self.trials if trial.state == "complete"]
         return tuple(sorted(complete, key=lambda trial: (-trial.attainable, trial.number)))
 
@@ -211,38 +214,38 @@ class StudyRecord:
 
     @property
     def caution(self) -> str:
-        """What every heading over the study's numbers has to say: synthetic, people seen before, a try, or nothing."""
+        """The cautions that every heading must show: synthetic data, dependent folds, debug run; or empty."""
         batches = self.settings.get("num_batches")
         debug = f"DEBUG: {batches} batches an epoch" if batches else ""
         return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", self.independence.caution, debug]))
 
 
 def load_study(study: str, storage: str | None = None) -> Study:
-    """Opens a study that is there.
+    """Opens an existing study.
 
     Args:
-        study: The study's folder; or its name, where `storage` is given.
+        study: The study's folder; or its name if `storage` is given.
         storage: The URL of its database; None for the file in its folder.
 
     Raises:
-        StudyError: There is no such study.
+        StudyError: The study does not exist.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = Path(study)
     if storage is None and not (folder / STUDY_FILE).is_file():
         raise StudyError(
-            f"{study} holds no {STUDY_FILE}: give a study's folder such as outputs/search/NAME; or, where the study is "
-            "kept in another database, its name and the database's URL"
+            f"{study} does not contain {STUDY_FILE}: give the study's folder, such as outputs/search/NAME; or, for a "
+            "study in another database, its name and the database's URL"
         )
     opened: RDBStorage = open_storage(storage_url(folder, storage))
     names = optuna.get_all_study_names(opened)
     name = folder.resolve().name if storage is None else study
-    # A folder may have been renamed; the file in it holds one study.
+    # The folder may have been renamed; its file holds one study.
     if name not in names and len(names) == 1 and storage is None:
         name = names[0]
     if name not in names:
         where = redacted(storage) if storage else str(folder / STUDY_FILE)
-        raise StudyError(f"{where} holds no study {name}; it holds {', '.join(sorted(names)) or 'none'}")
+        raise StudyError(f"study {name} does not exist in {where}; it contains {', '.join(sorted(names)) or 'none'}")
     return optuna.load_study(study_name=name, storage=opened)
 
 
@@ -253,7 +256,7 @@ def dispose(study: Study) -> None:
 
 
 def _engine(study: Study) -> sa.Engine | None:
-    # Optuna wraps its storages in a cache, which hands on what it does not know.
+    # Optuna wraps a storage in a cache.
     backend = getattr(study._storage, "_backend", study._storage)
     return backend.engine if isinstance(backend, RDBStorage) else None
 
@@ -264,6 +267,7 @@ def _record(trial: FrozenTrial, num_clips: int, protocol: EpochProtocol) -> Tria
         number=trial.number,
         state=_STATES[trial.state],
         params=dict(trial.params),
+        distributions=dict(trial.distributions),
         outcomes=outcomes,
         order=tuple(trial.user_attrs.get(ORDER, ())),
         attainable=attainable_accuracy(outcomes, num_clips, protocol),

@@ -1,4 +1,4 @@
-"""Samplers that draw by the number of the trial, so that a study that goes on repeats no draw."""
+"""Samplers seeded per trial, so that a resumed study does not repeat draws."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from fer3d.search.space import SearchSpace
 
 
 class SeededSampler(BaseSampler):
-    """Lends each trial a sampler of its own, seeded by the study's seed and the trial's number.
+    """Gives each trial its own sampler, seeded by the study's seed and the trial's number.
 
-    A sampler that is seeded alike at each start draws the same again after a resume, and so do two processes side by
-    side. Samplers of Optuna's keep in the study whatever else they have to remember.
+    A sampler with one fixed seed would repeat its draws after a resume and in concurrent processes. All other state of
+    Optuna's samplers is stored in the study.
 
     Args:
-        settings: `_target_` and arguments; without a `seed`, or with `seed: null`, draws are not reproducible.
-        space: The search space, which a grid needs.
+        settings: `_target_` and arguments. Without a `seed`, or with `seed: null`, draws are not reproducible.
+        space: The search space, which a grid sampler needs.
     """
 
     def __init__(self, settings: Mapping[str, Any], space: SearchSpace) -> None:
@@ -39,13 +39,13 @@ class SeededSampler(BaseSampler):
 
     @property
     def num_trials(self) -> int | None:
-        """How many trials there are to draw; None where there is no end."""
+        """Number of points of a grid; None for any other sampler."""
         if not issubclass(self._class, GridSampler):
             return None
         return math.prod(len(values) for values in self._space.grid().values())
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Makes the trial's own sampler."""
+        """Creates the trial's sampler."""
         self._sampler = self._make(trial.number)
         self._sampler.before_trial(study, trial)
 
@@ -63,13 +63,13 @@ class SeededSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """See `optuna.samplers.BaseSampler`."""
-        # By the setting's name, too: a process that is killed between two settings draws the second one alone.
+        # Seeded by the setting's name as well, so that a trial interrupted between two settings resumes alike.
         sampler = self._make(trial.number, param_name)
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """See `optuna.samplers.BaseSampler`."""
-        # A grid that is done would stop `Study.optimize`; here `num_trials` ends it.
+        # An exhausted grid calls Study.stop, which fails outside Study.optimize; here `num_trials` ends the search.
         if not isinstance(self._sampler, GridSampler):
             self._sampler.after_trial(study, trial, state, values)
 
@@ -78,21 +78,23 @@ class SeededSampler(BaseSampler):
         more: dict[str, Any] = {}
         drawn = None if self._seed is None else _derive(self._seed, number, setting)
         if issubclass(self._class, GridSampler):
-            # The whole grid in one order for all trials; which points are taken is kept in the study.
+            # One order of the grid for all trials; the study stores which points are taken.
             more["search_space"] = self._space.grid()
         elif issubclass(self._class, QMCSampler):
-            # One sequence for all trials, whose place is kept in the study; only choices are drawn besides.
+            # One sequence for all trials, whose index the study stores; only categorical settings are random.
             more |= {"independent_sampler": RandomSampler(drawn), "seed": self._seed or 0}
         elif "seed" in settings:
             more["seed"] = drawn
         with warnings.catch_warnings():
-            # Optuna says so of samplers that have been there for years, and would for each trial.
+            # Optuna would warn once per trial, even about samplers that have existed for years.
             warnings.simplefilter("ignore", ExperimentalWarning)
             try:
                 made = instantiate(settings, **more)
             except InstantiationException as error:
                 cause = error.__cause__ or error
-                raise ValueError(f"hydra.sweeper.sampler={settings['_target_']} cannot be made: {cause}") from error
+                raise ValueError(
+                    f"hydra.sweeper.sampler={settings['_target_']} cannot be instantiated: {cause}"
+                ) from error
         sampler: BaseSampler = made if isinstance(made, BaseSampler) else made()
         return sampler
 

@@ -1,4 +1,4 @@
-"""The search itself: begins trials while there is room, gives their jobs away, and tells Optuna how they ended."""
+"""The search loop: starts trials, submits their jobs, and reports the results to Optuna."""
 
 from __future__ import annotations
 
@@ -14,24 +14,47 @@ from fer3d.search.faults import Blame, fault_of
 from fer3d.search.jobs import Job, JobResult, Jobs
 from fer3d.search.leases import Leases
 from fer3d.search.objective import Objective, Steps, TrialRun
-from fer3d.search.retries import counted, enqueue_failed
 from fer3d.search.space import SearchSpace
 from fer3d.search.storage import StudyError
 from fer3d.training.results import ResultError
 
 ERROR = "error"
-# How often to look whether other processes still live, where nothing else is left to do.
+# A retried trial is a new one with the same settings; this attribute holds the number of the trial that it replaces.
+RETRY_OF = "retry_of"
+# Interval between checks on other processes when nothing else is left to do.
 _POLL_SECONDS = 2.0
+
+
+def counted(study: Study) -> list[FrozenTrial]:
+    """The trials of a study without the failed ones that were retried."""
+    trials = study.get_trials(deepcopy=False)
+    replaced = {trial.user_attrs.get(RETRY_OF) for trial in trials}
+    return [trial for trial in trials if trial.number not in replaced]
+
+
+def enqueue_failed(study: Study, say: Callable[[str], None]) -> None:
+    """Enqueues a retry of each failed trial. Call from one process at a time.
+
+    Args:
+        study: The study.
+        say: Receives a message for the user.
+    """
+    failed = [trial for trial in counted(study) if trial.state == TrialState.FAIL]
+    for trial in failed:
+        # A single write, so that a crash cannot enqueue a trial twice.
+        study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
+    if failed:
+        say(f"retrying failed trials: {', '.join(str(trial.number) for trial in failed)}")
 
 
 @dataclass
 class Active:
-    """A trial that this process carries out.
+    """A trial that this process runs.
 
     Attributes:
         trial: The trial.
-        run: How far it has come.
-        num_retries: How often its job was submitted again.
+        run: Its state.
+        num_retries: How often its current job was resubmitted.
     """
 
     trial: Trial
@@ -41,24 +64,24 @@ class Active:
 
 @dataclass
 class Search:
-    """A search of one process; any number of them share a study.
+    """The search of one process. Any number of processes can share a study.
 
     Attributes:
         study: The study.
-        leases: Which process carries out which trial.
+        leases: The trial leases.
         space: The search space.
-        objective: What trials are carried out on.
-        jobs: The jobs under way.
-        num_trials: How many finished trials the study is to have, those of earlier starts and other processes included.
-        num_at_once: How many trials this process carries out at a time.
-        max_failure_rate: The share of `num_trials` that may fail before the search gives up.
-        max_job_retries: How often a job that is lost, or that the machine failed, is submitted again.
-        retry_pause: Seconds before a job is submitted again for the first time, and twice as many each time after.
-        retry_failed: Whether to try the failed trials that there are again.
-        extend: Adds to a trial's settings, once the space is drawn; see `hydra.sweeper.custom_search_space`.
-        wait_for_others: Whether to end only when no trial is carried out any more, be it by another process.
-        say: Where sentences for people go.
-        show: Is told the number of finished trials, and how far each trial under way has come.
+        objective: The objective.
+        jobs: Runs the jobs.
+        num_trials: Target number of finished trials, including those of earlier starts and other processes.
+        num_at_once: Number of trials that this process runs concurrently.
+        max_failure_rate: Fraction of `num_trials` that may fail before the search stops.
+        max_job_retries: How often to resubmit a job that was lost or that failed because of the machine.
+        retry_pause: Seconds before the first retry of a job; doubled for each further retry.
+        retry_failed: Whether to retry the study's failed trials.
+        extend: Adds settings to a trial after the space is sampled; see `hydra.sweeper.custom_search_space`.
+        wait_for_others: Whether to wait for the running trials of other processes as well.
+        say: Receives messages for the user.
+        show: Receives the number of finished trials and the progress of each running trial.
     """
 
     study: Study
@@ -79,10 +102,10 @@ class Search:
     _active: dict[int, Active] = field(default_factory=dict)
 
     def run(self) -> None:
-        """Searches until the study has its number of finished trials.
+        """Searches until the study has `num_trials` finished trials.
 
         Raises:
-            StudyError: Too many trials failed; the machine fails a job again and again; or what a job reads is damaged.
+            StudyError: Too many trials failed; the machine repeatedly fails a job; or an input of a job is damaged.
         """
         try:
             if self.retry_failed:
@@ -106,7 +129,7 @@ class Search:
         self.show(sum(trial.state.is_finished() for trial in trials), active)
 
     def _begin(self) -> bool:
-        """Begins a trial, or goes on with one whose process is gone; False if there is none to begin."""
+        """Starts a trial or resumes an orphan. Returns False if there is none."""
         self._check_failures()
         with self.leases.mutex():
             trial = self._orphan() or self._next()
@@ -119,7 +142,7 @@ class Search:
             self.space.check_drawn(trial.params)
             run = self.objective.begin(trial, [*self.space.fixed, *self.space.overrides(trial.params)])
         except BaseException:
-            # Not yet among those that are told; the next start takes it from here.
+            # The trial is not active yet; release it so that the next start resumes it.
             self.leases.give_back(trial.number)
             raise
         self._active[trial.number] = Active(trial, run)
@@ -131,15 +154,15 @@ class Search:
             number = trial.number
             if number in self._active or not self.leases.take(number):
                 continue
-            # Its process may have ended it between the two.
+            # Its process may have finished it in the meantime.
             if any(still.number == number for still in self._unfinished()):
-                self.say(f"trial {number}: goes on where its process left it")
+                self.say(f"trial {number}: resumed, its process is gone")
                 return Trial(self.study, trial._trial_id)
             self.leases.give_back(number)
         return None
 
     def _next(self) -> Trial | None:
-        # Waiting ones were enqueued by the user, and count once they run.
+        # Trials enqueued by the user count once they run.
         running_or_done = [trial for trial in counted(self.study) if trial.state != TrialState.WAITING]
         if len(running_or_done) >= self.num_trials:
             return None
@@ -151,7 +174,7 @@ class Search:
         return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def _go_on(self, number: int) -> None:
-        """Submits a trial's next job, or tells its verdict."""
+        """Submits a trial's next job, or reports its result."""
         active = self._active[number]
         job = active.run.next_job()
         if job is not None:
@@ -164,9 +187,9 @@ class Search:
         number = result.job.trial
         active = self._active[number]
         if not self.leases.holds(number):
-            # Another process is at it or done, and nothing more may be written.
+            # Another process owns the trial; write nothing more.
             del self._active[number]
-            self.say(f"trial {number}: was taken over by another process while this one was silent")
+            self.say(f"trial {number}: taken over by another process while this one sent no heartbeats")
             return
         error = result.error
         if error is None:
@@ -181,20 +204,20 @@ class Search:
             self._retry_or_fail(active, result.job, error)
 
     def _retry_or_fail(self, active: Active, job: Job, error: BaseException) -> None:
-        """Submits a job again unless its trial's settings are to blame; its finished folds are found by it."""
+        """Resubmits a job unless its trial's settings caused the failure. The job skips its finished folds."""
         fault = fault_of(error, alone=len(self._active) == 1)
         sentence, num_retries = fault.sentence, active.num_retries
         if fault.blame in (Blame.UNCLEAR, Blame.MACHINE) and num_retries < self.max_job_retries:
             active.num_retries += 1
-            self.say(f"trial {job.trial}: {sentence}; again, {num_retries + 1} of {self.max_job_retries} times")
+            self.say(f"trial {job.trial}: {sentence}; retry {num_retries + 1} of {self.max_job_retries}")
             time.sleep(self.retry_pause * 2**num_retries)
             self.jobs.submit(job)
             return
         if fault.blame in (Blame.MACHINE, Blame.DAMAGE):
             tried = f", tried {num_retries + 1} times" if fault.blame is Blame.MACHINE else ""
             raise StudyError(
-                f"trial {job.trial} cannot go on{tried}: {sentence}; this is no fault of its settings: once it is "
-                "mended, the same command continues"
+                f"trial {job.trial} cannot continue{tried}: {sentence}; its settings are not the cause: fix this, and "
+                "the same command continues"
             ) from error
         if fault.blame is Blame.UNCLEAR:
             sentence = f"{sentence} (tried {num_retries + 1} times)"
@@ -218,20 +241,20 @@ class Search:
 
     def _check_failures(self) -> None:
         failed = [trial for trial in counted(self.study) if trial.state == TrialState.FAIL]
-        # Of the trials that there are to be, so that a first one that fails is not all of them.
+        # Relative to the target number, so that a first trial that fails is not 100 %.
         allowed = math.floor(self.max_failure_rate * self.num_trials)
         if len(failed) > allowed:
             raise StudyError(
-                f"{len(failed)} trials of the study {self.study.study_name} failed, and "
+                f"{len(failed)} trials of study {self.study.study_name} failed, and "
                 f"hydra.sweeper.max_failure_rate={self.max_failure_rate:g} allows {allowed} of {self.num_trials}; the "
-                f"last one, trial {failed[-1].number}, with {failed[-1].user_attrs.get(ERROR, 'no message')}; once "
-                "that is mended, hydra.sweeper.retry_failed=true tries them again"
+                f"last one, trial {failed[-1].number}, with {failed[-1].user_attrs.get(ERROR, 'no message')}; fix "
+                "this, then retry them with hydra.sweeper.retry_failed=true"
             )
 
     def _wait_for_others(self) -> bool:
-        """Waits a moment where it is open whether a trial of another process is still carried out, or matters.
+        """Waits while a trial of another process may be an orphan, or has to be waited for.
 
-        Returns False when nothing is left to do here.
+        Returns False when this process has nothing left to do.
         """
         unfinished = self._unfinished()
         undecided = any(not self.leases.known_alive(trial.number) for trial in unfinished)
@@ -240,5 +263,5 @@ class Search:
             return True
         if unfinished:
             numbers = ", ".join(str(trial.number) for trial in unfinished)
-            self.say(f"other processes carry out the rest: trial {numbers}")
+            self.say(f"other processes run the remaining trials: {numbers}")
         return False

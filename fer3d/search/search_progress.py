@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: bars on a terminal, and elsewhere a line a job, with what is left."""
+"""Progress display of a search: bars on a terminal, otherwise one line per job with the time left."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fer3d.search.objective import Steps
 
 
 class SearchProgress:
-    """A context manager that shows a bar for the study and one for each trial on a terminal, and sentences elsewhere.
+    """Context manager that shows a bar for the study and one per trial on a terminal, and lines otherwise.
 
     Args:
-        num_trials: How many finished trials the study is to have.
+        num_trials: Target number of finished trials.
         console: Where to write.
     """
 
@@ -34,7 +34,7 @@ class SearchProgress:
         )
         self._num_trials = num_trials
         self._done: dict[int, int] = {}
-        # When this process began, with how many finished trials.
+        # Start time of this process, and the number of finished trials then.
         self._began: tuple[float, int] | None = None
         self._study = self._bars.add_task("trials", total=num_trials, said="")
         self._trials: dict[int, TaskID] = {}
@@ -47,11 +47,11 @@ class SearchProgress:
         self._bars.stop()
 
     def show(self, num_finished: int, active: Mapping[int, Steps]) -> None:
-        """Moves the bars.
+        """Updates the display.
 
         Args:
             num_finished: Number of the study's finished trials.
-            active: How far each trial under way has come, by its number.
+            active: Progress of each running trial, by trial number.
         """
         if self._began is None:
             self._began = (time.monotonic(), num_finished)
@@ -62,7 +62,7 @@ class SearchProgress:
 
     def _tell(self, num_finished: int, active: Mapping[int, Steps]) -> None:
         for number, steps in active.items():
-            # What a trial had done when it was taken up is no news.
+            # Do not report the folds that a resumed trial already had.
             if steps.done > self._done.get(number, steps.done):
                 done = f"{steps.last}, {steps.done} of {steps.total}, {steps.said}"
                 finished = f"{num_finished} of {self._num_trials} trials finished{self._left(num_finished)}"
@@ -70,7 +70,7 @@ class SearchProgress:
         self._done = {number: steps.done for number, steps in active.items()}
 
     def _left(self, num_finished: int) -> str:
-        """How long the other trials will take, at the pace of those that have finished since this process began."""
+        """Estimated time left, from the pace of the trials that finished since this process started."""
         assert self._began is not None
         since, before = self._began
         if num_finished <= before:
@@ -88,7 +88,7 @@ class SearchProgress:
             self._bars.update(self._trials[number], completed=steps.done, said=steps.said)
 
     def say(self, sentence: str) -> None:
-        """Prints a sentence above the bars."""
+        """Prints a message above the bars."""
         self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -13,12 +13,19 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from fer3d.search.jobs import make_jobs
 from fer3d.search.leases import Leases
 from fer3d.search.objective import Objective
-from fer3d.search.outage import bridged_outages
 from fer3d.search.sampling import SeededSampler
 from fer3d.search.search import Search
 from fer3d.search.search_progress import SearchProgress
 from fer3d.search.space import SearchSpace
-from fer3d.search.storage import StudyError, database_errors, lacking, open_storage, open_study, storage_url
+from fer3d.search.storage import (
+    StudyError,
+    bridged_outages,
+    database_errors,
+    lacking,
+    open_storage,
+    open_study,
+    storage_url,
+)
 from fer3d.search.sweeper_settings import SweeperSettings
 from fer3d.training.identity import differences
 

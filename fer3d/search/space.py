@@ -1,4 +1,4 @@
-"""The search space, in the words of Hydra's command line: `choice`, `range`, `interval`, `tag(log, ...)`."""
+"""The search space, in Hydra's override syntax: `choice`, `range`, `interval`, `tag(log, ...)`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Value = str | int | float | bool | None
 
 
 class SpaceError(ValueError):
-    """A search space that cannot be searched: which setting, why, and what to write."""
+    """A search space cannot be searched."""
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Which settings a search varies, and which it holds fixed.
+    """The settings that a search varies, and those that it holds fixed.
 
     Attributes:
-        distributions: What each varied setting is drawn from, by its name on the command line.
-        fixed: The other settings of the command line, as they stand there.
-        texts: What a choice looks like on the command line, by setting and choice, where it is more than the choice
-            itself (a list, a quoted text).
-        written: The varied settings as they were written.
-        held: The names of the other settings, without what stands before them.
+        distributions: Distribution of each varied setting, by its name on the command line.
+        fixed: The fixed settings, as on the command line.
+        texts: Override syntax of choices that differ from their stored value (lists, quoted strings), by setting and
+            choice.
+        written: The varied settings as the user wrote them.
+        held: Names of the fixed settings, without a leading `+`.
     """
 
     distributions: dict[str, BaseDistribution]
@@ -43,16 +43,16 @@ class SearchSpace:
 
     @classmethod
     def parse(cls, params: Mapping[str, Any], overrides: Iterable[str] = ()) -> SearchSpace:
-        """Reads a space.
+        """Parses a space.
 
         Args:
-            params: Settings and what they are drawn from, such as `{"model.dropout": "interval(0, 1)"}`; one without a
-                sweep is held fixed.
-            overrides: Settings of the command line, which win: a sweep there replaces that of `params`, a plain value
-                holds the setting fixed.
+            params: Settings and their sweeps, such as `{"model.dropout": "interval(0, 1)"}`. A setting without a sweep
+                is fixed.
+            overrides: Command-line settings, which take precedence: a sweep replaces that of `params`, a plain value
+                fixes the setting.
 
         Raises:
-            SpaceError: A sweep cannot be read, or is of no kind that can be searched.
+            SpaceError: A sweep cannot be parsed, or its kind cannot be searched.
         """
         space = cls({}, (), {}, {})
         fixed: dict[str, str] = {}
@@ -70,7 +70,7 @@ class SearchSpace:
         return cls(space.distributions, tuple(fixed.values()), space.texts, space.written, tuple(fixed))
 
     def draw(self, trial: Trial) -> None:
-        """Draws each setting that the trial does not have yet."""
+        """Samples each setting; Optuna returns the stored value if the trial has one."""
         for name, distribution in self.distributions.items():
             if isinstance(distribution, CategoricalDistribution):
                 trial.suggest_categorical(name, distribution.choices)
@@ -84,24 +84,24 @@ class SearchSpace:
                 )
 
     def check_drawn(self, params: Mapping[str, Any]) -> None:
-        """Checks what a custom search space has drawn besides.
+        """Checks the settings that a custom search space added.
 
         Raises:
-            SpaceError: It has drawn a setting that is held fixed.
+            SpaceError: One of them is fixed.
         """
         both = [name for name in params if name not in self.distributions and name.lstrip("+") in self.held]
         if both:
             raise SpaceError(
-                f"hydra.sweeper.custom_search_space draws {', '.join(both)}, which the command line or the search "
-                "space holds fixed: leave one of the two out"
+                f"hydra.sweeper.custom_search_space samples {', '.join(both)}, which the command line or the search "
+                "space fixes: remove one of the two"
             )
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
-        """A trial's settings as on the command line; those that a custom search space added, too."""
+        """A trial's settings as on the command line, including those of a custom search space."""
         return [f"{name}={self.texts.get((name, value)) or _text(value)}" for name, value in params.items()]
 
     def examples(self, name: str) -> list[str]:
-        """All choices of a setting, or the two ends of what it is drawn from, as on the command line."""
+        """All choices of a setting, or the two ends of its range, as on the command line."""
         distribution: Any = self.distributions[name]
         if isinstance(distribution, CategoricalDistribution):
             return [self.texts.get((name, choice)) or _text(choice) for choice in distribution.choices]
@@ -111,7 +111,7 @@ class SearchSpace:
         """All values of each setting.
 
         Raises:
-            SpaceError: A setting is drawn from infinitely many values.
+            SpaceError: A setting has infinitely many values.
         """
         return {name: _values(name, distribution) for name, distribution in self.distributions.items()}
 
@@ -124,7 +124,7 @@ def _parsed(lines: Sequence[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(list(lines))
     except HydraException as error:
-        raise SpaceError(f"the search space cannot be read: {error}") from error
+        raise SpaceError(f"the search space cannot be parsed: {error}") from error
 
 
 def _distribution(override: Override, name: str, texts: dict[tuple[str, Value], str]) -> BaseDistribution:
@@ -134,8 +134,8 @@ def _distribution(override: Override, name: str, texts: dict[tuple[str, Value], 
             return CategoricalDistribution(_choices(value, name, texts))
         if isinstance(value, RangeSweep) and value.start is not None and value.stop is not None:
             numbers = _range(value.start, value.stop, value.step)
-            # Shuffled values have no order; neither they nor choices are really shuffled, since Optuna takes the same
-            # ones in another order for another distribution, and refuses to go on.
+            # `shuffle` makes the values categorical but keeps their order: to Optuna, another order is another
+            # distribution, and it would refuse to resume the study.
             return CategoricalDistribution(_values(name, numbers)) if value.shuffle else numbers
         if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
             log = "log" in value.tags
@@ -159,19 +159,19 @@ def _range(start: float, stop: float, step: float) -> BaseDistribution:
 def _choices(sweep: ChoiceSweep, name: str, texts: dict[tuple[str, Value], str]) -> list[Value]:
     choices: list[Value] = []
     for element in sweep.list:
-        # A text in quotes, a list or a dictionary is stored as the text that stands for it on the command line.
+        # Quoted strings, lists and dictionaries are stored in override syntax.
         plain = isinstance(element, str | int | float | bool | None)
         text = quoted(element) if isinstance(element, str) else str(Override._get_value_element_as_str(element))
         choice: Value = element if plain else text  # type: ignore[assignment]
         choices.append(choice)
-        # Not of numbers: 1 and true are the same key.
+        # Strings only: 1 and True are the same key.
         if isinstance(choice, str):
             texts[name, choice] = text
     return choices
 
 
 def _text(value: Any) -> str:
-    """A value as it stands on Hydra's command line; a text that Hydra can read stands for what it reads."""
+    """A value in override syntax; a string that Hydra can parse is already in it."""
     return value if isinstance(value, str) and is_readable(value) else written(value)
 
 
@@ -181,9 +181,9 @@ def _values(name: str, distribution: BaseDistribution) -> list[Value]:
     if isinstance(distribution, IntDistribution) and not distribution.log:
         return list(range(distribution.low, distribution.high + 1, distribution.step))
     if isinstance(distribution, FloatDistribution) and distribution.step is not None:
-        # 0.1 + 2 * 0.1 is more than 0.3, and would be out of the range.
+        # Decimal, since 0.1 + 2 * 0.1 > 0.3 would be out of range.
         low, high, step = (Decimal(str(end)) for end in (distribution.low, distribution.high, distribution.step))
         return [float(low + place * step) for place in range(int((high - low) // step) + 1)]
     raise SpaceError(
-        f"a grid needs a finite number of values, and {name} is drawn from an interval: write choice or range"
+        f"a grid needs a finite number of values, but {name} is drawn from an interval: use choice or range"
     )

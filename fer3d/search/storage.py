@@ -1,12 +1,14 @@
-"""Where a study is kept: a SQLite file in its folder, or any database that Optuna knows by its URL."""
+"""Study storage: a SQLite file in the study's folder, or any database URL that Optuna supports."""
 
 from __future__ import annotations
 
 import re
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 import sqlalchemy as sa
@@ -21,23 +23,26 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 STUDY_FILE = "study.db"
 _NUM_TRIES = 20
 _PAUSE_SECONDS = 0.2
+# How long a search waits for an unavailable database, and the longest pause between two attempts.
+PATIENCE_SECONDS = 300.0
+_MAX_PAUSE_SECONDS = 30.0
 
 
 class StudyError(RuntimeError):
-    """A study that cannot be opened, continued or read: which, why, and what to do."""
+    """A study cannot be opened, continued or read."""
 
 
 def lacking(study: str, what: str) -> StudyError:
-    """The error to raise where a study's database lacks what it must hold."""
+    """The error for a study whose database has lost something."""
     return StudyError(
-        f"the database of the study {study} lacks {what}: put a copy of the database back, or search under another "
-        "hydra.sweeper.study_name, which finds the folds that are trained"
+        f"the database of study {study} lacks {what}: restore a backup of the database, or set another "
+        "hydra.sweeper.study_name; trained folds are reused"
     )
 
 
 @contextmanager
 def database_errors(study: str, engine: sa.Engine | None) -> Iterator[None]:
-    """Makes sentences of what a study's database raises, and closes it then.
+    """Converts errors of a study's database to `StudyError`; closes the database on any error.
 
     Raises:
         StudyError: The database failed.
@@ -49,48 +54,48 @@ def database_errors(study: str, engine: sa.Engine | None) -> Iterator[None]:
             engine.dispose()
         if not isinstance(error, SQLAlchemyError | StorageInternalError):
             raise
-        # Optuna's own sentence guesses; what the database said is behind it.
+        # Optuna's message guesses at the cause; the database's own message is in __cause__.
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
         said = " ".join(str(getattr(cause, "orig", None) or cause).split())
         raise StudyError(
-            f"the database of the study {study} failed: {said}; once that is mended, the same command continues"
+            f"the database of study {study} failed: {said}; once it works again, the same command continues"
         ) from error
 
 
 def storage_url(folder: Path, url: str | None) -> str:
-    """The URL of a study's database: the given one, else that of the SQLite file in the study's folder."""
+    """The given URL, or by default that of the SQLite file in the study's folder."""
     return url or URL.create("sqlite", database=str(folder.absolute() / STUDY_FILE)).render_as_string()
 
 
 def open_storage(url: str) -> RDBStorage:
-    """Opens a database, and makes Optuna's tables where there are none.
+    """Opens a database and creates Optuna's tables if they are missing.
 
     Raises:
-        StudyError: It cannot be reached, or its driver is missing.
+        StudyError: The database cannot be reached, or its driver is not installed.
     """
     try:
         _make_sqlite_folder(make_url(url))
         return _opened(url)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StudyError(
-            f"{redacted(url)} is no database's URL: {error}; write one such as sqlite:///study.db"
+            f"{redacted(url)} is not a database URL: {error}; expected something like sqlite:///study.db"
         ) from error
     except ImportError as error:
         raise StudyError(f"{redacted(url)} needs a driver that is not installed: {error}") from error
     except DBAPIError as error:
         raise StudyError(f"{redacted(url)} cannot be opened: {' '.join(str(error.orig).split())}") from error
     except RuntimeError as error:
-        # Tables of another version of Optuna.
+        # The tables were written by another version of Optuna.
         raise StudyError(f"{redacted(url)} cannot be opened: {error}") from error
 
 
 def open_study(
     name: str, storage: RDBStorage, directions: Sequence[str], sampler: BaseSampler, pruner: BasePruner
 ) -> Study:
-    """Opens a study, or makes it.
+    """Opens a study, or creates it.
 
     Raises:
-        StudyError: It is there, with other directions, or its database lacks a part of it.
+        StudyError: The study exists with other directions, or its database lacks a part of it.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -103,13 +108,13 @@ def open_study(
             load_if_exists=True,
         )
     except KeyError as error:
-        raise lacking(name, "the study's own record, though there are others of it") from error
+        raise lacking(name, "the record of the study itself") from error
     if not study.directions:
         raise lacking(name, "its directions")
     there = [direction.name.lower() for direction in study.directions]
     if there != list(directions):
         raise StudyError(
-            f"the study {name} is there already, with directions {there} instead of {list(directions)}: give another "
+            f"study {name} already exists with directions {there}, not {list(directions)}: set another "
             "hydra.sweeper.study_name"
         )
     return study
@@ -128,7 +133,7 @@ def _opened(url: str) -> RDBStorage:
         try:
             return RDBStorage(url, engine_kwargs=_engine_settings(url))
         except DBAPIError as error:
-            # Of several processes that start at once, only one can make each of Optuna's tables.
+            # Another process may create the same table at the same time.
             if not isinstance(error, IntegrityError) and "already exists" not in str(error.orig):
                 raise
         time.sleep(_PAUSE_SECONDS)
@@ -141,5 +146,68 @@ def _make_sqlite_folder(url: URL) -> None:
 
 
 def _engine_settings(url: str) -> dict[str, object]:
-    # SQLite gives up after 5 seconds where another process writes.
+    # By default SQLite gives up after 5 seconds while another process writes.
     return {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+
+
+@contextmanager
+def bridged_outages(engine: sa.Engine, say: Callable[[str], None], came_back: Callable[[], None]) -> Iterator[None]:
+    """Waits for the database to come back whenever a connection fails, for example during a restart.
+
+    The pool detects a dead connection at checkout and replaces it; only a statement that is running when the database
+    goes down fails.
+
+    Args:
+        engine: The database. A SQLite file has no server, so nothing is done.
+        say: Receives messages for the user.
+        came_back: Called before the first connection after an outage is used.
+    """
+    if engine.dialect.name == "sqlite":
+        yield
+        return
+    outage = _Outage(engine, say, came_back)
+    sa.event.listen(engine, "do_connect", outage.connect)
+    try:
+        yield
+    finally:
+        # Statements during clean-up should not wait again.
+        sa.event.remove(engine, "do_connect", outage.connect)
+
+
+class _Outage:
+    def __init__(self, engine: sa.Engine, say: Callable[[str], None], came_back: Callable[[], None]) -> None:
+        self._where = engine.url.render_as_string()
+        self._say = say
+        self._came_back = came_back
+        self._lock = threading.Lock()
+        self._is_away = False
+
+    def connect(self, dialect: Any, record: Any, arguments: Any, settings: Any) -> Any:
+        """Connects as SQLAlchemy would, retrying until the deadline."""
+        deadline, pause = time.monotonic() + PATIENCE_SECONDS, 0.5
+        while True:
+            try:
+                connection = dialect.connect(*arguments, **settings)
+                break
+            except dialect.loaded_dbapi.Error as error:
+                if time.monotonic() + pause > deadline:
+                    raise
+                self._went_away(error)
+            time.sleep(pause)
+            pause = min(2 * pause, _MAX_PAUSE_SECONDS)
+        self._is_back()
+        return connection
+
+    def _went_away(self, error: Exception) -> None:
+        with self._lock:
+            if not self._is_away:
+                self._is_away = True
+                said = " ".join(str(error).split())
+                self._say(f"{self._where} does not answer, retrying for {PATIENCE_SECONDS:.0f} s: {said}")
+
+    def _is_back(self) -> None:
+        with self._lock:
+            if self._is_away:
+                self._is_away = False
+                self._came_back()
+                self._say(f"{self._where} answers again")

@@ -1,4 +1,4 @@
-"""Trials on Weights & Biases: one run a trial, grouped by study, with its folds as rows of a table."""
+"""Logs trials to Weights & Biases: one run per trial, grouped by study, with its folds as a table."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from fer3d.training.tracking import WandbMode, start_wandb_run
 
 @dataclass(frozen=True)
 class TrialTracker:
-    """Logs each trial when it is over.
+    """Logs each trial when it ends.
 
-    A W&B project takes about 10,000 runs, and 800 trials of 118 folds are 94,400: hence one run a trial. Its settings
-    are its config, so that W&B's parallel coordinates and importances work.
+    A W&B project holds about 10,000 runs, and 800 trials of 118 folds would be 94,400: hence one run per trial. The
+    trial's settings are the run's config, so that W&B's parallel coordinates and importances work.
 
     Attributes:
-        study: The study's name, which is the group.
-        folder: Where W&B keeps what is not uploaded.
+        study: The study's name, used as the group.
+        folder: Local folder of the W&B run files.
         project: The W&B project.
-        entity: The W&B user or team; None: the account's default.
+        entity: The W&B user or team; None for the account's default.
         mode: `online`, `offline` or `disabled`.
-        config: What all trials share, the searched settings aside.
+        config: The settings that all trials share.
         synthetic: Whether the clips are rendered.
         independence: Whether the folds are subject-independent.
     """
@@ -44,11 +44,11 @@ class TrialTracker:
     independence: Independence = field(default_factory=Independence)
 
     def log(self, trial: Trial, progress: Progress, state: TrialState, error: str | None) -> None:
-        """Logs a trial; where W&B cannot be reached, says so and lets the search go on."""
+        """Logs a trial. A failure of W&B is reported and does not stop the search."""
         try:
             self._log(trial, progress, state, error)
         except Exception as failure:
-            print(f"fer3d: trial {trial.number} is not on W&B: {failure}", file=sys.stderr, flush=True)
+            print(f"fer3d: trial {trial.number} was not logged to W&B: {failure}", file=sys.stderr, flush=True)
 
     def _log(self, trial: Trial, progress: Progress, state: TrialState, error: str | None) -> None:
         name = state.name.lower()
@@ -60,7 +60,7 @@ class TrialTracker:
             group=self.study,
             job_type="trial",
             name=f"{self.study}/trial_{trial.number:04d}",
-            # The same run if the process is killed before the study knows of the end.
+            # Reuse the run if the process was killed before the study recorded the end of the trial.
             id=f"{self.study}-{trial.number}",
             resume="allow",
             tags=[

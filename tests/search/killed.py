@@ -17,8 +17,7 @@ from optuna.study import Study
 
 from fer3d.search.cross_validation import CrossValidation, CrossValidationSettings
 from fer3d.search.jobs import JobsInTurn
-from fer3d.search.leases import Leases
-from fer3d.search.owner import Owner
+from fer3d.search.leases import Leases, Owner
 from fer3d.search.pruning import ExactBound
 from fer3d.search.sampling import SeededSampler
 from fer3d.search.search import Search

@@ -149,16 +149,16 @@ def test_a_lost_job_is_submitted_again_and_told(error: Exception, tmp_path: Path
     with opened_search(failing(1, error, 2), folder=tmp_path, num_trials=3, say=said.append, retry_pause=0.0) as search:
         search.run()
         assert states(search.study.trials) == ["complete"] * 3
-    again = [sentence for sentence in said if "again, " in sentence]
+    again = [sentence for sentence in said if "; retry " in sentence]
     assert len(again) == 2
     assert "trial 1: " in again[0]
-    assert again[1].endswith("again, 2 of 3 times")
+    assert again[1].endswith("retry 2 of 3")
 
 
 def test_a_fault_of_the_machine_that_stays_stops_the_search_and_fails_no_trial(tmp_path: Path) -> None:
     with (
         pytest.raises(
-            StudyError, match=r"trial 1 cannot go on, tried 3 times: OSError: .*'/outputs/x'; .*same command"
+            StudyError, match=r"trial 1 cannot continue, tried 3 times: OSError: .*'/outputs/x'; .*same command"
         ),
         opened_search(
             failing(1, FULL, 99), folder=tmp_path, num_trials=3, max_job_retries=2, retry_pause=0.0
@@ -179,11 +179,11 @@ def test_damage_stops_the_search_at_once_and_leaves_its_trial_unfinished(
 ) -> None:
     damage = failing(1, kind("it is damaged; delete it"), 1)
     with (
-        pytest.raises(StudyError, match=rf"trial 1 cannot go on: {kind.__name__}: it is damaged; delete it; .*command"),
+        pytest.raises(StudyError, match=rf"trial 1 cannot continue: {kind.__name__}: it is damaged; .*command"),
         opened_search(damage, folder=tmp_path, num_trials=3, say=said.append) as search,
     ):
         search.run()
-    assert not any("again" in sentence for sentence in said)
+    assert not any("retry" in sentence for sentence in said)
     # Hydra has a say of its own about a job that failed.
     assert capfd.readouterr().err == ""
     with opened_search(square, folder=tmp_path, num_trials=3) as search:

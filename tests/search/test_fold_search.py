@@ -111,7 +111,7 @@ def test_a_trial_is_pruned_as_soon_as_the_threshold_is_out_of_reach(search: Sear
     assert pruned
     assert all(len(trial.outcomes) == 1 and trial.attainable < 1 for trial in pruned)
     assert "pruned after 1 of 2 folds" in out
-    assert "no trial is complete: search.pruning.threshold may be out of reach" in out
+    assert "no trial is complete: search.pruning.threshold" in out
 
 
 @pytest.mark.slow
@@ -231,7 +231,7 @@ def test_a_study_whose_trials_were_deleted_is_no_new_one(search: Searching, prep
     folder = prepared.outputs / "search" / "s"
     with contextlib.closing(sqlite3.connect(folder / "study.db")) as database, database:
         database.execute("delete from trials")
-    with pytest.raises(StudyError, match="the database of the study s lacks all of its trials"):
+    with pytest.raises(StudyError, match="study s lacks all of its trials"):
         StudyRecord.read(str(folder))
 
 
@@ -242,7 +242,7 @@ def test_a_study_goes_on_with_its_own_settings_alone(
     search("hydra.sweeper.n_trials=1")
     status, _, err = invoke("train", *SEARCH, *settings, *NARROW, "trainer.max_epochs=3")
     assert status == 1
-    assert "the study s was made of other settings: trainer.max_epochs was 2, now 3" in err
+    assert "trainer.max_epochs was 2, now 3" in err
     # Unless it is named by hand, other settings make another study.
     for epochs in (1, 2):
         out = search("hydra.sweeper.study_name=null", "hydra.sweeper.n_trials=1", f"trainer.max_epochs={epochs}")

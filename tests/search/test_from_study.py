@@ -58,7 +58,7 @@ def test_it_stands_for_the_settings_of_the_best_trial(folder: Path) -> None:
 def test_a_study_elsewhere_goes_by_its_name(folder: Path) -> None:
     url = f"sqlite:///{folder / 'study.db'}"
     assert expand_from_study(["from_study=s", f"study_storage={url}"]) == expand_from_study([f"from_study={folder}"])
-    with pytest.raises(StudyError, match=r"study\.db holds no study t; it holds s"):
+    with pytest.raises(StudyError, match=r"study t .*study\.db.* s$"):
         expand_from_study(["from_study=t", f"study_storage={url}"])
 
 
@@ -75,7 +75,7 @@ def test_no_such_study_is_one_sentence(invoke: Invoke, tmp_path: Path) -> None:
 
 def test_a_study_of_a_function_is_refused(tmp_path: Path) -> None:
     search_once(tmp_path, FoldFactory(), num_trials=1)
-    with pytest.raises(StudyError, match="is none of cross-validations"):
+    with pytest.raises(StudyError, match=r"not created by fer3d\.train"):
         StudyRecord.read(str(tmp_path))
     dispose(load_study(str(tmp_path)))
 
@@ -99,11 +99,11 @@ def test_a_study_of_a_function_is_refused(tmp_path: Path) -> None:
 def test_a_database_that_lost_a_part_is_refused_by_whoever_reads_it(folder: Path, statement: str) -> None:
     with closing(sqlite3.connect(folder / "study.db")) as connection, connection:
         connection.execute(statement)
-    with pytest.raises(StudyError, match=r"lacks|holds no study"):
+    with pytest.raises(StudyError, match=r"lacks|does not exist"):
         expand_from_study([f"from_study={folder}"])
     # A search writes down again what the study says of itself.
     if "study_user_attributes" not in statement:
-        with pytest.raises(StudyError, match=r"the database of the study s lacks .*: put a copy"):
+        with pytest.raises(StudyError, match=r"study s lacks .*hydra\.sweeper\.study_name"):
             search_once(folder, FoldFactory())
 
 
@@ -112,7 +112,7 @@ def test_a_trial_whose_fold_is_lost_is_not_complete(folder: Path) -> None:
         connection.execute(
             "update trial_user_attributes set value_json = json_remove(value_json, '$.\"2\"') where key = 'folds'"
         )
-    with pytest.raises(StudyError, match=r"folds of trial 3, which is complete and has 3 of 4"):
+    with pytest.raises(StudyError, match=r"folds of trial 3, .* 3 of 4"):
         StudyRecord.read(str(folder))
 
 

@@ -12,8 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from fer3d.search import leases as module
-from fer3d.search.leases import Leases
-from fer3d.search.owner import Owner
+from fer3d.search.leases import Leases, Owner
 
 ELSEWHERE = Owner("elsewhere/1", 1, "17", "there")
 

@@ -12,8 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from fer3d.search import leases as module
-from fer3d.search.leases import Leases
-from fer3d.search.owner import Owner
+from fer3d.search.leases import Leases, Owner
 
 
 def test_a_lease_is_one_processs_until_it_gives_it_back(make_leases: Callable[..., Leases]) -> None:
@@ -159,3 +158,15 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_process_is_known_by_what_it_writes() -> None:
+    me = Owner.me()
+    assert Owner.parse(str(me)) == me
+    assert Owner.me() != me
+    assert not me.known_dead
+    assert replace(me, pid=2**22 + 1).known_dead
+    assert me.is_local
+    elsewhere = replace(me, machine="elsewhere")
+    assert not elsewhere.is_local
+    assert not replace(elsewhere, pid=2**22 + 1).known_dead

@@ -11,7 +11,7 @@ import pytest
 from fake_launchers import FakeLauncher, states
 from postgres import BINARIES, Server, postgres_server
 
-from fer3d.search import outage
+from fer3d.search import storage
 from fer3d.search.objective import FunctionObjective
 from fer3d.search.records import dispose
 from fer3d.search.session import run_search
@@ -66,7 +66,7 @@ def test_a_restart_is_bridged_and_told_once_and_what_stays_away_ends_the_search(
     out = capsys.readouterr().out
     assert out.count("does not answer") == out.count("answers again") == 1
 
-    monkeypatch.setattr(outage, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(storage, "PATIENCE_SECONDS", 1.0)
     gone = server.make_database("another")
 
     def stop(trial: int, settings: Any) -> float:
@@ -74,7 +74,7 @@ def test_a_restart_is_bridged_and_told_once_and_what_stays_away_ends_the_search(
         return 0.0
 
     try:
-        with pytest.raises(StudyError, match=r"database of the study study failed: .*, the same command continues"):
+        with pytest.raises(StudyError, match=r"study study failed: .*, the same command continues"):
             search(gone, stop, tmp_path)
     finally:
         server.start()

