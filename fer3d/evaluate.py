@@ -23,7 +23,7 @@ def evaluate(arguments: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(arguments)
     with user_errors():
-        from fer3d.evaluation.epoch_rules import own_protocols
+        from fer3d.evaluation.own_protocols import own_protocols
         from fer3d.evaluation.evaluation import Evaluation
         from fer3d.evaluation.run_results import RunResults
         from fer3d.evaluation.seeds import SeedGroup

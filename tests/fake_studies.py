@@ -166,7 +166,7 @@ def searched(
 
 def _frozen(trial: FakeTrial, number: int, sizes: Sequence[int], name: str, protocol: EpochProtocol) -> FrozenTrial:
     outcomes = [
-        FoldOutcome(fold, size, tuple(size - one for one in _epochs(wrong, size)), None, trial.seconds)
+        FoldOutcome(fold, size, tuple(size - one for one in _epochs(wrong, size)), seconds=trial.seconds)
         for fold, (size, wrong) in enumerate(zip(sizes, trial.wrong, strict=False), start=1)
     ]
     attributes: dict[str, Any] = {ORDER: list(range(1, len(sizes) + 1))}

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from fer3d.evaluation.measures import Score
-from fer3d.evaluation.protocols import BEST_COMMON_EPOCH
 from fer3d.evaluation.run_results import name_folds
 from fer3d.evaluation.tables import Table, percent
 from fer3d.reporting.run_sections import duration_text
 from fer3d.reporting.study_settings import Setting, value_text
+from fer3d.search.outcomes import mistakes
 from fer3d.search.records import State, StudyRecord, TrialRecord
 
 MAX_BEST = 10
@@ -66,10 +64,7 @@ def trial_score(record: StudyRecord, trial: TrialRecord) -> Score:
 
 def fold_mistakes(record: StudyRecord, trial: TrialRecord) -> dict[int, int]:
     """How many clips of each fold of a trial are wrong at the epoch that counts."""
-    if record.protocol != BEST_COMMON_EPOCH or not trial.outcomes:
-        return {outcome.fold: outcome.num_wrong(record.protocol) for outcome in trial.outcomes}
-    epoch = int(np.sum([outcome.num_correct for outcome in trial.outcomes], axis=0).argmax())
-    return {outcome.fold: outcome.num_held_out - outcome.num_correct[epoch] for outcome in trial.outcomes}
+    return mistakes(trial.outcomes, record.protocol)
 
 
 def best_table(record: StudyRecord, settings: Sequence[Setting]) -> Table:
@@ -109,13 +104,13 @@ def best_table(record: StudyRecord, settings: Sequence[Setting]) -> Table:
 def folds_table(record: StudyRecord) -> Table:
     """Wrong clips of the best complete trials by fold, those with most of them first; none of folds without any."""
     best = record.complete[:MAX_BEST]
-    mistakes = {trial.number: fold_mistakes(record, trial) for trial in best}
+    by_trial = {trial.number: fold_mistakes(record, trial) for trial in best}
     sizes = {outcome.fold: outcome.num_held_out for trial in best for outcome in trial.outcomes}
-    totals = {fold: sum(its.get(fold, 0) for its in mistakes.values()) for fold in sizes}
+    totals = {fold: sum(its.get(fold, 0) for its in by_trial.values()) for fold in sizes}
     wrong = sorted((fold for fold in sizes if totals[fold]), key=lambda fold: (-totals[fold], fold))
     right = sorted(set(sizes) - set(wrong))
     rows = tuple(
-        (f"fold {fold}", *(f"{its[fold]}/{sizes[fold]}" if fold in its else _NOTHING for its in mistakes.values()))
+        (f"fold {fold}", *(f"{its[fold]}/{sizes[fold]}" if fold in its else _NOTHING for its in by_trial.values()))
         for fold in wrong
     )
     note = "Wrong of the held-out clips."

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from fer3d.evaluation.protocols import (
-    BEST_COMMON_EPOCH,
-    BEST_EPOCH,
-    INNER_VAL,
-    LAST_EPOCH,
-    EpochProtocol,
-    best_inner_epoch,
-)
+from fer3d.evaluation.protocols import INNER_VAL, LAST_EPOCH, PROTOCOLS, EpochProtocol
 from fer3d.training.results import FoldResult
+
+# By name. A joint choice on inner validation would need predictions that no outcome keeps.
+SEARCH_PROTOCOLS = {
+    protocol.name: protocol for protocol in PROTOCOLS if not (protocol.joint and protocol.needs_inner_val)
+}
 
 
 @dataclass(frozen=True)
@@ -27,62 +23,78 @@ class FoldOutcome:
         fold: The fold's number.
         num_held_out: Number of its held-out clips.
         num_correct: How many of them each epoch got right.
-        inner_epoch: The epoch that inner validation chose, from 1; None where no training subjects were kept back.
+        inner_epochs: The epoch, from 1, under each protocol that needs inner validation, by its name; empty if the fold
+            kept no training subjects back.
         seconds: How long the training took.
     """
 
     fold: int
     num_held_out: int
     num_correct: tuple[int, ...]
-    inner_epoch: int | None = None
+    inner_epochs: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
     @classmethod
     def of(cls, result: FoldResult) -> FoldOutcome:
         """Makes the outcome of a fold result."""
+        kept_back = {} if result.inner_val is None else {result.fold: result.inner_val}
+        inner = [protocol for protocol in SEARCH_PROTOCOLS.values() if protocol.needs_inner_val and kept_back]
         return cls(
             fold=result.fold,
             num_held_out=len(result.labels),
             num_correct=tuple(result.num_correct.tolist()),
-            inner_epoch=None if result.inner_val is None else best_inner_epoch(result.inner_val),
+            inner_epochs={protocol.name: int(protocol.choose(kept_back)[result.fold]) for protocol in inner},
             seconds=float(result.info["seconds"]),
         )
 
     @classmethod
     def from_json(cls, fold: str, stored: Mapping[str, Any]) -> FoldOutcome:
         """Reads what `as_json` wrote."""
+        # Earlier studies hold the epoch of `inner_val` alone.
+        earlier = {INNER_VAL.name: stored["inner_epoch"]} if "inner_epoch" in stored else {}
         return cls(
-            int(fold), stored["held_out"], tuple(stored["correct"]), stored.get("inner_epoch"), stored["seconds"]
+            fold=int(fold),
+            num_held_out=stored["held_out"],
+            num_correct=tuple(stored["correct"]),
+            inner_epochs=stored.get("inner_epochs", earlier),
+            seconds=stored["seconds"],
         )
 
     def as_json(self) -> dict[str, Any]:
         """The outcome in plain values, without its fold's number."""
         stored = {"held_out": self.num_held_out, "correct": list(self.num_correct), "seconds": self.seconds}
-        return stored if self.inner_epoch is None else {**stored, "inner_epoch": self.inner_epoch}
+        return {**stored, "inner_epochs": dict(self.inner_epochs)} if self.inner_epochs else stored
 
     def num_wrong(self, protocol: EpochProtocol) -> int:
-        """Number of held-out clips that are wrong under a protocol by which every fold chooses its own epoch.
+        """Number of held-out clips that this fold alone gets wrong.
 
-        Under `best_common_epoch`, for which all folds are needed, it is that of the last epoch.
+        Under a joint protocol, which needs all folds, it is that of the last epoch.
 
         Raises:
-            ValueError: The protocol is `inner_val`, and no training subjects were kept back.
+            ValueError: As `mistakes`.
         """
-        if protocol == BEST_EPOCH:
-            return self.num_held_out - max(self.num_correct)
-        if protocol == INNER_VAL:
-            if self.inner_epoch is None:
-                raise ValueError(f"fold {self.fold} kept no training subjects back to choose an epoch on")
-            return self.num_held_out - self.num_correct[self.inner_epoch - 1]
-        return self.num_held_out - self.num_correct[-1]
+        return mistakes([self], LAST_EPOCH if protocol.joint else protocol)[self.fold]
 
     def accuracy(self, protocol: EpochProtocol) -> float:
         """Share of the held-out clips that are right, as `num_wrong` counts."""
         return 1 - self.num_wrong(protocol) / self.num_held_out
 
 
+def mistakes(outcomes: Sequence[FoldOutcome], protocol: EpochProtocol) -> dict[int, int]:
+    """How many held-out clips of each fold are wrong at the epoch that these folds choose, by the fold's number.
+
+    Raises:
+        ValueError: The protocol needs inner validation, and a fold kept no training subjects back.
+    """
+    if protocol.needs_inner_val:
+        epochs: Mapping[int, int] = {outcome.fold: _inner_epoch(outcome, protocol) for outcome in outcomes}
+    else:
+        epochs = protocol.choose({outcome.fold: outcome for outcome in outcomes})
+    return {one.fold: one.num_held_out - one.num_correct[epochs[one.fold] - 1] for one in outcomes}
+
+
 def attainable_accuracy(outcomes: Sequence[FoldOutcome], num_clips: int, protocol: EpochProtocol) -> float:
-    """The accuracy that a trial reaches if every clip of the folds to come is right.
+    """The accuracy that a trial reaches if every clip of the remaining folds is right.
 
     It never rises from fold to fold, and with all folds done it is the trial's accuracy. A trial whose attainable
     accuracy is below a threshold ends below it, whatever follows: pruning by it is exact.
@@ -92,13 +104,10 @@ def attainable_accuracy(outcomes: Sequence[FoldOutcome], num_clips: int, protoco
         num_clips: Number of clips that all folds hold out together.
         protocol: The epoch protocol.
     """
-    if protocol == BEST_COMMON_EPOCH and outcomes:
-        correct = np.array([outcome.num_correct for outcome in outcomes])
-        num_wrong = sum(outcome.num_held_out for outcome in outcomes) - int(correct.sum(0).max())
-    else:
-        num_wrong = sum(outcome.num_wrong(protocol) for outcome in outcomes)
-    return (num_clips - num_wrong) / num_clips
+    return (num_clips - sum(mistakes(outcomes, protocol).values())) / num_clips
 
 
-# The protocols that a search can go by, by their names.
-SEARCH_PROTOCOLS = {protocol.name: protocol for protocol in (BEST_EPOCH, BEST_COMMON_EPOCH, LAST_EPOCH, INNER_VAL)}
+def _inner_epoch(outcome: FoldOutcome, protocol: EpochProtocol) -> int:
+    if protocol.name not in outcome.inner_epochs:
+        raise ValueError(f"fold {outcome.fold} kept no training subjects back to choose an epoch on")
+    return outcome.inner_epochs[protocol.name]

@@ -15,7 +15,6 @@ from fer3d.evaluation.protocols import (
     INNER_VAL,
     LAST_EPOCH,
     PROTOCOLS,
-    chosen_epochs,
     held_out_predictions,
     protocols_of,
 )
@@ -52,23 +51,23 @@ def test_protocols_that_look_at_held_out_clips_say_so() -> None:
 
 
 def test_each_protocol_chooses_by_its_rule(run: RunResults) -> None:
-    assert chosen_epochs(run, BEST_EPOCH) == {1: 1, 2: 2}
-    assert chosen_epochs(run, BEST_COMMON_EPOCH) == {1: 2, 2: 2}
-    assert chosen_epochs(run, LAST_EPOCH) == {1: 3, 2: 3}
+    assert BEST_EPOCH.epochs(run) == {1: 1, 2: 2}
+    assert BEST_COMMON_EPOCH.epochs(run) == {1: 2, 2: 2}
+    assert LAST_EPOCH.epochs(run) == {1: 3, 2: 3}
     assert [pooled(run, protocol) for protocol in PROTOCOLS[:3]] == [6, 5, 3]
 
 
 def test_of_equally_good_epochs_the_earliest_counts() -> None:
     run = make_run([right(1, 2, 2, of=2, subject="S001"), right(2, 1, 1, of=2, subject="S002")])
-    assert chosen_epochs(run, BEST_EPOCH) == {1: 2, 2: 1}
-    assert chosen_epochs(run, BEST_COMMON_EPOCH) == {1: 1, 2: 1}
+    assert BEST_EPOCH.epochs(run) == {1: 2, 2: 1}
+    assert BEST_COMMON_EPOCH.epochs(run) == {1: 1, 2: 1}
 
 
 @unhurried
 @given(runs())
 def test_best_common_epoch_is_the_best_of_all_common_ones(run: RunResults) -> None:
     scores = [num_right(run, dict.fromkeys(range(1, 9), epoch)) for epoch in range(1, run.num_epochs + 1)]
-    assert set(chosen_epochs(run, BEST_COMMON_EPOCH).values()) == {scores.index(max(scores)) + 1}
+    assert set(BEST_COMMON_EPOCH.epochs(run).values()) == {scores.index(max(scores)) + 1}
 
 
 @unhurried
@@ -76,7 +75,7 @@ def test_best_common_epoch_is_the_best_of_all_common_ones(run: RunResults) -> No
 def test_best_epoch_is_the_best_of_each_fold_alone(run: RunResults) -> None:
     for fold in run.folds:
         alone = replace(run, folds=(fold,))
-        assert chosen_epochs(run, BEST_EPOCH)[fold.fold] == chosen_epochs(alone, BEST_COMMON_EPOCH)[fold.fold]
+        assert BEST_EPOCH.epochs(run)[fold.fold] == BEST_COMMON_EPOCH.epochs(alone)[fold.fold]
 
 
 @unhurried
@@ -97,7 +96,7 @@ def test_a_single_epoch_leaves_nothing_to_choose(run: RunResults) -> None:
 def test_inner_val_never_looks_at_held_out_clips(run: RunResults, seed: int) -> None:
     rng = np.random.default_rng(seed)
     other = with_logits(run, [rng.normal(size=fold.logits.shape).astype(np.float32) for fold in run.folds])
-    assert chosen_epochs(other, INNER_VAL) == chosen_epochs(run, INNER_VAL)
+    assert INNER_VAL.epochs(other) == INNER_VAL.epochs(run)
 
 
 @unhurried
@@ -113,7 +112,7 @@ def test_inner_val_takes_the_epoch_with_the_most_clips_right_then_the_lowest_los
                 math.log(sum(map(math.exp, row))) - row[label] for row, label in zip(logits, inner.labels, strict=True)
             )
             ranks.append((-correct, loss, epoch))
-        assert chosen_epochs(run, INNER_VAL)[fold.fold] == min(ranks)[-1]
+        assert INNER_VAL.epochs(run)[fold.fold] == min(ranks)[-1]
 
 
 def test_inner_val_is_fold_by_fold_and_breaks_ties_by_the_loss() -> None:
@@ -121,7 +120,7 @@ def test_inner_val_is_fold_by_fold_and_breaks_ties_by_the_loss() -> None:
     surer = said([[0, 0], [0, 0], [0, 0]], [0, 0], sure=[[1, 1], [5, 5], [5, 4]])
     equal = said([[0, 1], [0, 1], [0, 1]], [0, 0])
     run = make_run(held_out, [right(0, 1, 2, of=3), surer, equal])
-    assert chosen_epochs(run, INNER_VAL) == {1: 3, 2: 2, 3: 1}
+    assert INNER_VAL.epochs(run) == {1: 3, 2: 2, 3: 1}
 
 
 def test_inner_val_needs_clips_that_were_kept_back(run: RunResults) -> None:
@@ -137,7 +136,7 @@ def test_inner_val_needs_them_in_every_fold() -> None:
     some = make_run(held_out, [kept, None])
     assert INNER_VAL not in protocols_of(some)
     with pytest.raises(EvaluationError):
-        chosen_epochs(some, INNER_VAL)
+        INNER_VAL.epochs(some)
 
 
 @unhurried
@@ -145,7 +144,7 @@ def test_inner_val_needs_them_in_every_fold() -> None:
 def test_predictions_are_those_of_the_chosen_epochs(run: RunResults) -> None:
     for protocol in PROTOCOLS:
         found = held_out_predictions(run, protocol)
-        assert found.epochs == chosen_epochs(run, protocol)
+        assert found.epochs == protocol.epochs(run)
         clips = zip(found.clip_ids, found.subjects, found.folds, found.labels, found.probabilities, strict=True)
         for fold in run.folds:
             for index, clip_id in enumerate(fold.clip_ids):
@@ -179,4 +178,4 @@ def test_the_order_of_clips_changes_no_choice(run: RunResults, seed: int) -> Non
         folds=tuple(replace(fold, **reordered(fold, rng.permutation(len(fold.labels)))) for fold in run.folds),
     )
     for protocol in PROTOCOLS:
-        assert chosen_epochs(shuffled, protocol) == chosen_epochs(run, protocol)
+        assert protocol.epochs(shuffled) == protocol.epochs(run)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from drawn_texts import assert_legible, texts
 from matplotlib.lines import Line2D
 
 from fer3d.evaluation.measures import Score
+from fer3d.evaluation.own_protocols import OwnProtocol
 from fer3d.evaluation.protocols import BEST_COMMON_EPOCH, BEST_EPOCH, INNER_VAL, LAST_EPOCH, EpochProtocol
 from fer3d.reporting.protocol_chart import protocols_figure
 from fer3d.reporting.theme import DARK, LIGHT, Theme, svg
@@ -53,8 +56,8 @@ def test_many_runs_with_long_names_are_legible() -> None:
 
 
 def test_a_protocol_of_ones_own_can_be_drawn() -> None:
-    mine = EpochProtocol("mine", False, "an epoch by dice", "rolled")
-    assert "an epoch by dice" in texts(protocols_figure({"run": {mine: Score(1, 2)}}))
+    mine = OwnProtocol(SimpleNamespace(name="by_dice", meaning="Rolled.", looks_at="nothing"), "dice.Dice")
+    assert "by dice" in texts(protocols_figure({"run": {mine: Score(1, 2)}}))
 
 
 @pytest.mark.parametrize("scores", [{}, {"run": {}}])

@@ -19,7 +19,7 @@ protocols = st.sampled_from(PROTOCOLS)
 
 def fold(number: int, num_held_out: int, *num_correct: int, inner_epoch: int | None = None) -> FoldOutcome:
     """A fold that gets so many clips right, a number an epoch."""
-    return FoldOutcome(number, num_held_out, num_correct, inner_epoch)
+    return FoldOutcome(number, num_held_out, num_correct, {INNER_VAL.name: inner_epoch} if inner_epoch else {})
 
 
 @st.composite
@@ -47,7 +47,7 @@ def pooled_accuracy(outcomes: Sequence[FoldOutcome], protocol: EpochProtocol) ->
     elif protocol == BEST_EPOCH:
         num_correct = sum(max(outcome.num_correct) for outcome in outcomes)
     elif protocol == INNER_VAL:
-        num_correct = sum(outcome.num_correct[(outcome.inner_epoch or 0) - 1] for outcome in outcomes)
+        num_correct = sum(outcome.num_correct[outcome.inner_epochs[INNER_VAL.name] - 1] for outcome in outcomes)
     else:
         num_correct = sum(outcome.num_correct[-1] for outcome in outcomes)
     return num_correct / num_clips(outcomes)

@@ -96,8 +96,8 @@ def test_an_outcome_is_what_the_fold_left(tmp_path: Path) -> None:
     outputs, correct = tmp_path, [[[1, 0, 0], [1, 1, 1]], [[1, 0], [0, 0]]]
     runs = [RunResults.read(write_run(outputs, correct, subjects_per_fold=1, name=name)) for name in ("a", "b")]
     assert [FoldOutcome.of(result) for result in runs[0].folds] == [
-        FoldOutcome(1, 3, (1, 3), None, 1.5),
-        FoldOutcome(2, 2, (1, 0), None, 1.5),
+        FoldOutcome(1, 3, (1, 3), seconds=1.5),
+        FoldOutcome(2, 2, (1, 0), seconds=1.5),
     ]
 
 
@@ -105,8 +105,13 @@ def test_an_outcome_is_what_the_fold_left(tmp_path: Path) -> None:
 @given(trials(max_folds=1), st.booleans(), st.floats(0, 1e6))
 def test_a_study_gives_back_what_it_was_given(outcomes: list[FoldOutcome], kept: bool, seconds: float) -> None:
     (outcome,) = outcomes
-    outcome = replace(outcome, seconds=seconds, inner_epoch=outcome.inner_epoch if kept else None)
+    outcome = replace(outcome, seconds=seconds, inner_epochs=outcome.inner_epochs if kept else {})
     assert FoldOutcome.from_json("1", json.loads(json.dumps(outcome.as_json()))) == outcome
+
+
+def test_an_earlier_study_holds_the_epoch_of_inner_val_alone() -> None:
+    stored = {"held_out": 4, "correct": [1, 3, 2], "inner_epoch": 3, "seconds": 1.5}
+    assert FoldOutcome.from_json("7", stored) == FoldOutcome(7, 4, (1, 3, 2), {"inner_val": 3}, 1.5)
 
 
 def test_inner_validation_needs_clips_that_were_kept_back() -> None:

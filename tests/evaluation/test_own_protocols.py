@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from evaluation.runs_in_memory import make_run, right
 from fake_runs import write_run
 
-from fer3d.evaluation.epoch_rules import own_protocols
-from fer3d.evaluation.protocols import BEST_EPOCH, INNER_VAL, LAST_EPOCH, EpochProtocol, chosen_epochs
+from fer3d.evaluation.own_protocols import own_protocols
+from fer3d.evaluation.protocols import BEST_EPOCH, INNER_VAL, LAST_EPOCH, EpochProtocol
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.training.results import EpochPredictions
 
@@ -75,9 +76,9 @@ RUN = make_run([right(1, 3, 2, of=4), right(0, 1, 3, of=5)], [right(2, 1, 0, of=
 
 
 def test_a_rule_gets_what_it_looks_at() -> None:
-    assert chosen_epochs(RUN, own(Best)) == chosen_epochs(RUN, BEST_EPOCH) == {1: 2, 2: 3}
-    assert chosen_epochs(RUN, own(BestInner)) == chosen_epochs(RUN, INNER_VAL) == {1: 1, 2: 2}
-    assert chosen_epochs(RUN, own(Blind)) == chosen_epochs(RUN, LAST_EPOCH) == {1: 3, 2: 3}
+    assert own(Best).epochs(RUN) == BEST_EPOCH.epochs(RUN) == {1: 2, 2: 3}
+    assert own(BestInner).epochs(RUN) == INNER_VAL.epochs(RUN) == {1: 1, 2: 2}
+    assert own(Blind).epochs(RUN) == LAST_EPOCH.epochs(RUN) == {1: 3, 2: 3}
 
 
 def test_only_what_looks_at_held_out_clips_is_optimistic() -> None:
@@ -90,18 +91,22 @@ def test_only_what_looks_at_held_out_clips_is_optimistic() -> None:
     assert "optimistic" not in own(BestInner).title + own(Blind).title
 
 
-def test_a_rule_cannot_change_results() -> None:
-    run = make_run([right(1, 3, of=4)])
-    before = run.folds[0].logits.copy(), run.folds[0].labels.copy()
-    chosen_epochs(run, own(Meddling))
-    assert (run.folds[0].logits == before[0]).all()
-    assert (run.folds[0].labels == before[1]).all()
+@pytest.mark.parametrize("looks_at", ["held_out", "inner_val"])
+def test_a_rule_cannot_change_results(looks_at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Meddling, "looks_at", looks_at)
+    run = make_run([right(1, 3, of=4)], [right(2, 1, of=3)])
+    (fold,) = run.folds
+    assert fold.inner_val is not None
+    before = [array.copy() for clips in (fold, fold.inner_val) for array in (clips.logits, clips.labels)]
+    own(Meddling).epochs(run)
+    after = [array for clips in (fold, fold.inner_val) for array in (clips.logits, clips.labels)]
+    assert all(map(np.array_equal, after, before))
 
 
 def test_a_run_that_kept_nobody_back_is_named() -> None:
     run = replace(RUN, folds=(RUN.folds[0], replace(RUN.folds[1], inner_val=None)))
-    with pytest.raises(EvaluationError, match=r"in 1 folds, .*BestInner .*cv.inner_val=0.1"):
-        chosen_epochs(run, own(BestInner))
+    with pytest.raises(EvaluationError, match=r"in 1 of 2 folds.*BestInner.*cv\.inner_val=0\.1"):
+        own(BestInner).epochs(run)
 
 
 @pytest.mark.parametrize(
@@ -110,13 +115,13 @@ def test_a_run_that_kept_nobody_back_is_named() -> None:
 )
 def test_a_choice_that_is_none_is_named(chosen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Best, "choose", lambda *_: chosen)
-    with pytest.raises(EvaluationError, match=r"Best must choose an epoch from 1 to 3 for each fold"):
-        chosen_epochs(RUN, own(Best))
+    with pytest.raises(EvaluationError, match=r"Best .* from 1 to 3 for each fold"):
+        own(Best).epochs(RUN)
 
 
 @pytest.mark.parametrize("name", ["no_such_module.Rule", "Rule", "", "json.dumps", f"{__name__}.{Demanding.__name__}"])
 def test_what_names_no_class_is_an_error(name: str) -> None:
-    with pytest.raises(EvaluationError, match=r"^--protocol .* must name a class that is made without arguments"):
+    with pytest.raises(EvaluationError, match=r"^--protocol .* class .* without arguments"):
         own_protocols([name])
 
 
