@@ -1,12 +1,8 @@
-"""What all figures share: colours for a light and a dark page, a sheet with its heading, and files out of it."""
+"""What all figures share: colours, sizes, a heading with its caution, and files out of a figure."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 import io
-import re
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -14,29 +10,153 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import matplotlib.style
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+# Figures are drawn once, on white; a dark page inverts their lightness and keeps their hues (report.css). On both, text
+# has a contrast of at least 4.5 to the paper and an accent one of at least 3, as WCAG 2 asks; accents stay apart for
+# colour-blind readers (after Okabe and Ito, 2008), and no figure tells things apart by colour alone.
+INK = "#1b1d21"
+PAPER = "#ffffff"
+MUTED = "#5a6068"
+GRID = "#d9dce1"
+ALERT = "#b3261e"
+ACCENTS = ("#0072b2", "#c75000", "#00805e", "#a5508a")
+# The colours of a scale of shares, from 0 to 1.
+RAMP = LinearSegmentedColormap.from_list("fer3d", ("#ffffff", "#b9d8ee", "#5ba3d0", "#1c6ba8", "#0b3a6b"))
+
 # Inches: the width of a page of text in the paper's style (LNCS), still legible when a phone shrinks it to 390 pixels.
 WIDTH = 4.8
-MARGIN = 0.06
 
 # Points.
-TITLE = 10.5
+TITLE = 10.0
 TEXT = 8.5
 SMALL = 7.5
 
 LINE = 1.25 / 72  # height of a line of text in inches, a point of its size
 
-_JPEG_QUALITY = 75
-_SVG_IMAGE_DPI = 100
-_EMBEDDED_PNG = re.compile(r"data:image/png;base64,\s*([A-Za-z0-9+/=\s]+)")
+# Characters that fit into a line of a figure's width.
+_TITLE_CHARACTERS = 52
+_TEXT_CHARACTERS = 60
+
+_SETTINGS: dict[str, Any] = {
+    "font.size": TEXT,
+    "axes.labelsize": TEXT,
+    "axes.titlesize": TEXT,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "legend.fontsize": TEXT,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=ACCENTS),
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.borderpad": 0,
+    "legend.borderaxespad": 0.3,
+    "legend.columnspacing": 1.4,
+    "text.parse_math": False,  # a run's or an emotion's name is no formula, even with dollar signs in it
+    # Letters stay text: it can be selected and edited, and takes a fifth of the bytes of outlines.
+    "svg.fonttype": "none",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],  # of the same widths
+    "svg.hashsalt": "fer3d",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Within it, figures take these colours and sizes, and nothing from the user's own settings.
+
+    It also decorates functions that make figures. Matplotlib makes ticks when it first draws them, so drawing belongs
+    within it, too.
+    """
+    with matplotlib.style.context(["default", _SETTINGS]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
+
+
+def new_figure(title: str, caution: str, height: float) -> Figure:
+    """Makes a figure in constrained layout below a heading, which stays with the picture wherever it is copied to.
+
+    Args:
+        title: What the figure shows; wrapped where it is too long.
+        caution: `SYNTHETIC data` and the like, or nothing.
+        height: Inches below the heading.
+    """
+    lines = [(line, TITLE, INK) for line in textwrap.wrap(title, _TITLE_CHARACTERS)]
+    lines += [(line, TEXT, ALERT) for line in textwrap.wrap(caution, _TEXT_CHARACTERS)]
+    whole = height + sum(size for _, size, _ in lines) * LINE + 0.12
+    figure = Figure(figsize=(WIDTH, whole), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0, 1, height / whole))  # type: ignore[union-attr, call-arg]
+    figure.set_label(f"{title} [{caution}]" if caution else title)
+    top = whole - 0.06
+    for line, size, colour in lines:
+        figure.text(0.012, top / whole, line, size=size, color=colour, weight="bold", va="top")
+        top -= size * LINE
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """Returns a fresh figure as an SVG file, the same bytes for the same data, with its heading for screen readers."""
+    file = io.StringIO()
+    metadata = {**dict.fromkeys(("Date", "Creator", "Format", "Type")), "Title": str(figure.get_label())}
+    with style():
+        figure.savefig(file, format="svg", metadata=metadata)
+    return file.getvalue()
+
+
+def png(figure: Figure, dpi: int = 150) -> bytes:
+    """Returns a fresh figure as a PNG file, the same bytes for the same data."""
+    file = io.BytesIO()
+    with style():
+        figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
+    return file.getvalue()
+
+
+def share_text(share: float) -> str:
+    """Returns a share with two digits that mean something, as the paper prints it; only a whole is called 1."""
+    if 0.9995 <= share < 1:
+        return ">0.999"
+    text = f"{share:.2g}"
+    return f"{share:.3f}" if text == "1" and share < 1 else text
+
+
+def text_on(background: Any) -> str:
+    """The colour of text that can be read on a background, also where a dark page inverts both."""
+    return PAPER if _luminance(to_hex(background)) < 0.28 else INK
+
+
+def contrast(first: str, second: str) -> float:
+    """Returns the contrast of two colours as WCAG 2 defines it: 1 for equal ones, 21 for black and white."""
+    darker, lighter = sorted(_luminance(colour) for colour in (first, second))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    channels = np.asarray(to_rgb(colour))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+MARGIN = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +234,7 @@ def drawing(theme: Theme) -> Iterator[None]:
         "legend.labelcolor": theme.ink,
         "text.parse_math": False,  # a run's or an emotion's name is no formula, even with dollar signs in it
     }
-    with _plain_settings(), matplotlib.rc_context(settings):
+    with style(), matplotlib.rc_context(settings):
         yield
 
 
@@ -183,24 +303,10 @@ def new_sheet(theme: Theme, title: str, caution: str, height: float) -> Sheet:
     return Sheet(figure, theme, height)
 
 
-def share_text(share: float) -> str:
-    """Returns a share with two digits that mean something, as the paper prints it; only a whole is called 1."""
-    if 0.9995 <= share < 1:
-        return ">0.999"
-    text = f"{share:.2g}"
-    return f"{share:.3f}" if text == "1" and share < 1 else text
-
-
-def contrast(first: str, second: str) -> float:
-    """Returns the contrast of two colours as WCAG 2 defines it: 1 for equal ones, 21 for black and white."""
-    darker, lighter = sorted(_luminance(colour) for colour in (first, second))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Returns the width of a line of text in inches at a size in points."""
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
-    with _quiet_fonts():
+    with style():
         return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
 
 
@@ -215,65 +321,3 @@ def wrap(text: str, size: float, width: float, *, bold: bool = False) -> list[st
         num_characters -= 1
         lines = textwrap.wrap(text, num_characters)
     return lines
-
-
-def svg(figure: Figure) -> str:
-    """Returns a figure as an SVG element, the same bytes for the same figure.
-
-    It stands in a file as well as inside HTML: letters are outlines, so that no font is needed, the figure's title is
-    its text for screen readers, and ids are unlike those of any other figure on the page. Pictures become JPEG.
-    """
-    file = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    settings: Any = {"svg.hashsalt": "fer3d", "svg.fonttype": "path", "image.composite_image": False}
-    with _plain_settings(), matplotlib.rc_context(settings):
-        figure.savefig(file, format="svg", metadata=nothing, dpi=_SVG_IMAGE_DPI)
-    text = file.getvalue()
-    text = re.sub(r"\n +", "\n", text[text.index("<svg") :])
-    prefix = f"f{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-    # Each letter names its outline, so that short names matter.
-    text = re.sub(r'( id="|href="#|url\(#)(?:DejaVuSans-)?', rf"\1{prefix}-", text)
-    paper = to_rgb(figure.get_facecolor())
-    text = _EMBEDDED_PNG.sub(lambda match: _as_jpeg(match, paper), text)
-    title = html.escape(str(figure.get_label()))
-    return text.replace("<svg", '<svg role="img"', 1).replace(">", f">\n<title>{title}</title>", 1)
-
-
-def png(figure: Figure, dpi: int = 150) -> bytes:
-    """Returns a figure as a PNG file, the same bytes for the same figure."""
-    file = io.BytesIO()
-    with _plain_settings():
-        figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
-    return file.getvalue()
-
-
-def _as_jpeg(match: re.Match[str], paper: tuple[float, float, float]) -> str:
-    """Re-encodes an embedded picture, whose noise a PNG keeps at several times the size."""
-    encoded = np.frombuffer(base64.b64decode(match[1]), dtype=np.uint8)
-    pixels = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED))
-    if pixels.shape[2:] == (4,):
-        # Matplotlib fades a picture out where it ends within a pixel.
-        opaque = pixels[..., 3:] / 255
-        pixels = (pixels[..., :3] * opaque + 255 * (1 - opaque) * paper[::-1]).round().astype(np.uint8)
-    jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" if len(jpeg) < encoded.size else match[0]
-
-
-def _luminance(colour: str) -> float:
-    channels = np.asarray(to_rgb(colour))
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
-
-
-@contextmanager
-def _plain_settings() -> Iterator[None]:
-    """Matplotlib's own settings instead of the user's, and no word about letters that its font does not have."""
-    with matplotlib.style.context("default"), _quiet_fonts():
-        yield
-
-
-@contextmanager
-def _quiet_fonts() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        yield
