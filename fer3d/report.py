@@ -44,6 +44,9 @@ def _parse(arguments: Sequence[str]) -> Namespace:
     parser.add_argument(
         "--clips", metavar="FOLDER", type=Path, help="where the clip stores are; default: clips/ beside each run"
     )
+    parser.add_argument(
+        "--paper", action="store_true", help="add the paper's tables and figures, with runs on CK+ or Oulu-CASIA beside"
+    )
     options = parser.parse_args(arguments)
     if not options.study and not options.runs:
         parser.error("give the folders of runs, or a search with --study outputs/search/NAME")
@@ -51,16 +54,26 @@ def _parse(arguments: Sequence[str]) -> Namespace:
         parser.error("a report is of runs or of a search: give folders of runs or --study, not both")
     if options.storage and not options.study:
         parser.error("--storage is the database of a search: name it with --study")
-    if options.study and (options.partial or options.no_clips or options.clips):
-        parser.error("--partial, --no-clips and --clips are for runs: the report of a search shows no clips")
+    if options.study and (options.partial or options.no_clips or options.clips or options.paper):
+        parser.error("--partial, --no-clips, --clips and --paper are for runs and do not go with --study")
     return options
 
 
 def _runs_report(options: Namespace) -> Path:
-    from fer3d.reporting.report import make_report
+    from fer3d.reporting.report import Wing, make_report
 
+    wing: Wing | None = None
+    if options.paper:
+        from fer3d.paper.sections import PaperWing
+
+        wing = PaperWing()
     return make_report(
-        options.runs, into=options.into, partial=options.partial, faces=not options.no_clips, clips=options.clips
+        options.runs,
+        into=options.into,
+        partial=options.partial,
+        faces=not options.no_clips,
+        clips=options.clips,
+        wing=wing,
     )
 
 

@@ -19,6 +19,7 @@ import fer3d.reporting.report as report_module
 import fer3d.reporting.study_report as study_report_module
 from fer3d.clips.store import ClipStore
 from fer3d.reporting.page import Page
+from fer3d.reporting.report import Wing
 from fer3d.reporting.report_runs import ReportRun
 from fer3d.search.records import StudyRecord
 from fer3d.training.run import Run
@@ -36,7 +37,7 @@ def composed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[ReportRun], boo
     """Lets the command write a page without figures, and keeps what the page was to be made of."""
     asked: list[tuple[list[ReportRun], bool]] = []
 
-    def compose(runs: list[ReportRun], *, faces: bool) -> Page:
+    def compose(runs: list[ReportRun], *, faces: bool, wing: Wing | None) -> Page:
         asked.append((runs, faces))
         return Page("a page", (), (), ())
 
@@ -129,6 +130,19 @@ def test_missing_folds_pass_when_asked_for(report: Report, composed: list[Any], 
     assert composed[0][0][0].run.missing == (2,)
 
 
+def test_the_paper_comes_when_asked_for_and_where_it_has_something_to_say(report: Report, tmp_path: Path) -> None:
+    folds = [right(4, 3)] * 3
+    run = write_run(tmp_path, folds)
+    assert report(run, "--paper")[0] == report(run, "--into", tmp_path / "plain")[0] == 0
+    with_paper, plain = ((where / "report.html").read_text() for where in (run / "report", tmp_path / "plain"))
+    assert "beside the paper</h1>" in with_paper
+    assert "paper-settings" not in plain
+    status, out, err = report(write_run(tmp_path, folds, name="own", corpus="videos", synthetic=False), "--paper")
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    assert all(word in err for word in ("--paper", "your own videos", "CK+", "Oulu-CASIA"))
+    assert not list(tmp_path.glob("own-*/report"))
+
+
 def test_faces_are_left_out_when_asked_for(report: Report, composed: list[Any], tmp_path: Path) -> None:
     run = write_run(tmp_path, [right(4, 3)] * 3)
     assert report(run)[0] == report(run, "--no-clips")[0] == 0
@@ -183,14 +197,13 @@ def test_a_search_that_is_not_there_is_one_sentence(
     report: Report, composed_studies: list[tuple[str, bool]], tmp_path: Path
 ) -> None:
     study = write_study(tmp_path, [], name="a-search")
-    for arguments, message in (
-        ((tmp_path / "nowhere",), "nowhere holds no study.db: give a study's folder such as outputs/search/NAME"),
-        (("another", "--storage", f"sqlite:///{study / 'study.db'}"), "holds no study another; it holds a-search"),
+    for arguments, facts in (
+        ((tmp_path / "nowhere",), (str(tmp_path / "nowhere"), "study.db", "outputs/search/NAME")),
+        (("another", "--storage", f"sqlite:///{study / 'study.db'}"), ("another", "a-search")),
     ):
         status, out, err = report("--study", *arguments)
-        assert (status, out) == (1, "")
-        assert err.startswith("fer3d: ")
-        assert message in err
+        assert (status, out, len(err.splitlines())) == (1, "", 1)
+        assert all(fact in err for fact in facts)
     assert composed_studies == []
 
 
@@ -200,8 +213,9 @@ def test_a_search_that_is_not_there_is_one_sentence(
         ([], "give the folders of runs, or a search with --study outputs/search/NAME"),
         (["run", "--study", "study"], "give folders of runs or --study, not both"),
         (["run", "--storage", "sqlite:///study.db"], "--storage is the database of a search: name it with --study"),
-        (["--study", "study", "--partial"], "are for runs: the report of a search shows no clips"),
-        (["--study", "study", "--clips", "clips"], "are for runs: the report of a search shows no clips"),
+        (["--study", "study", "--partial"], "do not go with --study"),
+        (["--study", "study", "--clips", "clips"], "do not go with --study"),
+        (["--study", "study", "--paper"], "do not go with --study"),
     ],
 )
 def test_runs_and_searches_do_not_mix(report: Report, arguments: list[str], message: str) -> None:
@@ -221,6 +235,6 @@ def test_help_is_quick_and_names_every_option() -> None:
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.stdout.startswith("usage: python -m fer3d.report")
-    for option in ("--study", "--storage", "--into", "--partial", "--no-clips", "--clips"):
+    for option in ("--study", "--storage", "--into", "--partial", "--no-clips", "--clips", "--paper"):
         assert option in done.stdout
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2

@@ -20,11 +20,13 @@ from fer3d.evaluation.tables import json_text
 from fer3d.overrides import override
 from fer3d.paper.fold_workers import FoldWorkers
 from fer3d.paper.plan import VIDEOS, Plan, Step
+from fer3d.paper.sections import PaperWing
 from fer3d.reporting.report import make_report
 from fer3d.settings import checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME
+from fer3d.training.prepare import prepare
 from fer3d.training.results import fold_folder
-from fer3d.training.run import Run, prepare
+from fer3d.training.run import Run
 
 
 def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int = 1) -> Path:
@@ -56,7 +58,8 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int = 1) -
         for first, second in plan.comparisons:
             _compare(runs[first], runs[second], plan.outputs / "comparisons" / f"{first}-{second}.json")
     with _stage("report"):
-        return make_report([run.folder for run in runs.values()], into=plan.outputs / plan.report)
+        wing = PaperWing() if plan.of_paper else None
+        return make_report([run.folder for run in runs.values()], into=plan.outputs / plan.report, wing=wing)
 
 
 def _train(plan: Plan, common: Sequence[str], workers: FoldWorkers) -> Mapping[str, Path]:

@@ -61,6 +61,7 @@ class Plan:
         comparisons: Pairs of runs to compare, the one that is expected to be better first.
         outputs: Where everything goes.
         report: Name of the report's folder there; each plan has its own.
+        of_paper: Whether the report shows the paper beside the runs.
         own_videos: A folder of videos that is made before the first step on `videos`; None where no step needs it.
     """
 
@@ -68,6 +69,7 @@ class Plan:
     comparisons: tuple[tuple[str, str], ...]
     outputs: Path
     report: str
+    of_paper: bool = True
     own_videos: OwnVideos | None = None
 
     def without(self, corpus: str) -> Plan:
@@ -145,7 +147,7 @@ def reproduce_oulu(outputs: Path) -> Plan:
 
 def benchmark(corpus: str, outputs: Path) -> Plan:
     """The literature's protocol on an open corpus, `ravdess` or `crema_d`."""
-    return Plan((_BENCHMARKS[corpus],), (), outputs, f"report_{corpus}")
+    return Plan((_BENCHMARKS[corpus],), (), outputs, f"report_{corpus}", of_paper=False)
 
 
 def rehearsal(outputs: Path, corpora: Path) -> Plan:
@@ -185,7 +187,7 @@ def rehearsal_of_videos(outputs: Path, corpora: Path) -> Plan:
         Step(None, VIDEOS, None, overrides=own_settings, named="own_videos"),
         small(CREMA_D),
     )
-    return Plan(steps, (("ravdess6", "ravdess6_uniform"),), outputs, "report", own)
+    return Plan(steps, (("ravdess6", "ravdess6_uniform"),), outputs, "report", of_paper=False, own_videos=own)
 
 
 def _on_twin(step: Step, corpora: Path, settings: tuple[str, ...]) -> Step:

@@ -121,16 +121,15 @@ class PrintedConfusion:
     shares: tuple[tuple[float, ...], ...]
     counts: tuple[tuple[int, ...], ...]
 
+    @property
+    def by_emotion(self) -> tuple[tuple[int, ...], ...]:
+        """The counts transposed, as in our matrices: a row holds what the clips of an emotion were taken for."""
+        return tuple(zip(*self.counts, strict=True))
+
 
 def published_results(corpus: str, cross_validation: str) -> tuple[PublishedResult, ...]:
     """The published results on a corpus under a cross-validation, as of a run; none for a synthetic corpus."""
     return tuple(result for result in RESULTS if (result.corpus, result.cross_validation) == (corpus, cross_validation))
-
-
-def printed_confusion(corpus: str, cross_validation: str) -> PrintedConfusion | None:
-    """The paper's confusion matrix on a corpus under a cross-validation, as of a run; None where it prints none."""
-    matches = (figure for figure in (FIGURE_5, FIGURE_6) if figure.corpus == corpus)
-    return next((figure for figure in matches if figure.cross_validation == cross_validation), None)
 
 
 # Sections 3.1 and 3.3.

@@ -1,31 +1,54 @@
-"""The parts of the page that show the paper: its tables and figures with ours beside them, and what does not add up."""
+"""The paper's sections of a report: its tables and figures with ours beside them, and its discrepancies."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
 
 from fer3d.evaluation.protocols import BEST_EPOCH
+from fer3d.evaluation.run_results import EvaluationError
 from fer3d.evaluation.tables import Table
 from fer3d.paper.discrepancies import DISCREPANCIES
 from fer3d.paper.printed import FIGURE_5, FIGURE_6, PrintedConfusion
-from fer3d.paper.tables import (
-    absent_tables,
-    accuracy_tables,
-    row_label,
-    runs_beside,
-    settings_table,
-)
+from fer3d.paper.tables import PAPER_CORPORA, absent_tables, accuracy_tables, fold_tables, runs_beside, settings_table
+from fer3d.reporting.comparison_sections import TESTS_NOTE
 from fer3d.reporting.confusion import confusion_figure
-from fer3d.reporting.drawings import architecture_part, confusion_picture, draw, input_size
-from fer3d.reporting.paired_tables import TESTS_NOTE, fold_tables, pairs_table
+from fer3d.reporting.drawings import confusion_picture, draw
 from fer3d.reporting.parts import DataTable, Facts, Gallery, Part, Picture, Prose, Section, slug
 from fer3d.reporting.report_runs import CORPUS_TITLES, ReportRun
 
 
-def accuracy_section(runs: Sequence[ReportRun]) -> Section:
+class PaperWing:
+    """What the paper adds to the report of runs on its corpora or their synthetic twins."""
+
+    title = "beside the paper"
+
+    def check(self, runs: Sequence[ReportRun]) -> None:
+        """Makes sure that the paper has something to stand beside.
+
+        Raises:
+            EvaluationError: No run is on a corpus of the paper.
+        """
+        if not any(one.run.corpus in PAPER_CORPORA for one in runs):
+            corpora = ", ".join(dict.fromkeys(one.corpus_title for one in runs))
+            raise EvaluationError(
+                f"--paper shows runs on CK+, Oulu-CASIA or their synthetic twins beside the paper, and these are on "
+                f"{corpora}: leave --paper out"
+            )
+
+    def opening(self, runs: Sequence[ReportRun]) -> tuple[Section, ...]:
+        """Tables 2 to 8 and Figures 5 and 6, with ours beside them."""
+        sections = (_accuracy_section(runs), _folds_section(runs), _confusion_section(runs), _settings_section(runs))
+        return tuple(section for section in sections if section)
+
+    def closing(self, runs: Sequence[ReportRun]) -> tuple[Section, ...]:
+        """The paper's discrepancies."""
+        facts = Facts(tuple((each.where, each.what) for each in DISCREPANCIES))
+        return (Section("discrepancies", "What in the paper does not add up", (facts,)),)
+
+
+def _accuracy_section(runs: Sequence[ReportRun]) -> Section:
     """Tables 6, 7 and 8."""
     parts: list[Part] = list(accuracy_tables(runs))
     absent = absent_tables(runs)
@@ -34,17 +57,15 @@ def accuracy_section(runs: Sequence[ReportRun]) -> Section:
     return Section("accuracy", "Accuracy beside the paper", tuple(parts))
 
 
-def comparison_section(runs: Sequence[ReportRun]) -> Section | None:
-    """Tables 4 and 5 and all pairs of runs; None where there is nothing to compare."""
-    pairs = pairs_table(runs)
-    parts: list[Part] = [Prose(TESTS_NOTE)] if pairs else []
-    parts += fold_tables(runs)
-    if pairs:
-        parts.append(pairs if pairs.table.rows else Prose(pairs.table.note))
-    return Section("comparison", "Configurations compared", tuple(parts)) if parts else None
+def _folds_section(runs: Sequence[ReportRun]) -> Section | None:
+    tables = fold_tables(runs)
+    if not tables:
+        return None
+    note = f"The paper prints the one-sided paired t-test. {TESTS_NOTE}"
+    return Section("paper-folds", "Configurations compared beside the paper", (Prose(note), *tables))
 
 
-def confusion_section(runs: Sequence[ReportRun]) -> Section | None:
+def _confusion_section(runs: Sequence[ReportRun]) -> Section | None:
     """Figures 5 and 6; None where no run belongs beside one."""
     parts: list[Part] = []
     for printed in (FIGURE_5, FIGURE_6):
@@ -63,42 +84,16 @@ def confusion_section(runs: Sequence[ReportRun]) -> Section | None:
     return Section("confusion", "Confusion beside the paper", (Prose(said), *parts))
 
 
-def settings_section(runs: Sequence[ReportRun]) -> Section:
-    """Tables 2 and 3 and networks such as those of Figures 3 and 4, each network once."""
+def _settings_section(runs: Sequence[ReportRun]) -> Section:
     # The folds of a nested run have settings of their own, which its provenance tells.
-    runs = [one for one in runs if not one.run.is_nested]
-    networks: dict[str, ReportRun] = {}
-    for one in runs:
-        key = json.dumps([one.run.config["model"], input_size(one), len(one.run.emotions)], sort_keys=True)
-        networks.setdefault(key, one)
-    drawn = [architecture_part(one, f"Network of {row_label(one)}") for one in networks.values()]
-    pictures = tuple(part for part in drawn if isinstance(part, Picture))
-    return Section(
-        "settings",
-        "Hyper-parameters and architecture",
-        (
-            settings_table(runs),
-            Prose(
-                "As in Figures 3 and 4, each network built from its run's configuration; runs that share one share it."
-            ),
-            *([Gallery(pictures)] if pictures else []),
-            *(part for part in drawn if not isinstance(part, Picture)),
-        ),
-    )
-
-
-def discrepancies_section() -> Section:
-    """What in the paper does not add up."""
-    return Section(
-        "discrepancies",
-        "What in the paper does not add up",
-        (Facts(tuple((each.where, each.what) for each in DISCREPANCIES)),),
-    )
+    table = settings_table([one for one in runs if not one.run.is_nested])
+    where = Prose('Networks such as those of Figures 3 and 4 are drawn under "Hyper-parameters and architecture".')
+    return Section("paper-settings", "Hyper-parameters beside the paper", (table, where))
 
 
 def _printed_picture(printed: PrintedConfusion) -> Picture:
     title = f"The paper, {printed.source}: {CORPUS_TITLES[printed.corpus]}, {printed.cross_validation}"
-    counts = np.array(printed.counts).T
+    counts = np.array(printed.by_emotion)
     return draw(
         f"confusion-paper-{slug(printed.source)}",
         f"{title}, as numbers of clips by emotion: {np.trace(counts)} of {counts.sum()} right.",

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from math import nan
 from typing import Any
 
+from fer3d.evaluation.comparison_tables import p_value
 from fer3d.evaluation.evaluation import Outcome
-from fer3d.evaluation.protocols import BEST_EPOCH
+from fer3d.evaluation.protocols import BEST_EPOCH, EpochProtocol
+from fer3d.evaluation.significance import compare_folds
 from fer3d.evaluation.tables import Table, percent
-from fer3d.paper.printed import C1, C2, Architecture, PublishedResult, Setting, published_results
+from fer3d.paper.printed import (
+    C1,
+    C2,
+    TABLE_4,
+    TABLE_5,
+    TEN_FOLD,
+    Architecture,
+    FoldTable,
+    PublishedResult,
+    Setting,
+    published_results,
+)
+from fer3d.reporting.comparison_sections import (
+    COMPARED,
+    TESTS,
+    TESTS_COLUMNS,
+    Row,
+    beside_published,
+    pair_rows,
+    setting_text,
+    tests_cells,
+)
 from fer3d.reporting.parts import DataTable
-from fer3d.reporting.report_runs import CORPUS_TITLES, ReportRun, joint_caution
+from fer3d.reporting.report_runs import CORPUS_TITLES, ReportRun, alike
 
 # The paper's corpus whose tables a run's corpus belongs beside.
 PAPER_CORPORA = {
@@ -40,6 +64,11 @@ _OPEN = {
     "Frames shrunk at the entrance by": ("model.downsample", "1"),
 }
 _DIFFERS = "≠ "
+_NUM_FOLDS = 10
+# Held-out clips for each training clip, with ten equal folds.
+_RATIO = 1 / (_NUM_FOLDS - 1)
+# The configuration that is to be better than the others: the first row of Tables 4 and 5.
+_REFERENCES = {table.corpus: table.rows[0].name for table in (TABLE_4, TABLE_5)}
 
 # Table number, corpus, cross-validation.
 _RESULTS = (("Table 6", "ckplus", "LOSO"), ("Table 7", "ckplus", "10-fold"), ("Table 8", "oulu_casia", "10-fold"))
@@ -65,26 +94,6 @@ def runs_beside(runs: Sequence[ReportRun], corpus: str, cross_validation: str) -
     ]
 
 
-def beside_paper(printed: Table, ours: Sequence[tuple[Sequence[ReportRun], tuple[str, ...]]]) -> DataTable:
-    """Adds our rows to a table of the paper, each with its caution, since the paper's own are of real clips.
-
-    Args:
-        printed: The table with the paper's rows.
-        ours: Our rows, each with the runs that it shows.
-    """
-    numbers = range(len(printed.rows), len(printed.rows) + len(ours))
-    caution = joint_caution(list({one.slug: one for runs, _ in ours for one in runs}.values()))
-    return DataTable(
-        replace(
-            printed,
-            rows=(*printed.rows, *(row for _, row in ours)),
-            caution=f"our rows: {caution}" if caution else "",
-        ),
-        ours=frozenset(numbers),
-        cautions={number: joint_caution(runs) for number, (runs, _) in zip(numbers, ours, strict=True)},
-    )
-
-
 def accuracy_tables(runs: Sequence[ReportRun]) -> tuple[DataTable, ...]:
     """Tables 6, 7 and 8: accuracies of published approaches, and of our runs under each epoch protocol."""
     return tuple(_accuracy_table(beside, *table) for table in _RESULTS if (beside := runs_beside(runs, *table[1:])))
@@ -93,6 +102,18 @@ def accuracy_tables(runs: Sequence[ReportRun]) -> tuple[DataTable, ...]:
 def absent_tables(runs: Sequence[ReportRun]) -> tuple[str, ...]:
     """The titles of the tables that no run belongs to."""
     return tuple(_title(*table) for table in _RESULTS if not runs_beside(runs, *table[1:]))
+
+
+def fold_tables(runs: Sequence[ReportRun]) -> tuple[DataTable, ...]:
+    """Tables 4 and 5: accuracies by fold, and p-values if there is a pair, at the best and at the last epoch."""
+    tables: list[DataTable] = []
+    for printed in (TABLE_4, TABLE_5):
+        groups = [_ordered(group) for group in alike(runs_beside(runs, printed.corpus, TEN_FOLD))]
+        if groups:
+            tables.append(_accuracies(printed, groups))
+        if any(len(group) > 1 for group in groups):
+            tables.append(_tests(printed, groups))
+    return tuple(tables)
 
 
 def settings_table(runs: Sequence[ReportRun]) -> DataTable:
@@ -107,7 +128,7 @@ def settings_table(runs: Sequence[ReportRun]) -> DataTable:
         for name in names
     ]
     rows += [
-        (name, printed, printed, *(_short(_value(one.run.config, key)) for one in runs))
+        (name, printed, printed, *(setting_text(_value(one.run.config, key)) for one in runs))
         for name, (key, printed) in _OPEN.items()
     ]
     return DataTable(
@@ -130,7 +151,7 @@ def _title(number: str, corpus: str, cross_validation: str) -> str:
 def _accuracy_table(runs: Sequence[ReportRun], number: str, corpus: str, cross_validation: str) -> DataTable:
     published = [_published_row(result) for result in published_results(corpus, cross_validation)]
     ours = [(one, _our_row(one, outcome)) for one in runs for outcome in one.evaluation.outcomes]
-    return beside_paper(
+    return beside_published(
         Table(
             title=f"{_title(number, corpus, cross_validation)}: accuracy",
             columns=("approach", "epoch", "accuracy", "95% Wilson interval", "clips right", "source"),
@@ -174,7 +195,7 @@ def _our_setting(one: ReportRun, name: str) -> str:
     """A run's value of a hyper-parameter, in the paper's words where it has some, marked where it should be another."""
     options = [setting for it in (C1, C2) for setting in _settings(it) if setting.name == name]
     value = next((value for option in options if (value := _value(one.run.config, option.key)) is not None), None)
-    text = next((option.printed for option in options if option.value == value), _short(value))
+    text = next((option.printed for option in options if option.value == value), setting_text(value))
     architecture = _SETTINGS.get(paper_name(one))
     expected = _setting(architecture, name) if architecture else None
     return f"{_DIFFERS}{text}" if expected and expected.value != value else text
@@ -188,12 +209,66 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _short(value: Any) -> str:
-    """A configuration's value as a table shows it: of a dotted name the last part."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return " | ".join(", ".join(map(str, each)) if isinstance(each, list) else str(each) for each in value)
-    return value.rpartition(".")[2] if isinstance(value, str) else f"{value:g}"
+def _accuracies(printed: FoldTable, groups: Sequence[Sequence[ReportRun]]) -> DataTable:
+    rows = tuple(
+        (f"the paper: {row.name}", BEST_EPOCH.title, *(f"{it:g}" for it in row.accuracies), f"{row.average:g}")
+        for row in printed.rows
+    )
+    ours: list[Row] = [
+        ((one,), _accuracies_row(one, protocol)) for protocol in COMPARED for group in groups for one in group
+    ]
+    table = Table(
+        title=f"{printed.source} ({CORPUS_TITLES[printed.corpus]}, {TEN_FOLD}): accuracy of each fold in %",
+        columns=("", "epoch", *map(str, range(1, _NUM_FOLDS + 1)), "average"),
+        rows=rows,
+        note="The paper's folds need not hold the same subjects as ours.",
+    )
+    return beside_published(table, ours)
+
+
+def _accuracies_row(one: ReportRun, protocol: EpochProtocol) -> tuple[str, ...]:
+    measures = one.evaluation.under(protocol).measures
+    folds = (measures.per_fold.get(fold) for fold in range(1, _NUM_FOLDS + 1))
+    return (
+        row_label(one),
+        protocol.title,
+        *(f"{100 * score.accuracy:.1f}" if score else "-" for score in folds),
+        f"{100 * measures.mean_over_folds:.2f}",
+    )
+
+
+def _tests(printed: FoldTable, groups: Sequence[Sequence[ReportRun]]) -> DataTable:
+    ours, reasons = pair_rows(
+        [(reference, one) for reference, *others in groups for one in others],
+        _short_names([one for group in groups for one in group]),
+    )
+    table = Table(
+        title=f"{printed.source} ({CORPUS_TITLES[printed.corpus]}, {TEN_FOLD}): p-values",
+        columns=TESTS_COLUMNS,
+        rows=tuple(_printed_tests(printed)),
+        note=reasons,
+    )
+    return beside_published(table, ours)
+
+
+def _printed_tests(printed: FoldTable) -> Iterator[tuple[str, ...]]:
+    """The paper's p-values as printed, and what its own fold accuracies give."""
+    first, *others = printed.rows
+    for row in others:
+        names = f"the paper: {first.name}, {row.name}"
+        tests = compare_folds([it / 100 for it in first.accuracies], [it / 100 for it in row.accuracies], _RATIO)
+        p_values = (nan if row.p_value is None else row.p_value, *[nan] * (len(TESTS) - 3))
+        yield f"{names} (as printed)", BEST_EPOCH.title, *map(p_value, p_values), "-", "-"
+        yield f"{names} (recomputed)", BEST_EPOCH.title, *tests_cells(tests, nan)
+
+
+def _short_names(runs: Sequence[ReportRun]) -> dict[str, str]:
+    """For the slug of each run what the paper calls its configuration, or its label where that is not enough."""
+    counts = Counter(map(paper_name, runs))
+    return {one.slug: name if (name := paper_name(one)) and counts[name] == 1 else one.label for one in runs}
+
+
+def _ordered(group: Sequence[ReportRun]) -> list[ReportRun]:
+    """The run that is to be better goes first: c1 on CK+, c2 on Oulu-CASIA; else the runs stay as they were given."""
+    reference = _REFERENCES.get(PAPER_CORPORA.get(group[0].run.corpus, ""))
+    return sorted(group, key=lambda one: paper_name(one) != reference)

@@ -5,20 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from fer3d.evaluation.run_results import EvaluationError
-from fer3d.paper.sections import (
-    accuracy_section,
-    comparison_section,
-    confusion_section,
-    discrepancies_section,
-    settings_section,
-)
-from fer3d.paper.tables import PAPER_CORPORA
+from fer3d.reporting.comparison_sections import pairs_section, published_section, settings_section
 from fer3d.reporting.page import Page, write_report
-from fer3d.reporting.published_sections import published_section
+from fer3d.reporting.parts import Section
 from fer3d.reporting.report_runs import ReportRun, independence_caution, read_runs
 from fer3d.reporting.run_sections import banners, headline, protocols_section, provenance_section, runs_section
+
+
+class Wing(Protocol):
+    """What a project, such as the reproduction of a paper, adds to the report of runs.
+
+    Attributes:
+        title: Follows the page's title.
+    """
+
+    title: str
+
+    def check(self, runs: Sequence[ReportRun]) -> None:
+        """Makes sure, before anything is drawn, that the project has something to say about the runs.
+
+        Raises:
+            EvaluationError: It has not.
+        """
+
+    def opening(self, runs: Sequence[ReportRun]) -> Sequence[Section]:
+        """The sections that stand before all others."""
+
+    def closing(self, runs: Sequence[ReportRun]) -> Sequence[Section]:
+        """The sections that stand after all others but the runs' provenance."""
 
 
 def make_report(
@@ -28,6 +45,7 @@ def make_report(
     partial: bool = False,
     faces: bool = True,
     clips: Path | None = None,
+    wing: Wing | None = None,
 ) -> Path:
     """Writes the report of runs and returns the page's path; the same runs give the same bytes.
 
@@ -37,48 +55,49 @@ def make_report(
         partial: Whether to go on where folds are missing.
         faces: Whether missed clips are shown.
         clips: Where to look for clip stores, or a store itself; None looks in `clips` beside each run.
+        wing: What a project adds; None for nothing.
 
     Raises:
-        EvaluationError: A folder is no run, a run misses folds or is given twice; several runs lie in different
-            folders and `into` is not set; or it cannot be made.
+        EvaluationError: A folder is not a run folder, a run misses folds or is given twice; several runs lie in
+            different folders and `into` is not set; the folder cannot be made; or the wing does not fit the runs.
         ResultError: A fold's result cannot be read.
         OSError: A file cannot be written.
     """
     folder = into or _default_folder(folders)
     runs = read_runs(folders, partial=partial, clips=clips)
+    if wing:
+        wing.check(runs)
     try:
         # Before the figures, which take their time.
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EvaluationError(f"the report cannot be written to {folder}: {error.strerror}") from error
-    return write_report(compose_page(runs, faces=faces), folder)
+    return write_report(compose_page(runs, faces=faces, wing=wing), folder)
 
 
-def compose_page(runs: Sequence[ReportRun], *, faces: bool = True) -> Page:
+def compose_page(runs: Sequence[ReportRun], *, faces: bool = True, wing: Wing | None = None) -> Page:
     """Puts the page together.
 
     Args:
         runs: At least one.
         faces: Whether missed clips are shown.
+        wing: What a project adds; None for nothing.
     """
-    # Without a run on a corpus of the paper, or on its twin, the paper has nothing to stand beside.
-    of_paper = any(one.run.corpus in PAPER_CORPORA for one in runs)
     sections = (
-        accuracy_section(runs) if of_paper else None,
+        *(wing.opening(runs) if wing else ()),
         published_section(runs),
         protocols_section(runs),
-        comparison_section(runs),
-        confusion_section(runs),
+        pairs_section(runs),
         settings_section(runs),
         runs_section(runs, faces=faces),
-        discrepancies_section() if of_paper else None,
+        *(wing.closing(runs) if wing else ()),
         provenance_section(runs),
     )
     what = runs[0].label if len(runs) == 1 else f"{len(runs)} runs"
     # Unlike a synthetic corpus, whose pictures and name show what it is, this could be overlooked in a part by itself.
     mark = independence_caution(runs)
     return Page(
-        title=f"fer3d: {what}{' beside the paper' if of_paper else ''}{f' [{mark}]' if mark else ''}",
+        title=f"fer3d: {what}{f' {wing.title}' if wing else ''}{f' [{mark}]' if mark else ''}",
         banners=banners(runs),
         headlines=tuple(map(headline, runs)),
         sections=tuple(replace(section, caution=section.caution or mark) for section in sections if section),

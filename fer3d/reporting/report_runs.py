@@ -58,6 +58,12 @@ class ReportRun:
         return slug(f"{self.run.name}-{self.run.digest[:8]}")
 
     @property
+    def title(self) -> str:
+        """The label after the name of the published configuration that the run uses, if any: `c1: ckplus_loso`."""
+        name = self.run.config.get("configuration")
+        return f"{name}: {self.label}" if name else self.label
+
+    @property
     def corpus_title(self) -> str:
         """The corpus's name for people."""
         return CORPUS_TITLES.get(self.run.corpus, self.run.corpus)

@@ -47,7 +47,7 @@ _TOLD = (
 
 
 def headline(one: ReportRun) -> Headline:
-    """What a run achieved in one sentence: the honest number first, the paper's beside it."""
+    """What a run achieved in one sentence: the honest number first, the optimistic one beside it."""
     last, best = (one.evaluation.under(protocol).measures.pooled for protocol in (LAST_EPOCH, BEST_EPOCH))
     low, high = map(percent, last.interval())
     kind = f"{one.run.independence.mark}{'SYNTHETIC ' if one.run.synthetic else ''}held-out clips"
@@ -56,8 +56,8 @@ def headline(one: ReportRun) -> Headline:
         accuracy=percent(last.accuracy),
         sentence=(
             f"{last.num_correct} of {last.num_clips} {kind} of {one.corpus_title} are right after the last epoch under "
-            f"{one.run.cross_validation} cross-validation (95% Wilson interval {low} to {high}); the paper's protocol, "
-            f"each fold's best epoch, gives {percent(best.accuracy)}, which is optimistic."
+            f"{one.run.cross_validation} cross-validation (95% Wilson interval {low} to {high}); each fold's "
+            f"best epoch gives {percent(best.accuracy)}, which is optimistic."
         ),
         caution=one.run.caution,
     )

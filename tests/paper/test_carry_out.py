@@ -24,8 +24,8 @@ from fer3d.configuration import compose_train
 from fer3d.paper.carry_out import carry_out
 from fer3d.paper.fold_workers import FoldWorkers, WorkerError
 from fer3d.paper.plan import CKPLUS, Plan, Step, reproduce_ckplus
+from fer3d.training.prepare import prepare
 from fer3d.training.results import read_result
-from fer3d.training.run import prepare
 
 SMALL_FACES = ("faces.crop.size=32",)
 

@@ -10,8 +10,7 @@ from fake_runs import right, write_run
 
 from fer3d.evaluation.comparison import Comparison
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH
-from fer3d.paper.tables import absent_tables, accuracy_tables, paper_name, settings_table
-from fer3d.reporting.paired_tables import fold_tables, pairs_table
+from fer3d.paper.tables import absent_tables, accuracy_tables, fold_tables, paper_name, settings_table
 from fer3d.reporting.parts import DataTable
 from fer3d.reporting.report_runs import ReportRun, read_runs
 
@@ -187,22 +186,4 @@ def test_runs_that_cannot_be_paired_say_why(tmp_path: Path) -> None:
     assert rows(accuracies, "part")[0][-3:-1] == ("-", "-")
     assert accuracies.cautions[4] == "SYNTHETIC data, PARTIAL: 2 of 10 folds missing"
     assert tests.ours == frozenset()
-    reason = "ckplus_kfold10 and part cannot be compared pair by pair: they are partial in different folds"
-    assert tests.table.note.startswith(reason)
-    pairs = pairs_table([whole, part])
-    assert pairs is not None
-    assert pairs.table.rows == ()
-    assert pairs.table.note.startswith(reason)
-    assert str(tmp_path) not in pairs.table.note
-
-
-def test_all_pairs_are_within_a_corpus_and_a_cross_validation(tmp_path: Path) -> None:
-    runs = [run(tmp_path, "a"), run(tmp_path, "b", MIXED), run(tmp_path, "c"), run(tmp_path, "d", **OULU)]
-    runs.append(run(tmp_path, "e", cv="loso"))
-    table = pairs_table(runs)
-    assert table is not None
-    assert [row[0] for row in table.table.rows[::2]] == ["a, b", "a, c", "b, c"]
-    assert table.table.rows[2][2:] == ("1.00000",) * 5 + ("+0.00", "0.00")
-    assert table.table.caution == "SYNTHETIC data"
-    assert pairs_table(runs[2:]) is None
-    assert [made.table.title[:7] for made in fold_tables(runs[2:])] == ["Table 4", "Table 5"]
+    assert tests.table.note.startswith("ckplus_kfold10 and part cannot be compared pair by pair")

@@ -1,4 +1,4 @@
-"""Published accuracies with ours beside them, and the runs that do not belong there."""
+"""Runs side by side: beside published accuracies, pair by pair, and setting by setting."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fake_runs import right, write_run
 
 from fer3d.evaluation.published import CREMA_D, LEAKING, RAVDESS, Benchmark
 from fer3d.reporting import drawings
+from fer3d.reporting.comparison_sections import pairs_section, published_section, settings_section
 from fer3d.reporting.parts import Bullets, DataTable, Prose, Section
-from fer3d.reporting.published_sections import published_section
 from fer3d.reporting.report import compose_page
 from fer3d.reporting.report_runs import ReportRun, read_runs
 
@@ -33,6 +33,12 @@ def run(outputs: Path, benchmark: Benchmark, name: str = "mine", **fields: Any) 
 def parts(section: Section | None, kind: type) -> list[Any]:
     assert section is not None
     return [part for part in section.parts if isinstance(part, kind)]
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves figures out, which take their time."""
+    monkeypatch.setattr(drawings, "draw", lambda name, alt, caption, figure: Prose(alt))
 
 
 def test_ours_stand_under_the_published_rows_with_every_epoch_protocol(tmp_path: Path) -> None:
@@ -85,15 +91,53 @@ def test_a_run_under_another_protocol_is_kept_apart_and_told_why(tmp_path: Path)
     assert {row[0] for row in parts(both, DataTable)[0].table.rows} >= {"mine"}
 
 
+def test_all_pairs_are_within_a_corpus_and_a_cross_validation(tmp_path: Path) -> None:
+    mixed = [right(4, number % 4, 1 + number % 2) for number in range(10)]
+    folds = {"a": [right(4, 3, 2)] * 10, "b": mixed, "c": [right(4, 3, 2)] * 10}
+    runs = read_runs([write_run(tmp_path, correct, name=name) for name, correct in folds.items()])
+    runs += read_runs([write_run(tmp_path, folds["a"], name="d", corpus="oulu_casia")])
+    runs += read_runs([write_run(tmp_path, folds["a"], name="e", cv="loso")])
+    (table,) = parts(pairs_section(runs), DataTable)
+    assert [row[0] for row in table.table.rows[::2]] == ["a, b", "a, c", "b, c"]
+    assert table.table.rows[2][2:] == ("1.00000",) * 5 + ("+0.00", "0.00")
+    assert table.table.caution == "SYNTHETIC data"
+    assert pairs_section(runs[2:]) is None
+
+
+def test_runs_that_cannot_be_paired_say_why(tmp_path: Path) -> None:
+    folds = [right(4, 3, 2)] * 10
+    folders = [write_run(tmp_path, folds, name="whole"), write_run(tmp_path, folds, name="part", only=range(1, 9))]
+    section = pairs_section(read_runs(folders, partial=True))
+    assert parts(section, DataTable) == []
+    said = parts(section, Prose)[-1].text
+    assert said.startswith("whole and part cannot be compared pair by pair: they are partial in different folds")
+    assert str(tmp_path) not in said
+
+
+def test_settings_that_differ_stand_before_those_that_runs_share(tmp_path: Path, undrawn: None) -> None:
+    folds = [right(4, 3)] * 3
+    overrides = ["experiment=ckplus_kfold10", "model.dropout=0.5", "seed=3"]
+    folders = [write_run(tmp_path, folds, name="a"), write_run(tmp_path, folds, name="b", overrides=overrides)]
+    (table,) = parts(settings_section(read_runs(folders)), DataTable)
+    rows = {name: values for name, *values in table.table.rows}
+    differing = [name for name, (first, second) in rows.items() if first != second]
+    assert list(rows)[: len(differing)] == differing
+    assert {"model.dropout", "seed"} <= set(differing)
+    assert rows["model.dropout"][1] == "0.5"
+    assert rows["batch_size"] == ["30", "30"]
+    assert not {"name", "outputs", "data.root"} & set(rows)
+
+
+def test_one_run_shows_the_settings_that_describe_it(tmp_path: Path, undrawn: None) -> None:
+    (table,) = parts(settings_section(read_runs([write_run(tmp_path, [right(4, 3)] * 3)])), DataTable)
+    rows = dict(table.table.rows)
+    assert rows["model._target_"] == "CNN3d"
+    assert {"optimizer.lr", "trainer.max_epochs", "clips.clahe", "model.dropout", "frames._target_"} <= set(rows)
+    assert "seed" not in rows
+
+
 @pytest.mark.parametrize("benchmark", [RAVDESS, CREMA_D], ids=["ravdess", "crema_d"])
-def test_the_page_of_such_a_run_leaves_the_paper_out(
-    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(drawings, "draw", lambda name, alt, caption, figure: Prose(alt))
-    one = run(tmp_path, benchmark)
-    page = compose_page([one])
+def test_a_page_starts_with_what_is_published_on_it(benchmark: Benchmark, tmp_path: Path, undrawn: None) -> None:
+    page = compose_page([run(tmp_path, benchmark)])
     assert [part.slug for part in page.sections][:2] == ["published", "epoch-protocols"]
-    assert not {"accuracy", "discrepancies", "confusion"} & {part.slug for part in page.sections}
     assert page.title == "fer3d: mine"
-    beside = compose_page([one, *read_runs([write_run(tmp_path, [right(4, 3)] * 3)])])
-    assert [part.slug for part in beside.sections][:2] == ["accuracy", "published"]

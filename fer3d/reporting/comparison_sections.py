@@ -1,0 +1,254 @@
+"""The sections of the page that put runs side by side: with the literature, with each other, and their settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from math import isnan
+from typing import Any
+
+from fer3d.evaluation.comparison import Comparison
+from fer3d.evaluation.comparison_tables import p_value
+from fer3d.evaluation.evaluation import Outcome
+from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH
+from fer3d.evaluation.published import BENCHMARKS, Benchmark, benchmark_of, differences
+from fer3d.evaluation.run_results import EvaluationError
+from fer3d.evaluation.significance import FoldTests
+from fer3d.evaluation.tables import Table, percent
+from fer3d.reporting.drawings import architecture_part, input_size
+from fer3d.reporting.parts import Bullets, DataTable, Gallery, Part, Picture, Prose, Section
+from fer3d.reporting.report_runs import CORPUS_TITLES, ReportRun, alike, joint_caution
+from fer3d.training.identity import leaves
+
+# A row of a table and the runs that it shows.
+Row = tuple[Sequence[ReportRun], tuple[str, ...]]
+
+# The epoch protocols under which runs are compared: the literature's, and one that is fixed in advance.
+COMPARED = (BEST_EPOCH, LAST_EPOCH)
+TESTS = ("one-sided t", "two-sided t", "corrected t", "Wilcoxon", "McNemar", "mean, points", "d_z")
+TESTS_COLUMNS = ("first, second", "epoch", *TESTS)
+TESTS_NOTE = (
+    "Is the first better than the second? The one-sided paired t-test over folds is the least strict; the others are "
+    "two-sided. The corrected one (Nadeau and Bengio) allows for the training clips that folds share; McNemar's, "
+    "exact, goes over pooled clips and is the one for LOSO. Points are percentage points, first less second, in the "
+    "mean over folds; d_z is Cohen's."
+)
+
+# The settings that describe a run; others are shown where runs differ in them.
+_SHOWN = (
+    "model",
+    "optimizer",
+    "scheduler",
+    "trainer.max_epochs",
+    "batch_size",
+    "class_weights",
+    "class_sampler",
+    "clips.num_frames",
+    "clips.clahe",
+    "clips.normalise",
+    "frames",
+    "faces.crop.size",
+)
+# Those that change no number, or that stand elsewhere on the page.
+_NOT_SHOWN = (
+    "name",
+    "configuration",
+    "outputs",
+    "data",
+    "cv",
+    "logger",
+    "search",
+    "start_from",
+    "selected_by",
+    "fold",
+    "progress",
+    "save_checkpoint",
+    "clips.memory",
+    "faces.every",
+)
+
+
+def published_section(runs: Sequence[ReportRun]) -> Section | None:
+    """Runs on RAVDESS, CREMA-D and their twins beside the literature; None where there are none."""
+    parts: list[Part] = []
+    for benchmark in BENCHMARKS:
+        ours = [one for one in runs if benchmark_of(one.run.corpus) is benchmark]
+        if not ours:
+            continue
+        unlike = {one.marked_label: said for one in ours if (said := differences(one.run, benchmark))}
+        same = [one for one in ours if one.marked_label not in unlike]
+        parts.append(Prose(f"The literature's protocol on {CORPUS_TITLES[benchmark.corpus]}: {benchmark.protocol}."))
+        if same:
+            parts.append(_published_table(benchmark, same))
+            parts += [Prose(benchmark.warning)] if benchmark.warning else []
+        if unlike:
+            parts += [
+                Prose("Not beside the published numbers, since they were measured in another way:"),
+                Bullets(tuple(f"{label}: {'; '.join(said)}." for label, said in unlike.items())),
+            ]
+    return Section("published", "Accuracy beside the literature", tuple(parts)) if parts else None
+
+
+def pairs_section(runs: Sequence[ReportRun]) -> Section | None:
+    """Every pair of runs on one corpus under one cross-validation; None where there is no such pair."""
+    pairs = [pair for group in alike(runs) for pair in combinations(group, 2)]
+    if not pairs:
+        return None
+    rows, reasons = pair_rows(pairs, {one.slug: one.label for one in runs})
+    caution = joint_caution(list({one.slug: one for ones, _ in rows for one in ones}.values()))
+    table = DataTable(
+        Table("All pairs: p-values", TESTS_COLUMNS, tuple(row for _, row in rows), reasons, caution),
+        cautions={number: joint_caution(ones) for number, (ones, _) in enumerate(rows)},
+    )
+    return Section("comparison", "Runs compared", (Prose(TESTS_NOTE), table if rows else Prose(reasons)))
+
+
+def settings_section(runs: Sequence[ReportRun]) -> Section | None:
+    """The settings of all runs, and each network once; None where each fold of every run has settings of its own."""
+    # The folds of a nested run have settings of their own, which its provenance tells.
+    runs = [one for one in runs if not one.run.is_nested]
+    if not runs:
+        return None
+    networks: dict[str, ReportRun] = {}
+    for one in runs:
+        key = json.dumps([one.run.config["model"], input_size(one), len(one.run.emotions)], sort_keys=True)
+        networks.setdefault(key, one)
+    drawn = [architecture_part(one, f"Network of {one.title}") for one in networks.values()]
+    pictures = tuple(part for part in drawn if isinstance(part, Picture))
+    return Section(
+        "settings",
+        "Hyper-parameters and architecture",
+        (
+            _settings_table(runs),
+            Prose("Each network is built from its run's configuration; runs that share one share its drawing."),
+            *([Gallery(pictures)] if pictures else []),
+            *(part for part in drawn if not isinstance(part, Picture)),
+        ),
+    )
+
+
+def beside_published(published: Table, ours: Sequence[Row]) -> DataTable:
+    """Adds our rows to a table of published ones, each with its caution, since the published are of real clips.
+
+    Args:
+        published: The table with the published rows.
+        ours: Our rows, each with the runs that it shows.
+    """
+    numbers = range(len(published.rows), len(published.rows) + len(ours))
+    caution = joint_caution(list({one.slug: one for runs, _ in ours for one in runs}.values()))
+    return DataTable(
+        replace(
+            published,
+            rows=(*published.rows, *(row for _, row in ours)),
+            caution=f"our rows: {caution}" if caution else "",
+        ),
+        ours=frozenset(numbers),
+        cautions={number: joint_caution(runs) for number, (runs, _) in zip(numbers, ours, strict=True)},
+    )
+
+
+def pair_rows(pairs: Sequence[tuple[ReportRun, ReportRun]], names: Mapping[str, str]) -> tuple[list[Row], str]:
+    """Returns a row of `TESTS_COLUMNS` for each pair and epoch protocol, and why some pairs have none.
+
+    Args:
+        pairs: The pairs, that which may be better first.
+        names: For the slug of each run its name in the row.
+    """
+    rows: list[Row] = []
+    reasons: list[str] = []
+    for first, second in pairs:
+        try:
+            for protocol in COMPARED:
+                comparison = Comparison.of(first.renamed, second.renamed, protocol)
+                cells = tests_cells(comparison.folds, comparison.clips.mcnemar)
+                named = f"{names[first.slug]}, {names[second.slug]}"
+                rows.append(((first, second), (named, protocol.title, *cells)))
+        except EvaluationError as error:
+            reasons.append(f"{error}.")
+    return rows, " ".join(reasons)
+
+
+def tests_cells(tests: FoldTests, mcnemar: float) -> tuple[str, ...]:
+    """The cells of `TESTS`."""
+    p_values = (tests.t_one_sided, tests.t_two_sided, tests.t_corrected, tests.wilcoxon, mcnemar)
+    effect = "-" if isnan(tests.cohens_dz) else f"{tests.cohens_dz:.2f}"
+    # Rounded twice, so that 22 of 320 clips are 6.88 points however they were summed up, and nothing is -0.
+    points = round(100 * tests.mean_difference, 9) + 0.0
+    return *map(p_value, p_values), f"{points:+.2f}", effect
+
+
+def setting_text(value: Any) -> str:
+    """A configuration's value as a table shows it: of a dotted name the last part."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return " | ".join(", ".join(map(str, each)) if isinstance(each, list) else str(each) for each in value)
+    return value.rpartition(".")[2] if isinstance(value, str) else f"{value:g}"
+
+
+def _published_table(benchmark: Benchmark, runs: Sequence[ReportRun]) -> DataTable:
+    floors = (("guessing", benchmark.chance), ("always the largest class", benchmark.majority))
+    rows = [
+        *((name, "-", percent(accuracy / 100), "-", "-", "-", "none", "calculated") for name, accuracy in floors),
+        *(
+            (it.approach, "-", percent(it.accuracy / 100), "-", "-", "-", it.pretraining, it.source)
+            for it in benchmark.results
+        ),
+    ]
+    return beside_published(
+        Table(
+            title=f"{CORPUS_TITLES[benchmark.corpus]}, the literature's {len(benchmark.ranges)} folds: accuracy",
+            columns=("approach", "epoch", "WAR", "UAR", "95% Wilson interval", "clips right", "pretraining", "source"),
+            rows=tuple(rows),
+            note=(
+                "All from the face alone, subject-independent, as their sources list them; each one's own folds and "
+                "epochs were not checked. WAR: pooled accuracy; UAR: mean recall. A dash under pretraining: not looked "
+                "up. Ours to put beside them is the last epoch, or one chosen on inner validation."
+            ),
+        ),
+        [((one,), _published_row(one, outcome)) for one in runs for outcome in one.evaluation.outcomes],
+    )
+
+
+def _published_row(one: ReportRun, outcome: Outcome) -> tuple[str, ...]:
+    measures = outcome.measures
+    return (
+        one.label,
+        outcome.protocol.title,
+        percent(measures.pooled.accuracy),
+        percent(measures.uar),
+        " to ".join(map(percent, measures.pooled.interval())),
+        f"{measures.pooled.num_correct} of {measures.pooled.num_clips}",
+        _pretraining(one),
+        "this page",
+    )
+
+
+def _pretraining(one: ReportRun) -> str:
+    source = one.run.info.get("start_from")
+    return CORPUS_TITLES.get(source["corpus"], source["corpus"]) if source else "none"
+
+
+def _settings_table(runs: Sequence[ReportRun]) -> DataTable:
+    """The settings that describe the runs, by their names on the command line; first those that set them apart."""
+    settings = [dict(leaves(one.run.config)) for one in runs]
+    names = [name for name in dict.fromkeys(name for each in settings for name in each) if not _is(name, _NOT_SHOWN)]
+    differing = [name for name in names if any(each.get(name) != settings[0].get(name) for each in settings)]
+    shared = [name for name in names if name not in differing and _is(name, _SHOWN)]
+    return DataTable(
+        Table(
+            title="Hyper-parameters",
+            columns=("", *(one.title for one in runs)),
+            rows=tuple((name, *(setting_text(each.get(name)) for each in settings)) for name in differing + shared),
+            note=f"The first {len(differing)} differ between the runs." if differing else "",
+        )
+    )
+
+
+def _is(name: str, settings: Sequence[str]) -> bool:
+    """Whether a dotted name is one of these settings, or within one."""
+    return any(f"{name}.".startswith(f"{setting}.") for setting in settings)
