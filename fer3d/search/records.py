@@ -15,6 +15,7 @@ from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from fer3d.clips.folds import FoldKind, stored_kind
 from fer3d.clips.independence import Independence
 from fer3d.evaluation.protocols import EpochProtocol
 from fer3d.search.cross_validation import ORDER, RUN, check_trials, read_outcomes
@@ -113,6 +114,7 @@ class StudyRecord:
         corpus: The corpus's name.
         synthetic: Whether the clips are rendered; every number, table and figure must say so.
         cv: Name of the function that made the folds, such as `step_folds`.
+        fold_kind: The kind of cross-validation.
         sampler: Class name of the sampler.
         num_startup_trials: Number of random trials before the sampler uses results.
         independence: Whether the folds are subject-independent; if not, every number, table and figure must say so.
@@ -130,6 +132,7 @@ class StudyRecord:
     corpus: str
     synthetic: bool
     cv: str
+    fold_kind: FoldKind
     sampler: str
     num_startup_trials: int
     independence: Independence = field(default_factory=Independence)
@@ -187,6 +190,7 @@ class StudyRecord:
             corpus=told["corpus"],
             synthetic=told["synthetic"],
             cv=told["cv"],
+            fold_kind=stored_kind(told, told[SETTINGS].get("cv", {})),
             sampler=told["sampler"],
             num_startup_trials=told["num_startup_trials"],
             independence=Independence.told(told),
