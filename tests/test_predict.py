@@ -106,10 +106,10 @@ def sound(path: Path) -> Path:
 def test_what_is_no_video_is_named_and_the_others_go_on(predict: Predict, video: Path, tmp_path: Path) -> None:
     bad = {
         "empty.mp4": (b"", "0 bytes"),
-        "text.mp4": (b"a text, and no video\n" * 40, "no video"),
+        "text.mp4": (b"a text, and no video\n" * 40, "not a video"),
         "pointer.mp4": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "git lfs pull"),
         "cut.mp4": (video.read_bytes()[: video.stat().st_size // 2], "moov"),
-        "noise.avi": (np.random.default_rng(0).bytes(5000), "no video"),
+        "noise.avi": (np.random.default_rng(0).bytes(5000), "not a video"),
     }
     for name, (content, _) in bad.items():
         (tmp_path / name).write_bytes(content)

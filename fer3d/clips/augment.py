@@ -19,10 +19,10 @@ class RandomLinearContrast(IntensityAugmentationBase2D):
     """Scales the distance of each value to 127: `127 + a * (v - 127)` on the 0..255 scale (paper, section 3.2).
 
     Args:
-        factor: Range of `a`, which is drawn uniformly.
+        factor: Range `(low, high)` of `a`, drawn uniformly.
         same_on_batch: Whether all images share one draw.
-        p: Probability that an image is changed.
-        keepdim: Whether a `(C, H, W)` input gives such an output.
+        p: Probability of changing an image.
+        keepdim: Whether a `(C, H, W)` input gives a `(C, H, W)` output.
 
     Shape:
         - Input: `(C, H, W)` or `(B, C, H, W)` in [0, 1]
@@ -37,9 +37,7 @@ class RandomLinearContrast(IntensityAugmentationBase2D):
     ) -> None:
         low, high = factor
         if not 0 <= low <= high:
-            raise ValueError(
-                f"the contrast's factor must be a range from low to high, not negative; got {list(factor)}"
-            )
+            raise ValueError(f"factor must be a range [low, high] with 0 <= low <= high, got {list(factor)}")
         super().__init__(p=p, same_on_batch=same_on_batch, keepdim=keepdim)
         self._param_generator = rg.PlainUniformGenerator((torch.tensor([low, high]), "factor", None, None))
 
@@ -51,25 +49,25 @@ class RandomLinearContrast(IntensityAugmentationBase2D):
         return (self.CENTRE + factor * (input - self.CENTRE)).clamp_(0.0, 1.0)
 
 
-# Of a clip by one operation; the paper has 7 at most, and an epoch's rows are kept in memory.
+# Copies of one clip by one operation: the paper has at most 7, and an epoch's rows are kept in memory.
 MAX_COPIES = 10_000
 
 
 class Augmentation:
-    """Extra copies of training clips, each by one operation.
+    """Extra copies of training clips, each changed by one operation.
 
-    An epoch holds every training clip as it is, and as many changed copies as its emotion asks for.
+    An epoch holds every training clip unchanged, plus the number of changed copies that its emotion asks for.
 
     Args:
-        operations: Kornia 2D operations by name. All frames of a clip share one draw, each copy has its own, and with
+        operations: Kornia 2D operations by name. All frames of a clip share one draw and each copy has its own; with
             `p` below 1 each copy is changed with that probability.
-        copies: For each operation, the number of copies of a clip of each emotion, or one number for all emotions.
-        redraw: Whether each epoch draws anew; otherwise all epochs see the first one's draws, as an augmented data
-            set on disk would give.
+        copies: For each operation, the number of copies per clip: one number for all emotions, or one per emotion.
+        redraw: Whether to draw anew each epoch. Otherwise all epochs reuse the first draws, as with a data set
+            augmented on disk.
 
     Raises:
-        ValueError: `copies` names an operation that is not there, or a number that is negative or not whole; or an
-            operation does not change one image at a time.
+        ValueError: `copies` names an unknown operation or has a number out of range, or an operation does not change
+            single images.
     """
 
     def __init__(
@@ -88,7 +86,7 @@ class Augmentation:
         for name, numbers in self.copies.items():
             if name not in self.operations:
                 known = ", ".join(self.operations) or "none"
-                raise ValueError(f"augment.copies.{name}: no such operation in augment.operations (there: {known})")
+                raise ValueError(f"augment.copies.{name}: no such operation in augment.operations, which has: {known}")
             named = numbers.items() if isinstance(numbers, dict) else [("", numbers)]
             for emotion, number in named:
                 if not isinstance(number, int) or not 0 <= number <= MAX_COPIES:
@@ -104,7 +102,7 @@ class Augmentation:
             emotions: The corpus's emotions; a label is an index into them.
 
         Raises:
-            ValueError: `copies` does not say how many copies a clip of some emotion gets.
+            ValueError: `copies` has no number for an emotion of the corpus, or names another emotion.
         """
         rows = [(index, -1) for index in indices]
         copies = self.numbers_of_copies(labels, emotions)
@@ -114,7 +112,7 @@ class Augmentation:
         return AugmentationPlan({name: self.operations[name] for name in copies}, rows)
 
     def numbers_of_copies(self, labels: Sequence[int], emotions: Sequence[str]) -> dict[str, dict[str, int]]:
-        """For each operation, in the order in which they draw, the number of copies of a clip of each emotion.
+        """Number of copies per clip for each operation and emotion; operations draw in this order.
 
         Args:
             labels: The label of each training clip.
@@ -130,7 +128,7 @@ class Augmentation:
             unknown = [emotion for emotion in copies if emotion not in emotions]
             if missing or unknown:
                 raise ValueError(
-                    f"augment.copies.{name} must give a number for each emotion of the corpus ({', '.join(emotions)}); "
+                    f"augment.copies.{name} must have a number for each emotion of the corpus ({', '.join(emotions)}); "
                     f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
                 )
             found[name] = copies
@@ -138,11 +136,11 @@ class Augmentation:
 
 
 class AugmentationPlan:
-    """The rows of an epoch: each is one clip, as it is or changed by one operation.
+    """The rows of an epoch: each is one clip, unchanged or changed by one operation.
 
     Args:
-        operations: The operations by name, which rows name by position.
-        rows: For each row the clip's index and the operation's position, or -1 for the clip as it is.
+        operations: The operations by name; rows refer to them by position.
+        rows: For each row, the clip's index and the operation's position, or -1 for an unchanged clip.
 
     Attributes:
         names: The operations' names.
@@ -164,23 +162,23 @@ class AugmentationPlan:
         return len(self.clip)
 
     def check(self, shape: torch.Size) -> None:
-        """Tries out every operation that changes a row, before anything is trained.
+        """Tries every operation in use, so that a bad one fails before training.
 
         Args:
             shape: Shape of one clip, `(C, T, H, W)`.
 
         Raises:
-            ValueError: An operation cannot change such clips, or not as `Augmentation` promises.
+            ValueError: An operation cannot change such clips, or draws differently for frames of one clip.
         """
         for number, operation in enumerate(self.operations):
             if (self.operation == number).any():
                 operation.check(shape)
 
     def draw(self, seed: int, shape: torch.Size) -> None:
-        """Draws for every changed row.
+        """Draws the parameters of every changed row.
 
         Args:
-            seed: The same seed gives each row the same draw, whatever has been drawn elsewhere.
+            seed: Determines all draws, independently of the global generators.
             shape: Shape of one clip, `(C, T, H, W)`.
         """
         with seeded(seed):
@@ -188,11 +186,11 @@ class AugmentationPlan:
                 operation.draw(int((self.operation == number).sum()), shape)
 
     def order(self, rows: Tensor) -> Tensor:
-        """Sorts rows by operation, so that `apply` finds each operation's rows side by side."""
+        """Sorts rows by operation, as `apply` expects."""
         return rows[torch.argsort(self.operation[rows], stable=True)]
 
     def apply(self, clips: Tensor, rows: Tensor) -> Tensor:
-        """Changes clips `(B, C, T, H, W)` in [0, 1], which `rows` (on the CPU, sorted by `order`) describe."""
+        """Augments clips `(B, C, T, H, W)` in [0, 1]; `rows` describes them, on the CPU and sorted by `order`."""
         operations, counts = torch.unique_consecutive(self.operation[rows], return_counts=True)
         parts = []
         sizes = counts.tolist()
@@ -203,7 +201,7 @@ class AugmentationPlan:
 
 
 def make_augmentation(config: DictConfig) -> Augmentation:
-    """Makes the augmentation that is configured under `augment`.
+    """Builds the augmentation configured under `augment`.
 
     Raises:
         ValueError: An operation or a number of copies cannot be used.

@@ -1,4 +1,4 @@
-"""Copies of training clips that balance the classes of any corpus, by a rule instead of a table."""
+"""Augmentation that balances the classes of any corpus by a rule instead of a table of copies."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from fer3d.clips.augment import MAX_COPIES, Augmentation
 
 
 class BalancedAugmentation(Augmentation):
-    """The paper's quasi-balanced copies (section 4.1) by a rule.
+    """Quasi-balanced copies as in the paper (section 4.1), computed by a rule.
 
-    A clip gets the number of copies that brings the rows of its class nearest to those of the largest class, whose
-    clips get `copies_of_largest` each. Copies are dealt to the operations in turn. Only training clips count, so that
-    two folds may differ in their copies.
+    Each clip gets the number of copies that brings its class closest to the size of the largest class, whose clips get
+    `copies_of_largest` each. Copies are dealt to the operations in turn. Only training clips count, so two folds may
+    differ in their copies.
 
-    On CK+ the rule gives 1,785 rows where the paper's table gives 1,722: anger gets 5 copies a clip instead of 4
-    (270 rows instead of 225), contempt 13 instead of 12 (252 instead of 234), each other class the same number. The
-    paper's classes have 225 to 276 rows, the rule's 236 to 276.
+    On CK+ the rule gives 1,785 rows (236 to 276 per class), the paper's table 1,722 (225 to 276). Anger gets 5 copies
+    per clip instead of 4 (270 rows instead of 225) and contempt 13 instead of 12 (252 instead of 234); the other
+    classes agree.
 
     Args:
         operations: Kornia 2D operations by name, in the order in which copies are dealt to them.
         copies_of_largest: Copies of each clip of the largest class.
-        max_of_operation: The most copies of a clip by one operation; one that is not named has no limit.
-        max_copies: The most copies of a clip. A class that would need more stays smaller than the others.
-        redraw: Whether each epoch draws anew, as in `Augmentation`.
+        max_of_operation: Maximum number of copies per clip by operation; default: no limit.
+        max_copies: Maximum number of copies per clip. A class that would need more stays smaller than the others.
+        redraw: Whether to draw anew each epoch, as in `Augmentation`.
 
     Raises:
-        ValueError: There is no operation, or an unknown one is limited; or a number is not whole, or out of range.
+        ValueError: There is no operation, `max_of_operation` names an unknown one, or a number is out of range.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class BalancedAugmentation(Augmentation):
         self.copies_of_largest, self.max_copies = copies_of_largest, max_copies
         self.max_of_operation = dict(max_of_operation or {})
         if not self.operations:
-            raise ValueError("augment.operations must name at least one operation, since copies are dealt to them")
+            raise ValueError("augment.operations must name at least one operation, because copies are dealt to them")
         for name in self.max_of_operation:
             if name not in self.operations:
                 raise ValueError(
-                    f"augment.max_of_operation.{name}: no such operation in augment.operations "
-                    f"(there: {', '.join(self.operations)})"
+                    f"augment.max_of_operation.{name}: no such operation in augment.operations, "
+                    f"which has: {', '.join(self.operations)}"
                 )
         numbers = {"max_copies": max_copies, "copies_of_largest": copies_of_largest}
         numbers |= {f"max_of_operation.{name}": number for name, number in self.max_of_operation.items()}
@@ -61,10 +61,10 @@ class BalancedAugmentation(Augmentation):
             )
 
     def numbers_of_copies(self, labels: Sequence[int], emotions: Sequence[str]) -> dict[str, dict[str, int]]:
-        """The copies by the rule; an emotion without training clips gets none."""
+        """Computes the copies by the rule; an emotion without training clips gets none."""
         counts = [labels.count(label) for label in range(len(emotions))]
         target = (1 + self.copies_of_largest) * max(counts)
-        # Rounded to the nearest whole number of rows a clip, halves up.
+        # Rows per clip, rounded to the nearest whole number, halves up.
         rows = [(2 * target + count) // (2 * count) if count else 1 for count in counts]
         dealt = [self._dealt(min(number - 1, self.max_copies)) for number in rows]
         return {
@@ -73,7 +73,7 @@ class BalancedAugmentation(Augmentation):
         }
 
     def _dealt(self, number: int) -> dict[str, int]:
-        """Deals a clip's copies: each goes to the first operation that has the fewest and may have more."""
+        """Deals a clip's copies one by one to the first operation that has the fewest and is below its limit."""
         dealt = dict.fromkeys(self.operations, 0)
         for _ in range(number):
             free = [name for name in dealt if dealt[name] < self.max_of_operation.get(name, number)]

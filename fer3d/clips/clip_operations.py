@@ -1,9 +1,9 @@
-"""Kornia's 2D operations on clips: all frames of a clip share one draw, and each clip has a draw of its own.
+"""Kornia's 2D operations applied to clips: all frames of a clip share one draw, and each clip has its own.
 
-An operation either sees a clip `(C, T, H, W)` as one image of `C * T` planes, where it treats all planes alike (all
-geometric ones do): many clips are then one call, and a rotation computes one grid a clip instead of one a frame. Or it
-sees the clip's frames as a batch of images `(T, C, H, W)` that share a draw, clip by clip, since an operation may need
-three channels, or draw something for a whole batch.
+An operation that treats all planes alike, as geometric ones do, sees a clip `(C, T, H, W)` as one image of `C * T`
+planes: many clips are one call, and a rotation computes one grid per clip instead of one per frame. Any other operation
+may need three channels or draw once per batch, so it runs clip by clip on the frames as a batch `(T, C, H, W)` with one
+draw.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from torch import Tensor
 
 Parameters = dict[str, Tensor]
 
-# Arithmetic may round differently from frame to frame; a draw of its own shows up far above this.
+# Rounding may differ from frame to frame; a separate draw differs far more.
 _ROUNDING = 1e-3
-# Hydra's positional arguments, and an index of RandomPlanckianJitter's, which a tuple would take to another place.
+# Keys that must stay lists: Hydra's positional arguments, and RandomPlanckianJitter's index, where a tuple would index
+# several axes.
 _LISTS = {"_args_", "select_from"}
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draws on the CPU from a seed, and leaves the global generators as they were."""
+    """Seeds the CPU generator inside the block and restores it afterwards."""
     with torch.random.fork_rng(devices=[]):
         # `torch.manual_seed` would also seed the GPU, which draws the dropout masks.
         torch.default_generator.manual_seed(seed)
@@ -37,23 +38,23 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def make_operation(name: str, settings: Any) -> AugmentationBase2D:
-    """Makes an operation from its configuration.
+    """Builds an operation from its configuration.
 
     Raises:
-        ValueError: The operation does not take such settings, or they ask for one draw for many clips.
+        ValueError: The operation does not accept these settings, or `same_on_batch` is set.
     """
     key = f"augment.operations.{name}"
     if isinstance(settings, Mapping) and settings.get("same_on_batch"):
-        raise ValueError(f"{key}.same_on_batch must be false: each copy of a clip has a draw of its own")
+        raise ValueError(f"{key}.same_on_batch must be false: each copy of a clip has its own draw")
     try:
         made: AugmentationBase2D = instantiate(_with_tuples(settings), _convert_="all")
     except Exception as error:
-        raise ValueError(f"{key} cannot be made: {_first_line(error.__cause__ or error)}") from error
+        raise ValueError(f"{key} cannot be created: {_first_line(error.__cause__ or error)}") from error
     return made
 
 
 def check_operation(name: str, operation: Any) -> None:
-    """Checks that an operation changes one image at a time and keeps its scale.
+    """Checks that an operation changes single images and keeps values in [0, 1].
 
     Raises:
         ValueError: It does not.
@@ -62,28 +63,28 @@ def check_operation(name: str, operation: Any) -> None:
     if not isinstance(operation, AugmentationBase2D):
         mixes = isinstance(operation, _BasicAugmentationBase) and "mix" in type(operation).__module__
         reason = "mixes clips of different labels" if mixes else "is not one of Kornia's 2D operations"
-        raise ValueError(f"{key}: {kind} {reason}; name one that changes a single image, as RandomRotation does")
+        raise ValueError(f"{key}: {kind} {reason}; use one that changes a single image, such as RandomRotation")
     if isinstance(operation, Normalize | Denormalize):
-        raise ValueError(f"{key}: {kind} leaves the range [0, 1] of clips; clips.normalise scales all clips alike")
+        raise ValueError(f"{key}: {kind} leaves the range [0, 1]; to scale all clips, set clips.normalise=true")
     if not 0 <= operation.p * operation.p_batch <= 1:
         raise ValueError(f"{key}.p must be a probability from 0 to 1, got {operation.p * operation.p_batch}")
 
 
 class ClipOperation:
-    """An operation and its draws for the copies of an epoch.
+    """An operation together with its draws for an epoch's copies.
 
     Args:
         name: Its name in `augment.operations`.
-        operation: It changes images `(B, C, H, W)` in [0, 1]. It sees a clip as one image where it is geometric, or
-            says `treats_planes_alike = True`; its `same_on_batch` has no say.
+        operation: Changes images `(B, C, H, W)` in [0, 1]. It sees a clip as one image if it is geometric or has
+            `treats_planes_alike = True`. Its `same_on_batch` is ignored.
     """
 
     def __init__(self, name: str, operation: AugmentationBase2D) -> None:
         self.name, self._operation = name, copy(operation)
         alike = isinstance(operation, GeometricAugmentationBase2D) or getattr(operation, "treats_planes_alike", False)
-        # `p_batch` is one draw a call, so that each clip needs a call of its own; Kornia's crops make it of their `p`.
+        # `p_batch` is drawn once per call, so each clip needs its own call; Kornia's crops turn their `p` into it.
         self._whole = alike and operation.p_batch == 1
-        # Otherwise a batch is the frames of a single clip.
+        # Otherwise a batch holds the frames of a single clip.
         self._operation.same_on_batch = not self._whole
         self._parameters: Parameters = {}
         self._seeds = torch.zeros(0, dtype=torch.long)
@@ -100,11 +101,11 @@ class ClipOperation:
             planes = torch.Size((num_copies, channels * frames, height, width))
             self._parameters = self._operation.forward_parameters(planes) if num_copies else {}
         else:
-            # A seed a copy takes the place of its parameters, which may be as large as a frame.
+            # Store a seed per copy instead of its parameters, which may be as large as a frame.
             self._seeds = torch.randint(2**63 - 1, (num_copies,))
 
     def apply(self, clips: Tensor, copies: Tensor) -> Tensor:
-        """Changes clips `(B, C, T, H, W)` in [0, 1] as it was drawn for the given copies `(B,)` of the epoch."""
+        """Changes clips `(B, C, T, H, W)` in [0, 1], using the draws of the given copies `(B,)`."""
         if self._whole:
             planes = clips.flatten(1, 2)
             return self._change(planes, self._select(copies, planes)).view_as(clips)
@@ -112,10 +113,10 @@ class ClipOperation:
         return torch.stack([self._change_frames(clip, seed) for clip, seed in zip(clips, seeds, strict=True)])
 
     def check(self, shape: torch.Size) -> None:
-        """Tries the operation out on a clip `(C, T, H, W)` whose frames are all the same.
+        """Tries the operation on a clip `(C, T, H, W)` whose frames are all equal.
 
         Raises:
-            ValueError: It fails, gives frames of another size, or changes the frames of a clip by different draws.
+            ValueError: It fails, changes the frame size, or changes the frames of a clip differently.
         """
         trial = copy(self)
         trial._operation = copy(self._operation)
@@ -129,7 +130,7 @@ class ClipOperation:
             except Exception as error:
                 raise self._refusal(shape, _first_line(error)) from error
         if draws_late or bool((changed - changed[:, :, :1]).abs().max() > _ROUNDING):
-            raise self._refusal(shape, "it must draw before it changes anything, and the same for all frames of a clip")
+            raise self._refusal(shape, "it must make all draws beforehand and change all frames of a clip alike")
 
     def _draws_late(self, clips: Tensor) -> bool:
         images = clips.flatten(1, 2) if self._whole else clips[0].transpose(0, 1)
@@ -142,14 +143,14 @@ class ClipOperation:
         frames = clip.transpose(0, 1).contiguous()
         with seeded(seed):
             changed = self._change(frames, self._operation.forward_parameters(frames.shape))
-        # Noise may leave the range that all other clips keep.
+        # Noise may leave [0, 1].
         return changed.clamp(0.0, 1.0).transpose(0, 1)
 
     def _change(self, images: Tensor, parameters: Parameters) -> Tensor:
         changed: Tensor = self._operation(images, params=parameters)
         if changed.shape != images.shape:
             before, after = ("x".join(map(str, shape[-2:])) for shape in (images.shape, changed.shape))
-            raise ValueError(f"it makes {after} of {before}, and all clips must have one size")
+            raise ValueError(f"it turns {before} into {after}, but all clips must have one size")
         return changed
 
     def _select(self, copies: Tensor, planes: Tensor) -> Parameters:
@@ -166,7 +167,7 @@ class ClipOperation:
 
 
 def _with_tuples(settings: Any) -> Any:
-    """Turns the lists of a configuration into tuples, which some of Kornia's operations insist on."""
+    """Turns the lists of a configuration into tuples, which some of Kornia's operations require."""
     if isinstance(settings, Mapping):
         return {
             key: list(map(_with_tuples, value)) if key in _LISTS else _with_tuples(value)

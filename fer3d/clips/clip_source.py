@@ -1,8 +1,9 @@
-"""Where the clips of a run lie while folds are trained: all on the device, or on disk and streamed to it."""
+"""Clip sources: all clips on the device, or streamed to it from disk."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +24,8 @@ from fer3d.disk import check_space
 from fer3d.file_lock import file_lock
 from fer3d.memory import free_bytes
 
-# Batches that are fetched before they are asked for.
+_logger = logging.getLogger(__name__)
+# Number of batches to fetch ahead.
 _AHEAD = 3
 
 
@@ -44,11 +46,11 @@ class ResidentClips:
         self.shape = clips.shape[1:]
 
     def to(self, device: torch.device) -> None:
-        """Moves them to a device."""
+        """Moves the clips to a device."""
         self.clips = self.clips.to(device)
 
     def fetch(self, indices: Tensor, frames: Tensor | None) -> Tensor:
-        """Returns clips `(B, C, T, H, W)` with the given indices `(B,)`: all their frames, or those given, `(B, T)`."""
+        """Returns clips `(B, C, T, H, W)` at `indices` `(B,)`, with all frames or the given ones `(B, T)`."""
         indices = indices.to(self.clips.device, non_blocking=True)
         if frames is None:
             return self.clips[indices]
@@ -56,10 +58,10 @@ class ResidentClips:
 
 
 class StreamedClips:
-    """Clips on disk, mapped into memory: of a batch, only the frames that the network takes are read.
+    """Memory-mapped clips on disk; only the frames that the network takes are read.
 
     Args:
-        clips: uint8 `(N, S, H, W, C)`, as a store has them.
+        clips: uint8 `(N, S, H, W, C)`, as stored.
 
     Attributes:
         shape: `(C, S, H, W)` of a clip.
@@ -74,11 +76,11 @@ class StreamedClips:
         self._device = torch.device("cpu")
 
     def to(self, device: torch.device) -> None:
-        """Says where batches are going to; the clips stay on disk."""
+        """Sets the device that batches are sent to; the clips stay on disk."""
         self._device = device
 
     def fetch(self, indices: Tensor, frames: Tensor | None) -> Tensor:
-        """Returns what `ResidentClips.fetch` does, in memory from which a GPU copies fast."""
+        """Like `ResidentClips.fetch`, but in host memory, pinned if the device is a GPU."""
         rows = indices.numpy()
         chosen = self._clips[rows] if frames is None else self._clips[rows[:, None], frames.numpy()]
         clips = torch.from_numpy(np.ascontiguousarray(np.moveaxis(chosen, -1, 1)))
@@ -89,13 +91,13 @@ ClipSource = ResidentClips | StreamedClips
 
 
 def clip_source(store: ClipStore, *, clahe: bool, memory: float | None, device: torch.device) -> ClipSource:
-    """Holds a store's clips on the device if they fit there, and streams them if they do not.
+    """Holds a store's clips on the device if they fit, otherwise streams them.
 
     Args:
         store: The clip store.
-        clahe: See `load_clips`. What is streamed is equalised once, see `equalised_store`.
-        memory: How much they may take, in GB; None: half of what the device and the machine have free.
-        device: Where they are needed.
+        clahe: See `load_clips`. For streaming, the whole store is equalised once; see `equalised_store`.
+        memory: Memory limit in GB; None: half of what is free on the device and the machine.
+        device: The device that trains.
     """
     if store.clips.nbytes <= (free_bytes(device) / 2 if memory is None else memory * 1e9):
         return ResidentClips(load_clips(store.clips, clahe=clahe))
@@ -103,22 +105,22 @@ def clip_source(store: ClipStore, *, clahe: bool, memory: float | None, device: 
 
 
 def equalised_store(store: ClipStore) -> ClipStore:
-    """Returns the store of the same clips after CLAHE, made beside the first one unless it is there already.
+    """Returns a copy of the store after CLAHE, created beside it on first use.
 
-    To equalise every batch anew would take as long as to train on it.
+    Equalising every batch anew would take as long as training on it.
 
     Raises:
-        DiskError: It cannot be written.
-        StoreError: It is there but damaged.
+        DiskError: The copy cannot be written.
+        StoreError: The copy is damaged.
     """
     folder = store.folder.with_name(f"{store.folder.name}-clahe")
     inputs = f"{store.digest} clahe {cv2.__version__}"
     key = hashlib.sha256(inputs.encode()).hexdigest()
     header = replace(store.header, key=key, settings={**store.header.settings, "clahe": True})
-    with file_lock(folder.with_name(f".{folder.name}.lock"), f"the equalised clips {folder} are being made"):
+    with file_lock(folder.with_name(f".{folder.name}.lock"), f"the equalised clips {folder} are being written"):
         if not folder.exists():
             check_space(folder, store.clips.nbytes, "the equalised clips")
-            print(f"making {folder}, since the clips are to stay on disk and clips.clahe is true", flush=True)
+            _logger.info("writing %s: clips are streamed from disk and clips.clahe is true", folder)
             with atomic_folder(folder) as work, StoreWriter(work, header) as writer:
                 for record, clip in zip(store.records, store.clips, strict=True):
                     writer.add(record, equalise(clip[None])[0])
@@ -127,13 +129,13 @@ def equalised_store(store: ClipStore) -> ClipStore:
 
 
 class ReadAhead(DataLoader[Any]):
-    """A data loader whose batches are completed by a thread before they are asked for.
+    """A data loader that completes batches ahead of time in a thread.
 
-    The loader itself, with all that it draws, stays in the caller's thread.
+    Sampling, with all its random draws, stays in the caller's thread.
 
     Args:
         complete: Completes a batch.
-        more: As of a `DataLoader`.
+        more: Arguments of `DataLoader`.
     """
 
     def __init__(self, *args: Any, complete: Callable[[Any], Any], **more: Any) -> None:

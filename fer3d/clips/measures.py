@@ -1,6 +1,6 @@
-"""What clips look like in a few numbers.
+"""Brightness, contrast, symmetry and duration of clips.
 
-Those of the training clips go into the checkpoint, so that a prediction can say where a video is unlike them.
+A checkpoint stores those of its training clips, so that predictions can flag videos that differ from them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from fer3d.clips.detectors import Image
 from fer3d.clips.sequence_frames import time_of_name
 from fer3d.clips.store import ClipStore
 
-# A frame is looked at in so many pixels a side: light and pose show there as well as in full.
+# Frames are reduced to this side length in pixels; light and pose still show.
 _SIDE = 28
-# More clips than this tell no more about a corpus.
+# Maximum number of clips to measure; more would add no information.
 _MAX_CLIPS = 400
-# The shares between which a measure counts as usual, and the middle.
+# The range in which a measure counts as usual, and the median.
 QUANTILES = (0.01, 0.5, 0.99)
 
 
@@ -30,8 +30,8 @@ def frame_measures(crop: Image) -> dict[str, float]:
         crop: (H, W, C), uint8, grey or RGB.
 
     Returns:
-        `brightness`: its mean, from 0 to 255; `contrast`: its standard deviation; `symmetry`: its correlation with its
-        mirror image, which is high for a frontal face in even light and falls as the head turns aside.
+        `brightness`: mean, from 0 to 255; `contrast`: standard deviation; `symmetry`: correlation with the mirror
+        image, which is high for a frontal face in even light and falls as the head turns.
     """
     grey = crop[..., 0] if crop.shape[-1] == 1 else cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float64)
@@ -46,11 +46,11 @@ def store_measures(store: ClipStore, indices: Sequence[int]) -> dict[str, list[f
 
     Args:
         store: The clip store.
-        indices: Which clips; of many, evenly chosen ones are looked at.
+        indices: The clips; if there are many, an evenly spaced subset is measured.
 
     Returns:
-        The `QUANTILES` of each of `frame_measures` over the clips' middle frames, and of `seconds`, from the first
-        frame in the store to the last one, where the clips come from videos.
+        The `QUANTILES` of each of `frame_measures` over the clips' middle frames; for clips from videos also of
+        `seconds`, the time from the first to the last stored frame.
     """
     chosen = [indices[i] for i in np.linspace(0, len(indices) - 1, min(len(indices), _MAX_CLIPS)).round().astype(int)]
     measured = [frame_measures(np.asarray(store.clips[index, store.header.num_frames // 2])) for index in chosen]

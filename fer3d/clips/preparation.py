@@ -1,4 +1,4 @@
-"""From a corpus to a clip store: decode, find faces, crop, write; or find the store that is already there."""
+"""Prepares a corpus: decodes frames, finds and crops faces, and writes a clip store, or finds an existing one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fer3d.clips.frames import FrameSampling, LastFrames
 from fer3d.clips.images import UnreadableError
 from fer3d.clips.preparation_report import PreparationReport, SkippedClip
 from fer3d.clips.recipe import Recipe, UnreadablePolicy, hashed
-from fer3d.clips.shared_images import shared_images
+from fer3d.clips.sequence_frames import shared_images
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 from fer3d.clips.unfinished import EarlierClips, MadeClip, UnfinishedClips
 from fer3d.clips.video_stream import read_head
@@ -38,27 +38,27 @@ from fer3d.file_lock import file_lock, remove_unheld
 SHEET_NAME = "contact_sheet.png"
 # A network holds about 100 MB while it works on ten images.
 MAX_WORKERS = 16
-# Of a clip: several minutes of video.
+# Per clip: several minutes of video.
 MAX_FRAMES = 10_000
 
 T = TypeVar("T")
 R = TypeVar("R")
-# A clip that was made just now, or the row of one that was made before.
+# A newly made clip, or the row of an existing one.
 _Made = tuple[MadeClip, Image] | int
 
 
 class PreparationError(Exception):
-    """A corpus that cannot be made into a clip store: which images or clips, and what to do about them."""
+    """A corpus cannot be prepared; the message names the files or clips and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What `prepare_clips` returns.
+    """Result of `prepare_clips`.
 
     Attributes:
         store: The clip store.
-        built: Whether it was made just now, rather than found.
-        report: What making it did.
+        built: Whether the store was created now rather than found.
+        report: The preparation report.
     """
 
     store: ClipStore
@@ -78,34 +78,34 @@ def prepare_clips(
     num_workers: int | None = None,
     check: Callable[[Sequence[LabelledSequence]], None] | None = None,
 ) -> Preparation:
-    """Makes the clip store of a corpus, unless it is there already; waits where another process is making it.
+    """Creates the clip store of a corpus, or opens it if it exists; waits if another process is creating it.
 
-    The store is `<folder>/<corpus>-<key>`, the key being made of the files' paths, sizes and times of change, the
-    labels, and all settings: whatever changes one of them makes another store beside the first. While a store is being
-    made, every finished clip is kept beside it, so that the next try goes on where one was stopped, also after a file
-    was replaced or a policy changed. Clips of a store that is there, too, are taken over where their files and what
-    shapes their pixels are the same: to correct a label costs no detection.
+    The store is `<folder>/<corpus>-<key>`. The key is a digest of the files' paths, sizes and modification times, the
+    labels and all settings, so any change creates another store beside the first. Finished clips are kept on disk
+    during preparation: an interrupted preparation resumes, even after a file is replaced or a policy changes. Clips
+    of existing stores are reused if their files and the settings that shape their pixels are equal, so correcting a
+    label does not repeat face detection.
 
-    Warns with a `CorpusWarning` when clips of two subjects, or of two emotions, have an image in common, and when a
-    video is damaged towards its end.
+    Warns with a `CorpusWarning` if clips of different subjects or emotions share an image, or if a video is damaged
+    towards its end.
 
     Args:
-        corpus: Where the sequences come from.
-        faces: How frames become face crops.
-        folder: Holds all stores.
-        num_frames: Number of frames that the network takes of a clip.
-        sampling: Which frames of a sequence the store keeps; None: the last ones (paper, section 3).
-        on_unreadable: What an unreadable file does: `error`, or `skip` its clip and report it.
+        corpus: Source of the sequences.
+        faces: Turns frames into face crops.
+        folder: Parent folder of all stores.
+        num_frames: Number of frames per clip that the network takes.
+        sampling: Chooses the frames to store; None: the last ones (paper, section 3).
+        on_unreadable: `error`, or `skip` to leave out and report clips with an unreadable file.
         progress: Whether to show a progress bar.
-        num_workers: Number of clips worked on at once; None: one a CPU core, 16 at most.
-        check: Raises what is known to be wrong with the sequences, before anything is made of them.
+        num_workers: Number of clips processed in parallel; None: one per CPU core, at most 16.
+        check: Called with the sequences before any work; raises if they cannot be used.
 
     Raises:
         CorpusError: The corpus cannot be read.
         DetectorError: The detector's files are missing or not the expected ones.
-        PreparationError: A file is unreadable, a clip shows no face, or no clip is left; each under its policy.
+        PreparationError: A file is unreadable or a clip shows no face and the policy is `error`, or no clip is left.
         DiskError: The store cannot be written, or the disk is too small for it.
-        StoreError: The store is there but damaged.
+        StoreError: The store exists but is damaged.
         ValueError: A setting is out of range.
     """
     if not 1 <= num_frames <= MAX_FRAMES:
@@ -129,8 +129,8 @@ def prepare_clips(
         if check is not None:
             check(sequences)
         check_space(folder, len(sequences) * math.prod(header.clip_shape), "the clips")
-        # Runs that are started together need the same store.
-        with file_lock(lock, f"the clip store {store_folder} is being made"):
+        # Runs started together need the same store.
+        with file_lock(lock, f"the clip store {store_folder} is being prepared"):
             if store_folder.exists():
                 made = _find_store(store_folder, header)
             else:
@@ -155,7 +155,7 @@ def _make_store(
     num_workers: int,
     started: float,
 ) -> Preparation:
-    # OpenCV knows nothing of Slurm.
+    # OpenCV does not respect Slurm's limits.
     cv2.setNumThreads(count_cores())
     with _bar(progress) as bar:
         rows, failed = _make_clips(header, recipe, sequences, clips, bar, num_workers)
@@ -194,11 +194,11 @@ def _make_clips(
     bar: Progress,
     num_workers: int,
 ) -> tuple[dict[str, int], dict[str, Exception]]:
-    """Makes every clip that can be made; returns the row of each, and the error of each that cannot, by clip id."""
+    """Makes every possible clip; returns row numbers of clips and errors of failed ones, both by clip id."""
     failed = _no_videos(sequences)
     if failed and recipe.on_unreadable == "error":
         return {}, failed
-    # Set by a file that ends the preparation: from then on files are only read, so that all such are named at once.
+    # Set by a fatal file error: from then on files are only read, so that all bad files are reported at once.
     doomed = threading.Event()
     keys = [hashed([recipe.extraction(), recipe.inputs(sequence)]) for sequence in sequences]
     stores = clips.folder.parent.glob(f"{recipe.corpus.name}-*")
@@ -233,7 +233,7 @@ def _make_clips(
 
 
 def _no_videos(sequences: Sequence[LabelledSequence]) -> dict[str, Exception]:
-    """The error of each sequence whose video file can be seen to be none without decoding anything, by clip id."""
+    """Returns, by clip id, the errors of video files that are unusable even without decoding."""
     failed: dict[str, Exception] = {}
     for sequence in sequences:
         if isinstance(sequence, VideoSequence):
@@ -248,18 +248,18 @@ def _check_clips(
     num_made: int, failed: Mapping[str, Exception], recipe: Recipe, num_sequences: int, clips: UnfinishedClips
 ) -> None:
     unreadable = {clip_id: error for clip_id, error in failed.items() if isinstance(error, UnreadableError)}
-    kept = f" {len(clips)} finished clips are kept in {clips.folder} for the next try." if len(clips) else ""
+    kept = f" {len(clips)} finished clips are kept in {clips.folder} and will be reused." if len(clips) else ""
     if unreadable and recipe.on_unreadable == "error":
         raise PreparationError(
-            f"{len(unreadable)} of {num_sequences} clips have a file that is no good: "
-            f"{name_some([str(error) for error in unreadable.values()])}. Replace what is damaged, or set "
+            f"{len(unreadable)} of {num_sequences} clips have an unreadable file: "
+            f"{name_some([str(error) for error in unreadable.values()])}. Replace damaged files, or set "
             f"`clips.on_unreadable=skip` to leave out {name_some(list(unreadable))}.{kept}"
         )
     faceless = [clip_id for clip_id, error in failed.items() if isinstance(error, NoFaceError)]
     if faceless and recipe.faces.on_no_face == "error":
         raise PreparationError(
             f"No face was found in any frame of {len(faceless)} of {num_sequences} clips: {name_some(faceless)}. "
-            "Set `faces.on_no_face` to `skip` (leave them out) or `full_frame` (use their whole frames), "
+            "Set `faces.on_no_face` to `skip` (leave them out) or `full_frame` (use the whole frames), "
             f"or lower `faces.detector.confidence`.{kept}"
         )
     if not num_made:
@@ -289,7 +289,7 @@ def _record(sequence: LabelledSequence, clip: MadeClip) -> ClipRecord:
 
 
 def _in_order(work: Callable[[T], R], items: Sequence[T], num_workers: int) -> Iterator[R]:
-    """Yields `work(item)` for each item in order, done by threads that never run far ahead of what was taken."""
+    """Yields `work(item)` for each item in order; worker threads stay only slightly ahead of the consumer."""
     pool = ThreadPoolExecutor(num_workers)
     pending: deque[Future[R]] = deque()
     try:

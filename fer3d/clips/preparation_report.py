@@ -1,4 +1,4 @@
-"""What a preparation did, in numbers: for a person on the console and for a program in `report.json`."""
+"""The preparation report: printed on the console and stored as `report.json`."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ NUM_BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class SkippedClip:
-    """A sequence that did not become a clip.
+    """A sequence that was left out of the store.
 
     Attributes:
         clip_id: Such as `S005/001`.
-        reason: Why, naming the file where there is one.
+        reason: Why, including the file if there is one.
     """
 
     clip_id: str
@@ -40,24 +40,24 @@ class SkippedClip:
 
 @dataclass(frozen=True, slots=True)
 class PreparationReport:
-    """What a preparation did.
+    """Results of a preparation.
 
     Attributes:
         corpus: The corpus's name.
         synthetic: Whether its images are rendered.
-        num_sequences: Number of labelled sequences of the corpus.
+        num_sequences: Number of labelled sequences in the corpus.
         num_clips: Number of clips in the store.
-        num_images: Number of images those clips were made from (repeated frames not counted).
-        num_frames_by_source: Number of frames for each of `detected`, `nearest`, `full_frame`, `repeated`.
-        fallback_clips: The clips with a frame whose own face was not found.
-        skipped: The sequences left out, and why.
-        confidence_histogram: Number of faces found with a confidence of 0 to 0.1, ..., 0.9 to 1.
-        seconds: How long it took.
-        num_images_by_format: Number of images in each format; see `fer3d.clips.images` for what each tells of damage.
-        shared_images: Pairs of clips that have an image in common, pixel for pixel, and should not; see
-            `fer3d.clips.shared_images`.
-        damaged: The clips whose video is damaged after the frames that were read, and how.
-        subjects_known: Whether the subjects say who is seen; otherwise no split is subject-independent.
+        num_images: Number of images that the clips were made from, without repeated frames.
+        num_frames_by_source: Number of frames per source; see `fer3d.clips.faces.FrameFace`.
+        fallback_clips: Clips with a frame in which no face was found.
+        skipped: Sequences left out, with the reason.
+        confidence_histogram: Number of detections with confidence in [0, 0.1), ..., [0.9, 1].
+        seconds: Duration of the preparation.
+        num_images_by_format: Number of images per format; `fer3d.clips.images` says how reliably each reveals damage.
+        shared_images: Pairs of clips that wrongly share an image, pixel for pixel; see
+            `fer3d.clips.sequence_frames.shared_images`.
+        damaged: Clips whose video is damaged after the frames that were read, with a description.
+        subjects_known: Whether the subjects identify people; otherwise no split is subject-independent.
     """
 
     corpus: str
@@ -88,7 +88,7 @@ class PreparationReport:
         damaged: Mapping[str, str],
         subjects_known: bool = True,
     ) -> PreparationReport:
-        """Counts what the records of a store say."""
+        """Computes the report from the records of a store."""
         counts = Counter(source for record in records for source in record.sources)
         confidences = [value for record in records for value in record.confidences if value is not None]
         # The last bin includes 1.
@@ -115,7 +115,7 @@ class PreparationReport:
         """Reads the report of a store.
 
         Raises:
-            StoreError: There is none, or a damaged one.
+            StoreError: It is missing or damaged.
         """
         try:
             fields = json.loads((folder / REPORT_NAME).read_text(encoding="utf-8"))
@@ -130,30 +130,30 @@ class PreparationReport:
             ) from error
 
     def write(self, folder: Path) -> None:
-        """Writes the report into a store's folder."""
+        """Writes the report to a store's folder."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
         (folder / REPORT_NAME).write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
 
     def warn(self, stacklevel: int) -> None:
-        """Warns with a `CorpusWarning` about damaged videos, and images that are in several clips and should not."""
+        """Warns with a `CorpusWarning` about damaged videos and about images shared by clips that should differ."""
         if self.damaged:
             places = name_some([f"{clip_id} ({how})" for clip_id, how in self.damaged.items()])
             message = (
-                f"{self.corpus} has {len(self.damaged)} damaged video(s), of which the frames before the damage are "
-                f"used: {places}. Copy or download them again, or take them out"
+                f"{self.corpus} has {len(self.damaged)} damaged video(s); the frames before the damage are used: "
+                f"{places}. Copy or download them again, or remove them"
             )
             warnings.warn(message, CorpusWarning, stacklevel=stacklevel + 1)
         if self.shared_images:
             pairs = name_some([f"{first} and {other}" for first, other in self.shared_images])
             message = (
                 f"{self.corpus} has the same image, pixel for pixel, in {len(self.shared_images)} pair(s) of clips: "
-                f"{pairs}. Where two subjects share an image, a fold is tested on what "
-                "it was trained on: remove what is there twice, or unpack the corpus again"
+                f"{pairs}. If two subjects share an image, a fold is tested on what it was trained on: remove the "
+                "duplicates or unpack the corpus again"
             )
             warnings.warn(message, CorpusWarning, stacklevel=stacklevel + 1)
 
     def print(self, console: Console | None = None) -> None:
-        """Prints the report as a table, followed by the clips that need a look."""
+        """Prints the report as a table, followed by the clips to inspect."""
         console = console or Console()
         console.print(self._table())
         for clip in self.skipped:
@@ -175,13 +175,13 @@ class PreparationReport:
             table.add_row("subjects", independence.sentence)
         table.add_row("images", str(self.num_images))
         for name, count in self.num_images_by_format.items():
-            # A video's codec and container, such as H.264 in MP4; or an image's format.
+            # Names are a video's codec and container, such as `H.264 in MP4`, or an image format.
             what, damage = (name, DAMAGE["video"]) if " in " in name else (f"{name} images", DAMAGE.get(name))
             table.add_row(what, f"{count} ({damage or DAMAGE_UNKNOWN})")
         interpolated = self.num_frames_by_source.get("interpolated", 0)
         table.add_row("faces found", f"{found} ({100 * found / (self.num_images - interpolated):.2f}%)")
         if interpolated:
-            table.add_row("box in between (faces.every)", str(interpolated))
+            table.add_row("interpolated boxes (faces.every)", str(interpolated))
         table.add_row("box of the nearest frame", str(self.num_frames_by_source["nearest"]))
         table.add_row("full frame", str(self.num_frames_by_source["full_frame"]))
         table.add_row("repeated frames", str(self.num_frames_by_source["repeated"]))

@@ -1,4 +1,4 @@
-"""What happens to stored clips on loading: CLAHE and the conversion to the network's input."""
+"""Preprocessing of stored clips on loading: CLAHE and scaling to the network's input range."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Predictions by ONNX Runtime equalise frames, too, and do without PyTorch.
+# Prediction with ONNX Runtime equalises frames too, without PyTorch.
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def load_clips(clips: NDArray[np.uint8], *, clahe: bool) -> Tensor:
-    """Returns stored clips as the data module keeps them: uint8 `(N, C, T, H, W)`, values 0 to 255.
+    """Loads stored clips for the data module: uint8 `(N, C, T, H, W)`.
 
     Args:
         clips: Stored clips `(N, T, H, W, C)`, grey (`C` = 1) or RGB (`C` = 3).
-        clahe: Whether to equalise each frame's contrast locally (paper, section 3.3: clipLimit 2, tileGridSize 8x8);
-            on the luminance of an RGB frame.
+        clahe: Whether to apply CLAHE to each frame (paper, section 3.3: clipLimit 2, tileGridSize 8x8), in RGB to the
+            luminance.
     """
     import torch
 
     num_clips, num_frames, height, width, num_channels = clips.shape
     loaded = np.empty((num_clips, num_channels, num_frames, height, width), np.uint8)
-    # One by one: a whole copy of a large store would not fit beside the first.
+    # One by one, because a second copy of a large store may not fit into memory.
     for number, clip in enumerate(clips):
         loaded[number] = np.moveaxis(equalise(clip[None])[0] if clahe else clip, -1, 0)
     return torch.from_numpy(loaded)
 
 
 def equalise(clips: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """CLAHE on each frame of clips `(N, T, H, W, C)`; RGB frames keep their colour.
+    """Applies CLAHE to each frame of clips `(N, T, H, W, C)`, in RGB to the luminance only.
 
-    OpenCV turns `clipLimit` into a whole number of pixels a grey level and tile: on frames of 112x112, whose tiles have
-    196 pixels, every limit up to about 2.6 means 1.
+    OpenCV rounds `clipLimit` to whole pixels per grey level and tile: on 112x112 frames, whose tiles have 196 pixels,
+    every limit up to about 2.6 means 1.
     """
     clahe = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8))
     result = np.empty(clips.shape, np.uint8)

@@ -1,4 +1,4 @@
-"""How the clips of a store are made: the settings that shape them, and the way from one sequence to its clip."""
+"""How clips of a store are made: the settings that shape them, and the steps from a sequence to its clip."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Recipe:
     """How the clips of a store are made.
 
     Attributes:
-        corpus: Where the sequences come from.
-        faces: How frames become face crops.
-        sampling: Which frames of a sequence the store keeps.
-        num_frames: Number of frames that the network takes of a clip.
-        on_unreadable: What an unreadable file does.
+        corpus: Source of the sequences.
+        faces: Turns frames into face crops.
+        sampling: Chooses the frames to store.
+        num_frames: Number of frames per clip that the network takes.
+        on_unreadable: What to do about an unreadable file.
     """
 
     corpus: Corpus
@@ -42,14 +42,14 @@ class Recipe:
     on_unreadable: UnreadablePolicy
 
     def header(self, sequences: Sequence[LabelledSequence]) -> StoreHeader:
-        """Returns what the store of some sequences says about itself; its key is made of all that matters."""
+        """Returns the header of the store for these sequences; its key is a digest of everything that matters."""
         corpus = self.corpus
         settings = {
             "faces": self.faces.settings(),
             "num_frames": self.sampling.num_stored(self.num_frames),
             "num_channels": corpus.num_channels,
             "on_unreadable": self.on_unreadable,
-            # Stores that were made before there was a choice keep their names.
+            # The default adds no entry, so that keys of existing stores stay valid.
             **({"frames": kept} if (kept := self.sampling.settings()) else {}),
         }
         subjects_known = getattr(corpus, "subjects_known", True)
@@ -81,7 +81,7 @@ class Recipe:
         )
 
     def extraction(self) -> dict[str, Any]:
-        """Returns what a clip's pixels depend on besides its files."""
+        """Returns everything that determines a clip's pixels, apart from its files."""
         return {
             "format": FORMAT_VERSION,
             "versions": {"opencv": cv2.__version__, "av": av.__version__},
@@ -92,30 +92,30 @@ class Recipe:
         }
 
     def inputs(self, sequence: LabelledSequence) -> list[Any]:
-        """Returns what a clip's pixels depend on besides: its files' names, sizes and times of change."""
+        """Returns what identifies a clip's input files: names, sizes and modification times."""
         return inputs(sequence, self.sampling, self.num_frames, self.corpus.root)
 
     def num_images(self, sequence: LabelledSequence) -> int:
-        """Returns how many frames of a sequence are read, at most."""
+        """Returns the maximum number of frames to read of a sequence."""
         return num_images(sequence, self.sampling, self.num_frames)
 
     def allows(self, clip: MadeClip) -> bool:
-        """Returns whether a clip that was made before may be used: not, if its faces were not found and have to be."""
+        """Whether an existing clip may be reused: full-frame fallbacks only under the policy `full_frame`."""
         return "full_frame" not in clip.sources or self.faces.on_no_face == "full_frame"
 
     def make(self, sequence: LabelledSequence, is_wanted: Callable[[], bool]) -> tuple[MadeClip, Image] | None:
-        """Makes a clip. May be called from several threads at once.
+        """Makes a clip. Thread-safe.
 
         Args:
             sequence: The labelled sequence.
-            is_wanted: Whether anybody still wants it, which is asked once its files have turned out to be readable.
+            is_wanted: Called after the files are read; False stops before face detection.
 
         Returns:
-            The clip and its pixels, (T, H, W, C); None where nobody wants it.
+            The clip and its pixels, (T, H, W, C); None if not wanted any more.
 
         Raises:
-            UnreadableError: A file of it is unreadable.
-            NoFaceError: No frame has a face, and the policy does not allow the full frame.
+            UnreadableError: A file is unreadable.
+            NoFaceError: No frame has a face and the policy does not allow the full frame.
         """
         frames = read_frames(sequence, self.sampling, self.num_frames)
         if not is_wanted():
@@ -133,5 +133,5 @@ class Recipe:
 
 
 def hashed(content: Any) -> str:
-    """Returns the SHA-256 of plain values."""
+    """SHA-256 of JSON-compatible values."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

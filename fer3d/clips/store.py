@@ -1,4 +1,4 @@
-"""The clip store: a folder with one array of face crops and a readable index of what they are."""
+"""The clip store: a folder with one array of face crops and a readable index."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _CHUNK = 1 << 24
 
 
 class StoreError(Exception):
-    """A clip store that cannot be used: which folder, what is wrong with it, and what to do."""
+    """A clip store cannot be used; the message names the folder, the problem and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipRecord:
-    """One clip's line of the index.
+    """Index entry of one clip.
 
     Attributes:
         clip_id: Such as `S005/001`.
         subject: Such as `S005`.
         emotion: One of the store's emotions.
-        frames: The names of the image files, one a frame.
-        boxes: x1, y1, x2, y2 of what was cropped out of each frame, in pixels.
-        confidences: The detector's, None for a frame whose own face was not found.
-        sources: For each frame `detected`, `nearest`, `full_frame` or `repeated` (see `fer3d.clips.faces.FrameFace`).
-        columns: What else the corpus says of the clip, by name, such as `split`.
+        frames: Name of each frame: its image file, or its time in a video.
+        boxes: x1, y1, x2, y2 of the crop in each frame, in pixels.
+        confidences: The detector's confidence; None if no face was found in the frame.
+        sources: Source of each box; see `fer3d.clips.faces.FrameFace`.
+        columns: Additional values from the corpus by name, such as `split`.
     """
 
     clip_id: str
@@ -55,19 +55,19 @@ class ClipRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoreHeader:
-    """What the index says about the store as a whole, apart from what follows from its clips.
+    """Index entries of the store as a whole, without those that follow from its clips.
 
     Attributes:
         corpus: The corpus's name.
         synthetic: Whether the images are rendered.
         emotions: The class names; a label is an index into this tuple.
         num_channels: 1 for grey, 3 for RGB.
-        num_frames: Number of frames of every clip.
+        num_frames: Number of frames per clip.
         size: Height and width of a frame in pixels.
-        key: SHA-256 of the inputs and settings the store was made from.
-        settings: All settings that shaped the clips.
-        versions: Versions of the libraries that shaped them.
-        subjects_known: Whether the subjects say who is seen; otherwise no split is subject-independent.
+        key: SHA-256 of the inputs and settings that the store is made from.
+        settings: All settings that shape the clips.
+        versions: Versions of the libraries used.
+        subjects_known: Whether the subjects identify people; otherwise no split is subject-independent.
     """
 
     corpus: str
@@ -88,24 +88,24 @@ class StoreHeader:
 
 
 class ClipStore:
-    """A finished clip store, its array mapped into memory.
+    """A finished clip store with a memory-mapped array.
 
     Attributes:
         folder: The store's folder.
-        header: What it says about itself.
-        records: One entry a clip, in the array's order.
+        header: Index entries of the store as a whole.
+        records: Index entries of the clips, in the array's order.
         clips: (N, T, H, W, C) uint8, read only; three channels are RGB.
-        clip_ids: Each clip's id.
-        subjects: Each clip's subject.
-        clip_emotions: Each clip's emotion.
+        clip_ids: Id of each clip.
+        subjects: Subject of each clip.
+        clip_emotions: Emotion of each clip.
         labels: (N,) int64, each clip's index into `emotions`.
         emotions: The class names.
         corpus: The corpus's name.
-        synthetic: Whether the images are rendered, so that everything measured on them must say so.
+        synthetic: Whether the images are rendered; results measured on them must say so.
         num_channels: 1 for grey, 3 for RGB.
-        splits: Each clip's entry in the corpus's column `split`; empty where there is none.
-        digest: SHA-256 of the content: pixels, labels, subjects, clip ids and columns in order; the same wherever it
-            lies.
+        splits: Each clip's value in the corpus's column `split`; empty if there is none.
+        digest: SHA-256 of the content: pixels, labels, subjects, clip ids and columns in order. It does not depend on
+            the store's location.
     """
 
     def __init__(
@@ -135,15 +135,15 @@ class ClipStore:
 
     @classmethod
     def open(cls, folder: Path, expected: StoreHeader | None = None) -> ClipStore:
-        """Opens a store and compares its content, pixels included, with its digest and its checksum.
+        """Opens a store and verifies its content, including pixels, against its digest and checksum.
 
         Args:
             folder: The store's folder.
-            expected: What the store should say about itself, save for the libraries' versions; None where nobody knows.
+            expected: The expected header, compared except for library versions; None: any.
 
         Raises:
-            StoreError: The folder does not hold a store, or a damaged or edited one, or one of another format or of
-                other clips than expected.
+            StoreError: The folder does not contain a store, or the store is damaged, edited, or has another format or
+                header than expected.
         """
         try:
             header, records, digest = _read_index((folder / INDEX_NAME).read_bytes())
@@ -152,13 +152,13 @@ class ClipStore:
             if clips.shape != want or clips.dtype != np.uint8:
                 raise ValueError(f"{ARRAY_NAME} holds {clips.dtype} {clips.shape} instead of uint8 {want}")
             if _digest(_pixels_digest(clips), header, records) != digest:
-                raise ValueError("its clips, or their labels, subjects or names, were edited or damaged")
+                raise ValueError("its clips, labels, subjects or names were edited or damaged")
             _check_header(header, expected)
             return cls(folder, header, records, clips, digest)
         except PermissionError as error:
-            raise StoreError(f"{folder} may not be read: {error}") from error
-        except Exception as error:  # the layers of a damaged file raise whatever they like
-            reason = f"no entry {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+            raise StoreError(f"{folder} is not readable: {error}") from error
+        except Exception as error:  # parsing a damaged file may raise anything
+            reason = f"missing entry {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
             raise StoreError(
                 f"{folder} is not a usable clip store: {reason}. Delete it and run `python -m fer3d.prepare` again."
             ) from error
@@ -168,10 +168,10 @@ class ClipStore:
 
 
 def read_digest(folder: Path) -> str:
-    """Returns the digest of a store's content as its index says it, which only opening the store checks.
+    """Returns the digest in a store's index without verifying it; `ClipStore.open` does.
 
     Raises:
-        OSError: There is no index.
+        OSError: The index does not exist.
         ValueError: The index is damaged.
     """
     return _read_index((folder / INDEX_NAME).read_bytes())[2]
@@ -182,7 +182,7 @@ class StoreWriter:
 
     Args:
         folder: An empty folder, meant to be a work folder of `fer3d.atomic_folder`.
-        header: What the store says about itself.
+        header: Index entries of the store as a whole.
     """
 
     def __init__(self, folder: Path, header: StoreHeader) -> None:
@@ -203,7 +203,7 @@ class StoreWriter:
         """Appends one clip of shape (T, H, W, C).
 
         Raises:
-            ValueError: The clip's shape or dtype, or its record, does not fit the header.
+            ValueError: The clip's shape or dtype, or its record, does not match the header.
         """
         if clip.shape != self._header.clip_shape or clip.dtype != np.uint8:
             raise ValueError(f"{record.clip_id}: {clip.dtype} {clip.shape} instead of {self._header.clip_shape}")
@@ -215,11 +215,11 @@ class StoreWriter:
         self._records.append(record)
 
     def take_over(self, array: Path, records: Sequence[ClipRecord]) -> None:
-        """Takes the file of an array that holds exactly these clips, without copying it where the disk can do that.
+        """Adopts an array file that contains exactly these clips, without copying if the file system allows it.
 
         Args:
-            array: The file, made by `write_array_header` and by appending clips; its header is going to change.
-            records: What the clips are, in the file's order.
+            array: The file, created by `write_array_header` and appended clips; its header will change.
+            records: The clips' records, in the file's order.
         """
         self._file.close()
         own = self._folder / ARRAY_NAME
@@ -235,7 +235,7 @@ class StoreWriter:
         self._records = list(records)
 
     def seal(self) -> ClipStore:
-        """Completes the array and then the index, and opens the store."""
+        """Completes the array, then the index, and opens the store."""
         if write_array_header(self._file, len(self._records), self._header.clip_shape) != self._data_start:
             raise StoreError(f"{self._folder}: the header of {ARRAY_NAME} changed its length")
         self._file.flush()
@@ -249,8 +249,8 @@ class StoreWriter:
 
 
 def write_array_header(file: IO[bytes], num_clips: int, clip_shape: tuple[int, int, int, int]) -> int:
-    """Writes the header of an array of clips at the file's beginning, and returns where the clips begin."""
-    # NumPy pads this header so that the first axis can grow in place.
+    """Writes the array's header at the start of the file and returns the offset of the first clip."""
+    # NumPy pads the header so that the first axis can grow in place.
     shape = (num_clips, *clip_shape)
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
     file.seek(0)
@@ -260,7 +260,7 @@ def write_array_header(file: IO[bytes], num_clips: int, clip_shape: tuple[int, i
 
 @dataclass(frozen=True, kw_only=True)
 class _Index(StoreHeader):
-    """The index as it is written: the header's entries, and these."""
+    """The index as stored: the header's entries and these."""
 
     format: int
     num_clips: int
@@ -279,7 +279,7 @@ def _read_index(content: bytes) -> tuple[StoreHeader, tuple[ClipRecord, ...], st
         raise ValueError(f"its format is {plain.get('format')} instead of {FORMAT_VERSION}")
     check_seal(plain)
     try:
-        # Not of `plain`, in which JSON's lists are no tuples.
+        # Validate the raw content: in `plain`, JSON arrays are lists, not tuples.
         index = _INDEX.validate_json(content, strict=True)
     except ValidationError as error:
         raise ValueError(f"{INDEX_NAME}: {first_error(error)}") from error
@@ -298,15 +298,15 @@ def _check_index(index: _Index) -> None:
         raise ValueError(f"{INDEX_NAME} names an emotion twice")
     for clip in index.clips:
         if clip.emotion not in index.emotions:
-            raise ValueError(f"the clip {clip.clip_id} shows {clip.emotion}, which is none of the store's emotions")
+            raise ValueError(f"the clip {clip.clip_id} shows {clip.emotion}, which is not an emotion of the store")
         if {len(clip.frames), len(clip.boxes), len(clip.confidences), len(clip.sources)} != {index.num_frames}:
-            raise ValueError(f"the clip {clip.clip_id} does not tell of {index.num_frames} frames")
+            raise ValueError(f"the entries of the clip {clip.clip_id} do not describe {index.num_frames} frames")
 
 
 def _check_header(header: StoreHeader, expected: StoreHeader | None) -> None:
     if expected is None:
         return
-    # As JSON gives them back.
+    # Compare after a JSON round trip, as the index stores them.
     found, want = (json.loads(json.dumps(asdict(one))) for one in (header, expected))
     for name in want:
         if name != "versions" and found[name] != want[name]:
@@ -314,7 +314,7 @@ def _check_header(header: StoreHeader, expected: StoreHeader | None) -> None:
 
 
 def _index_text(header: StoreHeader, records: Sequence[ClipRecord], digest: str) -> str:
-    """Writes JSON for people too: one clip a line."""
+    """Writes readable JSON: one clip per line."""
     top = {"format": FORMAT_VERSION, "num_clips": len(records), "digest": digest, **_written(header)}
     entries = [_written(record) for record in records]
     checksum = sealed({**top, "clips": entries})[CHECKSUM]
@@ -324,7 +324,7 @@ def _index_text(header: StoreHeader, records: Sequence[ClipRecord], digest: str)
 
 
 def _written(entry: StoreHeader | ClipRecord) -> dict[str, Any]:
-    """An entry as the index holds it: what most corpora have nothing to say about is left out."""
+    """An entry as the index stores it, without default values."""
     left_out = {
         each.name
         for each in fields(entry)

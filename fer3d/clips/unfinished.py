@@ -1,4 +1,4 @@
-"""Clips on disk one by one: a preparation that was stopped goes on there, and no clip is made twice."""
+"""Keeps finished clips on disk during preparation, so that an interrupted one resumes without repeating work."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ JOURNAL_NAME = "clips.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class MadeClip:
-    """What is known of a clip besides its pixels and what the corpus says of it.
+    """A clip without its pixels and the corpus's labels.
 
     Attributes:
         frames: A name for each frame.
-        boxes: As of a `ClipRecord`.
-        confidences: As of a `ClipRecord`.
-        sources: As of a `ClipRecord`.
-        images: Format and digest, in hexadecimal, of each image that the clip was made from.
-        damage: What was wrong with the rest of its file; None for nothing.
+        boxes: See `ClipRecord`.
+        confidences: See `ClipRecord`.
+        sources: See `ClipRecord`.
+        images: Format and hexadecimal digest of each image that the clip is made from.
+        damage: Description of damage in the rest of its file; None if there is none.
     """
 
     frames: tuple[str, ...]
@@ -44,7 +44,7 @@ class MadeClip:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A line of the journal: a clip's key, the digest of its pixels, and what else is known of it."""
+    """A line of the journal: a clip's key, the digest of its pixels, and its description."""
 
     key: str
     pixels: str
@@ -55,13 +55,13 @@ _ENTRY = TypeAdapter(_Entry)
 
 
 class UnfinishedClips:
-    """An array of clips that grows, and a journal of what they are; a context manager.
+    """A growing array of clips and a journal that describes them; a context manager.
 
-    A clip is there once its line is in the journal. Opening drops what a killed process wrote in part, and what does
-    not have the pixels that the journal says.
+    A clip counts once its line is in the journal. Opening discards partial writes of a killed process and clips whose
+    pixels do not match the journal.
 
     Args:
-        folder: Where they lie, or are going to. Only one process may have it open.
+        folder: Folder of the array and the journal. Only one process may have it open.
         clip_shape: T, H, W, C of every clip.
     """
 
@@ -78,7 +78,7 @@ class UnfinishedClips:
                 (self.folder / name).touch()
             self._array = self.array.open("r+b")
             self._journal = (self.folder / JOURNAL_NAME).open("r+b")
-            # It will be written again with the number of clips.
+            # Rewritten later with the number of clips.
             self._start = write_array_header(self._array, 0, self._shape)
             end = self._read_journal()
             self._journal.truncate(end)
@@ -89,7 +89,7 @@ class UnfinishedClips:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         for file in (self._array, self._journal):
-            # Every clip was flushed when it was added; what could not be written was said then.
+            # Every clip was flushed when it was added, where errors were reported.
             with suppress(OSError):
                 file.close()
         if not len(self):
@@ -100,29 +100,29 @@ class UnfinishedClips:
 
     @property
     def array(self) -> Path:
-        """The array's file, complete but for the number of clips in its header."""
+        """The array's file; its header lacks the number of clips."""
         return self.folder / ARRAY_NAME
 
     def find(self, key: str) -> int | None:
-        """Returns the row of the clip with a key; None where it is not there."""
+        """Returns the row of the clip with this key; None if there is none."""
         return self._rows.get(key)
 
     def clip(self, row: int) -> MadeClip:
-        """Returns what is known of the clip in a row."""
+        """Returns the description of a clip."""
         return self._entries[row].clip
 
     def pixels(self, row: int) -> npt.NDArray[np.uint8]:
-        """Returns the clip in a row, (T, H, W, C)."""
+        """Returns the pixels of a clip, (T, H, W, C)."""
         offset = self._start + row * self._num_bytes
         self._array.flush()
         return np.memmap(self.array, np.uint8, "r", offset, self._shape)
 
     def add(self, key: str, clip: MadeClip, pixels: npt.NDArray[np.uint8]) -> int:
-        """Appends a clip (T, H, W, C) under a key, and returns its row.
+        """Appends a clip (T, H, W, C) under a key and returns its row.
 
         Raises:
             ValueError: The clip has another shape or dtype.
-            DiskError: It cannot be written.
+            DiskError: The clip cannot be written.
         """
         if pixels.shape != self._shape or pixels.dtype != np.uint8:
             raise ValueError(f"{pixels.dtype} {pixels.shape} instead of uint8 {self._shape}")
@@ -137,7 +137,7 @@ class UnfinishedClips:
         return len(self) - 1
 
     def write_journal(self, folder: Path, rows: Sequence[int]) -> None:
-        """Writes what is known of some clips into the folder of a store that has just these, for `EarlierClips`."""
+        """Writes the journal of the clips in these rows to the folder of a store, for `EarlierClips`."""
         with (folder / JOURNAL_NAME).open("wb") as journal:
             journal.writelines(_line(self._entries[row]) for row in rows)
 
@@ -150,7 +150,7 @@ class UnfinishedClips:
         return int(np.prod(self._shape))
 
     def _read_journal(self) -> int:
-        """Notes the clips whose line and pixels are whole, and returns where the last such line ends."""
+        """Records clips whose line and pixels are intact; returns the offset after the last such line."""
         end = 0
         for line in self._journal:
             try:
@@ -174,11 +174,11 @@ class UnfinishedClips:
 
 
 class EarlierClips:
-    """The clips of stores that are there, for a store that differs in labels, subjects, splits or some of the files.
+    """Clips of existing stores, to be reused by a store with other labels, subjects, splits or partly other files.
 
     Args:
-        stores: The stores' folders; what is no store, or keeps no journal, has none.
-        clip_shape: T, H, W, C of the clips that are wanted.
+        stores: The stores' folders; those without a valid store or journal are ignored.
+        clip_shape: T, H, W, C of the clips needed.
     """
 
     def __init__(self, stores: Iterable[Path], clip_shape: tuple[int, int, int, int]) -> None:
@@ -186,12 +186,12 @@ class EarlierClips:
         self._found: dict[str, tuple[Path, int, _Entry]] = {}
         for store in stores:
             with suppress(OSError, ValueError):
-                # One whose array is of another shape is not even read.
+                # The journal of a store with another shape is not read.
                 if np.load(store / ARRAY_NAME, mmap_mode="r").shape[1:] == clip_shape:
                     self._note(store)
 
     def find(self, key: str) -> tuple[MadeClip, npt.NDArray[np.uint8]] | None:
-        """Returns the clip with a key and its pixels (T, H, W, C), checked; None where it is not there."""
+        """Returns the clip with this key and its verified pixels (T, H, W, C); None if there is none."""
         with suppress(KeyError, OSError, ValueError, IndexError):
             store, row, entry = self._found[key]
             pixels = np.array(np.load(store / ARRAY_NAME, mmap_mode="r")[row])

@@ -1,4 +1,4 @@
-"""The video stream of a file: opened, or refused with the reason, and decoded up to its first fault."""
+"""The video stream of a file: opens it or reports why not, and decodes up to the first fault."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-# FFmpeg prints nothing: its errors come to `av.logging.Capture`, in which `opened` runs. PyAV would leave out a message
-# that equals the one before it, in whichever file that was.
+# FFmpeg prints nothing: its errors go to `av.logging.Capture` in `opened`. By default, PyAV drops a message that equals
+# the previous one, even if that came from another file.
 av.logging.set_level(av.logging.ERROR)
 av.logging.set_skip_repeated(False)
 
@@ -43,21 +43,21 @@ _CODECS = {
     "vp9": "VP9",
 }
 _CONTAINERS = {"avi": "AVI", "flv": "FLV", "asf": "WMV", "mpegts": "MPEG-TS", "mpeg": "MPEG-PS"}
-# What FFmpeg opens as well: lists of other files, pictures and text.
+# Formats that FFmpeg also opens: playlists, pictures and text.
 _NO_VIDEOS = ("concat", "dash", "hls", "image2", "imf", "sdp", "tty")
 _LFS_POINTER = b"version https://git-lfs"
 
 
 class UnreadableVideoError(UnreadableError):
-    """A video file that is missing, holds no video, or has no frame in the part that was asked for."""
+    """A video file is missing, contains no video, or has no frame in the requested part."""
 
 
 class Clock:
-    """Turns time stamps into seconds that start at 0 and rise.
+    """Converts time stamps to strictly increasing seconds from 0.
 
     Attributes:
-        interval: Seconds from one frame to the next by the rate that the file states.
-        last: The last second; None before the first one.
+        interval: Seconds between frames at the file's stated rate.
+        last: The last time returned; None before the first one.
     """
 
     def __init__(self, time_base: Fraction, interval: float, origin: int | None = None) -> None:
@@ -67,7 +67,7 @@ class Clock:
         self._origin = origin
 
     def second(self, stamp: int | None) -> float:
-        """Returns the second of the next frame; see `read_video` for what a stamp may be."""
+        """Returns the time of the next frame; `read_video` describes missing and non-increasing stamps."""
         second = 0.0 if self.last is None else self.last + self.interval
         if stamp is not None:
             if self._origin is None:
@@ -83,7 +83,7 @@ class OpenVideo:
     """One pass through the video stream of a file, up to the first fault.
 
     Attributes:
-        fault: What the fault is; None while there is none.
+        fault: Description of the fault; None if there is none so far.
         codec: The codec's name.
         container: The container's name.
     """
@@ -97,23 +97,23 @@ class OpenVideo:
         self._time_base = stream.time_base or Fraction(1, 1000)
         self._log = log
         self._limit: int | None = None
-        # Several files are decoded at once; and with one thread each, every pass sees the same.
+        # Several files are decoded in parallel; single-threaded decoding also makes every pass see the same frames.
         stream.codec_context.thread_count = 1
 
     def clock(self, origin: int | None = None) -> Clock:
-        """Returns a clock for this stream's stamps.
+        """Returns a clock for this stream's time stamps.
 
         Args:
-            origin: The stamp of second 0; None for the first stamp that the clock is given.
+            origin: The stamp of second 0; None: the first stamp passed to the clock.
         """
         return Clock(self._time_base, float(1 / (self._stream.average_rate or 25)), origin)
 
     def seconds(self, ticks: int) -> float:
-        """Returns the seconds that a difference of stamps stands for."""
+        """Converts a difference of time stamps to seconds."""
         return _seconds(ticks, self._time_base)
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
-        """Yields the packets that are whole."""
+        """Yields intact packets."""
         while True:
             self._log.clear()
             try:
@@ -121,19 +121,19 @@ class OpenVideo:
             except av.error.FFmpegError as error:
                 self.fault = reason(error)
                 return
-            # For Matroska, damage is told in the log alone; other demuxers' logs name what is none, too.
+            # The Matroska demuxer reports damage only in the log; other demuxers also log harmless messages.
             messages = [message.strip() for _, name, message in self._log if name == "matroska,webm"]
             if messages or (packet is not None and packet.is_corrupt):
-                self.fault = messages[0] if messages else "a frame is cut short"
+                self.fault = messages[0] if messages else "a packet is truncated"
                 self._limit = packet.pts if packet is not None else None
                 return
             if packet is None:
                 return
-            if packet.size:  # An empty packet would tell the decoder that the stream ends.
+            if packet.size:  # An empty packet would signal the end of the stream to the decoder.
                 yield packet
 
     def frames(self, first_packet: int = 0) -> Generator[VideoFrame, None, None]:
-        """Yields the frames in the order of presentation, decoded from a packet on."""
+        """Yields frames in presentation order, decoding from packet `first_packet` on."""
         for packet in itertools.islice(self.packets(), first_packet, None):
             try:
                 frames = packet.decode()
@@ -143,7 +143,7 @@ class OpenVideo:
             yield from self._sound(frames)
             if self.fault:
                 return
-        # What the decoder still holds was decoded before the fault, and may be shown after it.
+        # Frames left in the decoder were decoded before the fault, but may be shown after it.
         try:
             yield from self._sound(self._stream.codec_context.decode(None))
         except av.error.FFmpegError as error:
@@ -164,12 +164,12 @@ def opened(path: Path) -> Iterator[OpenVideo]:
     """Opens a video file.
 
     Raises:
-        UnreadableVideoError: It is missing, or no video.
+        UnreadableVideoError: The file is missing or not a video.
     """
     head = read_head(path)
     with av.logging.Capture() as log:
         try:
-            # The prefix keeps FFmpeg from taking a name such as `a:b.mp4` for an address.
+            # The prefix keeps FFmpeg from parsing a name such as `a:b.mp4` as a URL.
             container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
         except av.error.FFmpegError as error:
             raise UnreadableVideoError(_unopened(path, error, head)) from error
@@ -183,12 +183,12 @@ def opened(path: Path) -> Iterator[OpenVideo]:
 
 
 def reason(error: av.error.FFmpegError) -> str:
-    """Returns FFmpeg's words for an error."""
+    """Returns FFmpeg's message for an error."""
     return error.strerror or type(error).__name__
 
 
 def stamp_of(source: Packet[VideoStream] | VideoFrame) -> int | None:
-    """Returns when a packet or a frame is shown, by the file; where it does not say, when it is decoded."""
+    """Returns the presentation time stamp of a packet or frame, or its decoding time stamp if there is none."""
     return source.dts if source.pts is None else source.pts
 
 
@@ -197,14 +197,14 @@ def _seconds(ticks: int, time_base: Fraction) -> float:
 
 
 def read_head(path: Path) -> bytes:
-    """Returns the first bytes of a file that is there and may be a video.
+    """Returns the first bytes of a file that may be a video.
 
     Raises:
-        UnreadableVideoError: It cannot be opened, is empty, or is a pointer of Git LFS.
+        UnreadableVideoError: The file cannot be opened, is empty, or is a Git LFS pointer.
     """
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise UnreadableVideoError(f"{shown(path)} is no file")  # Opening a pipe would wait for a writer.
+            raise UnreadableVideoError(f"{shown(path)} is not a file")  # Opening a pipe would wait for a writer.
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
@@ -213,7 +213,7 @@ def read_head(path: Path) -> bytes:
         raise UnreadableVideoError(f"{shown(path)} is empty (0 bytes): copy or download it again")
     if head.startswith(_LFS_POINTER):
         raise UnreadableVideoError(
-            f"{shown(path)} is not the video but a pointer of Git LFS to it: run `git lfs pull` in the folder it is in"
+            f"{shown(path)} is a Git LFS pointer instead of the video: run `git lfs pull` in its folder"
         )
     return head
 
@@ -221,23 +221,23 @@ def read_head(path: Path) -> bytes:
 def _stream(path: Path, container: InputContainer) -> VideoStream:
     names = container.format.name.split(",")
     if any(name in _NO_VIDEOS or name.endswith("_pipe") for name in names):
-        raise UnreadableVideoError(f"{shown(path)} is no video: FFmpeg takes it for {container.format.long_name}")
+        raise UnreadableVideoError(f"{shown(path)} is not a video: FFmpeg reads it as {container.format.long_name}")
     streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not streams:
         kinds = sorted({stream.type for stream in container.streams})
-        found = f"it has {' and '.join(kinds)} only" if kinds else "it has no stream at all"
-        raise UnreadableVideoError(f"{shown(path)} ({container.format.long_name}) has no video stream: {found}")
+        found = f"only {' and '.join(kinds)}" if kinds else "no stream at all"
+        raise UnreadableVideoError(f"{shown(path)} ({container.format.long_name}) has no video stream, {found}")
     best = container.streams.best("video")
     stream = next((stream for stream in streams if stream is best), streams[0])
     if stream.codec_context is None:
-        raise UnreadableVideoError(f"{shown(path)} has a video stream that FFmpeg has no decoder for")
+        raise UnreadableVideoError(f"{shown(path)} has a video stream that FFmpeg cannot decode: it has no decoder")
     return stream
 
 
 def _unopened(path: Path, error: av.error.FFmpegError, head: bytes) -> str:
     if head[4:8] == b"ftyp":
         return (
-            f"{shown(path)} is an MP4 or MOV whose index (`moov`) is missing or damaged, so nothing of it can be read "
-            f"({reason(error)}). Was it cut short, or its recording broken off? Copy or download it again"
+            f"{shown(path)} is an MP4 or MOV whose index (`moov`) is missing or damaged, so it cannot be read "
+            f"({reason(error)}); it may be truncated, or its recording was interrupted. Copy or download it again"
         )
-    return f"{shown(path)} is no video that FFmpeg can open ({path.stat().st_size:,} bytes): {reason(error)}"
+    return f"{shown(path)} is not a video that FFmpeg can open ({path.stat().st_size:,} bytes): {reason(error)}"

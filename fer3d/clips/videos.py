@@ -1,10 +1,10 @@
-"""Video files: the chosen frames of a file or of a part of it, upright, with their times.
+"""Reads chosen frames of a video file or a part of it, upright, with their times.
 
-FFmpeg does the decoding, through PyAV. On the same files OpenCV, which carries FFmpeg as well, gives the same time
-stamps and turns, but never says that a file is damaged: it returns half-decoded frames as whole ones, claims 52 frames
-for the 7 of a Matroska file of varying rate, makes grey streams BGR, is further off with 10 bits (0.7 grey levels
-instead of 0.5) and prints to the terminal. torchcodec did not load without FFmpeg's libraries in the system.
-`benchmarks/decode.py` measures the speed: per core, PyAV decodes about as many frames a second as OpenCV.
+FFmpeg decodes, through PyAV. OpenCV, which also contains FFmpeg, gives the same time stamps and rotations on the same
+files, but never reports damage: it returns half-decoded frames as whole ones, claims 52 frames for the 7 of a Matroska
+file with a variable rate, turns grey streams into BGR, is less exact with 10 bits (off by 0.7 grey levels instead of
+0.5) and prints to the terminal. torchcodec did not load without FFmpeg's libraries on the system. PyAV decodes about as
+many frames per second and core as OpenCV (`benchmarks/decode.py`).
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFrames:
-    """Frames of a video file, or of a part of it: the sequence.
+    """Frames of a sequence, which is a video file or a part of it.
 
     Attributes:
-        pixels: The chosen frames, each once, in the order of time: BGR (H, W, 3), or grey (H, W) where the stream
-            stores grey alone, uint8, turned upright. Their sizes differ where the size changes within the file.
-        numbers: The place of each among all frames of the sequence; 0 is the first one.
-        times: The second of each, counted from the first frame of the file.
-        num_frames: The number of all frames of the sequence.
-        damage: Where the file is damaged and what FFmpeg says about it. The sequence ends there. None where it was
-            read to its end without a fault.
-        format: The codec and the container, such as `H.264 in MP4`.
+        pixels: The distinct chosen frames in temporal order, upright: uint8, BGR (H, W, 3), or grey (H, W) if the
+            stream stores grey only. Sizes differ if the size changes within the file.
+        numbers: Index of each within the sequence, from 0.
+        times: Time of each in seconds from the first frame of the file.
+        num_frames: Number of frames in the sequence.
+        damage: Where the file is damaged, with FFmpeg's message; the sequence ends there. None if the file was read to
+            its end without a fault.
+        format: Codec and container, such as `H.264 in MP4`.
     """
 
     pixels: tuple[Image, ...]
@@ -59,33 +59,33 @@ def read_video(
 ) -> VideoFrames:
     """Reads the frames that `choose` picks from a video file.
 
-    What a container says of its length is not used: the file is decoded to `end` or to its end, with one thread, and
-    nothing but the chosen frames is converted or kept. A choice is first made by the time stamps in the container,
-    which are read without decoding. Where decoding shows other ones, it is made again by those, and what is missing
-    is decoded in a second pass. Safe to call from several threads at once.
+    The container's stated length is not used: the file is decoded, single-threaded, to `end` or to its end, and only
+    chosen frames are converted and kept. Frames are first chosen by the container's time stamps, which are read without
+    decoding. If decoding yields other times, they are chosen again, and missing ones are decoded in a second pass.
+    Thread-safe.
 
-    A time is the stream's time stamp less that of its first frame. A frame without a stamp, or with one that is not
-    after the frame before, is placed one frame interval after that. So times always rise, in the order that the decoder
-    shows the frames in.
+    A time is the stream's time stamp minus that of its first frame. A frame without a stamp, or with one that does not
+    exceed the previous frame's, is placed one frame interval after the previous frame. Times thus strictly increase in
+    the order in which the decoder returns frames.
 
-    A sequence ends before the first frame that FFmpeg cannot decode, or says is incomplete. Damage before the last key
-    frame before `start`, and after `end`, does not matter. Of 440 damaged files of each kind (40 of each of 11 pairs of
-    codec and container), damage was found in 98 % of those cut short (the others ended just between two frames), 86 %
-    with bytes taken out, 84 % with a stretch of zeros, 76 % with 512 bytes of noise, 70 % with 20 changed bytes, 41 %
-    with one changed bit, and in no intact one. H.264 (94 to 99 % in MP4) and FLV1 (91 %) tell the most, Motion JPEG
-    (37 %) the least. 0.1 % of the frames kept of files cut short differed from the intact ones. FFmpeg's option to give
-    up at minor errors (`err_detect=explode`) finds more in Motion JPEG (77 %) and H.265 (82 instead of 71 %), but is
-    not used: it is meant to refuse odd files that play everywhere, too.
+    A sequence ends before the first frame that FFmpeg cannot decode or reports as incomplete. Damage before the last
+    key frame before `start`, or after `end`, does not matter. Of 440 damaged files of each kind (40 for each of 11
+    pairs of codec and container), damage was found in 98 % of truncated ones (the others ended exactly between two
+    frames), 86 % with bytes removed, 84 % with a stretch of zeros, 76 % with 512 bytes of noise, 70 % with 20 changed
+    bytes, 41 % with one changed bit, and in no intact one. H.264 (94 to 99 % in MP4) and FLV1 (91 %) reveal the most,
+    Motion JPEG (37 %) the least. Of the frames kept from truncated files, 0.1 % differed from the intact ones. FFmpeg's
+    option `err_detect=explode` finds more in Motion JPEG (77 %) and H.265 (82 instead of 71 %), but is not used,
+    because it also rejects unusual files that play everywhere.
 
     Args:
         path: The file.
-        choose: Gets the times of all frames of the sequence, in seconds, and returns places in it, maybe repeated.
-        start: The second where the sequence begins; None for the first frame.
-        end: The second where it ends, exclusive; None for the end of the file.
+        choose: Maps the times of all frames of the sequence, in seconds, to indices, possibly repeated.
+        start: Start of the sequence in seconds; None: the first frame.
+        end: End of the sequence in seconds, exclusive; None: the end of the file.
 
     Raises:
-        UnreadableVideoError: The file is missing, holds no video, no frame of it can be decoded, or none lies between
-            `start` and `end`.
+        UnreadableVideoError: The file is missing or not a video, no frame can be decoded, or none is between `start`
+            and `end`.
     """
     part = _Part(-math.inf if start is None else start, math.inf if end is None else end)
     plan = _plan(path, part)
@@ -115,14 +115,14 @@ def read_video(
 
 
 def stream_video(path: Path, on_damage: Callable[[str], None]) -> Iterator[tuple[float, Image]]:
-    """Yields all frames of a video file with their seconds, one after the other; see `read_video`.
+    """Yields all frames of a video file with their times in seconds; see `read_video`.
 
     Args:
         path: The file.
-        on_damage: Told where the file is damaged and what FFmpeg says about it, should it not be read to its end.
+        on_damage: Called with a description if the file is damaged and not read to its end.
 
     Raises:
-        UnreadableVideoError: The file is missing, holds no video, or no frame of it can be decoded.
+        UnreadableVideoError: The file is missing or not a video, or no frame can be decoded.
     """
     first_packet = _first_key(path)
     with opened(path) as video, closing(video.frames(first_packet)) as frames:
@@ -139,7 +139,7 @@ def stream_video(path: Path, on_damage: Callable[[str], None]) -> Iterator[tuple
 
 
 def _first_key(path: Path) -> int:
-    """The number of the first packet that can be decoded by itself: a file may begin with others."""
+    """Index of the first packet that can be decoded by itself; a file may begin with others."""
     with opened(path) as video:
         keys = (number for number, packet in enumerate(video.packets()) if packet.is_keyframe)
         return next(keys, 0)
@@ -153,14 +153,14 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What the packets of a file tell before anything is decoded.
+    """What a file's packets reveal before decoding.
 
     Attributes:
-        times: The times of the frames of the sequence, unless decoding shows other ones.
+        times: Expected times of the sequence's frames.
         first_packet: The first packet that can be decoded.
-        format: The codec and the container.
-        late_packet: A later packet to decode from; None for `first_packet`.
-        origin: The stamp of second 0 where there is a `late_packet`.
+        format: Codec and container.
+        late_packet: A later packet to decode from; None: `first_packet`.
+        origin: The stamp of second 0 if there is a `late_packet`.
     """
 
     times: list[float]
@@ -172,14 +172,14 @@ class _Plan:
 
 @dataclass(slots=True)
 class _Decoded:
-    """What one pass decodes.
+    """Result of one decoding pass.
 
     Attributes:
-        times: The times of the frames of the sequence.
-        images: The wanted ones of them by their numbers.
-        damage: As of `VideoFrames`.
+        times: Times of the sequence's frames.
+        images: The wanted frames by index.
+        damage: See `VideoFrames`.
         length: Seconds from the first frame to the end of the last one seen.
-        reached_end: Whether the file was read to its end or a fault, rather than to the end of the part.
+        reached_end: Whether the pass reached the end of the file or a fault, rather than the end of the part.
     """
 
     times: list[float] = field(default_factory=list)
@@ -196,12 +196,12 @@ def _plan(path: Path, part: _Part) -> _Plan:
         for number, packet in enumerate(video.packets()):
             stamp = stamp_of(packet)
             if packet.is_keyframe and stamp is not None:
-                if not keys:  # A file may begin with packets that refer to frames before it.
+                if not keys:  # A file may begin with packets that refer to earlier, missing frames.
                     stamps.clear()
                 keys.append((number, stamp))
             if not packet.is_discard:
                 stamps.append(stamp)
-            # Nothing is shown before it is decoded.
+            # A frame is never shown before it is decoded.
             if keys and packet.dts is not None and video.seconds(packet.dts - keys[0][1]) > part.end + 1:
                 break
         known = sorted(stamp for stamp in stamps if stamp is not None)
@@ -211,7 +211,7 @@ def _plan(path: Path, part: _Part) -> _Plan:
             first_packet=keys[0][0] if keys else 0,
             format=f"{video.codec} in {video.container}",
         )
-        # Where the stamps are in order, a late part is decoded from the last key frame before it.
+        # If the stamps are in order, a late part can be decoded from the last key frame before it.
         before = [number for number, stamp in keys if video.seconds(stamp - known[0]) <= part.start] if known else []
         in_order = len(set(known)) == len(stamps) and keys == sorted(keys, key=lambda key: key[1])
     if plan.times and in_order and before and before[-1] > plan.first_packet and _first_stamp(path, plan) == known[0]:

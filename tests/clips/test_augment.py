@@ -285,7 +285,7 @@ def test_a_number_of_copies_must_be_whole_and_not_negative(number: float, got: s
 
 
 def test_copies_of_an_unknown_operation_are_an_error() -> None:
-    with pytest.raises(ValueError, match=r"augment\.copies\.blur: no such operation .*there: flip, rotation, contrast"):
+    with pytest.raises(ValueError, match=r"augment\.copies\.blur: no such operation .*: flip, rotation, contrast"):
         Augmentation(operations(), {"blur": {"happy": 1, "sad": 1}})
 
 
@@ -299,7 +299,7 @@ def test_copies_of_an_unknown_operation_are_an_error() -> None:
 )
 def test_copies_must_name_exactly_the_corpuss_emotions(copies: dict[str, int], complaint: str) -> None:
     augmentation = Augmentation(operations(), {"flip": COPIES["flip"], "rotation": copies})
-    with pytest.raises(ValueError, match=r"augment\.copies\.rotation must give a number for each") as caught:
+    with pytest.raises(ValueError, match=r"augment\.copies\.rotation must have a number for each") as caught:
         augmentation.plan(TRAIN, TRAIN_LABELS, EMOTIONS)
     assert complaint in str(caught.value)
 

@@ -219,7 +219,7 @@ def test_what_cannot_keep_the_promise_is_refused(name: str) -> None:
         (
             "RandomCrop",
             {"size": [8, 8]},
-            "cannot change clips of 3 frames of 24x24 with 3 channels: it makes 8x8 of 24x24",
+            "cannot change clips of 3 frames of 24x24 with 3 channels: .*24x24.*8x8",
         ),
         (
             "RandomMotionBlur3D",
@@ -227,10 +227,10 @@ def test_what_cannot_keep_the_promise_is_refused(name: str) -> None:
             "not one of Kornia's 2D operations",
         ),
         ("AugmentationSequential", {}, "not one of Kornia's 2D operations"),
-        ("RandomRotation", {}, "cannot be made: .*degrees"),
+        ("RandomRotation", {}, "cannot be created: .*degrees"),
         ("RandomRotation", {"degrees": 10.0, "same_on_batch": True}, "same_on_batch must be false"),
         ("RandomHorizontalFlip", {"p": 2.0}, r"\.p must be a probability from 0 to 1, got 2"),
-        ("RandomNothing", {}, "cannot be made: .*RandomNothing"),
+        ("RandomNothing", {}, "cannot be created: .*RandomNothing"),
     ],
 )
 def test_other_settings_that_cannot_be_used_are_refused(name: str, settings: dict[str, Any], reason: str) -> None:
@@ -256,7 +256,7 @@ class Flicker(RandomContrast):  # type: ignore[misc]
 
 @pytest.mark.parametrize("operation", [Grain(), Flicker((0.5, 1.5))])
 def test_an_operation_that_draws_while_it_changes_is_refused(operation: AugmentationBase2D) -> None:
-    with pytest.raises(ValueError, match=r"augment\.operations\.own: .* must draw before it changes anything"):
+    with pytest.raises(ValueError, match=r"augment\.operations\.own: .* draws "):
         planned(Augmentation({"own": operation}, {"own": 1}), still_clip(1))
 
 

@@ -24,7 +24,7 @@ class TestRandomLinearContrast:
 
     @pytest.mark.parametrize("factor", [(2.2, 0.22), (-0.1, 1.0)])
     def test_exception(self, factor: tuple[float, float]) -> None:
-        with pytest.raises(ValueError, match="factor must be a range from low to high, not negative"):
+        with pytest.raises(ValueError, match="factor must be a range"):
             RandomLinearContrast(factor)
 
     @pytest.mark.parametrize(

@@ -311,7 +311,7 @@ def test_report_says_what_each_format_tells_of_damage(corpus: PictureCorpus, tmp
     assert report.num_images_by_format == {"BMP": 1, "PNG": 7}
     out = io.StringIO()
     report.print(Console(file=out, width=100))
-    assert "1 (damage shows only where a file is cut short)" in out.getvalue()
+    assert "1 (only truncation shows)" in out.getvalue()
     assert "7 (damage always shows)" in out.getvalue()
 
 

@@ -350,17 +350,17 @@ def test_files_that_are_no_video_are_named(tmp_path: Path, capfd: pytest.Capture
     assert "0 bytes" in refusal("empty.mp4", b"")
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
     assert "git lfs pull" in refusal("pointer.flv", pointer)
-    assert "no video" in refusal("text.mp4", b"not a video, but a text\n" * 30)
-    assert "no video" in refusal("noise.avi", np.random.default_rng(0).bytes(5000))
+    assert "not a video" in refusal("text.mp4", b"not a video, but a text\n" * 30)
+    assert "not a video" in refusal("noise.avi", np.random.default_rng(0).bytes(5000))
     sound(tmp_path / "sound.mp4")
     assert "no video stream" in refusal("sound.mp4")
-    assert "no video" in refusal("picture.mp4", cv2.imencode(".png", scenes(1)[0])[1].tobytes())
+    assert "not a video" in refusal("picture.mp4", cv2.imencode(".png", scenes(1)[0])[1].tobytes())
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{tmp_path}/a.ts\n#EXT-X-ENDLIST\n"
-    assert "no video" in refusal("list.mp4", playlist.encode())
+    assert "not a video" in refusal("list.mp4", playlist.encode())
     data = write_video(tmp_path / "a.mp4", scenes(20)).read_bytes()
     assert "moov" in refusal("cut.mp4", data[: len(data) // 2])
     os.mkfifo(tmp_path / "pipe.mp4")
-    assert "no file" in refusal("pipe.mp4")
+    assert "not a file" in refusal("pipe.mp4")
     assert capfd.readouterr() == ("", "")
 
 
