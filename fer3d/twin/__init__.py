@@ -1,15 +1,13 @@
-"""The synthetic twins of CK+, Oulu-CASIA, RAVDESS and CREMA-D: virtual people, rendered into the corpus's own layout.
+"""Synthetic twins of CK+, Oulu-CASIA, RAVDESS and CREMA-D: virtual people, rendered in each corpus's own layout.
 
-Importing this package is light; Warp loads in the processes that render.
+Importing this package does not import Warp; only the processes that render do.
 """
 
 from __future__ import annotations
 
-from fer3d.twin.layouts import CKPLUS, OULU
-from fer3d.twin.on_demand import read_twin
+from fer3d.twin.generation import describe_twin, generate_twin
+from fer3d.twin.layouts import CKPLUS, CREMA_D, OULU, RAVDESS
 from fer3d.twin.settings import TwinSettings, VideoSettings
-from fer3d.twin.twin import describe_twin, generate_twin
-from fer3d.twin.video_layouts import CREMA_D, RAVDESS
 
 __all__ = [
     "CKPLUS",
@@ -20,5 +18,4 @@ __all__ = [
     "VideoSettings",
     "describe_twin",
     "generate_twin",
-    "read_twin",
 ]

@@ -1,14 +1,14 @@
-"""Who the people of a twin are and which sequences they have: CK+'s counts or Oulu-CASIA's, without any image."""
+"""The cast of each twin: its people and their sequences, as the real corpus has them. Nothing is rendered here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fer3d.corpora.sequences import CorpusError
-from fer3d.twin.settings import TwinSettings
+from fer3d.twin.settings import TwinSettings, VideoSettings
 
 # CK+'s code of each emotion in its label files.
 EMOTION_CODES = {"anger": 1, "contempt": 2, "disgust": 3, "fear": 4, "happy": 5, "sadness": 6, "surprise": 7}
@@ -39,6 +39,35 @@ OULU_FOLDERS = {
 }
 NUM_OULU_SUBJECTS = 80
 _SHORTEST_OULU = 9
+
+NUM_RAVDESS_ACTORS, NUM_CREMA_D_ACTORS = 24, 91
+_FIRST_CREMA_D_ACTOR = 1001
+
+# RAVDESS's code and CREMA-D's of each emotion.
+RAVDESS_CODES = {
+    "neutral": "01",
+    "calm": "02",
+    "happy": "03",
+    "sadness": "04",
+    "anger": "05",
+    "fear": "06",
+    "disgust": "07",
+    "surprise": "08",
+}
+CREMA_D_CODES = {
+    "anger": "ANG",
+    "disgust": "DIS",
+    "fear": "FEA",
+    "happy": "HAP",
+    "neutral": "NEU",
+    "sadness": "SAD",
+}
+# CREMA-D's sentences; it has levels of the emotion for the first alone, and none of a neutral face.
+CREMA_D_SENTENCES = ("IEO", "DFA", "IOM", "ITH", "ITS", "IWL", "IWW", "MTI", "TAI", "TIE", "TSI", "WSI")
+_LEVEL, _NO_LEVEL = "HI", "XX"
+
+# RAVDESS's and CREMA-D's folds are ranges of actors; a small cast has people in as many folds as it can.
+_RAVDESS_FOLD, _NUM_RAVDESS_FOLDS = 4, 6
 
 # The second word of every seed, after the user's: a cast draws from [seed, stream], its people from [seed, stream + 1]
 # and their takes from [seed, stream + 2]. Twins of the same seed thus share nobody.
@@ -86,7 +115,7 @@ def plan_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_SUBJECT
     Raises:
         CorpusError: `num_subjects` is not between 1 and 118.
     """
-    check_number(num_subjects, NUM_SUBJECTS, "CK+")
+    _check_number(num_subjects, NUM_SUBJECTS, "CK+")
     rng = np.random.default_rng([seed, CKPLUS_STREAM])
     sizes, quotas = _margins(num_subjects, rng)
     performs = _shuffle(_fill(sizes, quotas), rng)
@@ -109,7 +138,7 @@ def plan_oulu_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_OU
     Raises:
         CorpusError: `num_subjects` is not between 1 and 80.
     """
-    check_number(num_subjects, NUM_OULU_SUBJECTS, "Oulu-CASIA")
+    _check_number(num_subjects, NUM_OULU_SUBJECTS, "Oulu-CASIA")
     rng = np.random.default_rng([seed, OULU_STREAM])
     extra = _draw_extra(num_subjects * len(OULU_FOLDERS), settings, rng)
     lengths = _SHORTEST_OULU + np.minimum(extra, max(0, settings.max_frames - _SHORTEST_OULU))
@@ -124,7 +153,59 @@ def plan_oulu_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_OU
     ]
 
 
-def check_number(num_subjects: int, largest: int, corpus: str) -> None:
+def plan_ravdess_cast(seed: int, settings: VideoSettings, num_subjects: int = NUM_RAVDESS_ACTORS) -> list[Role]:
+    """Plans RAVDESS's actors, sorted: odd ones are men, even ones women.
+
+    Everybody says the first statement in every emotion, at normal intensity, `settings.num_takes` times.
+
+    Raises:
+        CorpusError: `num_subjects` is not between 1 and 24, or `settings.num_takes` not 1 or 2.
+    """
+    _check_number(num_subjects, NUM_RAVDESS_ACTORS, "RAVDESS")
+    _check_takes(settings, 2, "data.num_repetitions", "RAVDESS has 1 or 2 repetitions")
+
+    def name(actor: int, take: int, emotion: str) -> str:
+        return f"02-01-{RAVDESS_CODES[emotion]}-01-01-{take + 1:02d}-{actor:02d}"
+
+    actors = sorted(_spread_ravdess()[:num_subjects])
+    return [
+        Role(
+            actor - 1,
+            f"{actor:02d}",
+            _plan_videos(actor, RAVDESS_CODES, name, settings, np.random.default_rng([seed, RAVDESS_STREAM, actor])),
+            female=actor % 2 == 0,
+        )
+        for actor in actors
+    ]
+
+
+def plan_crema_d_cast(seed: int, settings: VideoSettings, num_subjects: int = NUM_CREMA_D_ACTORS) -> list[Role]:
+    """Plans CREMA-D's actors, sorted and evenly spread over its numbers.
+
+    Everybody says the first `settings.num_takes` sentences in every emotion.
+
+    Raises:
+        CorpusError: `num_subjects` is not between 1 and 91, or `settings.num_takes` not between 1 and 12.
+    """
+    _check_number(num_subjects, NUM_CREMA_D_ACTORS, "CREMA-D")
+    _check_takes(settings, len(CREMA_D_SENTENCES), "data.num_sentences", "CREMA-D has 1 to 12 sentences")
+
+    def name(actor: int, take: int, emotion: str) -> str:
+        level = _LEVEL if take == 0 and emotion != "neutral" else _NO_LEVEL
+        return f"{actor}_{CREMA_D_SENTENCES[take]}_{CREMA_D_CODES[emotion]}_{level}"
+
+    actors = [_FIRST_CREMA_D_ACTOR + number * NUM_CREMA_D_ACTORS // num_subjects for number in range(num_subjects)]
+    return [
+        Role(
+            actor - _FIRST_CREMA_D_ACTOR,
+            str(actor),
+            _plan_videos(actor, CREMA_D_CODES, name, settings, np.random.default_rng([seed, CREMA_D_STREAM, actor])),
+        )
+        for actor in actors
+    ]
+
+
+def _check_number(num_subjects: int, largest: int, corpus: str) -> None:
     """Raises a `CorpusError` if a twin cannot have this many people."""
     if not 1 <= num_subjects <= largest:
         raise CorpusError(
@@ -190,3 +271,33 @@ def _draw_subjects(num_subjects: int, rng: np.random.Generator) -> list[str]:
     num_above = min(len(above), num_subjects // 15)
     below = rng.choice(np.arange(5, 139), size=num_subjects - num_above, replace=False)
     return [f"S{number:03d}" for number in sorted([*below, *above[:num_above]])]
+
+
+def _plan_videos(
+    actor: int,
+    emotions: Mapping[str, str],
+    name: Callable[[int, int, str], str],
+    settings: VideoSettings,
+    rng: np.random.Generator,
+) -> tuple[PlannedSequence, ...]:
+    """Plans all emotions once, then again: a twin of fewer takes, like one of fewer people, is a part of this one."""
+    shortest = max(1, settings.max_frames * 3 // 4)
+    return tuple(
+        PlannedSequence(name(actor, take, emotion), emotion, int(rng.integers(shortest, settings.max_frames + 1)))
+        for take in range(settings.num_takes)
+        for emotion in emotions
+    )
+
+
+def _spread_ravdess() -> list[int]:
+    """Returns RAVDESS's actors in the order in which a growing cast takes them: fold by fold, men and women in turn."""
+    return [
+        fold * _RAVDESS_FOLD + place // 2 * 2 + (place + fold) % 2 + 1
+        for place in range(_RAVDESS_FOLD)
+        for fold in range(_NUM_RAVDESS_FOLDS)
+    ]
+
+
+def _check_takes(settings: VideoSettings, largest: int, key: str, corpus: str) -> None:
+    if not 1 <= settings.num_takes <= largest:
+        raise CorpusError(f"{key} is {settings.num_takes}, but the synthetic twin of {corpus}; set it to one of these")

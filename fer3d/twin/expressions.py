@@ -1,4 +1,4 @@
-"""How a face moves: emotion prototypes over facial actions, and their strength in each frame of a sequence.
+"""How a face moves: the strength of each facial action in each frame, for an expression and for a person who talks.
 
 The prototypes are EMFACS's (Ekman and Friesen) in ARKit's actions: AU1 browInnerUp, AU2 browOuterUp, AU4 browDown, AU5
 eyeWide, AU6 cheekSquint, AU7 eyeSquint, AU9 noseSneer, AU10 mouthUpperUp, AU12 mouthSmile, AU14 mouthDimple, AU15
@@ -15,7 +15,7 @@ import numpy as np
 from fer3d.twin.cast import EMOTIONS
 from fer3d.twin.head_model import FloatArray
 from fer3d.twin.people import Person, base_names
-from fer3d.twin.settings import TwinSettings
+from fer3d.twin.settings import TwinSettings, VideoSettings
 
 # The strongest action comes first: it never drops out.
 PROTOTYPES: Mapping[str, Mapping[str, float]] = {
@@ -100,6 +100,15 @@ _UNRELATED = (
 # Beyond this a blend shape folds the skin into itself.
 _STRONGEST = 1.6
 _TREMOR = 0.012
+# Mouth shapes of open, wide, round and narrow vowels, and of lips that close between two syllables.
+_VOWELS: Sequence[Mapping[str, float]] = (
+    {"jawOpen": 0.32, "mouthLowerDown": 0.3, "mouthUpperUp": 0.1},
+    {"jawOpen": 0.18, "mouthStretch": 0.3, "mouthLowerDown": 0.35},
+    {"jawOpen": 0.22, "mouthFunnel": 0.45},
+    {"jawOpen": 0.08, "mouthPucker": 0.5},
+)
+_CLOSED: Mapping[str, float] = {"mouthPress": 0.35, "mouthRollLower": 0.25, "mouthRollUpper": 0.15}
+_CLOSED_SHARE = 0.4
 
 
 def perform(
@@ -111,15 +120,46 @@ def perform(
     rng: np.random.Generator,
 ) -> FloatArray:
     """Returns the (num_frames, A) strengths of the facial actions, from neutral in the first frame to the apex."""
-    apex = draw_apex(emotion, EMOTIONS, action_names, settings, rng) * person.gains
-    unrelated = draw_unrelated(action_names, settings, rng)
+    apex = _draw_apex(emotion, EMOTIONS, action_names, settings, rng) * person.gains
+    unrelated = _draw_unrelated(action_names, settings, rng)
     strengths = person.resting + _curve(num_frames, settings, rng)[:, None] * apex
     strengths += _curve(num_frames, settings, rng)[:, None] * unrelated
-    strengths += look_around(num_frames, action_names, settings, rng)
-    return finish(strengths, action_names, settings, rng)
+    strengths += _look_around(num_frames, action_names, settings, rng)
+    return _finish(strengths, action_names, settings, rng)
 
 
-def finish(
+def perform_talking(
+    emotion: str,
+    emotions: Sequence[str],
+    num_frames: int,
+    rate: float,
+    person: Person,
+    action_names: np.ndarray,
+    settings: VideoSettings,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Returns the (num_frames, A) strengths of the facial actions: neutral, then expression and speech, then neutral.
+
+    Args:
+        emotion: What the person shows.
+        emotions: Everything that people of this twin show.
+        num_frames: Length of the video.
+        rate: Frames a second.
+        person: Who is seen.
+        action_names: (A,) the facial actions.
+        settings: The twin's settings.
+        rng: Where everything is drawn from.
+    """
+    apex = _draw_apex(emotion, emotions, action_names, settings, rng) * person.gains
+    unrelated = _draw_unrelated(action_names, settings, rng)
+    strengths = person.resting + _come_and_go(num_frames, settings, rng)[:, None] * apex
+    strengths += _come_and_go(num_frames, settings, rng)[:, None] * unrelated
+    strengths += _look_around(num_frames, action_names, settings, rng)
+    strengths += _talk(num_frames, rate, action_names, settings, rng) * person.gains
+    return _finish(strengths, action_names, settings, rng)
+
+
+def _finish(
     strengths: np.ndarray, action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator
 ) -> FloatArray:
     """Adds the tremor and perhaps a blink to the (num_frames, A) strengths, and bounds them."""
@@ -130,7 +170,7 @@ def finish(
     return moved
 
 
-def draw_apex(
+def _draw_apex(
     emotion: str, emotions: Sequence[str], action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator
 ) -> np.ndarray:
     """Returns the (A,) strengths of an expression, into which a little of another of `emotions` leaks."""
@@ -157,7 +197,7 @@ def _draw_prototype(
     return strengths * np.where(weaker, 1 - rng.uniform(0, settings.asymmetry), 1.0)
 
 
-def draw_unrelated(action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator) -> np.ndarray:
+def _draw_unrelated(action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator) -> np.ndarray:
     """Returns the (A,) strengths of a few actions that have nothing to do with the emotion."""
     bases = base_names(action_names)
     strengths = np.zeros(len(bases))
@@ -176,7 +216,7 @@ def _curve(num_frames: int, settings: TwinSettings, rng: np.random.Generator) ->
     return swift * swift * (3 - 2 * swift)
 
 
-def look_around(
+def _look_around(
     num_frames: int, action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator
 ) -> np.ndarray:
     """Returns (num_frames, A) strengths of a gaze that wanders between two points."""
@@ -197,3 +237,46 @@ def _add_blink(strengths: np.ndarray, action_names: np.ndarray, rng: np.random.G
     closed = np.clip(1.3 - 0.6 * distance, 0, 1)
     lids = base_names(action_names) == "eyeBlink"
     strengths[:, lids] = np.maximum(strengths[:, lids], closed[:, None])
+
+
+def _come_and_go(num_frames: int, settings: VideoSettings, rng: np.random.Generator) -> np.ndarray:
+    """Returns (num_frames,) values: 0 in the first and in the last frame, 1 in between."""
+    onset, apex, release, rest = (
+        rng.uniform(*when) for when in (settings.onset, settings.apex, settings.release, settings.rest)
+    )
+    time = np.linspace(0, 1, num_frames)
+    shown: np.ndarray = _rise(time, onset, apex) * _rise(-time, -rest, -release)
+    return shown
+
+
+def _talk(
+    num_frames: int, rate: float, action_names: np.ndarray, settings: VideoSettings, rng: np.random.Generator
+) -> np.ndarray:
+    """Returns the (num_frames, A) strengths of speech: one syllable after another through the middle of the video."""
+    bases = base_names(action_names)
+    strengths = np.zeros((num_frames, len(bases)))
+    now, end = num_frames * rng.uniform(0.02, 0.1), num_frames * rng.uniform(0.9, 0.98)
+    # A syllable's mouth shape starts to form half a syllable before and is gone half a syllable after.
+    while now + 2 * (length := rate / rng.uniform(*settings.syllables)) <= end:
+        vowel, effort = _VOWELS[int(rng.integers(len(_VOWELS)))], settings.speech * rng.uniform(0.6, 1.2)
+        _add_shape(strengths, bases, vowel, now + length, length, effort)
+        if rng.random() < _CLOSED_SHARE:
+            _add_shape(strengths, bases, _CLOSED, now + length / 2, length / 2, settings.speech)
+        now += length
+    return strengths
+
+
+def _add_shape(
+    strengths: np.ndarray, bases: np.ndarray, shape: Mapping[str, float], middle: float, length: float, effort: float
+) -> None:
+    """Adds a mouth shape that comes and goes over `length` frames each way around `middle`."""
+    near = np.clip(np.abs(np.arange(len(strengths)) - middle) / length, 0, 1)
+    bump = effort * (0.5 + 0.5 * np.cos(np.pi * near))
+    for name, strength in shape.items():
+        strengths[:, bases == name] += strength * bump[:, None]
+
+
+def _rise(time: np.ndarray, start: float, end: float) -> np.ndarray:
+    share = np.clip((time - start) / (end - start), 0, 1)
+    smooth: np.ndarray = share * share * (3 - 2 * share)
+    return smooth

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fer3d.twin.head_model import FloatArray, HeadModel
-from fer3d.twin.look import Shot
-from fer3d.twin.people import Person
+from fer3d.twin.people import Person, draw_tint
 from fer3d.twin.settings import TwinSettings
 
 # The image height for which lengths in pixels are given in the settings.
@@ -18,6 +17,33 @@ _REFERENCE_HEIGHT = 490
 _DISTANCE = 12.0
 # Where the head turns on the neck, relative to the middle of the face.
 _PIVOT = np.array([0.0, -0.9, -0.6], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """Camera and light of one sequence.
+
+    The camera stands on the z axis and looks along -z.
+
+    Attributes:
+        focal: Focal length in pixels.
+        distance: z of the camera, in decimetres.
+        center_x: Column of the picture's centre.
+        center_y: Row of the picture's centre.
+        light_x: x of the direction towards the light, which has length 1; z is positive.
+        light_y: y of that direction.
+        key: Strength of that light.
+        ambient: Strength of the light from everywhere.
+    """
+
+    focal: float
+    distance: float
+    center_x: float
+    center_y: float
+    light_x: float
+    light_y: float
+    key: float
+    ambient: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +96,17 @@ def draw_take(person: Person, num_frames: int, settings: TwinSettings, rng: np.r
         gamma=rng.uniform(*settings.gamma),
         blur=scale * rng.uniform(*settings.blur),
         noise=rng.uniform(*settings.noise),
+    )
+
+
+def tint_take(take: Take, rng: np.random.Generator) -> tuple[Take, ...]:
+    """Draws the colours of backdrop and light, and returns the take as seen in blue, green and red light."""
+    backdrop = draw_tint((0.88, 1.12), (0.85, 1.2), rng)
+    light = draw_tint((1.03, 1.07), (0.86, 0.94), rng)
+    left, right = take.background
+    return tuple(
+        replace(take, background=(left * backdrop[band], right * backdrop[band]), gain=take.gain * light[band])
+        for band in range(3)
     )
 
 

@@ -1,8 +1,13 @@
-"""One virtual person: the shape of the face, its paint, and how strongly this person uses each facial action."""
+"""One virtual person: the shape of the face, its reflectance and colours, and how strongly each facial action is used.
+
+A colour image is three grey ones of the same scene with differently tinted surfaces, backdrop and light. A tint is a
+factor for each of blue, green and red, in OpenCV's order; it keeps the brightness, so that the image converted to grey
+looks about like that of a grey camera.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,8 +22,12 @@ from fer3d.twin.head_model import (
     FloatArray,
     HeadModel,
 )
-from fer3d.twin.look import Look
-from fer3d.twin.settings import TwinSettings
+from fer3d.twin.settings import Range, TwinSettings
+
+Tint = tuple[float, float, float]
+
+# How bright a band looks, by ITU-R BT.601: OpenCV's grey.
+_BLUE, _GREEN, _RED = 0.114, 0.587, 0.299
 
 # About the shares among CK+'s subjects: 13% African, few Asian, most of European descent.
 _ANCESTRY_SHARES = {"african": 0.15, "asian": 0.12, "caucasian": 0.73}
@@ -26,6 +35,62 @@ _SKIN = {"african": (0.16, 0.34), "asian": (0.42, 0.58), "caucasian": (0.46, 0.6
 _HAIR = {"african": (0.02, 0.06), "asian": (0.02, 0.07), "caucasian": (0.04, 0.34)}
 _FEMALE_SHARE = 0.6
 _REST_ACTIONS = ("browDown", "browInnerUp", "browOuterUp", "eyeSquint", "mouthFrown", "mouthSmile", "mouthPress")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a person's surface reflects light. Albedos are 0 to 1 in linear light, lengths decimetres on the template.
+
+    Attributes:
+        skin: Albedo of the skin.
+        lip: Albedo of the lips.
+        brow: Albedo of the brows.
+        brow_height: How far the brows sit above their usual place.
+        brow_thickness: Half their thickness.
+        brow_arch: How far their middle rises above their ends.
+        hair: Albedo of the hair.
+        hairline: How far the hairline sits above its usual place.
+        iris: Albedo of the irises.
+        stubble: How much the beard darkens the skin, 0 to 1.
+        lash: How much the lashes darken the edge of the lids, 0 to 1.
+        mottling: Strength of the skin's unevenness.
+        cloth: Albedo of what the person wears.
+        noise_shift: Where in its tile of noise this person's unevenness starts, in decimetres.
+    """
+
+    skin: float
+    lip: float
+    brow: float
+    brow_height: float
+    brow_thickness: float
+    brow_arch: float
+    hair: float
+    hairline: float
+    iris: float
+    stubble: float
+    lash: float
+    mottling: float
+    cloth: float
+    noise_shift: float
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The tints of one person.
+
+    Attributes:
+        skin: Tint of the skin.
+        lip: Tint of the lips.
+        hair: Tint of hair and brows.
+        iris: Tint of the irises.
+        cloth: Tint of what the person wears.
+    """
+
+    skin: Tint
+    lip: Tint
+    hair: Tint
+    iris: Tint
+    cloth: Tint
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +135,39 @@ def draw_person(
         gains=_draw_gains(head.action_names, settings.action_gain, rng),
         resting=_draw_resting(head.action_names, settings.resting_action, rng),
     )
+
+
+def draw_palette(rng: np.random.Generator) -> Palette:
+    """Draws reddish skin, redder lips, black to brown hair, brown to blue irises, and cloth of any colour."""
+    return Palette(
+        skin=draw_tint((1.14, 1.21), (0.76, 0.88), rng),
+        lip=draw_tint((1.3, 1.5), (0.7, 0.85), rng),
+        hair=draw_tint((1.12, 1.25), (0.72, 0.9), rng),
+        iris=draw_tint((0.8, 1.3), (0.6, 1.5), rng),
+        cloth=draw_tint((0.5, 1.5), (0.5, 1.6), rng),
+    )
+
+
+def tint_look(look: Look, palette: Palette) -> tuple[Look, ...]:
+    """Returns how the person's surface reflects blue, green and red light."""
+    return tuple(
+        replace(
+            look,
+            skin=look.skin * palette.skin[band],
+            lip=look.lip * palette.lip[band],
+            brow=look.brow * palette.hair[band],
+            hair=look.hair * palette.hair[band],
+            iris=look.iris * palette.iris[band],
+            cloth=look.cloth * palette.cloth[band],
+        )
+        for band in range(3)
+    )
+
+
+def draw_tint(red: Range, blue: Range, rng: np.random.Generator) -> Tint:
+    """Draws red and blue; green keeps the brightness."""
+    r, b = rng.uniform(*red), rng.uniform(*blue)
+    return b, (1 - _RED * r - _BLUE * b) / _GREEN, r
 
 
 def base_names(action_names: np.ndarray) -> np.ndarray:

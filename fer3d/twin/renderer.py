@@ -14,8 +14,9 @@ import warp as wp
 from numpy.typing import NDArray
 
 from fer3d.twin import kernels
+from fer3d.twin.filming import Shot
 from fer3d.twin.head_model import FloatArray, HeadModel
-from fer3d.twin.look import Look, Shot
+from fer3d.twin.people import Look
 
 # Without this Warp prints a banner from every process.
 wp.config.log_level = wp.LOG_ERROR

@@ -48,7 +48,7 @@ def test_the_readers_import_nothing_heavy() -> None:
     program = (
         "import sys, fer3d.corpora.ckplus, fer3d.corpora.oulu_casia\n"
         "heavy = {'torch', 'cv2', 'hydra', 'omegaconf', 'numpy', 'wandb', 'anny', 'warp'} & set(sys.modules)\n"
-        "import fer3d.twin.synthetic_ckplus\n"
+        "import fer3d.twin.corpora\n"
         "heavy |= {'torch', 'hydra', 'omegaconf', 'wandb', 'anny', 'warp'} & set(sys.modules)\n"
         "print(sorted(heavy))"
     )

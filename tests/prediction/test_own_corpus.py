@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from bright_faces import EMOTIONS, TRUST, write_corpus, write_network
 from known_networks import known
+from trees import mark_synthetic, touch
 
 from fer3d.corpora.sequences import SYNTHETIC_MARKER
 from fer3d.prediction.camera import Camera
@@ -14,6 +15,7 @@ from fer3d.prediction.own_corpus import has_seen
 from fer3d.prediction.predictor import Predictor
 from fer3d.prediction.sources import FrameFolder
 from fer3d.prediction.trained import PredictionError
+from fer3d.twin import RAVDESS, describe_twin
 
 FILE = Path("outputs/run/fold_001/last.ckpt")
 
@@ -82,6 +84,15 @@ def test_a_corpus_of_a_relative_name_is_found_from_elsewhere(
     assert not has_seen(trained, tmp_path / FILE, corpus / "P1/happy")
 
 
+@pytest.mark.parametrize("module", ["fer3d.twin.corpora", "fer3d.corpora.synthetic_ravdess"])
+def test_people_of_a_twin_are_known_under_the_name_that_its_reader_has_had(module: str, tmp_path: Path) -> None:
+    mark_synthetic(tmp_path, **describe_twin(0, num_subjects=24, layout=RAVDESS))
+    video = touch(tmp_path / "Actor_02/02-01-03-01-01-01-02.mp4")
+    data = {"_target_": f"{module}.SyntheticRAVDESS", "root": str(tmp_path)}
+    assert has_seen(known(data=data, subjects=("02",)), FILE, video)
+    assert not has_seen(known(data=data, subjects=("01",)), FILE, video)
+
+
 def touching(made: Path) -> dict[str, Any]:
     return {"_target_": "pathlib.Path.touch", "_args_": [{"_target_": "pathlib.Path", "_args_": [str(made)]}]}
 
@@ -92,7 +103,7 @@ def touching(made: Path) -> dict[str, Any]:
         lambda made: {"_target_": "pathlib.Path.touch", "_args_": [str(made)]},
         lambda made: {"more": touching(made)},
         lambda made: {"more": f"${{oc.create:{{_target_: builtins.open, _args_: [{made}, w]}}}}"},
-        lambda made: {"_target_": "fer3d.twin.twin.generate_twin", "folder": str(made)},
+        lambda made: {"_target_": "fer3d.twin.generation.generate_twin", "folder": str(made)},
         lambda made: {"_target_": "fer3d.corpora.own_videos.videos.os.mkdir", "path": str(made)},
         lambda made: {"_target_": "bright_faces.Corpus"},
     ],

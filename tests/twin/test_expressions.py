@@ -1,35 +1,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fer3d.twin import TwinSettings
-from fer3d.twin.cast import EMOTIONS
-from fer3d.twin.expressions import PROTOTYPES, perform
-from fer3d.twin.head_model import FloatArray, HeadModel, read_head_model
+from fer3d.twin import CKPLUS, RAVDESS, TwinSettings, VideoSettings
+from fer3d.twin.cast import EMOTIONS, RAVDESS_CODES
+from fer3d.twin.expressions import PROTOTYPES, perform, perform_talking
+from fer3d.twin.head_model import FloatArray, HeadModel
 from fer3d.twin.people import Person, base_names, draw_person
 
-PLAIN = replace(
-    TwinSettings(),
-    intensity=(1.0, 1.0),
-    contempt_intensity=(1.0, 1.0),
-    action_gain=0.0,
-    action_jitter=0.0,
-    action_dropout=0.0,
-    action_noise=0.0,
-    blend=0.0,
-    asymmetry=0.0,
-    resting_action=0.0,
-    gaze=0.0,
-    blink=0.0,
-)
-
-
-@pytest.fixture(scope="module")
-def head() -> HeadModel:
-    return read_head_model()
+STILL: dict[str, Any] = {
+    "intensity": (1.0, 1.0),
+    "contempt_intensity": (1.0, 1.0),
+    **dict.fromkeys(["action_gain", "action_jitter", "action_dropout", "action_noise", "blend", "asymmetry"], 0.0),
+    **dict.fromkeys(["resting_action", "gaze", "blink"], 0.0),
+}
+PLAIN, TALKING = replace(CKPLUS.settings, **STILL), replace(RAVDESS.settings, **STILL)
+SILENT = replace(TALKING, speech=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +64,50 @@ def test_a_blink_never_hides_the_apex(head: HeadModel, person: Person) -> None:
     assert all(strengths[-1].max() == 0 for strengths in blinking)
 
 
-def test_people_differ_in_shape_paint_and_manner(head: HeadModel) -> None:
-    one, other = (draw_person(head, TwinSettings(), np.random.default_rng(seed)) for seed in (1, 2))
-    assert np.abs(one.vertices - other.vertices).max() > 0.05
-    assert one.look != other.look
-    assert not np.allclose(one.gains, other.gains)
+def talk(head: HeadModel, person: Person, emotion: str, settings: VideoSettings, seed: int = 0) -> FloatArray:
+    rng = np.random.default_rng(seed)
+    return perform_talking(emotion, tuple(RAVDESS_CODES), 45, 30.0, person, head.action_names, settings, rng)
 
 
-def test_both_sides_of_a_person_have_the_same_gain(head: HeadModel) -> None:
-    person = draw_person(head, TwinSettings(), np.random.default_rng(0))
-    gains = dict(zip(head.action_names, person.gains, strict=True))
-    assert gains["mouthSmileLeft"] == gains["mouthSmileRight"]
+@pytest.mark.parametrize("emotion", RAVDESS_CODES)
+def test_a_video_begins_and_ends_neutral(head: HeadModel, person: Person, emotion: str) -> None:
+    for seed in range(5):
+        strengths = talk(head, person, emotion, TALKING, seed)
+        assert strengths.shape == (45, len(head.action_names))
+        assert np.all(strengths[0] == 0)
+        assert np.all(strengths[-1] < 1e-6)
+
+
+@pytest.mark.parametrize("emotion", [emotion for emotion in RAVDESS_CODES if emotion != "neutral"])
+def test_the_expression_is_there_in_the_middle(head: HeadModel, person: Person, emotion: str) -> None:
+    strengths = talk(head, person, emotion, SILENT)
+    assert np.all(strengths[20:25].min(axis=0) >= 0.9 * strengths.max(axis=0))
+
+
+def test_calm_is_much_weaker_than_all_but_neutral(head: HeadModel, person: Person) -> None:
+    total = {emotion: float(talk(head, person, emotion, SILENT)[22].sum()) for emotion in RAVDESS_CODES}
+    assert total["neutral"] == 0
+    assert 0 < total["calm"] < 0.5 * min(total[name] for name in RAVDESS_CODES if name not in ("calm", "neutral"))
+
+
+def test_the_mouth_talks_in_syllables_and_nothing_else_does(head: HeadModel, person: Person) -> None:
+    bases = base_names(head.action_names)
+    for seed in range(5):
+        strengths = talk(head, person, "neutral", TALKING, seed)
+        speaks = np.array([name.startswith(("mouth", "jaw")) for name in bases])
+        assert np.all(strengths[:, ~speaks] == 0)
+        # Whatever the vowel, a syllable moves the mouth, and four to seven fit into a second.
+        moved = strengths.sum(axis=1)
+        assert np.all(moved[8:30] > 0.05)
+        assert moved.std() > 0.1
+        assert strengths[:, bases == "jawOpen"].max() > 0.1
+
+
+def test_twice_the_rate_is_the_same_speech_in_twice_the_frames(head: HeadModel, person: Person) -> None:
+    def jaw(num_frames: int, rate: float) -> np.ndarray:
+        rng, names = np.random.default_rng(3), head.action_names
+        strengths = perform_talking("neutral", tuple(RAVDESS_CODES), num_frames, rate, person, names, TALKING, rng)
+        opened: np.ndarray = strengths[:, base_names(head.action_names) == "jawOpen"][:, 0]
+        return opened
+
+    assert np.abs(jaw(45, 30.0) - jaw(90, 60.0)[::2]).max() < 0.05

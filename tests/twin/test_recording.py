@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fer3d.corpora.sequences import CorpusError
+from fer3d.twin.layouts import CREMA_D, RAVDESS
 from fer3d.twin.recording import Recorder
-from fer3d.twin.video_layouts import CREMA_D, RAVDESS
 
 SMOOTH = np.linspace(40, 200, 64 * 48).reshape(48, 64, 1) * np.array([1.0, 0.8, 0.6])
 

@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
+import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fer3d.atomic_folder import atomic_folder
 from fer3d.cores import count_cores
 from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError
-from fer3d.twin.cast import Role
+from fer3d.processes import leave_with_parent
+from fer3d.twin.cast import PlannedSequence, Role
+from fer3d.twin.filming import draw_take, expose, pose_head, tint_take
 from fer3d.twin.head_model import HeadModel, anny_version, read_head_model
-from fer3d.twin.layouts import CKPLUS, Layout
+from fer3d.twin.layouts import CKPLUS, Layout, Picture
+from fer3d.twin.people import Look, Person, draw_palette, draw_person, tint_look
 from fer3d.twin.settings import TwinSettings
-from fer3d.twin.studio import Studio, film, open_studio
 
 
 def generate_twin(
@@ -62,7 +67,7 @@ def generate_twin(
     head = read_head_model()
     with atomic_folder(root) as partial:
         if num_workers == 0:
-            studio = Studio(partial, head, layout, seed, settings)
+            studio = _Studio(partial, head, layout, seed, settings)
             counts: Iterable[int] = map(studio.film, roles)
         else:
             counts = _film_in_parallel(partial, head, layout, seed, settings, roles, num_workers or count_cores())
@@ -104,13 +109,13 @@ def _film_in_parallel(
         num_workers,
         # A forked process would inherit the locks of whatever threads the caller has.
         mp_context=get_context("spawn"),
-        initializer=open_studio,
+        initializer=_open_studio,
         initargs=(partial, backstage / "head.npz", kernels, layout, seed, settings),
     )
     try:
         # The longest jobs first, so that no worker is left with one at the end.
         longest_first = sorted(roles, key=lambda role: -sum(sequence.num_frames for sequence in role.sequences))
-        for future in as_completed([pool.submit(film, role) for role in longest_first]):
+        for future in as_completed([pool.submit(_film, role) for role in longest_first]):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
@@ -135,3 +140,93 @@ def _has_user_cache() -> bool:
     except OSError:
         return False
     return os.access(cache, os.W_OK)
+
+
+class _Studio:
+    """Films people.
+
+    Args:
+        root: The folder to write into.
+        head: What the people are made of.
+        layout: The corpus whose people, camera and files the twin has.
+        seed: The twin's seed; a person's images depend on it and on the person's index, not on who is filmed before.
+        settings: How hard, how varied and how large the twin is.
+    """
+
+    def __init__(self, root: Path, head: HeadModel, layout: Layout, seed: int, settings: TwinSettings) -> None:
+        with _silent_stderr():
+            from fer3d.twin.renderer import Renderer
+
+            self._renderer = Renderer(head, settings.width, settings.height)
+        self._root, self._head, self._layout, self._seed, self._settings = root, head, layout, seed, settings
+
+    def film(self, role: Role) -> int:
+        """Renders and writes all sequences of one person, and returns their number."""
+        rng = self._random(1, role.index)
+        person = draw_person(self._head, self._settings, rng, role.female)
+        looks = tint_look(person.look, draw_palette(rng)) if self._layout.in_colour else (person.look,)
+        for take_number, sequence in enumerate(role.sequences):
+            pictures = self._shoot(person, looks, sequence, self._random(2, role.index, take_number))
+            self._layout.write_sequence(self._root, role.subject, sequence, pictures)
+        return len(role.sequences)
+
+    def _shoot(
+        self, person: Person, looks: Sequence[Look], sequence: PlannedSequence, rng: np.random.Generator
+    ) -> Iterator[Picture]:
+        num_frames, names = sequence.num_frames, self._head.action_names
+        take = draw_take(person, num_frames, self._settings, rng)
+        strengths = self._layout.perform(sequence, person, names, self._settings, rng)
+        bands = tint_take(take, rng) if self._layout.in_colour else (take,)
+        for frame in range(num_frames):
+            face = person.vertices + np.einsum("a,avi->vi", strengths[frame], self._head.actions)
+            posed = pose_head(self._head, face, take.angles[frame])
+            light = self._renderer.shade(posed, looks, take.shot)
+            exposed = [expose(seen, band, rng) for seen, band in zip(light, bands, strict=True)]
+            yield np.dstack(exposed) if self._layout.in_colour else exposed[0]
+
+    def _random(self, stream: int, *indices: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, self._layout.stream + stream, *indices])
+
+
+_studio: _Studio | None = None
+
+
+def _open_studio(
+    root: Path, head_path: Path, kernels: Path | None, layout: Layout, seed: int, settings: TwinSettings
+) -> None:
+    """Prepares a worker process for `_film`.
+
+    Args:
+        root: The folder to write into.
+        head_path: Where `HeadModel.save` wrote the head.
+        kernels: Where Warp keeps its compiled kernels; None for its own choice.
+        layout: The twin's layout.
+        seed: The twin's seed.
+        settings: The twin's settings.
+    """
+    global _studio
+    leave_with_parent()
+    cv2.setNumThreads(1)
+    if kernels is not None:
+        os.environ["WARP_CACHE_PATH"] = str(kernels)
+    _studio = _Studio(root, HeadModel.load(head_path), layout, seed, settings)
+
+
+def _film(role: Role) -> int:
+    """Films one person in the studio that `_open_studio` prepared in this process."""
+    if _studio is None:
+        raise RuntimeError("_open_studio comes first.")
+    return _studio.film(role)
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Hides what C code writes: without a GPU, Warp warns so from every process, into the progress bar."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

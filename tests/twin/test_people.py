@@ -5,21 +5,14 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from fer3d.twin import OULU
-from fer3d.twin.colour import Palette, draw_palette, tint_look, tint_take
-from fer3d.twin.filming import Take, draw_take
-from fer3d.twin.head_model import HeadModel, read_head_model
-from fer3d.twin.look import Look
-from fer3d.twin.people import Person, draw_person
+from fer3d.twin import OULU, TwinSettings
+from fer3d.twin.filming import Take, draw_take, tint_take
+from fer3d.twin.head_model import HeadModel
+from fer3d.twin.people import Look, Palette, Person, draw_palette, draw_person, tint_look
 
 # OpenCV's grey of blue, green and red.
 GREY = np.array([0.114, 0.587, 0.299])
 TINTED = ("skin", "lip", "brow", "hair", "iris", "cloth")
-
-
-@pytest.fixture(scope="module")
-def head() -> HeadModel:
-    return read_head_model()
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +61,16 @@ def test_a_take_has_a_tint_of_its_own(take: Take) -> None:
     assert [band.background for band in one] != [band.background for band in other]
     assert all(band.shot is take.shot and band.angles is take.angles for band in one)
     assert float(np.array([band.gain for band in one]) @ GREY) == pytest.approx(take.gain)
+
+
+def test_people_differ_in_shape_paint_and_manner(head: HeadModel) -> None:
+    one, other = (draw_person(head, TwinSettings(), np.random.default_rng(seed)) for seed in (1, 2))
+    assert np.abs(one.vertices - other.vertices).max() > 0.05
+    assert one.look != other.look
+    assert not np.allclose(one.gains, other.gains)
+
+
+def test_both_sides_of_a_person_have_the_same_gain(head: HeadModel) -> None:
+    person = draw_person(head, TwinSettings(), np.random.default_rng(0))
+    gains = dict(zip(head.action_names, person.gains, strict=True))
+    assert gains["mouthSmileLeft"] == gains["mouthSmileRight"]
