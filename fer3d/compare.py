@@ -40,7 +40,7 @@ def _say_differences(first: RunResults, second: RunResults) -> None:
     """Says in which settings the runs differ, other than where and how they were carried out."""
     from fer3d.training.identity import differences
 
-    apart = ("name", "outputs", "logger", "progress", "search", "selected_by", "save_checkpoint")
+    apart = ("name", "configuration", "outputs", "logger", "progress", "search", "selected_by", "save_checkpoint")
     ours, theirs = ({key: run.config[key] for key in run.config if key not in apart} for run in (first, second))
     found = differences(ours, theirs)
     print("settings that differ, as first | second:" if found else "no setting differs")

@@ -53,6 +53,7 @@ class PreparationSettings:
     frames: Part
     cv: Part
     name: Text
+    configuration: Text | None = None
     outputs: Text
     seed: Annotated[int, Ge(0)]
     batch_size: Count

@@ -44,18 +44,9 @@ PAPER_CORPORA = {
     "oulu_casia": "oulu_casia",
     "synthetic_oulu": "oulu_casia",
 }
-# What the paper calls the configurations of `conf/experiment`, by their names.
-ARCHITECTURES = {
-    "ckplus_loso": "c1",
-    "ckplus_kfold10": "c1",
-    "ckplus_kfold10_c2": "c2",
-    "ckplus_kfold10_c3": "c3",
-    "oulu_kfold10": "c2",
-    "oulu_kfold10_c1": "c1",
-    "oulu_kfold10_c4": "c4",
-}
 # c3 and c4 are c2 and c1, trained on the other corpus before.
 _SETTINGS = {"c1": C1, "c2": C2, "c3": C2, "c4": C1}
+_PRETRAINED = {"c1": "c4", "c2": "c3"}
 # What the paper's text leaves open.
 _OPEN = {
     "Learning rate over a fold": ("scheduler._target_", "not in the text"),
@@ -75,14 +66,27 @@ _RESULTS = (("Table 6", "ckplus", "LOSO"), ("Table 7", "ckplus", "10-fold"), ("T
 
 
 def paper_name(one: ReportRun) -> str:
-    """What the paper calls a run's configuration, such as `c1`; nothing where it is none of the paper's."""
-    return ARCHITECTURES.get(one.run.name, "")
+    """What the paper calls a run's configuration, such as `c1`; empty where it is not one of the paper's."""
+    config = one.run.config
+    name = config["configuration"] if "configuration" in config else _recognised(one)
+    return name if name in _SETTINGS else ""
 
 
 def row_label(one: ReportRun) -> str:
     """A run's name beside the paper: its own, after what the paper calls its configuration."""
     name = paper_name(one)
     return f"{name}: {one.label}" if name else one.label
+
+
+def _recognised(one: ReportRun) -> str | None:
+    """The configuration of a run that does not record it, by the settings that the paper searched for."""
+    config = one.run.config
+    if one.run.corpus not in PAPER_CORPORA or config["cv"].get("inner_val"):
+        return None
+    for it in (C1, C2):
+        if all(_value(config, setting.key) == setting.value for setting in it.searched):
+            return _PRETRAINED[it.name] if one.run.info.get("start_from") else it.name
+    return None
 
 
 def runs_beside(runs: Sequence[ReportRun], corpus: str, cross_validation: str) -> list[ReportRun]:

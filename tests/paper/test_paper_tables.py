@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from fake_runs import right, write_run
 
 from fer3d.evaluation.comparison import Comparison
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH
+from fer3d.overrides import override
 from fer3d.paper.tables import absent_tables, accuracy_tables, fold_tables, paper_name, settings_table
 from fer3d.reporting.parts import DataTable
 from fer3d.reporting.report_runs import ReportRun, read_runs
@@ -19,8 +22,32 @@ TEN = [right(4, 3, 2)] * 10
 MIXED = [right(4, number % 4, 1 + number % 2) for number in range(10)]
 
 
+# As the experiments set it.
+CONFIGURATIONS = {
+    "ckplus_loso": "c1",
+    "ckplus_kfold10": "c1",
+    "ckplus_kfold10_c2": "c2",
+    "ckplus_kfold10_c3": "c3",
+    "oulu_kfold10": "c2",
+    "oulu_kfold10_c1": "c1",
+    "oulu_kfold10_c4": "c4",
+}
+
+
+def write(outputs: Path, name: str, folds: Any = TEN, *, overrides: Sequence[str] = (), **fields: Any) -> Path:
+    configuration = override("configuration", CONFIGURATIONS.get(name))
+    return write_run(outputs, folds, name=name, overrides=[configuration, *overrides], **fields)
+
+
 def run(outputs: Path, name: str, folds: Any = TEN, **fields: Any) -> ReportRun:
-    return read_runs([write_run(outputs, folds, name=name, **fields)], partial=True)[0]
+    return read_runs([write(outputs, name, folds, **fields)], partial=True)[0]
+
+
+def without_the_key(one: ReportRun, **info: Any) -> ReportRun:
+    """The run as one that was trained before runs recorded their configuration."""
+    config = {key: value for key, value in one.run.config.items() if key != "configuration"}
+    folds = tuple(replace(fold, info={**fold.info, "config": config, **info}) for fold in one.run.folds)
+    return replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
 
 
 def rows(table: DataTable, start: str) -> list[tuple[str, ...]]:
@@ -77,21 +104,26 @@ def test_real_and_synthetic_runs_in_one_table_are_marked_row_by_row(tmp_path: Pa
     assert only_real.table.caution == ""
 
 
-@pytest.mark.parametrize(
-    ("name", "paper"),
-    [
-        ("ckplus_loso", "c1"),
-        ("ckplus_kfold10", "c1"),
-        ("ckplus_kfold10_c2", "c2"),
-        ("ckplus_kfold10_c3", "c3"),
-        ("oulu_kfold10", "c2"),
-        ("oulu_kfold10_c1", "c1"),
-        ("oulu_kfold10_c4", "c4"),
-        ("my-idea", ""),
-    ],
-)
-def test_configurations_are_told_by_their_names(name: str, paper: str, tmp_path: Path) -> None:
-    assert paper_name(run(tmp_path, name)) == paper
+def test_a_run_says_which_of_the_papers_configurations_it_is(tmp_path: Path) -> None:
+    for experiment, configuration in CONFIGURATIONS.items():
+        start = ["start_from=last.ckpt"] if configuration in ("c3", "c4") else []
+        assert paper_name(run(tmp_path, experiment, overrides=[f"experiment={experiment}", *start])) == configuration
+    assert paper_name(run(tmp_path, "my-idea")) == ""
+    assert paper_name(run(tmp_path, "other", overrides=["configuration=table_9"])) == ""
+
+
+def test_a_run_that_does_not_record_it_is_recognised_by_its_settings(tmp_path: Path) -> None:
+    c1, c2 = (run(tmp_path, name, overrides=[f"+paper={name}", "batch_size=10"]) for name in ("c1", "c2"))
+    origin = {"start_from": {"corpus": "synthetic_oulu"}}
+    recognised = [without_the_key(one, **info) for info in ({}, origin) for one in (c1, c2)]
+    assert [paper_name(one) for one in recognised] == ["c1", "c2", "c4", "c3"]
+    others = (
+        run(tmp_path, "own"),
+        run(tmp_path, "dropout", overrides=["+paper=c1", "model.dropout=0.5"]),
+        run(tmp_path, "inner", overrides=["+paper=c1", "cv.inner_val=0.1"]),
+        run(tmp_path, "ravdess", overrides=["+paper=c1"], corpus="ravdess"),
+    )
+    assert [paper_name(without_the_key(one)) for one in others] == [""] * 4
 
 
 @pytest.mark.parametrize(
@@ -175,7 +207,7 @@ def test_without_the_papers_reference_the_first_run_is_it(tmp_path: Path) -> Non
 
 
 def test_seeds_of_one_configuration_keep_their_names(tmp_path: Path) -> None:
-    folders = [write_run(tmp_path, TEN, name="ckplus_kfold10", seed=seed) for seed in (0, 1)]
+    folders = [write(tmp_path, "ckplus_kfold10", seed=seed) for seed in (0, 1)]
     _, tests = fold_tables(read_runs(folders))
     assert tests.table.rows[-1][0] == f"{folders[0].name}, {folders[1].name}"
 

@@ -39,8 +39,8 @@ CORPORA = {
     CREMA_D: ("crema_d", "synthetic_crema_d"),
     VIDEOS: ("videos",),
 }
-# The dropout of each of the paper's configurations, and that of a run without one.
-DROPOUT = {"c1": 0.2511, "c2": 0.4233, None: 0.25}
+# The dropout of each of the paper's configurations.
+DROPOUT = {"c1": 0.2511, "c2": 0.4233, "c3": 0.4233, "c4": 0.2511}
 
 
 def names(plan: Plan) -> list[str]:
@@ -52,7 +52,7 @@ def test_every_step_composes_on_its_corpus(plan: Plan) -> None:
     for step in plan.steps:
         config = compose_train(step.settings)
         assert config.name == step.run
-        assert config.model.dropout == DROPOUT[step.configuration]
+        assert config.configuration is None or config.model.dropout == DROPOUT[config.configuration]
         corpus = instantiate(config.data)
         assert corpus.name in CORPORA[step.corpus]
         assert step.is_evaluated == ("all_clips" not in config.cv._target_)
@@ -76,6 +76,14 @@ def test_what_a_step_needs_comes_before_it(plan: Plan) -> None:
 def test_the_plans_hold_every_run_of_the_papers_tables() -> None:
     assert {"ckplus_loso", "ckplus_kfold10", "ckplus_kfold10_c2", "ckplus_kfold10_c3"} <= set(names(PLANS["ckplus"]))
     assert {"oulu_kfold10", "oulu_kfold10_c1", "oulu_kfold10_c4"} <= set(names(PLANS["oulu"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "configurations"), [("ckplus", ["c1", "c2", "c3", "c1"]), ("oulu", ["c2", "c1", "c4"])]
+)
+def test_runs_of_the_papers_configurations_say_which(name: str, configurations: list[str]) -> None:
+    configs = [compose_train(step.settings) for step in PLANS[name].steps if step.is_evaluated]
+    assert [config.configuration for config in configs if config.configuration] == configurations
 
 
 def test_the_rehearsal_is_both_plans() -> None:
