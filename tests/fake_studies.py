@@ -53,7 +53,7 @@ _STATES: dict[State, TrialState] = {
 }
 
 
-_RULES = {"cv=loso": "leave_one_subject_out", "cv=given": "given_folds"}
+_RULES = {"cv=loso": ("leave_one_subject_out", "loso"), "cv=given": ("given_folds", "given")}
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def make_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(study_name=name, storage=storage or InMemoryStorage(), direction="maximize")
     space = {key: value for trial in trials for key, value in trial.space.items()} or SPACE
+    rule = next((rule for cv, rule in _RULES.items() if cv in overrides), ("step_folds", "k_fold"))
     attributes = {
         SETTINGS: {
             "seed": 0,
@@ -128,7 +129,7 @@ def make_study(
         "synthetic": synthetic,
         "num_clips": sum(sizes),
         "num_folds": len(sizes),
-        "cv": next((rule for cv, rule in _RULES.items() if cv in overrides), "step_folds"),
+        **dict(zip(("cv", "cv_kind"), rule, strict=True)),
         **(independence.entries if independence else {}),
     }
     for key, value in attributes.items():

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +22,60 @@ from sklearn.model_selection import GroupKFold, GroupShuffleSplit, LeaveOneGroup
 
 from fer3d.corpora.layout import name_some
 
-# Takes `subjects`, and `splits` where it asks for them.
+# Takes `subjects`, and `splits` if it has a parameter of that name.
 Split = Callable[..., "list[Fold]"]
+AnySplit = TypeVar("AnySplit", bound=Split)
 
 
 class FoldError(ValueError):
     """A fold that does not exist, or a corpus that cannot be split as asked."""
+
+
+class FoldKind(StrEnum):
+    """The kind of cross-validation that a splitting rule makes; results and studies store its value."""
+
+    K_FOLD = "k_fold"
+    LOSO = "loso"
+    RANGES = "ranges"
+    GIVEN = "given"
+    NESTED = "nested"
+    ALL_CLIPS = "all_clips"
+
+
+def of_kind(kind: FoldKind) -> Callable[[AnySplit], AnySplit]:
+    """Decorates a splitting rule with its kind, which `kind_of` reads."""
+
+    def mark(split: AnySplit) -> AnySplit:
+        split.kind = kind  # type: ignore[attr-defined]
+        return split
+
+    return mark
+
+
+def kind_of(split: Split) -> FoldKind:
+    """The kind of a splitting rule or of a partial call of it; k-fold unless `of_kind` says otherwise."""
+    rule = split.func if isinstance(split, partial) else split
+    return FoldKind(getattr(rule, "kind", FoldKind.K_FOLD))
+
+
+# By `cv._target_`, in results and studies that do not store their kind.
+_RECORDED_KINDS = {
+    "fer3d.clips.folds.leave_one_subject_out": FoldKind.LOSO,
+    "fer3d.clips.folds.range_folds": FoldKind.RANGES,
+    "fer3d.clips.folds.nested_folds": FoldKind.NESTED,
+    "fer3d.clips.folds.all_clips": FoldKind.ALL_CLIPS,
+    "fer3d.clips.given_folds.given_folds": FoldKind.GIVEN,
+}
+
+
+def stored_kind(entries: Mapping[str, Any], cv: Mapping[str, Any]) -> FoldKind:
+    """The kind of cross-validation of a result or a study.
+
+    Args:
+        entries: What it stores, with its kind as `cv_kind` unless it is an early one.
+        cv: The section `cv` of its configuration, from which the kind of an early one follows.
+    """
+    return FoldKind(entries.get("cv_kind") or _RECORDED_KINDS.get(cv.get("_target_", ""), FoldKind.K_FOLD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +95,7 @@ class Fold:
     inner_val: tuple[int, ...] = ()
 
 
+@of_kind(FoldKind.LOSO)
 def leave_one_subject_out(subjects: Sequence[str], inner_val: float = 0.0) -> list[Fold]:
     """LOSO: one fold a subject, in ascending order of subject id.
 
@@ -97,6 +148,7 @@ def balanced_folds(subjects: Sequence[str], num_folds: int = 10, inner_val: floa
     return _folds(GroupKFold(num_folds).split(subjects, groups=subjects), subjects, inner_val)
 
 
+@of_kind(FoldKind.RANGES)
 def range_folds(subjects: Sequence[str], ranges: Sequence[tuple[int, int]], inner_val: float = 0.0) -> list[Fold]:
     """A fold for each range of subject numbers, as the literature on RAVDESS and CREMA-D splits their actors.
 
@@ -129,6 +181,7 @@ def range_folds(subjects: Sequence[str], ranges: Sequence[tuple[int, int]], inne
     return dealt_folds([fold_of[subject] for subject in subjects], subjects, inner_val)
 
 
+@of_kind(FoldKind.NESTED)
 def nested_folds(
     subjects: Sequence[str],
     outer: Split,
@@ -184,6 +237,7 @@ def make_folds(split: Split, subjects: Sequence[str], splits: Sequence[str] = ()
     return split(subjects, splits=splits) if "splits" in inspect.signature(split).parameters else split(subjects)
 
 
+@of_kind(FoldKind.ALL_CLIPS)
 def all_clips(subjects: Sequence[str]) -> list[Fold]:
     """One fold that trains on every clip and holds out none: the start of a transfer, not a cross-validation.
 

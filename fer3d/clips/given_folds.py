@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fer3d.clips.folds import Fold, FoldError, dealt_folds
+from fer3d.clips.folds import Fold, FoldError, FoldKind, dealt_folds, of_kind
 from fer3d.corpora.layout import name_some
 
 TRAIN, TEST, VAL = "train", "test", "val"
@@ -16,6 +16,7 @@ _EXPECTED = "train and test (or val), or for each clip the name of the fold that
 _Key = tuple[tuple[bool, int, str], ...]
 
 
+@of_kind(FoldKind.GIVEN)
 def given_folds(subjects: Sequence[str], splits: Sequence[str] = (), inner_val: float = 0.0) -> list[Fold]:
     """The folds that the corpus's table gives, as AFEW, DFEW and FERV39k come.
 

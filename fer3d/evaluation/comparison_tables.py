@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import isnan
 
+from fer3d.clips.folds import FoldKind
 from fer3d.evaluation.comparison import Comparison
-from fer3d.evaluation.run_results import LEAVE_ONE_CLIP_OUT, RunResults
+from fer3d.evaluation.run_results import RunResults
 from fer3d.evaluation.significance import Interval
 from fer3d.evaluation.tables import Table, percent
 
@@ -31,7 +32,7 @@ def comparison_tables(comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
 def _tests_note(run: RunResults) -> str:
     if run.num_folds == 1:
         right = "Here McNemar's test counts: one fold has no spread to judge by."
-    elif run.cross_validation in ("LOSO", LEAVE_ONE_CLIP_OUT):
+    elif run.fold_kind is FoldKind.LOSO:
         right = "Here McNemar's test counts: LOSO folds are too small and too unequal for t-tests."
     else:
         right = (

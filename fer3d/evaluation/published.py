@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fer3d.clips.folds import FoldKind
 from fer3d.evaluation.run_results import RunResults
 
 
@@ -134,8 +135,7 @@ def differences(run: RunResults, benchmark: Benchmark) -> list[str]:
 
 def _differences(run: RunResults, benchmark: Benchmark) -> Iterator[str]:
     cv, data = run.config["cv"], run.config["data"]
-    ranges = cv.get("ranges") if str(cv["_target_"]).endswith(".range_folds") else None
-    if run.is_nested or ranges is None or tuple(map(tuple, ranges)) != benchmark.ranges:
+    if run.fold_kind is not FoldKind.RANGES or tuple(map(tuple, cv.get("ranges", ()))) != benchmark.ranges:
         yield f"its folds are others ({run.cross_validation}, not cv={benchmark.cv})"
     if set(run.emotions) != set(benchmark.emotions):
         yield f"it has {len(run.emotions)} of the {len(benchmark.emotions)} emotions (data.emotions)"

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fer3d.clips.folds import FoldKind
 from fer3d.clips.independence import Independence
 from fer3d.training.results import SHARED, FoldResult, check_facts, facts, fold_folder, read_result
 
 _FOLD_FOLDER = re.compile(r"fold_(\d{3,})")
 _MAX_NAMED = 12
-# What makes folds of a corpus's own; and leave-one-subject-out where each clip counts as a subject.
-GIVEN, LEAVE_ONE_CLIP_OUT = "given_folds", "leave-one-clip-out"
 
 
 class EvaluationError(Exception):
@@ -139,14 +138,19 @@ class RunResults:
         return {name: ", ".join(sorted({str(each[name]) for each in told if name in each})) for name in names}
 
     @property
+    def fold_kind(self) -> FoldKind:
+        """The kind of cross-validation."""
+        return FoldKind(self.info["cv_kind"])
+
+    @property
     def fold_rule(self) -> str:
-        """What made the folds, such as `step_folds`."""
+        """The function that made the folds, such as `step_folds`."""
         return str(self.config["cv"]["_target_"]).rpartition(".")[2]
 
     @property
     def cross_validation(self) -> str:
-        """How the folds were made: `LOSO` or, for example, `10-fold`."""
-        folds = name_cross_validation(self.fold_rule, self.num_folds, self.independence)
+        """The cross-validation in a word: `LOSO` or, for example, `10-fold`."""
+        folds = name_cross_validation(self.fold_kind, self.num_folds, self.independence)
         return f"nested {folds}" if self.is_nested else folds
 
     @property
@@ -206,17 +210,18 @@ class RunResults:
         }
 
 
-def name_cross_validation(rule: str, num_folds: int, independence: Independence) -> str:
-    """Returns how folds were made: `LOSO` or, for example, `10-fold`.
+def name_cross_validation(kind: FoldKind, num_folds: int, independence: Independence) -> str:
+    """Returns a cross-validation in a word: `LOSO` or, for example, `10-fold`.
 
     Args:
-        rule: What made them, such as `step_folds`.
-        num_folds: How many there are.
+        kind: Its kind.
+        num_folds: Number of folds.
         independence: Whether they are subject-independent.
     """
-    if rule == "leave_one_subject_out":
-        return "LOSO" if independence.subjects_known else LEAVE_ONE_CLIP_OUT
-    if rule == GIVEN:
+    if kind is FoldKind.LOSO:
+        # If subjects are unknown, each clip counts as a subject of its own.
+        return "LOSO" if independence.subjects_known else "leave-one-clip-out"
+    if kind is FoldKind.GIVEN:
         return "given train/test" if num_folds == 1 else f"given {num_folds}-fold"
     return f"{num_folds}-fold"
 

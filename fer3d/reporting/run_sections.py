@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from omegaconf import OmegaConf
 
+from fer3d.clips.folds import FoldKind
 from fer3d.clips.independence import NOT_INDEPENDENT, SEEN_BEFORE, Independence
 from fer3d.evaluation.evaluation_tables import measures_table, recall_table, subjects_table
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH, PROTOCOLS
-from fer3d.evaluation.run_results import GIVEN, RunResults, name_folds
+from fer3d.evaluation.run_results import RunResults, name_folds
 from fer3d.evaluation.tables import Table, percent
 from fer3d.reporting.drawings import (
     confusion_picture,
@@ -121,14 +122,14 @@ def provenance_section(runs: Sequence[ReportRun]) -> Section:
     return Section("provenance", "How it was obtained", tuple(_provenance(one) for one in runs))
 
 
-def independence_text(rule: str, independence: Independence) -> str:
+def independence_text(kind: FoldKind, independence: Independence) -> str:
     """What has to be said of folds that are not, or need not be, subject-independent; nothing of others.
 
     Args:
-        rule: What made the folds, such as `step_folds`.
+        kind: The kind of cross-validation.
         independence: Whether they are subject-independent.
     """
-    if independence.holds and rule != GIVEN:
+    if independence.holds and kind is not FoldKind.GIVEN:
         return ""
     return f"; {independence.caution or 'subject-independent'}: {independence.sentence}"
 
@@ -219,7 +220,7 @@ def _folds(one: ReportRun) -> str:
     sizes = [len(fold.clip_ids) for fold in run.folds]
     least, most = min(sizes), max(sizes)
     each = f"{least if least == most else f'{least} to {most}'} held-out clips each"
-    return f"{there} ({run.fold_rule}), {each}{independence_text(run.fold_rule, run.independence)}"
+    return f"{there} ({run.fold_rule}), {each}{independence_text(run.fold_kind, run.independence)}"
 
 
 def _start(one: ReportRun) -> str:

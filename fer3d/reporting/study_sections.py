@@ -139,7 +139,7 @@ def _facts(record: StudyRecord, *, own_database: bool) -> list[tuple[str, str]]:
         ("Pruning", _pruning(record)),
         ("Accuracy", f"{record.protocol.title}: {record.protocol.meaning}"),
         ("Corpus", f"{_corpus(record)}: {record.num_clips} held-out {kind}"),
-        ("Folds", f"{record.num_folds} ({record.cv}){independence_text(record.cv, record.independence)}"),
+        ("Folds", f"{record.num_folds} ({record.cv}){independence_text(record.fold_kind, record.independence)}"),
         ("Fixed on the command line", ", ".join(record.overrides) or "nothing"),
         ("Training time", duration_text(sum(trial.seconds for trial in record.trials))),
     ]
@@ -164,7 +164,7 @@ def _corpus(record: StudyRecord) -> str:
 
 
 def _cross_validation(record: StudyRecord) -> str:
-    return name_cross_validation(record.cv, record.num_folds, record.independence)
+    return name_cross_validation(record.fold_kind, record.num_folds, record.independence)
 
 
 def _counted(number: int, what: str) -> str:

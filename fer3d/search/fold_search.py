@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import TrialState
 
+from fer3d.clips.folds import kind_of
 from fer3d.search.cross_validation import CrossValidation, CrossValidationSettings
 from fer3d.search.search import counted
 from fer3d.search.session import SETTINGS, run_search
@@ -194,6 +195,7 @@ class FoldSearch:
             "num_clips": sum(len(fold.held_out) for fold in folds),
             "num_folds": len(folds),
             "cv": str(self.base.cv["_target_"]).rpartition(".")[2],
+            "cv_kind": str(kind_of(instantiate(self.base.cv))),
         }
 
     def _tracker(self) -> TrialTracker:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from fer3d.atomic_folder import atomic_folder
+from fer3d.clips.folds import FoldKind, kind_of
 from fer3d.overrides import override
 from fer3d.search.cross_validation import job_folder
 from fer3d.search.faults import Blame, fault_of
@@ -23,6 +25,7 @@ from fer3d.search.records import StudyRecord, TrialRecord
 from fer3d.search.space import SearchSpace
 from fer3d.search.storage import StudyError
 from fer3d.search.sweeper_settings import SweeperSettings
+from fer3d.settings import checked
 from fer3d.training.results import FoldResult, fold_folder, read_result, write_result
 
 # The outer folds themselves, on which the best trials are tested.
@@ -30,8 +33,12 @@ OUTER = "cv.inner=null"
 
 
 def is_nested(base: DictConfig) -> bool:
-    """Whether a configuration asks for a nested cross-validation."""
-    return str(base.cv["_target_"]).endswith(".nested_folds")
+    """Whether a configuration asks for a nested cross-validation.
+
+    Raises:
+        SettingsError: A setting does not exist, or is of another kind.
+    """
+    return kind_of(instantiate(checked(base).cv)) is FoldKind.NESTED
 
 
 @dataclass(frozen=True)

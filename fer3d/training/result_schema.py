@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from fer3d.checked_json import first_error
+from fer3d.clips.folds import FoldKind
 
 FORMAT_VERSION = 2
 
@@ -98,6 +99,7 @@ class _Result(_Entries):
     seed: int
     precision: str
     subjects: list[str]
+    cv_kind: Annotated[FoldKind, Field(strict=False)] | None = None
     num_folds: PositiveInt
     num_clips: PositiveInt
     num_train: PositiveInt

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer3d.checked_json import CHECKSUM, check_seal, sealed
+from fer3d.clips.folds import stored_kind
 from fer3d.clips.independence import Independence
 from fer3d.training.result_schema import FORMAT_VERSION, check_entries
 
@@ -201,6 +202,7 @@ def same_numbers(first: FoldResult, second: FoldResult) -> bool:
 def _read(folder: Path) -> FoldResult:
     info = dict(check_entries(json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))))
     check_seal(info)
+    info["cv_kind"] = str(stored_kind(info, info["config"]["cv"]))
     content = (folder / LOGITS_NAME).read_bytes()
     if info.get(_LOGITS_DIGEST, hashlib.sha256(content).hexdigest()) != hashlib.sha256(content).hexdigest():
         raise ValueError(f"{LOGITS_NAME} is not the one that {RESULT_NAME} was written with")

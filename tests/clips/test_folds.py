@@ -8,19 +8,24 @@ import pytest
 from hydra.utils import instantiate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from leaky_folds import leaky_folds
 from omegaconf import DictConfig, OmegaConf
 
 from fer3d.clips.folds import (
     Fold,
     FoldError,
+    FoldKind,
     all_clips,
     balanced_folds,
+    kind_of,
     leave_one_subject_out,
     make_folds,
     nested_folds,
+    of_kind,
     range_folds,
     select_folds,
     step_folds,
+    stored_kind,
 )
 from fer3d.clips.given_folds import given_folds
 from fer3d.twin.cast import plan_cast
@@ -268,3 +273,37 @@ def test_given_folds_within_others_are_those_of_the_clips_that_train() -> None:
     subjects, splits = ["a", "b", "c", "a", "b", "c"], ["2", "1", "1", "1", "2", "2"]
     inner = nested_folds(subjects, leave_one_subject_out, given_folds, outer_fold=1, splits=splits)
     assert inner == [Fold(1, (4, 5), (1, 2)), Fold(2, (1, 2), (4, 5))]
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [
+        ("loso", FoldKind.LOSO),
+        ("kfold10", FoldKind.K_FOLD),
+        ("kfold10_balanced", FoldKind.K_FOLD),
+        ("ravdess6", FoldKind.RANGES),
+        ("crema_d5", FoldKind.RANGES),
+        ("given", FoldKind.GIVEN),
+        ("nested", FoldKind.NESTED),
+        ("all_clips", FoldKind.ALL_CLIPS),
+    ],
+)
+def test_each_option_has_a_kind(option: str, kind: FoldKind, compose_config: Callable[..., DictConfig]) -> None:
+    cv = compose_config(f"cv={option}").cv
+    assert kind_of(instantiate(cv)) is kind
+    # Results that do not store their kind have the same one.
+    assert stored_kind({}, cv) is kind
+
+
+def test_a_stored_kind_counts() -> None:
+    assert stored_kind({"cv_kind": "loso"}, {"_target_": "own.folds"}) is FoldKind.LOSO
+    assert stored_kind({}, {"_target_": "own.folds"}) is FoldKind.K_FOLD
+
+
+def test_a_rule_of_ones_own_says_its_kind() -> None:
+    @of_kind(FoldKind.LOSO)
+    def mine(subjects: Sequence[str], num_folds: int = 2) -> list[Fold]:
+        return step_folds(subjects, num_folds)
+
+    assert kind_of(partial(partial(mine, num_folds=3))) is FoldKind.LOSO
+    assert kind_of(leaky_folds) is FoldKind.K_FOLD

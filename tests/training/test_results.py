@@ -235,6 +235,7 @@ DAMAGES = {
     "a text for a number": lie("seconds", "1.5"),
     "a number for a text": lie("digest", 5),
     "no fold": lie("fold", 0),
+    "no kind of cross-validation": lie("cv_kind", "random"),
     "a fold too many": lie("fold", 4),
     "other counts": lie("num_correct.every_epoch", [2, 3, 2]),
     "another best epoch": lie("num_correct.best_epoch", 4),
@@ -284,7 +285,7 @@ def test_results_of_earlier_versions_are_read(folder: Path, result: FoldResult) 
     earlier = {key: value for key, value in content(folder).items() if key not in ("checksum", "logits_sha256")}
     write(folder, earlier)
     found = read_result(folder)
-    assert found.info == result.info
+    assert found.info == {**result.info, "cv_kind": "k_fold"}
     np.testing.assert_array_equal(found.logits, result.logits)
 
 
