@@ -20,7 +20,7 @@ from pytorch_lightning.loggers import Logger
 import fer3d
 from fer3d.atomic_folder import atomic_folder, work_folder
 from fer3d.clips.clip_source import ClipSource, clip_source
-from fer3d.clips.folds import Fold, make_folds, select_folds
+from fer3d.clips.folds import Fold, kind_of, make_folds, select_folds
 from fer3d.clips.independence import Independence
 from fer3d.clips.measures import store_measures
 from fer3d.clips.store import ClipStore
@@ -346,6 +346,7 @@ class Run:
             "seed": self.config.seed,
             "precision": self.precision,
             "subjects": sorted({self.store.subjects[index] for index in fold.held_out}),
+            "cv_kind": str(kind_of(instantiate(self.config.cv))),
             "num_folds": len(self.folds),
             "num_clips": len(self.store),
             "num_train": len(fold.train),
