@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fer3d.overrides import override
-from fer3d.reproduction.own_videos import TABLE_NAME, OwnVideos
+from fer3d.twin.own_videos import TABLE_NAME, OwnVideos
 
 # The corpora by the names that `data=` knows.
 CKPLUS, OULU = "ckplus", "oulu_casia"

@@ -1,4 +1,4 @@
-"""A folder of videos as a user has it, made of a synthetic twin: for rehearsals of training on one's own videos."""
+"""A folder of videos such as a user has, copied from a synthetic twin, to rehearse training on one's own videos."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ TABLE_NAME = "clips.csv"
 
 @dataclass(frozen=True)
 class OwnVideos:
-    """Copies of a twin's videos under names that no corpus has, and the first table that `fer3d init` guesses for them.
+    """Copies of a twin's videos under names of no known corpus, and the table that `fer3d init` writes for them.
 
     Attributes:
         twin: A synthetic twin of RAVDESS, complete.
-        folder: Where they go.
+        folder: The folder to make.
     """
 
     twin: Path
     folder: Path
 
     def make(self) -> None:
-        """Makes what is not there yet.
+        """Makes the folder and its table where they do not exist yet.
 
         Raises:
             CorpusError: The twin is damaged.
@@ -48,5 +48,5 @@ class OwnVideos:
             person = work / f"Person {sequence.subject}"
             person.mkdir(exist_ok=True)
             shutil.copy2(sequence.video, person / f"{sequence.emotion} {take}{sequence.video.suffix}")
-        # Nothing in a copied video says that it is rendered: with the twin's marker above it, all reports do.
+        # The twin's marker, by which all reports say that the copied videos are rendered.
         shutil.copy2(self.twin / SYNTHETIC_MARKER, work)

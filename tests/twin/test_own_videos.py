@@ -10,7 +10,7 @@ import pytest
 from fer3d.corpora.layout import in_synthetic_twin
 from fer3d.corpora.own_videos.videos import Videos
 from fer3d.corpora.sequences import SYNTHETIC_MARKER
-from fer3d.reproduction.own_videos import TABLE_NAME, OwnVideos
+from fer3d.twin.own_videos import TABLE_NAME, OwnVideos
 
 CODES = {1: "neutral", 4: "sad", 8: "surprised"}
 
