@@ -61,7 +61,7 @@ def test_nothing_is_overwritten(there: str, invoke: Invoke, tmp_path: Path) -> N
     before = sorted(root.rglob("*"))
     status, out, err = invoke("init", str(root))
     assert (status, out) == (1, "")
-    assert "is there already and is not overwritten" in err
+    assert "already exists and is not overwritten" in err
     assert sorted(root.rglob("*")) == before
     assert there != "file" or table.read_text() == "mine"
 
@@ -70,9 +70,9 @@ def test_a_folder_without_videos_is_an_error(invoke: Invoke, tmp_path: Path) -> 
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/notes.txt").touch()
     for folder, said in (
-        ("videos", "holds neither video files"),
-        ("nowhere", "is no folder"),
-        ("videos/notes.txt", "is no folder"),
+        ("videos", "contains no video files"),
+        ("nowhere", "is not a folder"),
+        ("videos/notes.txt", "is not a folder"),
     ):
         status, _, err = invoke("init", str(tmp_path / folder))
         assert status == 1

@@ -44,28 +44,26 @@ _DISTRIBUTION = Distribution(
 
 _IMAGE_FOLDERS = ("cohnkanadeimages", "extendedcohnkanadeimages")
 _LABEL_FOLDERS = ("emotion", "emotions", "emotionlabel", "emotionlabels")
-# The other archives of the distribution, which nothing is read from.
+# Other archives of the distribution, which are not read.
 _OTHER_LABELS = re.compile(r"(?:facs|landmarks?).*")
 _SUBJECT = re.compile(r"S[0-9]{3}", re.IGNORECASE)
 _SEQUENCE = re.compile(r"[0-9]{3}")
 _FRAME = re.compile(r"(S[0-9]{3})_([0-9]{3})_([0-9]{1,9})" + IMAGE_SUFFIX, re.IGNORECASE)
-# Looser than the distributed name, so that a label without `.txt` or with ` (1)` is a label and not passed over.
+# Looser than the distributed names, so that labels without `.txt` or with ` (1)` are not ignored.
 _LABEL = re.compile(r"(S[0-9]{3})_([0-9]{3})_([0-9]{1,9})_emotion.*", re.IGNORECASE)
 # A label's text has 16 characters.
 _MAX_LABEL_BYTES = 64
 
 _FOREIGN_FRAME = Fault(
-    "these frames carry the name of another sequence than the folder they lie in", "Move them to it, or delete them"
+    "these frames are named after another sequence than their folder", "Move them to that sequence, or delete them"
 )
 _FOREIGN_LABEL = Fault(
-    "these labels carry the name of another sequence than the folder they lie in", "Move them to it, or delete them"
+    "these labels are named after another sequence than their folder", "Move them to that sequence, or delete them"
 )
-_MANY_LABELS = Fault("these hold several label files where CK+ has one", "Keep one of each")
-_NO_NUMBER = Fault(
-    "these labels should hold one number, such as 3.0000000e+00, and do not", "Unpack Emotion_labels.zip again"
-)
+_MANY_LABELS = Fault("these folders contain several label files, but CK+ has one per sequence", "Keep one of each")
+_NO_NUMBER = Fault("these labels must contain one number, such as 3.0000000e+00", "Unpack Emotion_labels.zip again")
 _NO_CODE = Fault(
-    f"these labels hold none of CK+'s codes 1..{len(EMOTIONS)} "
+    f"these labels are not codes of CK+, 1..{len(EMOTIONS)} "
     f"({', '.join(f'{code} {emotion}' for code, emotion in enumerate(EMOTIONS, start=1))})",
     "Unpack Emotion_labels.zip again",
 )
@@ -78,9 +76,9 @@ _NO_PEAK = Fault(
     "Unpack extended-cohn-kanade-images.zip again, or remove the label to leave out the sequence",
 )
 _PAST_PEAK = Fault(
-    "these sequences go on after the peak frame, whose number is in the name of the label file, so that their clips "
-    "end with another frame than the labelled one",
-    "Delete what does not belong to them",
+    "these sequences continue after the peak frame, whose number is in the name of the label file, so their clips do "
+    "not end at the labelled frame",
+    "Delete the frames that do not belong to them",
 )
 _GAPS = Fault(
     "the frames of these sequences are not numbered 1, 2, 3 and so on",
@@ -93,10 +91,10 @@ class CKPlus:
 
     Attributes:
         name: `ckplus`.
-        emotions: The seven classes; a label file's code 1..7 is the index into them plus one.
-        num_channels: 1: the images are grey or made grey.
-        root: The folder that holds the images and the labels, at any of the depths seen in the wild.
-        synthetic: Whether the folder read is a synthetic twin.
+        emotions: The seven classes; a label file's code 1..7 is the index plus one.
+        num_channels: 1; colour images are converted to grey.
+        root: The folder of the images and labels, which may be nested in it.
+        synthetic: Whether it is a synthetic twin. Valid after `read`.
     """
 
     name = "ckplus"
@@ -109,10 +107,10 @@ class CKPlus:
 
     @property
     def root(self) -> Path:
-        """The folder that holds the corpus.
+        """The corpus's folder.
 
         Raises:
-            CorpusError: None is configured.
+            CorpusError: `data.root` is not set.
         """
         if self._root is None:
             raise _DISTRIBUTION.not_found("the key data.root is not set.")
@@ -121,11 +119,11 @@ class CKPlus:
     def read(self) -> list[FrameSequence]:
         """Returns the labelled sequences, sorted by subject and then by sequence.
 
-        Warns with a `CorpusWarning` when their number differs from the corpus as distributed, about every file that is
+        Warns with a `CorpusWarning` if their number differs from the corpus as distributed, about every file that is
         not read, and about frames that are not numbered from 1 to the peak.
 
         Raises:
-            CorpusError: The root is not set, is missing or does not hold CK+; a label cannot be read; a labelled
+            CorpusError: The root is not set, is missing or does not contain CK+; a label is invalid; or a labelled
                 sequence has no frames, no peak frame, or a frame or label of another sequence.
         """
         sequences, self.synthetic = read_tree(self.root)
@@ -134,10 +132,10 @@ class CKPlus:
 
 
 def read_tree(root: Path) -> tuple[list[FrameSequence], bool]:
-    """Returns the labelled sequences of a tree in CK+'s layout, however many, and whether it is a synthetic twin.
+    """Returns the labelled sequences of any tree in CK+'s layout, and whether it is a synthetic twin.
 
     Raises:
-        CorpusError: As `CKPlus.read`.
+        CorpusError: See `CKPlus.read`.
     """
     _DISTRIBUTION.existing_folder(root)
     sighted = walk(root, _SUBJECT, lambda _, name: bool(_FRAME.fullmatch(name) or _LABEL.fullmatch(name)))
@@ -153,7 +151,7 @@ def read_tree(root: Path) -> tuple[list[FrameSequence], bool]:
     )
     findings.raise_errors()
     if not sequences:
-        problem = f"{labels} holds subject folders but not one file named *_emotion.txt."
+        problem = f"{labels} contains subject folders but no file named *_emotion.txt."
         raise _DISTRIBUTION.not_found(f"{problem} {findings.warnings_text()}".rstrip())
     findings.warn(stacklevel=3)
     return sequences, in_synthetic_twin(images)
@@ -163,15 +161,15 @@ def _one_folder(root: Path, candidates: Collection[Path], names: tuple[str, ...]
     found = [folder for folder in candidates if plain_name(folder.absolute().name) in names]
     if len(found) > 1:
         raise CorpusError(
-            f"CK+ in {root.absolute()} has its {what} more than once: {name_some([str(path) for path in found])}. "
-            "Remove all but one of them, or set data.root to a folder that holds only one"
+            f"CK+ in {root.absolute()} has several folders of {what}: {name_some([str(path) for path in found])}. "
+            "Remove all but one of them, or set data.root to a folder that contains only one"
         )
     if not found:
         others = [str(folder) for folder in candidates]
         raise _DISTRIBUTION.not_found(
-            f"its {what} are missing: no folder called {usual} with subject folders such as S005 lies in data.root, "
-            f"which is {root.absolute()} and holds {contents(root)}."
-            + (f" Subject folders were found in {name_some(others)}, and not looked for below." if others else "")
+            f"its {what} are missing: there is no folder {usual} with subject folders such as S005 in data.root, which "
+            f"is {root.absolute()} and contains {contents(root)}."
+            + (f" Subject folders were found in {name_some(others)} and not searched further." if others else "")
         )
     return found[0]
 
@@ -199,7 +197,7 @@ def _read_sequences(images: Path, labels: Path, findings: Findings) -> list[Fram
 
 
 def _sequence_folders(tree: Path, findings: Findings) -> Iterator[tuple[str, str, Path]]:
-    """Yields subject, sequence and folder of every sequence folder of the images or of the labels."""
+    """Yields subject, sequence and folder of every sequence folder of the images or the labels."""
     subjects = findings.take(tree, "folders", lambda name: name.upper() if _SUBJECT.fullmatch(name) else None)
     for subject, subject_folder in subjects.items():
         found = findings.take(subject_folder, "folders", lambda name: name if _SEQUENCE.fullmatch(name) else None)
@@ -208,13 +206,13 @@ def _sequence_folders(tree: Path, findings: Findings) -> Iterator[tuple[str, str
 
 
 def _parts(pattern: re.Pattern[str], name: str) -> tuple[str, str, int] | None:
-    """Returns the subject, the sequence and the frame's number that a file's name stands for."""
+    """Returns the subject, sequence and frame number in a file name."""
     match = pattern.fullmatch(name)
     return (match[1].upper(), match[2], int(match[3])) if match else None
 
 
 def _label(subject: str, sequence: str, folder: Path, findings: Findings) -> tuple[int, str] | None:
-    """Returns the peak's number and the emotion, or `None` for a sequence without a label, as 266 of the 593 are."""
+    """Returns the peak's number and the emotion; `None` if unlabelled, as 266 of the 593 sequences are."""
     files = findings.take(folder, "files", lambda name: _parts(_LABEL, name))
     if len(files) > 1:
         findings.error(_MANY_LABELS, folder, f" ({name_some([path.name for path in files.values()])})")
@@ -233,10 +231,10 @@ def _emotion_in(file: Path, findings: Findings) -> str | None:
     try:
         value = float(content.decode("ascii"))
     except ValueError:
-        findings.error(_NO_NUMBER, file, f" holds {content!r}" if content else " is empty")
+        findings.error(_NO_NUMBER, file, f" contains {content!r}" if content else " is empty")
         return None
     if value not in range(1, len(EMOTIONS) + 1):
-        findings.error(_NO_CODE, file, f" holds {content.decode('ascii').strip()}")
+        findings.error(_NO_CODE, file, f" contains {content.decode('ascii').strip()}")
         return None
     return EMOTIONS[int(value) - 1]
 
@@ -260,7 +258,7 @@ def _frames(subject: str, sequence: str, folder: Path, peak: int, findings: Find
 
 
 def _pass_over(subject: str, sequence: str, folder: Path, findings: Findings) -> None:
-    """Notes what an unlabelled sequence's folder holds besides its frames."""
+    """Records unexpected files in the folder of an unlabelled sequence."""
 
     def own_frame(name: str) -> str | None:
         return name if (parts := _parts(_FRAME, name)) and parts[:2] == (subject, sequence) else None

@@ -12,7 +12,7 @@ from fer3d.corpora.sequences import CorpusError, Expected, VideoSequence
 from fer3d.corpora.video_files import chosen_emotions, find_clips, find_files
 
 EMOTIONS = ("anger", "disgust", "fear", "happy", "neutral", "sad")
-# Whose word the emotion of a clip is, and where that stands in the table of votes.
+# Label sources, with their columns in the table of votes.
 LABELS = {"intended": None, "face": "FaceVote", "multimodal": "MultiModalVote"}
 
 EXPECTED = Expected(
@@ -32,7 +32,7 @@ _DISTRIBUTION = Distribution(
     title="CREMA-D",
     layout="video files such as 1001_DFA_ANG_XX.flv, usually in a folder VideoFlash",
     origin=(
-        "install Git LFS and clone https://github.com/CheyneyComputerScience/CREMA-D (licence ODbL and DbCL); where it "
+        "install Git LFS and clone https://github.com/CheyneyComputerScience/CREMA-D (licence ODbL and DbCL); if it "
         "was cloned without Git LFS, run git lfs pull there."
     ),
 )
@@ -45,19 +45,19 @@ _CLIP_LIKE = re.compile(r"[0-9]{4}[_ -][A-Z]{3}[_ -].*", re.IGNORECASE | re.DOTA
 _TABLE = "summaryTable.csv"
 
 _BAD = Fault(
-    "these clips are known to be bad, and the literature keeps them",
-    "They are kept here, too, as far as they can be decoded",
+    "these clips are known to be bad, but the literature keeps them",
+    "They are kept here too, if they can be decoded",
 )
 _NO_MAJORITY = Fault(
-    "the raters' votes for these clips are tied or missing, so that they are left out",
-    "With data.labels=intended they are kept",
+    "the raters' votes for these clips are tied or missing, so they are left out",
+    "Set data.labels=intended to keep them",
 )
-_NO_ROW = Fault(f"{_TABLE} has no row for these clips, so that they are left out", "Fetch the table again")
+_NO_ROW = Fault(f"{_TABLE} has no row for these clips, so they are left out", "Download the table again")
 _BAD_VOTE = Fault(
-    f"these rows have a vote that is none of {', '.join(_LETTERS)}, nor several of them with colons between",
-    "Fetch the table again",
+    f"these rows have a vote other than {', '.join(_LETTERS)}, or several of them separated by colons",
+    "Download the table again",
 )
-_OTHER_VOTE = Fault("these clips have two rows with different votes", "Fetch the table again")
+_OTHER_VOTE = Fault("these clips have two rows with different votes", "Download the table again")
 
 
 class CremaD:
@@ -65,13 +65,13 @@ class CremaD:
 
     Attributes:
         name: `crema_d`.
-        emotions: The chosen emotions, all six unless `data.emotions` says otherwise.
+        emotions: The chosen emotions; all six unless `data.emotions` is set.
         num_channels: 3.
-        root: The folder that holds the video files, at any depth, and the table of votes where labels need it.
-        labels: `intended` (what the actor was asked for, as in the file's name), `face` (the majority of the raters who
-            saw only the face) or `multimodal` (of those who saw and heard). The sequences of the latter two have it in
-            their column `labels`, and clips without a majority are left out.
-        synthetic: Whether the files read are a synthetic twin.
+        root: The folder of the video files, possibly nested, and of the table of votes if the labels need it.
+        labels: `intended` (the acted emotion, from the file name), `face` (majority of the raters who saw only the
+            face) or `multimodal` (of those who saw and heard). For the latter two, sequences have it in their column
+            `labels`, and clips without a majority are left out.
+        synthetic: Whether it is a synthetic twin. Valid after `read`.
     """
 
     name = "crema_d"
@@ -81,7 +81,7 @@ class CremaD:
         self, root: str | Path | None, emotions: Sequence[str] | None = None, labels: str = "intended"
     ) -> None:
         if labels not in LABELS:
-            raise CorpusError(f"data.labels is {labels!r}; CREMA-D has {', '.join(LABELS)}")
+            raise CorpusError(f"data.labels is {labels!r}, but must be one of {', '.join(LABELS)}")
         self._root = root_folder(root) if root else None
         self.emotions = chosen_emotions(emotions, EMOTIONS, "CREMA-D")
         self.labels = labels
@@ -89,10 +89,10 @@ class CremaD:
 
     @property
     def root(self) -> Path:
-        """The folder that holds the corpus.
+        """The corpus's folder.
 
         Raises:
-            CorpusError: None is configured.
+            CorpusError: `data.root` is not set.
         """
         if self._root is None:
             raise _DISTRIBUTION.not_found("the key data.root is not set.")
@@ -101,12 +101,12 @@ class CremaD:
     def read(self) -> list[VideoSequence]:
         """Returns the clips of the chosen emotions, sorted by subject and then by sequence.
 
-        Warns with a `CorpusWarning` when the number of intended ones differs from the corpus as distributed, about
-        clips that are known to be bad, about those that raters do not agree on, and about every video that is not read.
+        Warns with a `CorpusWarning` if the number of intended ones differs from the corpus as distributed, about
+        clips known to be bad, about clips without a majority, and about every video that is not read.
 
         Raises:
-            CorpusError: The root is not set, is missing or does not hold CREMA-D; a file is there twice or is a pointer
-                of Git LFS; the table of votes is needed and is missing or damaged.
+            CorpusError: The root is not set, is missing or does not contain CREMA-D; a clip has two files or is a Git
+                LFS pointer; or the table of votes is needed and is missing or damaged.
         """
         sequences, self.synthetic = read_tree(self.root, self.labels, self.emotions)
         if self.labels == "intended":
@@ -115,7 +115,7 @@ class CremaD:
 
 
 def expected(emotions: Sequence[str]) -> Expected:
-    """Returns what the complete corpus holds of emotions, by what the actors intended."""
+    """Returns the size of the complete corpus for these emotions, by the intended labels."""
     counts = {emotion: EXPECTED.per_emotion[emotion] for emotion in emotions}
     return Expected(sum(counts.values()), EXPECTED.num_subjects, counts)
 
@@ -123,10 +123,10 @@ def expected(emotions: Sequence[str]) -> Expected:
 def read_tree(
     root: Path, labels: str = "intended", emotions: Sequence[str] = EMOTIONS
 ) -> tuple[list[VideoSequence], bool]:
-    """Returns the sequences of a folder with CREMA-D's file names, however many, and whether it is a synthetic twin.
+    """Returns the sequences of any folder with CREMA-D's file names, and whether it is a synthetic twin.
 
     Raises:
-        CorpusError: As `CremaD.read`.
+        CorpusError: See `CremaD.read`.
     """
     _DISTRIBUTION.existing_folder(root)
     findings = Findings("CREMA-D", root)
@@ -134,7 +134,7 @@ def read_tree(
     findings.raise_errors()
     if not files:
         raise _DISTRIBUTION.not_found(
-            f"no clip lies in data.root, which is {root.absolute()} and holds {contents(root)}. "
+            f"there is no clip in data.root, which is {root.absolute()} and contains {contents(root)}. "
             f"{findings.warnings_text()}".rstrip()
         )
     found = _intended(files) if labels == "intended" else _voted(files, labels, root, findings)
@@ -163,7 +163,7 @@ def _intended(files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _voted(files: Mapping[str, Path], labels: str, root: Path, findings: Findings) -> dict[str, str]:
-    """Returns the emotion that most raters saw, of each clip that has one; notes the others."""
+    """Returns the majority emotion of each clip that has one; records the others."""
     votes = _votes(_table(root, labels), labels, findings)
     found: dict[str, str] = {}
     for name in files:
@@ -180,18 +180,18 @@ def _table(root: Path, labels: str) -> Path:
     tables = find_files(root, _TABLE)
     if len(tables) > 1:
         places = name_some([str(table) for table in tables])
-        raise CorpusError(f"CREMA-D in {root.absolute()} has {_TABLE} more than once: {places}. Keep one of them")
+        raise CorpusError(f"CREMA-D in {root.absolute()} has {_TABLE} several times: {places}. Keep one of them")
     if not tables:
         raise _DISTRIBUTION.not_found(
-            f"data.labels={labels} needs the raters' votes in processedResults/{_TABLE}, which does not lie in "
-            f"data.root, which is {root.absolute()} and holds {contents(root)}. Set data.root to the whole clone, or "
+            f"data.labels={labels} needs the raters' votes in processedResults/{_TABLE}, which is not in data.root: "
+            f"{root.absolute()} contains {contents(root)}. Set data.root to the whole clone, or "
             "copy the table there."
         )
     return tables[0]
 
 
 def _votes(table: Path, labels: str, findings: Findings) -> dict[str, str]:
-    """Returns the letters of a clip's vote, more than one for a tie and none for no vote, by the clip's name."""
+    """Returns the vote letters of each clip by name: several for a tie, none for no vote."""
     votes: dict[str, str] = {}
     for line, name, vote in _rows(table, str(LABELS[labels])):
         letters = "" if vote == "NA" else vote.replace(":", "")
@@ -203,7 +203,7 @@ def _votes(table: Path, labels: str, findings: Findings) -> dict[str, str]:
 
 
 def _rows(table: Path, column: str) -> Iterator[tuple[int, str, str]]:
-    """Yields the line's number, the clip's name and the vote of every row."""
+    """Yields the line number, clip name and vote of every row."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -215,6 +215,6 @@ def _rows(table: Path, column: str) -> Iterator[tuple[int, str, str]]:
                     yield reader.line_num, name.partition(".")[0], vote
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise CorpusError(
-            f"{table} cannot be read as the table of the raters' votes: {error}. It should be CSV with the columns "
-            f"FileName and {column}; fetch it again, or use data.labels=intended"
+            f"{table} is not a readable table of the raters' votes: {error}. It must be CSV with the columns "
+            f"FileName and {column}; download it again, or set data.labels=intended"
         ) from error

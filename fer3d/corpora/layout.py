@@ -1,4 +1,4 @@
-"""Finding a corpus's folders under the roots seen in the wild, and naming what there is not as it should be."""
+"""Finds a corpus's folders below a user's root and reports everything that deviates from the distribution."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Literal, TypeVar
 from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, CorpusWarning
 
 MAX_DEPTH = 6
-# A root that is far too high, such as a home folder, must end in an error message and not in a walk over a whole disk.
+# Limits the search if the root is far too high, such as a home folder.
 MAX_FOLDERS = 5_000
 MAX_NAMED = 8
 
 IMAGE_SUFFIX = r"\.(?:png|jpe?g|bmp|tiff?)"
 
-# What systems and archivers leave in folders; whatever else is not read is named.
+# Files that operating systems and archivers leave behind; other unread files are reported.
 _LITTER = re.compile(
     r"\._.*|\.DS_Store|\.directory|\.nfs.*|\.git.*|\.Spotlight-V100|\.Trashes|\.fseventsd|__MACOSX|Icon\r|@eaDir|"
     r"(?:eh)?Thumbs\.db|desktop\.ini|lost\+found",
@@ -34,11 +34,11 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """How a corpus reaches its users, for the errors of its reader.
+    """How to obtain a corpus, for the errors of its reader.
 
     Attributes:
         title: The corpus's usual name, such as `CK+`.
-        layout: The folders and files that the reader looks for.
+        layout: The folders and files that the reader expects.
         origin: Where the corpus comes from, which archives are needed and under which licence.
     """
 
@@ -50,14 +50,14 @@ class Distribution:
         """Returns `root`.
 
         Raises:
-            CorpusError: `root` is missing, is a file, is empty or may not be opened.
+            CorpusError: `root` is missing, a file, empty or not readable.
         """
         problem = None
         try:
             if not root.exists():
                 problem = "does not exist"
             elif not root.is_dir():
-                problem = "is a file and not a folder"
+                problem = "is a file, not a folder"
             elif not any(root.iterdir()):
                 problem = "is empty"
         except OSError as error:
@@ -67,22 +67,22 @@ class Distribution:
         return root
 
     def not_found(self, problem: str) -> CorpusError:
-        """Returns the error to raise: `problem`, then what was looked for and how to get it."""
+        """Returns the error to raise: the problem, the expected layout and how to obtain the corpus."""
         lines = (
             f"{self.title} cannot be read: {problem}",
-            f"Looked for: {self.layout}, at most {MAX_DEPTH} levels and {MAX_FOLDERS:,} folders below data.root.",
+            f"Expected: {self.layout}, at most {MAX_DEPTH} levels and {MAX_FOLDERS:,} folders below data.root.",
             f"To get it: {self.origin}",
-            "Then set the key data.root to the folder that holds the unpacked archives.",
+            "Then set data.root to the folder of the unpacked archives.",
         )
         return CorpusError("\n".join(lines))
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of thing that is not as in the corpus as distributed.
+    """A kind of deviation from the corpus as distributed.
 
     Attributes:
-        problem: What is wrong, to be followed by the places.
+        problem: What is wrong; the places follow it.
         remedy: What to do about it.
     """
 
@@ -91,26 +91,26 @@ class Fault:
 
 
 UNREAD = Fault(
-    "these are not read, since the corpus as distributed has no such files or folders there",
+    "these are not read, because the corpus as distributed has no such files or folders there",
     "Rename what should be read, and move the rest out of the corpus",
 )
 _ELSEWHERE = Fault(
-    "these look like parts of the corpus and are not read, since they lie where it has none",
+    "these look like parts of the corpus but are not read, because they are in the wrong place",
     "Move what should be read to its place, and the rest out of data.root",
 )
-TWICE = Fault("the same thing is there twice", "Keep one of each")
+TWICE = Fault("these exist twice", "Keep one of each")
 CLOSED = Fault("these cannot be opened", "Make them readable, or copy them again")
-NO_FILE = Fault("these should be files and are not (a folder, a broken link or a device)", "Put the files there again")
+NO_FILE = Fault("these are not files but folders, broken links or devices", "Restore the files")
 
 
 class Findings:
-    """What a reader comes upon that is not as distributed, gathered so that one sentence names all places of a kind.
+    """Collects a reader's findings, so that one message lists all places of each kind.
 
-    Every name in a folder of the corpus goes through `take`: it is used, or known litter, or named in the end.
+    Every name in a folder of the corpus goes through `take`: it is used, known litter, or reported.
 
     Args:
         title: The corpus's usual name.
-        root: The folder that holds the corpus; places are named relative to it.
+        root: The corpus's folder; places are shown relative to it.
     """
 
     def __init__(self, title: str, root: Path) -> None:
@@ -120,22 +120,22 @@ class Findings:
         self._warnings: dict[Fault, list[str]] = {}
 
     def error(self, fault: Fault, place: Path | str, detail: str = "") -> None:
-        """Notes what would change the meaning of a clip, so that the corpus is refused."""
+        """Records a deviation that would change the meaning of a clip, so that reading fails."""
         self._errors.setdefault(fault, []).append(self._place(place) + detail)
 
     def warning(self, fault: Fault, place: Path | str, detail: str = "") -> None:
-        """Notes what has to be known and does not stand in the way."""
+        """Records a deviation that does not prevent reading."""
         self._warnings.setdefault(fault, []).append(self._place(place) + detail)
 
     def take(
         self, folder: Path, kind: Literal["files", "folders"], key_of: Callable[[str], Key | None]
     ) -> dict[Key, Path]:
-        """Returns the files (or folders) in `folder` by the key of their name, sorted by name, and notes the others.
+        """Returns the files (or folders) in `folder` by the key of their name, sorted by name; records the others.
 
         Args:
             folder: A folder of the corpus.
-            kind: What is looked for.
-            key_of: Returns what a name stands for, or `None` where it is not a name of the corpus.
+            kind: What to return.
+            key_of: Maps a name to its key, or to `None` if the corpus has no such name.
         """
         taken: dict[Key, Path] = {}
         for entry in self._entries(folder):
@@ -157,14 +157,14 @@ class Findings:
         is_known: Callable[[Path], bool],
         is_in_subject: Callable[[str], bool],
     ) -> None:
-        """Notes what looks like a part of the corpus and lies outside of what is read.
+        """Records what looks like a part of the corpus outside the folders that are read.
 
         Args:
-            sighted: What there is below the root.
-            used: The folders that are read; what they hold besides is for `take`.
-            is_known: Whether a folder is another part of the distribution, which is not wanted here.
-            is_in_subject: Whether a folder in a subject folder has a name of this corpus; other data sets number their
-                subjects, too.
+            sighted: What exists below the root.
+            used: The folders that are read; `take` handles their contents.
+            is_known: Whether a folder is another, unneeded part of the distribution.
+            is_in_subject: Whether a folder below a subject folder is named as in this corpus; other data sets also
+                number their subjects.
         """
         places: list[tuple[Path, str]] = []
         for holder in sighted.holders:
@@ -175,7 +175,7 @@ class Findings:
         for folder, names in sighted.files.items():
             if any(folder.is_relative_to(one) for one in real):
                 continue
-            # Its real place, since links may lead there in several ways.
+            # Show the real place, because links may lead there in several ways.
             folder = self._root / folder.relative_to(root) if folder.is_relative_to(root) else folder
             if not is_known(folder):
                 place = folder / names[0]
@@ -184,7 +184,7 @@ class Findings:
             self.warning(_ELSEWHERE, place, detail)
 
     def read(self, file: Path, num_bytes: int) -> bytes | None:
-        """Returns the first bytes of a file, or `None` where it cannot be opened."""
+        """Returns the first bytes of a file, or `None` if it cannot be opened."""
         try:
             with file.open("rb") as opened:
                 return opened.read(num_bytes)
@@ -193,20 +193,20 @@ class Findings:
             return None
 
     def raise_errors(self) -> None:
-        """Raises what was noted as an error.
+        """Raises the recorded errors.
 
         Raises:
-            CorpusError: There are errors; the warnings follow them, since they may explain them.
+            CorpusError: There are errors; the message also has the warnings, which may explain them.
         """
         if self._errors:
             raise CorpusError(self._text({**self._errors, **self._warnings}))
 
     def warnings_text(self) -> str:
-        """Returns what only has to be known, a sentence for each kind."""
+        """Returns the warnings, one sentence per kind."""
         return self._text(self._warnings)
 
     def warn(self, stacklevel: int) -> None:
-        """Warns with a `CorpusWarning` about what only has to be known."""
+        """Warns with a `CorpusWarning` if there are warnings."""
         if self._warnings:
             warnings.warn(self.warnings_text(), CorpusWarning, stacklevel=stacklevel + 1)
 
@@ -231,22 +231,22 @@ class Findings:
 
 
 def root_folder(root: str | Path) -> Path:
-    """Returns the configured root as a path, its `~user` replaced."""
+    """Returns the configured root as a path with `~user` expanded."""
     path = Path(str(root))
     try:
         return path.expanduser()
     except RuntimeError:
-        # There is no such user; then there is no such folder either, which is for the reader to say.
+        # There is no such user, hence no such folder, which the reader reports.
         return path
 
 
 def is_litter(name: str) -> bool:
-    """Returns whether a system or an archiver has left what has this name."""
+    """Whether an operating system or archiver leaves files with this name."""
     return bool(_LITTER.fullmatch(name))
 
 
 def plain_name(name: str) -> str:
-    """Returns a folder's name without case, separators and the number of a repeated download.
+    """Returns a folder's name in lower case, without separators and the number of a repeated download.
 
     `Emotion_labels`, `emotion labels` and `Emotion_labels (2)` all become `emotionlabels`.
     """
@@ -254,12 +254,12 @@ def plain_name(name: str) -> str:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Returns the folders in `folder`, sorted by name, without hidden ones and the `__MACOSX` of a Mac's archives."""
+    """Returns the folders in `folder`, sorted by name, without hidden ones and macOS's `__MACOSX`."""
     return listing(folder)[0]
 
 
 def listing(folder: Path) -> tuple[list[Path], list[str]]:
-    """Returns the folders in `folder`, as `subfolders` does, and the names of what else there is, both sorted."""
+    """Returns the folders in `folder` as `subfolders` does, and the names of everything else, both sorted."""
     with os.scandir(folder) as entries:
         kinds = {entry.name: _is(entry, "folders") for entry in entries}
     names = sorted(name for name in kinds if not name.startswith(".") and name != "__MACOSX")
@@ -268,14 +268,13 @@ def listing(folder: Path) -> tuple[list[Path], list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Sighted:
-    """What a walk below a corpus's root came upon.
+    """Result of a search below a corpus's root.
 
     Attributes:
-        holders: The folders that hold subject folders, nearest first, and those; a folder that two ways lead to,
-            through a symbolic link, is there once.
-        files: The names of the files that look like the corpus's own, by their folder; those in subject folders are
-            not among them.
-        closed: The folders that cannot be opened.
+        holders: Folders that contain subject folders, nearest first, with their subject folders. A folder reachable
+            through several links appears once.
+        files: Names of files that look like the corpus's own, by folder, except those inside subject folders.
+        closed: Folders that cannot be opened.
     """
 
     holders: dict[Path, list[Path]]
@@ -284,14 +283,14 @@ class Sighted:
 
 
 def walk(root: Path, subject: re.Pattern[str], is_part: Callable[[Path, str], bool] = lambda *_: False) -> Sighted:
-    """Looks for a corpus's folders and files at and below `root`, but not within subject folders.
+    """Searches `root` and the folders below for a corpus's folders and files, without entering subject folders.
 
-    The walk goes `MAX_DEPTH` levels and `MAX_FOLDERS` folders far.
+    The search is limited to `MAX_DEPTH` levels and `MAX_FOLDERS` folders.
 
     Args:
-        root: Where it begins.
-        subject: What the whole name of a subject folder matches.
-        is_part: Whether a file, given by its folder and its name, looks like one of the corpus.
+        root: Where to start.
+        subject: Matches the name of a subject folder.
+        is_part: Whether a file, given by folder and name, looks like one of the corpus.
     """
     holders: dict[Path, list[Path]] = {}
     real_holders: set[Path] = set()
@@ -305,7 +304,7 @@ def walk(root: Path, subject: re.Pattern[str], is_part: Callable[[Path, str], bo
         try:
             below, names = listing(folder)
         except OSError:
-            # The `lost+found` of a mounted disk, or a folder that vanished, is no reason to give up on those beside it.
+            # Skip a mounted disk's `lost+found` or a vanished folder, and continue with its siblings.
             closed.append(folder)
             continue
         if parts := [name for name in names if is_part(folder, name)]:
@@ -320,31 +319,31 @@ def walk(root: Path, subject: re.Pattern[str], is_part: Callable[[Path, str], bo
 
 
 def in_synthetic_twin(folder: Path) -> bool:
-    """Returns whether `folder`, or a folder it lies in, was written by the generator of the synthetic twin."""
+    """Whether `folder` is in a synthetic twin."""
     return any((place / SYNTHETIC_MARKER).is_file() for place in (folder.resolve(), *folder.resolve().parents))
 
 
 def contents(folder: Path) -> str:
-    """Returns the names in `folder` as one phrase, shortened when they are many; folders end in a slash."""
+    """Lists the names in `folder` as a phrase, shortened if there are many; folders end in a slash."""
     with os.scandir(folder) as entries:
         names = sorted(_with_kind(entry) for entry in entries)
     return name_some(names) if names else "nothing"
 
 
 def name_some(names: Sequence[str]) -> str:
-    """Returns `names` as one phrase, the first `MAX_NAMED` of them in full."""
+    """Joins `names` into a phrase that spells out the first `MAX_NAMED`."""
     rest = len(names) - MAX_NAMED
     return ", ".join(map(shown, names[:MAX_NAMED])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def shown(name: str | Path) -> str:
-    """Returns a name so that blanks at its ends and bytes that are no text can be seen, and printed anywhere."""
+    """Returns a printable form of a name that reveals leading and trailing blanks and undecodable bytes."""
     text = str(name)
     return text if text.isprintable() and text == text.strip() else repr(text)
 
 
 def parts_below(root: Path, folder: Path) -> list[str]:
-    """Returns the plain names of the folders that lead from `root` to `folder`; none if it lies elsewhere."""
+    """Returns the plain names of the folders from `root` to `folder`; empty if it is elsewhere."""
     return [plain_name(part) for part in folder.relative_to(root).parts] if folder.is_relative_to(root) else []
 
 
@@ -359,11 +358,11 @@ def _is(entry: os.DirEntry[str], kind: Literal["files", "folders"]) -> bool:
     try:
         return entry.is_file() if kind == "files" else entry.is_dir()
     except OSError:
-        # A link that leads to itself.
+        # A link to itself.
         return False
 
 
 def _with_kind(entry: os.DirEntry[str]) -> str:
     if not _is(entry, "folders"):
         return entry.name
-    return f"{entry.name}/" if os.access(entry.path, os.R_OK | os.X_OK) else f"{entry.name}/ (which may not be opened)"
+    return f"{entry.name}/" if os.access(entry.path, os.R_OK | os.X_OK) else f"{entry.name}/ (not readable)"

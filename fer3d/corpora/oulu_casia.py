@@ -41,7 +41,7 @@ _DISTRIBUTION = Distribution(
     ),
 )
 
-# The folder's name as distributed, which names the sequence whatever the copy at hand calls it.
+# The distributed folder's name identifies the sequence, however a copy spells it.
 _DISTRIBUTED = dict(zip(EMOTIONS, ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise"), strict=True))
 _SPELLINGS = {
     **{plain_name(folder): emotion for emotion, folder in _DISTRIBUTED.items()},
@@ -58,7 +58,7 @@ _FRAME = re.compile(r"([0-9]{1,9})" + IMAGE_SUFFIX, re.IGNORECASE)
 
 _DISTRIBUTED_FRAME = re.compile(r"[0-9]{3}\.jpeg", re.IGNORECASE)
 _NUMBERED_FRAME = re.compile(r"[0-9]{3}" + IMAGE_SUFFIX, re.IGNORECASE)
-# In the spelling of `plain_name`.
+# As `plain_name` spells them.
 _RECORDINGS = frozenset(tuple(map(plain_name, recording)) for recording in product(CAMERAS, LIGHTS, IMAGES))
 
 _NO_FRAMES = Fault("these sequence folders have no frames such as 000.jpeg", "Unpack the archive again")
@@ -76,12 +76,12 @@ class OuluCASIA:
     Attributes:
         name: `oulu_casia`.
         emotions: The six classes.
-        num_channels: 3: the images stay RGB.
-        root: The folder that holds the images, at any of the depths seen in the wild.
+        num_channels: 3; images stay RGB.
+        root: The folder of the images, which may be nested in it.
         camera: `VL` (visible) or `NI` (near infrared).
         light: `Strong`, `Weak` or `Dark`.
-        images: `original` (320x240) or `cropped` (the distributors' own crops).
-        synthetic: Whether the folder read is a synthetic twin.
+        images: `original` (320x240) or `cropped` (the distributor's crops).
+        synthetic: Whether it is a synthetic twin. Valid after `read`.
     """
 
     name = "oulu_casia"
@@ -93,7 +93,7 @@ class OuluCASIA:
     ) -> None:
         for key, value, options in (("camera", camera, CAMERAS), ("light", light, LIGHTS), ("images", images, IMAGES)):
             if value not in options:
-                raise CorpusError(f"data.{key} is {value!r}; Oulu-CASIA has {', '.join(options)}")
+                raise CorpusError(f"data.{key} is {value!r}, but must be one of {', '.join(options)}")
         self._root = root_folder(root) if root else None
         self.camera = camera
         self.light = light
@@ -102,10 +102,10 @@ class OuluCASIA:
 
     @property
     def root(self) -> Path:
-        """The folder that holds the corpus.
+        """The corpus's folder.
 
         Raises:
-            CorpusError: None is configured.
+            CorpusError: `data.root` is not set.
         """
         if self._root is None:
             raise _DISTRIBUTION.not_found("the key data.root is not set.")
@@ -114,11 +114,11 @@ class OuluCASIA:
     def read(self) -> list[FrameSequence]:
         """Returns the sequences of the chosen camera and light, sorted by subject and then by sequence.
 
-        Warns with a `CorpusWarning` when their number differs from the corpus as distributed, about every file that is
-        not read, and about frames that are not numbered from 0 without a gap.
+        Warns with a `CorpusWarning` if their number differs from the corpus as distributed, about every file that is
+        not read, and about frames that are not numbered from 0 without gaps.
 
         Raises:
-            CorpusError: The root is not set, is missing or does not hold these images; a sequence has no frames.
+            CorpusError: The root is not set, is missing or does not contain these images; or a sequence has no frames.
         """
         sequences, self.synthetic = read_tree(self.root, self.camera, self.light, self.images)
         EXPECTED.check(sequences, f"Oulu-CASIA ({self.camera}, {self.light}, {self.images})", self.root)
@@ -128,10 +128,10 @@ class OuluCASIA:
 def read_tree(
     root: Path, camera: str = "VL", light: str = "Strong", images: str = "original"
 ) -> tuple[list[FrameSequence], bool]:
-    """Returns the sequences of a tree in Oulu-CASIA's layout, however many, and whether it is a synthetic twin.
+    """Returns the sequences of any tree in Oulu-CASIA's layout, and whether it is a synthetic twin.
 
     Raises:
-        CorpusError: As `OuluCASIA.read`.
+        CorpusError: See `OuluCASIA.read`.
     """
     _DISTRIBUTION.existing_folder(root)
     sighted = walk(root, _SUBJECT, _is_frame)
@@ -146,7 +146,7 @@ def read_tree(
     )
     findings.raise_errors()
     if not sequences:
-        problem = f"the subject folders in {folder} hold no folder such as Anger."
+        problem = f"the subject folders in {folder} contain no folder such as Anger."
         raise _DISTRIBUTION.not_found(f"{problem} {findings.warnings_text()}".rstrip())
     findings.warn(stacklevel=3)
     return sequences, in_synthetic_twin(folder)
@@ -157,7 +157,7 @@ def _is_cropped(root: Path, folder: Path) -> bool:
 
 
 def _is_frame(folder: Path, name: str) -> bool:
-    """Returns whether a file looks like a frame of Oulu-CASIA; other pictures have numbers for names, too."""
+    """Whether a file looks like a frame of Oulu-CASIA; other images may also have numbers as names."""
     return bool(_DISTRIBUTED_FRAME.fullmatch(name)) or (
         plain_name(folder.name) in _SPELLINGS and bool(_NUMBERED_FRAME.fullmatch(name))
     )
@@ -168,22 +168,22 @@ def _light_folder(root: Path, candidates: Collection[Path], camera: str, light: 
     found = [folder for folder in candidates if _recording(folder) == tuple(map(plain_name, wanted))]
     if len(found) > 1:
         raise CorpusError(
-            f"Oulu-CASIA in {root.absolute()} has {'/'.join(wanted)} more than once: "
+            f"Oulu-CASIA in {root.absolute()} has {'/'.join(wanted)} several times: "
             f"{name_some([str(path) for path in found])}. Remove all but one of them, or set data.root to a folder "
-            "that holds only one"
+            "that contains only one"
         )
     if not found:
         others = [str(folder) for folder in candidates]
         raise _DISTRIBUTION.not_found(
-            f"no folder for data.camera={camera}, data.light={light}, data.images={images} lies in data.root, which is "
-            f"{root.absolute()} and holds {contents(root)}."
+            f"there is no folder for data.camera={camera}, data.light={light}, data.images={images} in data.root, "
+            f"which is {root.absolute()} and contains {contents(root)}."
             + (f" Folders with subjects such as P001 found there: {name_some(others)}." if others else "")
         )
     return found[0]
 
 
 def _recording(folder: Path) -> tuple[str, str, str]:
-    """Returns the camera, light and images that a folder of subjects stands for, in the spelling of `plain_name`."""
+    """Returns the camera, light and images of a folder of subjects, as `plain_name` spells them."""
     light, camera, *above = (plain_name(part) for part in reversed(folder.absolute().parts))
     cropped = camera.endswith("acropped") or bool(above and _CROPPED.fullmatch(above[0]))
     return camera.removesuffix("acropped"), light, "cropped" if cropped else "original"

@@ -12,17 +12,17 @@ from fer3d.corpora.video_files import chosen_emotions, find_clips
 
 # In the order of their codes, 01 to 08.
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-# Disgust and surprise are only spoken.
+# Disgust and surprise are spoken only.
 EMOTIONS_OF = {"speech": EMOTIONS, "song": EMOTIONS[:6]}
 # Actor 18 does not sing.
 _NUM_ACTORS = {"speech": 24, "song": 23}
-# Two statements, each twice; but for neutral in two intensities.
+# Two statements, twice each; in two intensities, except for neutral.
 _TAKES = {emotion: 4 if emotion == "neutral" else 8 for emotion in EMOTIONS}
 
 _DISTRIBUTION = Distribution(
     title="RAVDESS",
     layout=(
-        "video files such as 02-01-06-01-02-01-12.mp4 (modality 02, or 01 where a take has no 02), usually in folders "
+        "video files such as 02-01-06-01-02-01-12.mp4 (modality 02, or 01 for takes without 02), usually in folders "
         "such as Actor_12 or Video_Speech_Actor_12/Actor_12"
     ),
     origin=(
@@ -39,23 +39,23 @@ _CHANNELS = {"01": "speech", "02": "song"}
 _ACTOR_FOLDER = re.compile(r"(?:.*[_ -])?actor[_ -]?([0-9]{1,2})", re.IGNORECASE | re.DOTALL)
 
 _FOREIGN = Fault(
-    "these files carry the number of another actor than the folder they lie in", "Move them to it, or delete them"
+    "these files have the number of another actor than their folder", "Move them to that actor, or delete them"
 )
 
 
 class RAVDESS:
     """RAVDESS under its own file names: 1,440 spoken clips of 24 actors, each a whole utterance.
 
-    Every take is distributed with sound (modality 01) and without (02). They show the same, so that both of one take
-    would leak between training and test: the file without sound is read, and the other where that one is missing.
+    Every take is distributed with sound (modality 01) and without (02). Both show the same frames, so reading both
+    would leak between training and test: the silent file is read, or the other one if it is missing.
 
     Attributes:
         name: `ravdess`.
-        emotions: The chosen emotions, all eight unless `data.emotions` says otherwise; a song has six.
+        emotions: The chosen emotions; all eight (six in song) unless `data.emotions` is set.
         num_channels: 3.
-        root: The folder that holds the video files, at any depth.
+        root: The folder of the video files, possibly nested.
         channel: `speech` or `song`.
-        synthetic: Whether the files read are a synthetic twin.
+        synthetic: Whether it is a synthetic twin. Valid after `read`.
     """
 
     name = "ravdess"
@@ -63,7 +63,7 @@ class RAVDESS:
 
     def __init__(self, root: str | Path | None, emotions: Sequence[str] | None = None, channel: str = "speech") -> None:
         if channel not in EMOTIONS_OF:
-            raise CorpusError(f"data.channel is {channel!r}; RAVDESS has {', '.join(EMOTIONS_OF)}")
+            raise CorpusError(f"data.channel is {channel!r}, but must be one of {', '.join(EMOTIONS_OF)}")
         self._root = root_folder(root) if root else None
         self.emotions = chosen_emotions(emotions, EMOTIONS_OF[channel], f"RAVDESS's {channel}")
         self.channel = channel
@@ -71,24 +71,24 @@ class RAVDESS:
 
     @property
     def root(self) -> Path:
-        """The folder that holds the corpus.
+        """The corpus's folder.
 
         Raises:
-            CorpusError: None is configured.
+            CorpusError: `data.root` is not set.
         """
         if self._root is None:
             raise _DISTRIBUTION.not_found("the key data.root is not set.")
         return self._root
 
     def read(self) -> list[VideoSequence]:
-        """Returns one sequence a take of the chosen channel and emotions, sorted by subject and then by sequence.
+        """Returns one sequence per take of the chosen channel and emotions, sorted by subject and then by sequence.
 
-        Warns with a `CorpusWarning` when their number differs from the corpus as distributed, and about every video
-        that is not read.
+        Warns with a `CorpusWarning` if their number differs from the corpus as distributed, and about every video that
+        is not read.
 
         Raises:
-            CorpusError: The root is not set, is missing or does not hold these clips; a file is there twice, or in
-                another actor's folder.
+            CorpusError: The root is not set, is missing or does not contain these clips; or a clip has two files or is
+                in another actor's folder.
         """
         sequences, self.synthetic = read_tree(self.root, self.channel, self.emotions)
         expected(self.channel, self.emotions).check(sequences, f"RAVDESS ({self.channel})", self.root)
@@ -96,7 +96,7 @@ class RAVDESS:
 
 
 def expected(channel: str, emotions: Sequence[str]) -> Expected:
-    """Returns what the complete corpus holds of a channel and of emotions."""
+    """Returns the size of the complete corpus for a channel and emotions."""
     counts = {emotion: _NUM_ACTORS[channel] * _TAKES[emotion] for emotion in emotions}
     return Expected(sum(counts.values()), _NUM_ACTORS[channel], counts)
 
@@ -104,10 +104,10 @@ def expected(channel: str, emotions: Sequence[str]) -> Expected:
 def read_tree(
     root: Path, channel: str = "speech", emotions: Sequence[str] = EMOTIONS
 ) -> tuple[list[VideoSequence], bool]:
-    """Returns the sequences of a folder with RAVDESS's file names, however many, and whether it is a synthetic twin.
+    """Returns the sequences of any folder with RAVDESS's file names, and whether it is a synthetic twin.
 
     Raises:
-        CorpusError: As `RAVDESS.read`.
+        CorpusError: See `RAVDESS.read`.
     """
     _DISTRIBUTION.existing_folder(root)
     findings = Findings("RAVDESS", root)
@@ -120,15 +120,15 @@ def read_tree(
     sequences = _sequences(files, channel, emotions)
     if not sequences:
         raise _DISTRIBUTION.not_found(
-            f"none of {', '.join(emotions)} in data.channel={channel} lies in data.root, which is {root.absolute()} "
-            f"and holds {contents(root)}. {findings.warnings_text()}".rstrip()
+            f"there is no clip of {', '.join(emotions)} with data.channel={channel} in data.root, which is "
+            f"{root.absolute()} and contains {contents(root)}. {findings.warnings_text()}".rstrip()
         )
     findings.warn(stacklevel=3)
     return sequences, any(map(in_synthetic_twin, {sequence.video.parent for sequence in sequences}))
 
 
 def _sequences(files: Mapping[str, Path], channel: str, emotions: Sequence[str]) -> list[VideoSequence]:
-    # One file a take, whose name is that of the file but for the modality; in their order 02 comes after 01.
+    # Takes differ from files by the modality only; in sorted order, 02 replaces 01.
     takes = {name[3:]: name for name in sorted(files) if not name.startswith("03")}
     sequences = []
     for name in takes.values():
@@ -140,7 +140,7 @@ def _sequences(files: Mapping[str, Path], channel: str, emotions: Sequence[str])
 
 
 def _actor_of_folder(root: Path, file: Path) -> int | None:
-    """Returns the number of the nearest folder that names an actor, or `None` where none does."""
+    """Returns the actor number of the nearest folder that has one, or `None`."""
     below = file.parent.relative_to(root).parts if file.is_relative_to(root) else file.parent.parts
     names = [root.absolute().name, *below]
     matches = [match for name in names if (match := _ACTOR_FOLDER.fullmatch(name))]

@@ -1,4 +1,4 @@
-"""What a corpus reader returns: a table of labelled sequences, and the check of what the corpus should hold."""
+"""Labelled sequences, the `Corpus` protocol, and the check for completeness."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-# The generator writes this file last into a synthetic twin, so that its images are known wherever they are read from.
+# The generator writes this file last into a synthetic twin; readers recognise the twin by it.
 SYNTHETIC_MARKER = "synthetic_twin.json"
 
 
-# Of an emotion's or a subject's name.
+# Maximum length of an emotion's or a subject's name.
 _MAX_NAME = 100
 
 
 class CorpusError(Exception):
-    """A corpus that cannot be read: what was looked for, where, and what to do about it."""
+    """A corpus cannot be read; the message says what was expected, where, and what to do."""
 
 
 class CorpusWarning(UserWarning):
-    """A corpus that can be read but differs from what was distributed."""
+    """A corpus can be read but differs from the distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class FrameSequence:
     """One labelled sequence of image files.
 
     Attributes:
-        subject: The subject's id as the corpus spells it, such as `S005`; sorting these strings sorts the subjects.
+        subject: The subject's id as the corpus spells it, such as `S005`; sorting the strings sorts the subjects.
         sequence: The sequence's id within the subject, such as `001`.
         emotion: One of the corpus's `emotions`.
-        frames: Every frame's path, in the order of time; never empty.
-        columns: What else the corpus says of the sequence, by name, such as `split`.
+        frames: Paths of all frames in temporal order; never empty.
+        columns: Additional values by name, such as `split`.
     """
 
     subject: str
@@ -51,16 +51,16 @@ class FrameSequence:
 
 @dataclass(frozen=True, slots=True)
 class VideoSequence:
-    """One labelled sequence that is a video file, or a part of one.
+    """One labelled sequence that is a video file or a part of one.
 
     Attributes:
-        subject: As of a `FrameSequence`.
-        sequence: As of a `FrameSequence`.
-        emotion: As of a `FrameSequence`.
-        video: The file's path.
-        start: Where the sequence begins, in seconds of the video; None for its first frame.
-        end: Where it ends, in seconds, exclusive; None for the end of the video.
-        columns: As of a `FrameSequence`.
+        subject: See `FrameSequence`.
+        sequence: See `FrameSequence`.
+        emotion: See `FrameSequence`.
+        video: Path of the file.
+        start: Start of the sequence in seconds; None: the first frame.
+        end: End of the sequence in seconds, exclusive; None: the end of the video.
+        columns: See `FrameSequence`.
     """
 
     subject: str
@@ -86,12 +86,11 @@ class Corpus(Protocol):
     Attributes:
         name: One lower-case word for folder names and plots, such as `ckplus`.
         emotions: The class names; a label is an index into this tuple.
-        num_channels: 1 for a corpus that becomes grey, 3 for one that stays RGB.
-        root: The folder that holds the corpus; asking for it raises a `CorpusError` while none is configured.
-        synthetic: Whether the images are rendered, so that everything measured on them must say so. Valid after
-            `read`.
-        subjects_known: Whether `subject` says who is seen. Where nobody knows, no split is subject-independent, and
-            everything measured must say so. May be left out: then it is true.
+        num_channels: 1 for grey, 3 for RGB.
+        root: The corpus's folder; reading it raises a `CorpusError` if none is configured.
+        synthetic: Whether the images are rendered; results measured on them must say so. Valid after `read`.
+        subjects_known: Whether `subject` identifies people. If not, no split is subject-independent, and results must
+            say so. Optional; default: True.
     """
 
     name: str
@@ -101,24 +100,24 @@ class Corpus(Protocol):
 
     @property
     def root(self) -> Path:
-        """The folder that holds the corpus."""
+        """The corpus's folder."""
 
     def read(self) -> Sequence[LabelledSequence]:
-        """Returns the labelled sequences, in any order; no `clip_id` is there twice.
+        """Returns the labelled sequences in any order, with unique `clip_id`s.
 
         Raises:
-            CorpusError: The root is missing or does not hold this corpus.
+            CorpusError: The root is missing or does not contain this corpus.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a complete corpus holds.
+    """Size of a complete corpus.
 
     Attributes:
         num_sequences: Number of labelled sequences.
         num_subjects: Number of subjects with a labelled sequence.
-        per_emotion: Number of sequences of each emotion.
+        per_emotion: Number of sequences per emotion.
     """
 
     num_sequences: int
@@ -126,7 +125,7 @@ class Expected:
     per_emotion: Mapping[str, int]
 
     def check(self, sequences: Sequence[LabelledSequence], corpus: str, root: Path) -> None:
-        """Warns with a `CorpusWarning` that names every difference between `sequences` and this."""
+        """Warns with a `CorpusWarning` that lists all differences between `sequences` and the complete corpus."""
         found = Counter(sequence.emotion for sequence in sequences)
         pairs = [
             ("sequences", len(sequences), self.num_sequences),
@@ -140,7 +139,7 @@ class Expected:
 
 
 def name_problem(text: str) -> str | None:
-    """What keeps a text from being an emotion's or a subject's name; None for nothing."""
+    """Why a string cannot name an emotion or a subject; None if it can."""
     if set(text) & set("/\\"):
         return "with / or \\, which separate folders"
     if text in (".", "..") or not text.isprintable():

@@ -1,4 +1,4 @@
-"""What the readers of corpora share whose clips are video files with names that say what they show."""
+"""Shared parts of the readers of corpora with one video file per clip and labels in the file names."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from fer3d.corpora.layout import CLOSED, NO_FILE, TWICE, UNREAD, Fault, Findings
 from fer3d.corpora.own_videos.tree import is_video
 from fer3d.corpora.sequences import CorpusError
 
-# What is made from the clips and lies beside them under their names: sound, tracked landmarks, features, pictures.
+# Files derived from clips, with the same names beside them: sound, landmarks, features, pictures.
 _DERIVED = re.compile(r".*\.(?:wav|mp3|csv|txt|json|npy|npz|png|jpe?g)", re.IGNORECASE | re.DOTALL)
 
 _LFS_START = b"version https://git-lfs"
 _MAX_POINTER_BYTES = 1024
 _POINTERS = Fault(
-    "these are not the videos but pointers of Git LFS, as a clone without Git LFS leaves them",
+    "these are Git LFS pointers instead of videos, because the repository was cloned without Git LFS",
     "Install Git LFS and run git lfs pull in the clone",
 )
 
 
 def chosen_emotions(emotions: Sequence[str] | None, available: Sequence[str], title: str) -> tuple[str, ...]:
-    """Returns the emotions to read, in the order of `data.emotions`; all that there are where it is null.
+    """Returns the emotions to read, in the order of `data.emotions`, or all available ones if it is null.
 
     Raises:
-        CorpusError: They are no list of at least two different ones of `available`.
+        CorpusError: `emotions` is not a list of at least two different ones of `available`.
     """
     if emotions is None:
         return tuple(available)
-    example = f"{title} has {', '.join(available)}; write such as data.emotions=[{available[0]},{available[1]}]"
+    example = f"{title} has {', '.join(available)}; for example data.emotions=[{available[0]},{available[1]}]"
     if isinstance(emotions, str) or not isinstance(emotions, Sequence):
-        raise CorpusError(f"data.emotions is {emotions!r} and should be a list; {example}")
+        raise CorpusError(f"data.emotions is {emotions!r}, but must be a list; {example}")
     unknown = [repr(emotion) for emotion in emotions if emotion not in available]
     if unknown:
-        raise CorpusError(f"data.emotions has {', '.join(unknown)}; {example}")
+        raise CorpusError(f"data.emotions contains the unknown {', '.join(unknown)}; {example}")
     twice = [emotion for emotion, count in Counter(emotions).items() if count > 1]
     if twice:
-        raise CorpusError(f"data.emotions has {', '.join(twice)} more than once; {example}")
+        raise CorpusError(f"data.emotions contains {', '.join(twice)} more than once; {example}")
     if len(emotions) < 2:
-        raise CorpusError(f"data.emotions has {len(emotions)} and needs at least two, to tell them apart; {example}")
+        raise CorpusError(f"data.emotions has {len(emotions)} emotions, but needs at least two; {example}")
     return tuple(emotions)
 
 
 def find_clips(root: Path, findings: Findings, clip: re.Pattern[str], clip_like: re.Pattern[str]) -> dict[str, Path]:
-    """Returns the video files that carry a clip's name, wherever below `root` they lie, by that name, and notes others.
+    """Finds the video files below `root` that are named like a clip, and returns them by that name.
 
-    A clip that is there twice, a name that is no file and a pointer of Git LFS are errors; a video of another name, and
-    a file that is almost named like a clip, are warnings.
+    Records errors for two files of one clip, for a clip that is not a file and for Git LFS pointers, and warnings for
+    videos with other names and files named almost like a clip.
 
     Args:
-        root: The folder that holds the corpus.
-        findings: Where to note them.
-        clip: What the whole name of a clip matches, without its suffix.
-        clip_like: What the whole name of a file matches, with its suffix, that may be a misnamed clip.
+        root: The corpus's folder.
+        findings: Collects errors and warnings.
+        clip: Matches a clip's name without suffix.
+        clip_like: Matches a file name, with suffix, that may be a misnamed clip.
     """
     clips: dict[str, Path] = {}
     for file in _candidates(root, findings, clip, clip_like):
@@ -73,7 +73,7 @@ def find_clips(root: Path, findings: Findings, clip: re.Pattern[str], clip_like:
 
 
 def find_files(root: Path, name: str) -> list[Path]:
-    """Returns the files of a name below `root`, whatever its case."""
+    """Returns the files below `root` with this name, ignoring case."""
     nothing = re.compile(r"(?!)")
     sighted = walk(root, nothing, lambda _, found: found.lower() == name.lower())
     return [folder / found for folder, names in sighted.files.items() for found in names]
@@ -83,7 +83,7 @@ def _candidates(root: Path, findings: Findings, clip: re.Pattern[str], clip_like
     def may_be_clip(_: Path, name: str) -> bool:
         return is_video(name) or bool(clip_like.fullmatch(name) and not _DERIVED.fullmatch(name))
 
-    # A folder that is named like a clip's file is not walked into.
+    # Do not enter a folder that is named like a clip's file.
     sighted = walk(root, re.compile(rf"(?:{clip.pattern})\.[^.]+", re.IGNORECASE), may_be_clip)
     for folder in sighted.closed:
         findings.warning(CLOSED, folder)
@@ -92,7 +92,7 @@ def _candidates(root: Path, findings: Findings, clip: re.Pattern[str], clip_like
             findings.error(NO_FILE, folder)
     real_root = root.resolve()
     for real, names in sorted(sighted.files.items()):
-        # The walk tells a folder's real place, since links may lead there in several ways.
+        # `walk` returns real paths, because links may lead to a folder in several ways.
         folder = root / real.relative_to(real_root) if real.is_relative_to(real_root) else real
         yield from (folder / name for name in names)
 

@@ -84,25 +84,25 @@ def test_a_wrong_attribute_is_named(attribute: str, wrong: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        (clip(emotion="bored"), "'bored': anna/1"),
-        (clip(emotion=1), "an emotion that is none"),
-        (clip(subject=""), "a subject that is no text, or an empty one: number 2"),
-        (clip(subject=3), "a subject that is no text"),
+        (clip(emotion="bored"), "'bored'"),
+        (clip(emotion=1), "not one of its emotions"),
+        (clip(subject=""), "a subject that is empty or not a string: number 2"),
+        (clip(subject=3), "a subject that is empty"),
         (clip(subject="a/b"), "a subject with /"),
-        (clip(sequence=" "), "a sequence that is no text"),
-        (clip(sequence=7), "a sequence that is no text"),
-        (clip(video="a.mp4"), "a video that is no Path: anna/1"),
+        (clip(sequence=" "), "a sequence name that is empty"),
+        (clip(sequence=7), "a sequence name that is empty"),
+        (clip(video="a.mp4"), "a video that is not a Path: anna/1"),
         (clip(start=2, end=2), "an end that is not after the start"),
         (clip(end=0), "an end that is not after the start"),
-        (clip(start=-1), "no number of seconds"),
-        (clip(end=float("nan")), "no number of seconds"),
-        (clip(start="1"), "no number of seconds"),
-        (clip(columns={"split": 1}), "columns that are not texts"),
-        (clip(columns=None), "columns that are not texts"),
-        (FrameSequence("anna", "1", "happy", ()), "frames that are not a tuple"),
-        (FrameSequence("anna", "1", "happy", [FRAME]), "frames that are not a tuple"),  # type: ignore[arg-type]
-        (FrameSequence("anna", "1", "happy", ("a.png",)), "frames that are not a tuple"),  # type: ignore[arg-type]
-        (("anna", "1"), "neither a FrameSequence nor a VideoSequence: ('anna', '1')"),
+        (clip(start=-1), "not a non-negative number of seconds"),
+        (clip(end=float("nan")), "not a non-negative number of seconds"),
+        (clip(start="1"), "not a non-negative number of seconds"),
+        (clip(columns={"split": 1}), "columns that do not map strings"),
+        (clip(columns=None), "columns that do not map strings"),
+        (FrameSequence("anna", "1", "happy", ()), "frames that are not a non-empty tuple"),
+        (FrameSequence("anna", "1", "happy", [FRAME]), "frames that are not a non-empty tuple"),  # type: ignore[arg-type]
+        (FrameSequence("anna", "1", "happy", ("a.png",)), "frames that are not a non-empty tuple"),  # type: ignore[arg-type]
+        (("anna", "1"), "other than FrameSequence and VideoSequence: ('anna', '1')"),
     ],
 )
 def test_a_wrong_sequence_is_named(wrong: Any, named: str) -> None:
@@ -111,14 +111,14 @@ def test_a_wrong_sequence_is_named(wrong: Any, named: str) -> None:
 
 def test_all_faults_are_named_at_once() -> None:
     said = refused(Mine([clip(emotion="bored"), clip("ben", video="b.mp4"), clip("cleo", video="c.mp4")]))
-    assert "'bored': anna/1" in said
-    assert "no Path: ben/1, cleo/1" in said
+    assert "'bored'" in said
+    assert "not a Path: ben/1, cleo/1" in said
     said = refused(Bare())
     assert all(f"its {name} is None" in said for name in ("name", "num_channels", "synthetic"))
 
 
 def test_one_clip_twice_is_named() -> None:
-    assert "with the same name: anna/1" in refused(Mine([clip(), clip(emotion="angry"), clip("ben")]))
+    assert "same subject and name: anna/1" in refused(Mine([clip(), clip(emotion="angry"), clip("ben")]))
 
 
 def test_what_is_no_list_is_named() -> None:

@@ -39,7 +39,7 @@ def test_an_unreadable_label_is_an_error_that_names_the_file(ckplus: Path, conte
 def test_a_code_outside_1_to_7_is_an_error_that_names_file_and_range(ckplus: Path, text: str) -> None:
     file = add_ckplus_label(ckplus / CKPLUS_LABELS, "S010/002", text, number=3)
     message = error_text(CKPlus(ckplus))
-    assert f"{file.relative_to(ckplus)} holds {text}" in message
+    assert f"{file.relative_to(ckplus)} contains {text}" in message
     assert "1..7 (1 anger, 2 contempt, 3 disgust, 4 fear, 5 happy, 6 sadness, 7 surprise)" in message
 
 
@@ -149,7 +149,7 @@ def test_a_relative_root_is_named_in_full(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_an_archive_is_not_a_root(tmp_path: Path) -> None:
     archive = touch(tmp_path / "Emotion_labels.zip")
-    assert f"{archive}, which is a file and not a folder" in error_text(CKPlus(archive))
+    assert f"{archive}, which is a file, not a folder" in error_text(CKPlus(archive))
 
 
 def test_an_empty_root_is_an_error(tmp_path: Path) -> None:
@@ -160,8 +160,8 @@ def test_a_wrong_root_says_what_it_holds(tmp_path: Path) -> None:
     touch(tmp_path / "extended-cohn-kanade-images.zip")
     (tmp_path / "photographs").mkdir()
     message = error_text(CKPlus(tmp_path))
-    assert "no folder called cohn-kanade-images" in message
-    assert f"{tmp_path} and holds extended-cohn-kanade-images.zip, photographs/." in message
+    assert "no folder cohn-kanade-images" in message
+    assert f"{tmp_path} and contains extended-cohn-kanade-images.zip, photographs/." in message
     assert all(words in message for words in HOW_TO_GET)
 
 
@@ -169,14 +169,14 @@ def test_a_wrong_root_says_what_it_holds(tmp_path: Path) -> None:
 def test_a_root_with_one_of_the_two_folders_says_which_is_missing(ckplus: Path, missing: str, present: str) -> None:
     (ckplus / missing).rename(ckplus.parent / "elsewhere")
     message = error_text(CKPlus(ckplus))
-    assert f"no folder called {missing}" in message
-    assert f"{ckplus} and holds {present}/." in message
+    assert f"no folder {missing}" in message
+    assert f"{ckplus} and contains {present}/." in message
 
 
 def test_labels_that_are_all_missing_are_an_error(ckplus: Path) -> None:
     for file in (ckplus / CKPLUS_LABELS).rglob("*.txt"):
         file.unlink()
-    assert f"{ckplus / CKPLUS_LABELS} holds subject folders but not one file named *_emotion.txt.\n" in error_text(
+    assert f"{ckplus / CKPLUS_LABELS} contains subject folders but no file named *_emotion.txt.\n" in error_text(
         CKPlus(ckplus)
     )
 
@@ -185,7 +185,7 @@ def test_labels_that_all_have_other_names_are_named(ckplus: Path) -> None:
     for file in (ckplus / CKPLUS_LABELS).rglob("*.txt"):
         file.rename(file.with_name("label.txt"))
     message = error_text(CKPlus(ckplus))
-    assert "not one file named *_emotion.txt." in message
+    assert "no file named *_emotion.txt." in message
     assert f"{CKPLUS_LABELS}/S005/001/label.txt" in message
 
 
@@ -196,7 +196,7 @@ def test_labels_that_all_have_other_names_are_named(ckplus: Path) -> None:
 def test_two_copies_are_an_error_that_names_both(ckplus: Path, what: str, images: str, labels: str) -> None:
     make_ckplus(ckplus, {"S005/001": 3}, images, labels)
     message = error_text(CKPlus(ckplus))
-    assert f"has its {what} more than once" in message
+    assert f"several folders of {what}" in message
     both = (CKPLUS_IMAGES, images) if what == "images" else (CKPLUS_LABELS, labels)
     assert all(str(ckplus / folder) in message for folder in both)
 
@@ -205,7 +205,7 @@ def test_a_subject_that_lies_in_the_root_is_shown(ckplus: Path) -> None:
     (ckplus / CKPLUS_IMAGES / "S005").rename(ckplus / "S005")
     message = error_text(CKPlus(ckplus))
     assert "have no frames such as S005/001/S005_001_00000001.png (1): S005/001." in message
-    assert "not read, since they lie where it has none (1): S005." in message
+    assert "not read, because they are in the wrong place (1): S005." in message
 
 
 @pytest.mark.parametrize("to", ["", "elsewhere/deeper", CKPLUS_IMAGES, f"{CKPLUS_LABELS} of mine/S005/001"])

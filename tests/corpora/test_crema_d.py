@@ -96,9 +96,9 @@ def test_a_subset_of_the_emotions_in_the_stated_order_has_its_own_counts(tmp_pat
 
 
 def test_an_unknown_choice_names_the_key_and_the_options() -> None:
-    with pytest.raises(CorpusError, match=r"data\.labels is 'voice'; CREMA-D has intended, face, multimodal"):
+    with pytest.raises(CorpusError, match=r"data\.labels is 'voice', .*intended, face, multimodal"):
         CremaD(None, labels="voice")
-    with pytest.raises(CorpusError, match=r"data\.emotions has 'surprise'; CREMA-D has anger"):
+    with pytest.raises(CorpusError, match=r"data\.emotions .*'surprise'; CREMA-D has anger"):
         CremaD(None, emotions=["anger", "surprise"])
 
 
@@ -151,7 +151,7 @@ def test_two_rows_that_differ_are_an_error(crema: Path) -> None:
 def test_a_damaged_table_is_one_error_that_names_it(crema: Path, content: bytes) -> None:
     table = write_votes(crema, {})
     table.write_bytes(content)
-    assert f"{table} cannot be read as the table" in error_text(CremaD(crema, labels="face"))
+    assert f"{table} is not a readable table" in error_text(CremaD(crema, labels="face"))
 
 
 def test_a_missing_and_a_second_table(crema: Path) -> None:
@@ -217,7 +217,7 @@ def test_an_unset_a_missing_and_a_wrong_root_say_what_to_do(tmp_path: Path) -> N
     assert all(words in message for words in ("data.root is not set", "Git LFS", "VideoFlash", "1001_DFA_ANG_XX.flv"))
     assert "nowhere, which does not exist" in error_text(CremaD(tmp_path / "nowhere"))
     touch(tmp_path / "AudioWAV/1001_DFA_ANG_XX.wav")
-    assert "holds AudioWAV/" in error_text(CremaD(tmp_path))
+    assert "contains AudioWAV/" in error_text(CremaD(tmp_path))
 
 
 @pytest.mark.parametrize("marked", [False, True])

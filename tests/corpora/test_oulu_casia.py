@@ -254,14 +254,14 @@ def test_a_frame_that_is_no_file_is_an_error_that_names_it(oulu: Path, kind: str
 def test_two_copies_are_an_error_that_names_both(oulu: Path) -> None:
     make_oulu(oulu, "copy/OriginalImg/VL/Strong")
     message = error_text(OuluCASIA(oulu))
-    assert "VL/Strong/original more than once" in message
+    assert "VL/Strong/original several times" in message
     assert str(oulu / OULU_STRONG) in message
     assert str(oulu / "copy" / OULU_STRONG) in message
 
 
 def test_subjects_without_any_sequence_are_an_error(tmp_path: Path) -> None:
     touch(tmp_path / OULU_STRONG / "P001/000.jpeg")
-    assert f"the subject folders in {tmp_path / OULU_STRONG} hold no folder such as Anger" in error_text(
+    assert f"the subject folders in {tmp_path / OULU_STRONG} contain no folder such as Anger" in error_text(
         OuluCASIA(tmp_path)
     )
 
@@ -273,7 +273,8 @@ def test_subjects_without_any_sequence_are_an_error(tmp_path: Path) -> None:
 def test_an_unknown_choice_names_the_key_and_the_options(oulu: Path, key: str, value: str, options: str) -> None:
     with pytest.raises(CorpusError) as caught:
         OuluCASIA(oulu, **{key: value})
-    assert str(caught.value) == f"data.{key} is {value!r}; Oulu-CASIA has {options}"
+    assert f"data.{key} is {value!r}" in str(caught.value)
+    assert options in str(caught.value)
 
 
 @pytest.mark.parametrize("root", [None, ""])
@@ -287,14 +288,14 @@ def test_a_missing_a_packed_and_an_empty_root_are_named(tmp_path: Path) -> None:
     assert f"{tmp_path / 'nowhere'}, which does not exist" in error_text(OuluCASIA(tmp_path / "nowhere"))
     assert f"data.root is {tmp_path}, which is empty" in error_text(OuluCASIA(tmp_path))
     archive = touch(tmp_path / "B_OriginalImg.zip")
-    assert f"{archive}, which is a file and not a folder" in error_text(OuluCASIA(archive))
+    assert f"{archive}, which is a file, not a folder" in error_text(OuluCASIA(archive))
 
 
 def test_a_wrong_root_says_what_it_holds(tmp_path: Path) -> None:
     touch(tmp_path / "B_OriginalImg.zip")
     message = error_text(OuluCASIA(tmp_path))
     assert "data.camera=VL, data.light=Strong, data.images=original" in message
-    assert f"{tmp_path} and holds B_OriginalImg.zip." in message
+    assert f"{tmp_path} and contains B_OriginalImg.zip." in message
     assert all(words in message for words in HOW_TO_GET)
 
 

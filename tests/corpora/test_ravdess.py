@@ -134,12 +134,12 @@ def test_a_subset_of_the_emotions_in_the_stated_order_has_its_own_counts(tmp_pat
 @pytest.mark.parametrize(
     ("emotions", "named"),
     [
-        ("happy", "'happy' and should be a list"),
-        (["happy", "sadness"], "has 'sadness'"),
+        ("happy", "'happy', but must be a list"),
+        (["happy", "sadness"], "unknown 'sadness'"),
         (["happy", "sad", "happy"], "happy more than once"),
         (["happy"], "at least two"),
         ([], "at least two"),
-        (["happy", 3], "has 3"),
+        (["happy", 3], "unknown 3"),
     ],
 )
 def test_emotions_that_cannot_be_chosen(emotions: list[str], named: str) -> None:
@@ -150,12 +150,12 @@ def test_emotions_that_cannot_be_chosen(emotions: list[str], named: str) -> None
 
 
 def test_nobody_sings_of_disgust() -> None:
-    with pytest.raises(CorpusError, match=r"has 'disgust'; RAVDESS's song has neutral"):
+    with pytest.raises(CorpusError, match=r"unknown 'disgust'; RAVDESS's song has neutral"):
         RAVDESS(None, ["happy", "disgust"], channel="song")
 
 
 def test_an_unknown_channel_names_the_key_and_the_options() -> None:
-    with pytest.raises(CorpusError, match=r"data\.channel is 'both'; RAVDESS has speech, song"):
+    with pytest.raises(CorpusError, match=r"data\.channel is 'both', .*speech, song"):
         RAVDESS(None, channel="both")
 
 
@@ -232,7 +232,7 @@ def test_a_clip_that_is_no_file_is_an_error_that_names_it(ravdess: Path, kind: s
         os.mkfifo(clip)
     else:
         clip.symlink_to("nowhere")
-    assert f"(1): Actor_01/{HAPPY}.mp4. Put" in error_text(RAVDESS(ravdess))
+    assert f"(1): Actor_01/{HAPPY}.mp4. Restore" in error_text(RAVDESS(ravdess))
 
 
 def test_an_unset_a_missing_and_a_wrong_root_say_what_to_do(tmp_path: Path) -> None:
@@ -240,12 +240,12 @@ def test_an_unset_a_missing_and_a_wrong_root_say_what_to_do(tmp_path: Path) -> N
     assert all(words in message for words in ("data.root is not set", "zenodo.org/records/1188976", "Actor_12"))
     assert "nowhere, which does not exist" in error_text(RAVDESS(tmp_path / "nowhere"))
     touch(tmp_path / "Video_Speech_Actor_01.zip")
-    assert "holds Video_Speech_Actor_01.zip" in error_text(RAVDESS(tmp_path))
+    assert "contains Video_Speech_Actor_01.zip" in error_text(RAVDESS(tmp_path))
 
 
 def test_a_root_with_the_other_channel_only(tmp_path: Path) -> None:
     root = make_ravdess(tmp_path, ravdess_names(channel="02", num_codes=6))
-    assert "in data.channel=speech lies in data.root" in error_text(RAVDESS(root))
+    assert "with data.channel=speech in data.root" in error_text(RAVDESS(root))
 
 
 @pytest.mark.parametrize("marked", [False, True])

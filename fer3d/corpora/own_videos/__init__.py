@@ -1,4 +1,4 @@
-"""Anybody's own videos as a corpus: a table or the pattern of their paths, checked whole before anything is decoded."""
+"""Users' own videos as a corpus, described by a table or a path pattern and checked before anything is decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a table of videos, gathered so that all of it is said at once."""
+"""Collects the faults of a table of videos, so that all are reported at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_PLACES = 20
 
 
 class RowFaults:
-    """Faults by their kind, each with the places where it was found.
+    """Faults by kind, each with the places where it occurs.
 
     Args:
         source: What is read, such as `data.table=/data/mine/clips.csv`.
@@ -23,48 +23,46 @@ class RowFaults:
         self._reasons: list[str] = []
 
     def error(self, kind: str, place: str) -> None:
-        """Notes what has to be mended before anything is decoded.
+        """Records a fault that must be corrected before anything is decoded.
 
         Args:
-            kind: What is wrong, and what is right.
+            kind: What is wrong, and what is expected.
             place: Where, such as `line 7: a.mp4`.
         """
         self._errors.setdefault(kind, []).append(place)
 
     def warning(self, kind: str, place: str) -> None:
-        """Notes what has to be known and does not stand in the way."""
+        """Records a deviation that does not prevent reading."""
         self._warnings.setdefault(kind, []).append(place)
 
     def explain(self, reason: str) -> None:
-        """Notes a sentence that is said once, below the errors."""
+        """Adds an explanation, shown once below the errors."""
         if reason not in self._reasons:
             self._reasons.append(reason)
 
     def raise_errors(self) -> None:
-        """Raises all that was noted as an error.
+        """Raises the recorded errors.
 
         Raises:
-            CorpusError: There are errors; the warnings follow them, since they may explain them.
+            CorpusError: There are errors; the message also has the warnings, which may explain them.
         """
         if not self._errors:
             return
         total = sum(map(len, self._errors.values()))
         head = f"{self._source} has {total} fault{'s' if total > 1 else ''}; nothing was decoded."
         notes = _lines(self._warnings)
-        lines = [head, *_lines(self._errors), *(["Also to be known:", *notes] if notes else [])]
-        raise CorpusError(
-            "\n".join([*lines, *self._reasons, "Mend what is named here, and give the same command again."])
-        )
+        lines = [head, *_lines(self._errors), *(["Warnings:", *notes] if notes else [])]
+        raise CorpusError("\n".join([*lines, *self._reasons, "Correct these faults and run the same command again."]))
 
     def warn(self, stacklevel: int) -> None:
-        """Warns with a `CorpusWarning` about what only has to be known."""
+        """Warns with a `CorpusWarning` if there are warnings."""
         if self._warnings:
-            message = "\n".join([f"{self._source}: to be known.", *_lines(self._warnings)])
+            message = "\n".join([f"{self._source}:", *_lines(self._warnings)])
             warnings.warn(message, CorpusWarning, stacklevel=stacklevel + 1)
 
 
 def name_places(places: list[str]) -> str:
-    """Returns the first `MAX_PLACES` places as one phrase, and how many more there are."""
+    """Joins the first `MAX_PLACES` places, followed by the number of the others."""
     rest = len(places) - MAX_PLACES
     return "; ".join(places[:MAX_PLACES]) + (f"; and {rest} more" if rest > 0 else "")
 

@@ -1,4 +1,4 @@
-"""What the rows of a table lead to: a video file or a folder of frame images, looked at and not decoded."""
+"""Finds the video files and image folders of a table's rows and checks them without decoding."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from fer3d.corpora.own_videos.table import Row
 from fer3d.corpora.own_videos.tree import is_folder, is_image, is_text, is_video, natural, without_numbers
 
 _HEAD_BYTES = 64 * 1024
-_NO_TEXT = "a name with bytes that are no text in UTF-8 (rename it)"
+_NO_TEXT = "a name that is not valid UTF-8 (rename it)"
 _CLOSED = "it cannot be opened"
 
 
 @dataclass(frozen=True)
 class Media:
-    """A video file, or a folder of frame images.
+    """A video file or a folder of frame images.
 
     Attributes:
-        path: Where it is.
-        identity: The same for all paths that lead to it.
-        sizes: Of the file, or of each image, in bytes.
-        frames: The paths of the images in the order of time; none for a video file.
+        path: Its path.
+        identity: Device and inode, equal for all paths to the same file.
+        sizes: Size of the file, or of each image, in bytes.
+        frames: Paths of the images in temporal order; empty for a video file.
     """
 
     path: Path
@@ -39,13 +39,13 @@ class Media:
 
     @cached_property
     def head(self) -> str:
-        """A digest of the first bytes of the first file."""
+        """Digest of the first bytes of the first file."""
         with (self.frames or (self.path,))[0].open("rb") as file:
             return hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest()
 
     @cached_property
     def content(self) -> str:
-        """A digest of every byte."""
+        """Digest of all bytes."""
         digests = hashlib.sha256()
         for path in self.frames or (self.path,):
             with path.open("rb") as file:
@@ -54,12 +54,12 @@ class Media:
 
 
 class MediaFinder:
-    """Finds what the paths of rows lead to, each of them once.
+    """Finds the media of rows, examining each path once.
 
     Args:
-        root: What paths are relative to.
-        known: The paths below it, for proposals.
-        faults: Gets what is wrong with paths and files.
+        root: Folder that paths are relative to.
+        known: Paths below it, for suggestions.
+        faults: Collects faults of paths and files.
     """
 
     def __init__(self, root: Path, known: Sequence[str], faults: RowFaults) -> None:
@@ -74,11 +74,11 @@ class MediaFinder:
         self._places: dict[str, str] = {}
 
     def find(self, row: Row) -> Media | None:
-        """Returns what a row's path leads to, or None where that is no good, which is noted."""
+        """Returns the media of a row, or None if they are unusable, which is recorded."""
         if row.path not in self._found:
             self._found[row.path] = self._look(row)
         elif self._found[row.path] is None:
-            self._faults.error("the same as in the row named first", f"{row.where} (as {self._places[row.path]})")
+            self._faults.error("the same fault as in the row named first", f"{row.where} (as {self._places[row.path]})")
         self._places.setdefault(row.path, row.place)
         return self._found[row.path]
 
@@ -99,24 +99,24 @@ class MediaFinder:
                 return self._folder(row, path, state)
             return self._video(row, path, state)
         if (self._root / row.path).is_symlink():
-            self._faults.error("a link to something that is not there", row.where)
+            self._faults.error("a broken link", row.where)
         else:
             self._faults.error("no such file or folder (paths are relative to data.root)", row.where + self._meant(row))
         return None
 
     def _meant(self, row: Row) -> str:
-        """Proposes the path that differs in case, in its ending or in its folder alone."""
+        """Suggests the only path that differs just in case, extension or folder."""
         path = PurePosixPath(os.path.normpath(row.path.strip().replace("\\", "/")).casefold())
         for key in (str(path), str(path.with_suffix("")) if path.name else "", f"*/{path.name}"):
             if len(like := self._known.get(key, [])) == 1:
-                return f" (there is {shown(like[0])})"
+                return f" (did you mean {shown(like[0])}?)"
         return ""
 
     def _video(self, row: Row, path: Path, state: os.stat_result) -> Media | None:
         if not stat.S_ISREG(state.st_mode):
             self._faults.error("neither a file nor a folder", row.where)
         elif is_image(path.name):
-            self._faults.error("an image and no video (for frame images name their folder)", row.where)
+            self._faults.error("an image instead of a video (for frame images name their folder)", row.where)
         elif self._can_be_opened(path, row.where):
             return Media(path, (state.st_dev, state.st_ino), (state.st_size,))
         return None
@@ -134,7 +134,7 @@ class MediaFinder:
             self._faults.error(*problem(row.where))
             return None
         if others := [name for name in names if name not in set(images)]:
-            self._faults.warning("in a folder of frames, and not read", f"{row.where} ({name_some(others)})")
+            self._faults.warning("other files in a folder of frames, not read", f"{row.where} ({name_some(others)})")
         sizes = []
         for name in images:
             path, where = folder / name, f"{row.where} ({shown(name)})"
@@ -143,7 +143,7 @@ class MediaFinder:
             except OSError:
                 size = None
             if size is None:
-                self._faults.error("an image that is no file (a broken link or a device)", where)
+                self._faults.error("an image that is not a file (a broken link or a device)", where)
                 return None
             if not self._can_be_opened(path, where):
                 return None
@@ -152,7 +152,7 @@ class MediaFinder:
         return Media(folder, (state.st_dev, state.st_ino), tuple(sizes), frames)
 
     def _can_be_opened(self, path: Path, where: str) -> bool:
-        # What it holds is for the preparation to say, and its policy on files that are no good to decide.
+        # The content is checked in preparation, which has a policy for unreadable files.
         try:
             path.open("rb").close()
         except OSError as error:
@@ -162,9 +162,9 @@ class MediaFinder:
 
 
 def _unlike(names: Sequence[str], images: Sequence[str]) -> Callable[[str], tuple[str, str]] | None:
-    """What makes a folder no sequence of frames; None for nothing."""
+    """Why a folder is not a sequence of frames; None if it is."""
     if videos := [name for name in names if is_video(name)]:
-        return lambda where: ("a folder that holds videos (name them in the table)", f"{where} ({name_some(videos)})")
+        return lambda where: ("a folder of videos (name each in the table)", f"{where} ({name_some(videos)})")
     if not images:
         return lambda where: ("a folder without images", where)
     if not is_text(images):
@@ -173,16 +173,16 @@ def _unlike(names: Sequence[str], images: Sequence[str]) -> Callable[[str], tupl
     if len(kinds) > 1 or len(set(map(natural, images))) < len(images):
         shown_kinds = name_some(kinds if len(kinds) > 1 else list(images))
         return lambda where: (
-            "a folder whose images are not named alike but for their numbers, so that their order is not known",
+            "a folder whose image names differ in more than their numbers, so their order is unknown",
             f"{where} ({shown_kinds})",
         )
     return None
 
 
 def alike(media: Iterable[Media], faults: RowFaults) -> list[list[Media]]:
-    """Returns the groups of several files, or folders, that hold the same bytes.
+    """Returns groups of files, or folders, with the same bytes.
 
-    Only what is of one size is read, and to its end only what begins alike.
+    Only files of equal size are read, and completely only if they begin alike.
     """
     groups = [list({one.identity: one for one in media if any(one.sizes)}.values())]
     keys: tuple[Callable[[Media], Hashable], ...] = (

@@ -1,4 +1,4 @@
-"""A pattern of paths, such as `{subject}/{emotion}/*.mp4`, that says what the folders and names of videos mean."""
+"""Path patterns such as `{subject}/{emotion}/*.mp4`, which extract labels from the paths of videos."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _TOKEN = re.compile(
     r"\{(?P<name>[^{}]*)\}|(?P<folders>\*\*/)|(?P<stars>\*+)|(?P<one>\?)|(?P<text>[^{}*?]+)|(?P<bad>[{}])"
 )
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
-# These are told by the file itself, or by a table.
+# Not available in patterns: the file itself or a table provides them.
 _NOT_ALLOWED = ("path", "start", "end")
 
 
 class PathPattern:
     """A pattern of paths relative to a corpus's root.
 
-    `{subject}`, `{emotion}` and any other name in braces stand for a part of the path or of a name, as short as may be
-    and never empty; a name that is there twice stands for the same text. `*` and `?` stand for any text and any
-    character within a part, `**/` for any number of folders. A pattern that ends in `/` is of folders of frame images.
+    `{subject}`, `{emotion}` and any other name in braces match a non-empty part of a folder or file name, as short as
+    possible; a repeated name matches the same text. `*` and `?` match any text and any character within a name, `**/`
+    any number of folders. A pattern that ends in `/` matches folders of frame images.
 
     Args:
         pattern: The pattern.
-        subjects_known: Whether `{subject}` has to be in it.
+        subjects_known: Whether `{subject}` is required.
 
     Raises:
-        CorpusError: It cannot be understood, or says nothing of emotion or subject.
+        CorpusError: The pattern is invalid, or lacks the emotion or subject.
     """
 
     def __init__(self, pattern: str, subjects_known: bool) -> None:
@@ -42,15 +42,15 @@ class PathPattern:
         names = [text for kind, text in self._tokens if kind == "name"]
         self._repeated = [name for name, count in Counter(names).items() if count > 1]
         if "emotion" not in names:
-            raise self._wrong("it has no {emotion}, so that nothing says what is shown")
+            raise self._wrong("it has no {emotion}, so the emotion is unknown")
         if subjects_known and "subject" not in names:
             raise self._wrong("it has no {subject}. " + NO_SUBJECTS)
 
     def rows(self, tree: VideoTree) -> list[Row]:
-        """Returns a row for each path that matches.
+        """Returns a row for each matching path.
 
         Raises:
-            CorpusError: None does.
+            CorpusError: No path matches.
         """
         rows = []
         for path in tree.image_folders if self.is_of_folders else tree.videos:
@@ -73,27 +73,27 @@ class PathPattern:
             return f"There are {len(tree.videos)} video files: {name_some(tree.videos)}"
         if tree.image_folders:
             return (
-                f"There are no video files, and {len(tree.image_folders)} folders of images, which a pattern that ends "
-                f"in / is of: {name_some(tree.image_folders)}"
+                f"There are no video files, but {len(tree.image_folders)} folders of images, which need a pattern that "
+                f"ends in /: {name_some(tree.image_folders)}"
             )
-        return f"There are neither video files nor folders of images below {shown(tree.root.absolute())}"
+        return f"There are no video files and no folders of images below {shown(tree.root.absolute())}"
 
     def _parsed(self, pattern: str) -> list[tuple[str, str]]:
-        """Returns the kind and the text of each part of the pattern."""
+        """Splits the pattern into parts, each with its kind and text."""
         if pattern.startswith(("/", "./", "../")):
-            raise self._wrong("it must be relative to data.root, without / or . at its start")
+            raise self._wrong("it must be relative to data.root, without / or . at the start")
         tokens: list[tuple[str, str]] = []
         for token in _TOKEN.finditer(pattern):
             kind, text = str(token.lastgroup), token[0]
             if kind == "bad":
-                raise self._wrong(f"its brace {text} has no other one")
+                raise self._wrong(f"its brace {text} is unbalanced")
             if kind == "name":
                 if tokens and tokens[-1][0] == "name":
-                    raise self._wrong(f"{text} and the name before it have nothing between them")
+                    raise self._wrong(f"there must be text between {text} and the name before it")
                 text = token["name"]
                 if not _NAME.fullmatch(text) or text in _NOT_ALLOWED:
                     raise self._wrong(
-                        f"{{{text}}} is no name: use lower-case letters, digits and _, and none of "
+                        f"{{{text}}} is not a valid name: use lower-case letters, digits and _, but not "
                         f"{', '.join(_NOT_ALLOWED)}"
                     )
             tokens.append((kind, text))
@@ -102,7 +102,7 @@ class PathPattern:
     def _match(
         self, path: str, index: int, start: int, bound: Mapping[str, str], failed: set[Hashable]
     ) -> Mapping[str, str] | None:
-        """Matches what is left of a path with what is left of the pattern, each combination once."""
+        """Matches the rest of a path with the rest of the pattern, trying each combination once."""
         if index == len(self._tokens):
             return bound if start == len(path) else None
         tried = (index, start, *(bound.get(name) for name in self._repeated))
@@ -118,19 +118,19 @@ class PathPattern:
 
     def _wrong(self, problem: str) -> CorpusError:
         return CorpusError(
-            f"data.pattern is {shown(self._pattern)}: {problem}. A pattern reads like {{subject}}/{{emotion}}/*.mp4, "
-            "relative to data.root; in quotes on the command line: 'data.pattern=\"{subject}/{emotion}/*.mp4\"'"
+            f"data.pattern is {shown(self._pattern)}: {problem}. Expected one such as {{subject}}/{{emotion}}/*.mp4 "
+            "relative to data.root; quote it on the command line: 'data.pattern=\"{subject}/{emotion}/*.mp4\"'"
         )
 
 
 def _ends(kind: str, text: str, path: str, start: int) -> Iterable[int]:
-    """Where a part of the pattern may end that begins at `start`, the preferred place first.
+    """Possible end positions of a part of the pattern that begins at `start`, preferred ones first.
 
     Args:
-        kind: As `_TOKEN` names it.
-        text: What has to stand there; for a name empty where that is open.
+        kind: A group name of `_TOKEN`.
+        text: The text to match; empty for an unbound name.
         path: The path.
-        start: The first character.
+        start: Position of the first character.
     """
     part = path.find("/", start)
     part = len(path) if part < 0 else part

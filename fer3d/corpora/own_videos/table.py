@@ -1,4 +1,4 @@
-"""A table of videos: a text file with one row a clip, read with the number of each line."""
+"""Reads a table of videos: a CSV file with one row per clip."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from fer3d.corpora.sequences import CorpusError
 LFS_POINTER = b"version https://git-lfs"
 REQUIRED = ("path", "emotion", "subject")
 OPTIONAL = ("start", "end", "split")
-# What other tables call them.
+# Common names of these columns in other tables.
 _OTHER_NAMES = {
     "path": ("file", "filename", "file_name", "filepath", "file_path", "video", "video_path", "clip", "name"),
     "emotion": ("label", "labels", "class", "expression", "emotion_label", "target", "category", "affect"),
     "subject": ("actor", "actor_id", "person", "person_id", "speaker", "participant", "identity", "subject_id", "id"),
 }
 NO_SUBJECTS = (
-    "Nothing says who is seen. Random splits leak: with other clips of the same people in the training set a network "
-    "recognises the person instead of the expression, and with another part or copy of the same take it has seen the "
-    "answer; published accuracies of 92 to 99 % come from such splits. Name the person of every clip (any name, the "
-    "same for all clips of one person); or, if nobody knows, set data.subjects=unknown: everything that follows is "
-    "then labelled NOT SUBJECT-INDEPENDENT"
+    "Without subjects, random splits leak: if other clips of the same person are in the training set, a network "
+    "recognises the person instead of the expression, and if another part or copy of the same take is, it has seen the "
+    "answer; published accuracies of 92 to 99 % come from such splits. Name the person in every clip (any name, the "
+    "same for all clips of one person). If the people are unknown, set data.subjects=unknown: all results are then "
+    "labelled NOT SUBJECT-INDEPENDENT"
 )
 _MAX_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One clip as a table, or a file's path, describes it.
+    """One clip as described by a table or a file's path.
 
     Attributes:
-        place: Where it is described, such as `line 7`; empty where its path says it.
-        path: The video file or the folder of images, as it is written.
-        emotion: Empty where nothing is said.
-        subject: Likewise.
-        start: In seconds; empty for the first frame.
-        end: In seconds; empty for the end of the video.
-        columns: What else is said, by name.
+        place: Where it is described, such as `line 7`; empty for a path.
+        path: The video file or image folder, as written.
+        emotion: Empty if missing.
+        subject: Empty if missing.
+        start: In seconds; empty: the first frame.
+        end: In seconds; empty: the end of the video.
+        columns: Other values by name.
     """
 
     place: str
@@ -57,23 +57,22 @@ class Row:
 
     @property
     def where(self) -> str:
-        """The row as errors name it."""
+        """The row's name in messages."""
         return f"{self.place}: {shown(self.path)}" if self.place else shown(self.path)
 
 
 def read_table(file: Path, subjects_known: bool, faults: RowFaults) -> list[Row]:
     """Returns a table's rows. The first line names the columns; commas, semicolons or tabs separate them.
 
-    Names of columns count without regard to case, blanks around a cell do not count, and lines without any text are
-    passed over.
+    Column names are case-insensitive, blanks around a cell are removed, and blank lines are skipped.
 
     Args:
         file: UTF-8 with or without a byte-order mark.
-        subjects_known: Whether there has to be a column `subject`.
-        faults: Gets what is wrong with lines and columns.
+        subjects_known: Whether the column `subject` is required.
+        faults: Collects faults of lines and columns.
 
     Raises:
-        CorpusError: The file is not a table at all.
+        CorpusError: The file is not a table.
     """
     text = _text(_content(file), faults)
     header = next((line for line in text.splitlines() if line.strip()), "")
@@ -85,7 +84,7 @@ def read_table(file: Path, subjects_known: bool, faults: RowFaults) -> list[Row]
     names = _columns(*records[0], header, subjects_known, faults)
     rows = [_row(line, cells, names, subjects_known, faults) for line, cells in records[1:]]
     if len(records) == 1:
-        faults.error("there is a header and not one row below it", f"line {records[0][0] + 1}")
+        faults.error("a header without rows below", f"line {records[0][0] + 1}")
     return [row for row in rows if row is not None]
 
 
@@ -94,7 +93,7 @@ def _content(file: Path) -> bytes:
         if file.is_dir():
             raise _not_a_table(file, "is a folder")
         if not file.is_file():
-            raise _not_a_table(file, "does not exist, or is no file")
+            raise _not_a_table(file, "does not exist, or is not a file")
         if file.stat().st_size > _MAX_BYTES:
             raise _not_a_table(file, f"is larger than {_MAX_BYTES // 2**20} MB")
         content = file.read_bytes()
@@ -105,28 +104,28 @@ def _content(file: Path) -> bytes:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _not_a_table(file, "is UTF-16 text: save it as UTF-8 (in Excel: CSV UTF-8)")
     if content.startswith(LFS_POINTER):
-        raise _not_a_table(file, "is a pointer of Git LFS and not the file itself: run `git lfs pull`")
+        raise _not_a_table(file, "is a Git LFS pointer instead of the file: run `git lfs pull`")
     if not content.strip():
         raise _not_a_table(file, "is empty")
     if b"\0" in content[:4096] and content[:4096].count(b"\0") > 8:
-        raise _not_a_table(file, "is no text file")
+        raise _not_a_table(file, "is not a text file")
     return content
 
 
 def _not_a_table(file: Path, problem: str) -> CorpusError:
     return CorpusError(
         f"data.table is {shown(file.absolute())}, which {problem}. Expected: a CSV file with the columns "
-        f"{', '.join(REQUIRED)} and, if wanted, {', '.join(OPTIONAL)} and any others, one row a clip, its path "
-        "relative to data.root. `python -m fer3d.init FOLDER` writes a first one"
+        f"{', '.join(REQUIRED)}, optionally {', '.join(OPTIONAL)} and others, one row per clip, and paths relative to "
+        "data.root. `python -m fer3d.init FOLDER` writes a first one"
     )
 
 
 def _text(content: bytes, faults: RowFaults) -> str:
-    """Decodes line by line, so that each bad line is named."""
+    """Decodes line by line, so that each invalid line is named."""
     lines = []
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True), start=1):
         if b"\0" in line:
-            faults.error("a NUL byte, which no text holds", f"line {number}")
+            faults.error("a NUL byte, which is not allowed in text", f"line {number}")
             line = line.replace(b"\0", b"?")
         try:
             lines.append(line.decode("utf-8"))
@@ -137,7 +136,7 @@ def _text(content: bytes, faults: RowFaults) -> str:
 
 
 def _fit(header: str, delimiter: str) -> tuple[int, int]:
-    """How well a delimiter explains the header: the known columns that it yields, and all of them."""
+    """How well a delimiter explains the header: the number of known columns, and of all."""
     names = [_known(name) for name in header.split(delimiter)]
     return len({*REQUIRED, *OPTIONAL} & set(names)), len(names)
 
@@ -148,7 +147,7 @@ def _known(name: str) -> str:
 
 
 def _records(text: str, delimiter: str, faults: RowFaults) -> list[tuple[int, list[str]]]:
-    """Returns the cells of every line with some text, and the number of its first line: quotes may hold line breaks."""
+    """Returns the line number and cells of every non-blank record; quoted cells may contain line breaks."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     records: list[tuple[int, list[str]]] = []
     while True:
@@ -159,8 +158,8 @@ def _records(text: str, delimiter: str, faults: RowFaults) -> list[tuple[int, li
             return records
         except csv.Error as error:
             faults.error(
-                "quotes that are wrong, so that nothing from there on could be read (a cell in quotes ends with a "
-                "quote, and a quote within it is written twice)",
+                "wrong quotes, so nothing from here on could be read (a quoted cell ends with a quote, and a quote "
+                "within it is doubled)",
                 f"line {line} ({error})",
             )
             return records
@@ -169,11 +168,11 @@ def _records(text: str, delimiter: str, faults: RowFaults) -> list[tuple[int, li
 
 
 def _columns(line: int, cells: Sequence[str], header: str, subjects_known: bool, faults: RowFaults) -> list[str]:
-    # Tables written by pandas have a first column without a name.
+    # pandas writes a first column without a name.
     names = [_known(cell) or f"column {number}" for number, cell in enumerate(cells, start=1)]
     for name, count in Counter(names).items():
         if count > 1:
-            faults.error("a column that is there more than once", f"line {line}: {shown(name)}")
+            faults.error("a column that appears more than once", f"line {line}: {shown(name)}")
     for missing in (name for name in REQUIRED if name not in names):
         if missing == "subject":
             if not subjects_known:
@@ -187,23 +186,23 @@ def _meant(missing: str, names: Sequence[str]) -> str:
     known = {name.lower(): name for name in names if name not in (*REQUIRED, *OPTIONAL)}
     like = [known[name] for name in _OTHER_NAMES[missing] if name in known]
     like += [known[name] for name in difflib.get_close_matches(missing, list(known), 1)]
-    return f"; is it {shown(like[0])}? Then call that column {missing}" if like else ""
+    return f"; is it {shown(like[0])}? Then rename that column to {missing}" if like else ""
 
 
 def _row(line: int, cells: list[str], names: list[str], subjects_known: bool, faults: RowFaults) -> Row | None:
     place = f"line {line}"
     if len(cells) != len(names):
-        # A delimiter at the end of each line is no cell.
+        # A trailing delimiter adds no cell.
         while len(cells) > len(names) and not cells[-1].strip():
             cells = cells[:-1]
         if len(cells) != len(names):
             faults.error(
-                f"not {len(names)} cells as the header has (a text with a delimiter in it needs quotes)",
+                f"not {len(names)} cells as in the header (quote cells that contain the delimiter)",
                 f"{place} has {len(cells)}: {shown(cells[0])}",
             )
             return None
     said = dict(zip(names, cells, strict=True))
-    # A file's name may begin or end with a blank.
+    # Blanks at the start or end may belong to a file name.
     path = said.pop("path", "")
     said = {name: cell.strip() for name, cell in said.items()}
     row = Row(

@@ -1,4 +1,4 @@
-"""The video files and the folders of frame images below a folder."""
+"""Finds the video files and folders of frame images below a folder."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 from fer3d.corpora.layout import IMAGE_SUFFIX, is_litter, shown
 from fer3d.corpora.sequences import CorpusError
 
-# Of the containers that FFmpeg reads, those that hold videos of people.
+# Containers that FFmpeg reads and that usually contain videos of people.
 VIDEO_ENDINGS = frozenset(
     (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".flv", ".f4v", ".mpg", ".mpeg", ".wmv", ".asf", ".3gp", ".3g2")
 ) | {".mts", ".m2ts", ".vob", ".ogv", ".mxf", ".mjpeg", ".mjpg", ".y4m", ".dv"}
-# A root that is far too high must end in an error message and not in a walk over a whole disk.
+# Limits the search if the root is far too high.
 MAX_FOLDERS = 100_000
 
 _IMAGE = re.compile(".+" + IMAGE_SUFFIX, re.IGNORECASE)
@@ -24,13 +24,13 @@ _NUMBER = re.compile(r"([0-9]+)")
 
 @dataclass(frozen=True, slots=True)
 class VideoTree:
-    """What lies below a folder.
+    """Contents of a folder.
 
     Attributes:
         root: The folder.
-        videos: The paths of files with a video's ending, relative to the root, in natural order.
-        image_folders: The folders, relative to the root, that hold images and no videos, in natural order.
-        closed: The folders that cannot be opened.
+        videos: Paths of video files, judged by their extension, relative to the root, in natural order.
+        image_folders: Folders with images and without videos, relative to the root, in natural order.
+        closed: Folders that cannot be opened.
     """
 
     root: Path
@@ -40,22 +40,22 @@ class VideoTree:
 
     @classmethod
     def below(cls, root: Path) -> VideoTree:
-        """Looks through a folder; links are followed, and hidden files and folders are passed over.
+        """Searches a folder; links are followed, and hidden files and folders are skipped.
 
         Raises:
             CorpusError: There are more than `MAX_FOLDERS` folders.
         """
         tree = cls(root)
         num_folders = 0
-        # Each with the folders that it lies in, since a link may lead back to one of them.
+        # Each folder with its ancestors, because a link may lead back to one of them.
         waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
         while waiting:
             folder, above = waiting.pop()
             num_folders += 1
             if num_folders > MAX_FOLDERS:
                 raise CorpusError(
-                    f"data.root is {shown(root.absolute())}, which has more than {MAX_FOLDERS:,} folders: set the key "
-                    "data.root to the folder that holds the videos"
+                    f"data.root is {shown(root.absolute())}, which has more than {MAX_FOLDERS:,} folders: set "
+                    "data.root to the folder of the videos"
                 )
             waiting += tree._look_into(folder, above)
         for paths in (tree.videos, tree.image_folders):
@@ -85,25 +85,25 @@ class VideoTree:
 
 
 def is_video(name: str) -> bool:
-    """Whether a file's name has a video's ending."""
+    """Whether a file name has a video extension."""
     return PurePosixPath(name).suffix.lower() in VIDEO_ENDINGS
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name has an image's ending."""
+    """Whether a file name has an image extension."""
     return bool(_IMAGE.fullmatch(name))
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder, or a link to one."""
+    """Whether an entry is a folder or a link to one."""
     try:
         return entry.is_dir()
     except OSError:
-        return False  # a link that leads to itself
+        return False  # a link to itself
 
 
 def is_text(names: Iterable[str]) -> bool:
-    """Whether names can be written: a file's name may hold bytes that are no text."""
+    """Whether names can be encoded; file names may contain undecodable bytes."""
     try:
         "".join(names).encode()
     except UnicodeEncodeError:
@@ -112,12 +112,12 @@ def is_text(names: Iterable[str]) -> bool:
 
 
 def natural(name: str) -> tuple[tuple[str, int], ...]:
-    """Returns a key by which `take9` comes before `take10`."""
+    """Sort key that orders `take9` before `take10`."""
     texts = _NUMBER.split(name)
     numbers = [int(number[:400]) for number in texts[1::2]] + [-1]
     return tuple(zip(texts[::2], numbers, strict=True))
 
 
 def without_numbers(name: str) -> str:
-    """Returns a name with `#` in the place of each number."""
+    """Replaces each number in a name with `#`."""
     return _NUMBER.sub("#", name)

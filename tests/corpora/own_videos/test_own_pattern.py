@@ -73,7 +73,7 @@ def test_files_that_cannot_be_used_are_errors(tmp_path: Path) -> None:
     add_video(tmp_path, "b/z.mp4", b"")
     (tmp_path / "b/w.mp4").symlink_to("nowhere")
     said = refused(tmp_path, table=None, pattern="{subject}/{emotion}.mp4")
-    assert "that is not there (1): b/w.mp4" in said
+    assert "broken link (1): b/w.mp4" in said
     (tmp_path / "b/z.mp4").unlink()
     (tmp_path / "b/w.mp4").unlink()
     assert len(read(tmp_path, table=None, pattern="{subject}/{emotion}.mp4")[0]) == 4

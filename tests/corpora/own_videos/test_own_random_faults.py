@@ -181,7 +181,7 @@ def odd_bytes(folder: Folder) -> Names:
     folder.write(content[:place] + folder.rng.choice(ODD) + content[place + cut :])
     line = content[:place].count(b"\n") + 1
     # What is cut may be the end of the line, and a quote that is not closed may be found to be wrong later on.
-    return [f"line {near}" for near in (line, line + 1)] + ["quotes that are wrong"]
+    return [f"line {near}" for near in (line, line + 1)] + ["wrong quotes"]
 
 
 def other_table(folder: Folder) -> Names:

@@ -136,7 +136,7 @@ def test_folders_of_frames_that_are_not_read_are_named_too(root: Path) -> None:
 def test_a_link_that_leads_nowhere_is_no_missing_file(root: Path) -> None:
     (root / "anna/angry/take1.mp4").unlink()
     (root / "anna/angry/take1.mp4").symlink_to("nowhere.mp4")
-    assert "a link to something that is not there (1): line 2: anna/angry/take1.mp4\n" in refused(root)
+    assert "a broken link (1): line 2: anna/angry/take1.mp4\n" in refused(root)
 
 
 def test_without_subjects_every_file_is_a_person_of_its_own(root: Path) -> None:
@@ -228,7 +228,7 @@ def test_the_table_may_lie_elsewhere(root: Path, tmp_path: Path, monkeypatch: py
     (root / "clips.csv").rename(tmp_path / "t.csv")
     assert len(read(root, table=tmp_path / "t.csv")[0]) == 12
     monkeypatch.chdir(tmp_path)
-    assert f"give data.table={tmp_path / 't.csv'}" in refused(root, table="t.csv")
+    assert f"set data.table={tmp_path / 't.csv'}" in refused(root, table="t.csv")
 
 
 def test_paths_as_windows_writes_them(root: Path) -> None:
@@ -279,7 +279,7 @@ def test_a_wrong_root_is_named(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     for root, problem in (
         (tmp_path / "nowhere", "does not exist"),
-        (file, "is no folder"),
+        (file, "is not a folder"),
         (tmp_path / "none", "is empty"),
         (Path("x" * 300), "cannot be opened"),
     ):
@@ -291,5 +291,5 @@ def test_a_wrong_root_is_named(tmp_path: Path) -> None:
 def test_names_that_are_no_text_are_refused(root: Path) -> None:
     (root / "anna/angry/take1.mp4").rename(root / "anna/angry" / os.fsdecode(b"\xff.mp4"))
     said = refused(root, table=None, pattern="{subject}/{emotion}/*.mp4")
-    assert "no text in UTF-8" in said
+    assert "not valid UTF-8" in said
     assert r"\udcff" in said
