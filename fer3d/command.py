@@ -13,13 +13,16 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+from fer3d.messages import messages_shown
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 # Lines of Hydra's errors: how the configuration is kept, and advice that fer3d would refuse.
@@ -29,8 +32,6 @@ _OF_NO_USE = (
 )
 # How long an exception may be on its way unseen before it counts as lost.
 _LOST_SECONDS = 0.5
-# Settings that may hold what Hydra reads as something else, such as the braces of `data.pattern={subject}/{emotion}/*`.
-_PLAIN_TEXTS = ("data.root", "data.table", "data.pattern")
 # What other libraries raise where the user is to blame.
 _MENDABLE = {
     "hydra.errors.HydraException",
@@ -168,40 +169,54 @@ def _kill_children() -> None:
         process.kill()
 
 
-def run_hydra(task: Callable[[DictConfig], Any]) -> None:
-    """Composes the configuration from the command line and calls a task with it; errors as in `user_errors`."""
+def run_hydra(command: str, task: Callable[[DictConfig], Any], meaning: str | None, *, searches: bool = False) -> None:
+    """Composes the configuration from the command line and calls a task with it; errors as in `user_errors`.
+
+    Args:
+        command: The command's name.
+        task: Is called with the configuration.
+        meaning: What the command does, and examples, for `--help`.
+        searches: Whether `search=NAME` starts a search.
+    """
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        # Hydra's own takes seconds, and knows no comments.
+        print(_hydra_help(command, meaning or ""))
+        return
     with user_errors(composing=True):
         import hydra
 
+        from fer3d.arguments import hydra_arguments
         from fer3d.configuration import config_folder
-        from fer3d.overrides import with_quotes
 
-        sys.argv[1:] = [with_quotes(argument, _PLAIN_TEXTS) for argument in sys.argv[1:]]
-        _refuse_empty_groups(sys.argv[1:])
+        sys.argv[1:] = hydra_arguments(sys.argv[1:], searches=searches)
         run = hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(task)
         with _hydra_raises():
             run()
 
 
-def _refuse_empty_groups(arguments: Sequence[str]) -> None:
-    """Refuses `search.space={}`, which Hydra merges into what is there and so ignores.
+def _hydra_help(command: str, meaning: str) -> str:
+    from fer3d.configuration import config_folder, list_groups
 
-    Raises:
-        SystemExit: There is such a setting.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    for argument in arguments:
-        try:
-            override = OverridesParser.create().parse_override(argument)
-        except HydraException:
-            continue  # a flag; or Hydra will say what is wrong with it
-        if override.value() == {} and not (override.is_add() or override.is_delete()):
-            raise SystemExit(
-                f"fer3d: {argument} changes nothing, since groups are merged: take single settings out with ~, such as "
-                f"~{override.key_or_group}.NAME, or choose another option of the group"
-            )
+    settings = (Path(config_folder()) / "train.yaml").read_text(encoding="utf-8").partition("\nhydra:")[0]
+    groups = [f"  {name}={{{','.join(options)}}}" for name, options in list_groups().items()]
+    return "\n".join(
+        [
+            f"usage: fer3d {command} [-h] [-m] [--cfg job] [GROUP=OPTION | KEY=VALUE ...]",
+            "",
+            meaning,
+            "options:",
+            "  -h, --help         show this help and exit",
+            "  -m, --multirun     one job for each combination of comma-separated values, or a search",
+            "  --cfg job          print the composed configuration and exit",
+            "  --hydra-help       show Hydra's other options and exit",
+            "",
+            "groups (conf/GROUP/OPTION.yaml documents the keys of each option):",
+            *groups,
+            "",
+            "settings (conf/train.yaml):",
+            *(f"  {line}".rstrip() for line in settings.splitlines()),
+        ]
+    )
 
 
 @contextmanager
@@ -225,7 +240,7 @@ _only_hydra = False
 
 @contextmanager
 def user_errors(composing: bool = False) -> Iterator[None]:
-    """Turns an error that a user can mend into its sentence and exit status 1, and such a warning into its sentence.
+    """Prints an error that a user can fix as a sentence with exit status 1, and messages and warnings as sentences.
 
     `HYDRA_FULL_ERROR=1` shows the traceback instead.
 
@@ -236,7 +251,7 @@ def user_errors(composing: bool = False) -> Iterator[None]:
 
     shows_all = os.environ.get(_FULL_ERROR) == "1" and not _only_hydra
     try:
-        with _plain_warnings():
+        with messages_shown(), _plain_warnings():
             yield
     except Exception as error:
         if _received is not None:

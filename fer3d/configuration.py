@@ -18,6 +18,16 @@ def config_folder() -> str:
     return str(installed if installed.is_dir() else package.parent / "conf")
 
 
+def list_groups() -> dict[str, list[str]]:
+    """The configuration groups of fer3d, such as `model/activation`, and the options of each."""
+    folder = Path(config_folder())
+    groups: dict[str, list[str]] = {}
+    for file in sorted(folder.rglob("*.yaml")):
+        if file.parent != folder:
+            groups.setdefault(file.parent.relative_to(folder).as_posix(), []).append(file.stem)
+    return dict(sorted(groups.items()))
+
+
 def compose_train(overrides: Sequence[str]) -> DictConfig:
     """Composes the configuration of `fer3d.train` from settings as on its command line.
 
@@ -30,7 +40,7 @@ def compose_train(overrides: Sequence[str]) -> DictConfig:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf, open_dict
 
-    with _hydra_set_aside(), initialize_config_dir(config_folder(), version_base="1.3"):
+    with hydra_set_aside(), initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("train", overrides=list(overrides), return_hydra_config=True)
         # The default name refers to Hydra's part of the configuration, which is there only now.
         HydraConfig.instance().set_config(config)
@@ -42,7 +52,7 @@ def compose_train(overrides: Sequence[str]) -> DictConfig:
 
 
 @contextmanager
-def _hydra_set_aside() -> Iterator[None]:
+def hydra_set_aside() -> Iterator[None]:
     """Makes room for another Hydra application; Hydra keeps one per process."""
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig

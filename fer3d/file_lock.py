@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +20,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+_logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 # A waiting process prints a message after the first interval, then once per second interval.
 FIRST_WORD_SECONDS, NEXT_WORD_SECONDS = 5.0, 300.0
@@ -115,7 +116,7 @@ def _wait(path: Path, work: str | None) -> IO[str] | None:
         if not is_busy:
             return file
         if work is not None and time.monotonic() > next_word:
-            print(f"{work} by {_holder(path)}; waiting for it", file=sys.stderr, flush=True)
+            _logger.warning("%s by %s; waiting for it", work, _holder(path))
             next_word = time.monotonic() + NEXT_WORD_SECONDS
         time.sleep(_POLL_SECONDS)
 

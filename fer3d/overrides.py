@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -58,17 +58,6 @@ def given_text(argument: str) -> str:
     read = _read(text)
     # As Hydra does with the settings of its own: what `override` has written is what it was.
     return str(OmegaConf.create({"text": read}).text) if isinstance(read, str) else text
-
-
-def with_quotes(argument: str, keys: Collection[str]) -> str:
-    """Puts quotes around the value of a setting where Hydra cannot read it without, such as `{subject}/*.mp4`.
-
-    Args:
-        argument: An argument of the command line.
-        keys: The settings that are texts and may be written without quotes.
-    """
-    key, equals, text = argument.partition("=")
-    return override(key, text) if equals and key in keys and not is_readable(text) else argument
 
 
 def is_readable(text: str) -> bool:

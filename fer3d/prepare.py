@@ -1,4 +1,8 @@
-"""Makes the clip store of a corpus: `python -m fer3d.prepare data=ckplus data.root=/data/ckplus`."""
+"""Makes the clip store of a corpus: finds the faces in its videos and writes them as clips.
+
+fer3d prepare data=ckplus data.root=/data/ckplus
+fer3d prepare data=videos data.root=/data/videos data.table=clips.csv
+"""
 
 from __future__ import annotations
 
@@ -24,4 +28,4 @@ def prepare(config: DictConfig) -> None:
 
 if __name__ == "__main__":
     with orderly_end():
-        run_hydra(prepare)
+        run_hydra("prepare", prepare, __doc__)

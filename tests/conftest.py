@@ -27,6 +27,7 @@ from small_disk import SmallDisk
 
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 from fer3d.configuration import config_folder
+from fer3d.messages import messages_shown
 
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 
@@ -42,6 +43,13 @@ def _no_wandb_account(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     """Keeps W&B off the network, whatever the machine is set up for."""
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("WANDB_MODE", "offline")
+
+
+@pytest.fixture
+def shown_messages() -> Iterator[None]:
+    """Prints what the library logs, as the commands do."""
+    with messages_shown():
+        yield
 
 
 @pytest.fixture

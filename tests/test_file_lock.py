@@ -16,6 +16,8 @@ from fer3d import file_lock as file_locks
 from fer3d.disk import DiskError
 from fer3d.file_lock import file_lock, release, remove_unheld, try_lock
 
+pytestmark = pytest.mark.usefixtures("shown_messages")
+
 # Says so as soon as it has the lock, and keeps it until its input ends.
 HOLDER = """
 import sys
@@ -139,7 +141,7 @@ def test_who_waits_says_for_what_and_whom_once_in_a_while(
     end(holder)
     waiting.join(30)
     who = f"process {holder.pid} on {socket.gethostname()} (which is stopped)"
-    assert capsys.readouterr().err == f"fold 3 is being trained by {who}; waiting for it\n"
+    assert capsys.readouterr().err == f"fer3d: fold 3 is being trained by {who}; waiting for it\n"
 
 
 def test_the_file_that_a_killed_process_left_can_be_removed(tmp_path: Path) -> None:

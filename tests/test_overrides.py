@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from fer3d.overrides import given_text, override, with_quotes
+from fer3d.overrides import given_text, override
 
 # Three question marks are OmegaConf's for a value that is missing.
 TEXTS = st.one_of(
@@ -70,14 +70,3 @@ def test_hydra_composes_it_as_it_is(text: str, tmp_path: Any) -> None:
 )
 def test_arguments_are_taken_with_and_without_quotes(argument: str, text: str) -> None:
     assert given_text(argument) == text
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["{subject}/{emotion}/*.mp4", "**/{subject}_{emotion}_*.mp4", "/a b (1)/c", "plain.csv", "${seed}", "it's", "a\\"],
-)
-def test_what_hydra_cannot_read_gets_quotes_where_that_is_allowed(text: str) -> None:
-    argument = with_quotes(f"data.pattern={text}", ["data.pattern"])
-    assert OverridesParser.create().parse_override(argument).value() == text
-    assert with_quotes(f"name={text}", ["data.pattern"]) == f"name={text}"
-    assert with_quotes(argument, ["data.pattern"]) == argument

@@ -16,11 +16,11 @@ from hydra.types import RunMode
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
+from fer3d.arguments import hydra_arguments
 from fer3d.configuration import config_folder
 from fer3d.search.sampling import SeededSampler
 from fer3d.search.space import SearchSpace
 from fer3d.search.sweeper_settings import SweeperSettings
-from fer3d.train import expand_fold_range
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,11 +54,12 @@ def test_scripts_are_there(words: list[str]) -> None:
 def test_python_commands_compose(words: list[str]) -> None:
     assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file()
     # What a study's best trial adds, only the study knows.
-    known = [word for word in expand_fold_range(words[3:]) if not word.startswith(("from_study=", "study_storage="))]
-    overrides = [word for word in known if "=" in word]
+    known = [word for word in words[3:] if not word.startswith(("from_study=", "study_storage="))]
+    arguments = hydra_arguments(known, searches=words[2] == "fer3d.train")
+    overrides = [word for word in arguments if "=" in word]
     assert {word for word in words[3:] if "=" not in word} <= {"--cfg", "job", "hydra", "-m"}
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        if "-m" in words[3:]:
+        if {"-m", "hydra.mode=MULTIRUN"} & set(arguments):
             check_sweep(GlobalHydra.instance().config_loader(), overrides)
         else:
             compose("train", overrides=overrides)

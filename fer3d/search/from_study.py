@@ -13,22 +13,23 @@ from fer3d.search.storage import StudyError, lacking
 FROM_STUDY, STORAGE = "from_study=", "study_storage="
 
 
-def expand_from_study(arguments: Sequence[str]) -> list[str]:
-    """Writes `from_study=outputs/search/NAME` out as the settings of the study's best trial.
+def expand_from_study(settings: Sequence[str]) -> list[str]:
+    """Replaces `from_study=outputs/search/NAME` by the settings of the study's best trial.
 
-    The study's own settings come first, then those of its trial, then the other arguments, which win. The run gets a
-    name of its own and says whose trial it is, so that its score cannot pass for one that nobody selected.
+    The study's own settings come first, then those of its trial, then the other settings, which win. The run gets a
+    name of its own and records the trial it comes from, so that its score cannot pass for one without selection.
 
     Args:
-        arguments: The command line. `study_storage=URL` names the database of a study that is kept elsewhere.
+        settings: Settings as on the command line. `study_storage=URL` names the database of a study that is kept
+            elsewhere.
 
     Raises:
         StudyError: There is no such study, or it has no complete trial.
     """
-    given = [argument for argument in arguments if argument.startswith(FROM_STUDY)]
-    storage = [argument for argument in arguments if argument.startswith(STORAGE)]
+    given = [setting for setting in settings if setting.startswith(FROM_STUDY)]
+    storage = [setting for setting in settings if setting.startswith(STORAGE)]
     if not given:
-        return list(arguments)
+        return list(settings)
     study = StudyRecord.read(given_text(given[-1]), given_text(storage[-1]) if storage else None)
     best = study.best
     if best is None:
@@ -36,10 +37,8 @@ def expand_from_study(arguments: Sequence[str]) -> list[str]:
     space = SearchSpace.parse(study.space)
     if missing := [name for name in space.distributions if name not in best.params]:
         raise lacking(study.name, f"settings of its best trial, trial {best.number}: {', '.join(missing)}")
-    # All settings of a command line stand together.
-    place = next(place for place, argument in enumerate(arguments) if "=" in argument)
-    rest = [argument for argument in arguments[place:] if argument not in (*given, *storage)]
+    rest = [setting for setting in settings if setting not in (*given, *storage)]
     name = override("name", f"best_of_{study.name.replace('/', '_')}")
     params = space.overrides(best.params)
     selected = selected_by(study.name, best.number, study.corpus)
-    return [*arguments[:place], *study.overrides, *params, name, selected, *rest]
+    return [*study.overrides, *params, name, selected, *rest]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
 from rich.console import Console
+
+_logger = logging.getLogger(__name__)
 
 
 class EpochLines(ProgressBar):
@@ -31,8 +34,8 @@ class EpochLines(ProgressBar):
             self.print(f"epoch {num_finished}/{trainer.max_epochs}: {'; '.join(curves)}")
 
     def print(self, *args: Any, **kwargs: Any) -> None:
-        """Prints at once, also into a pipe."""
-        print(*args, **kwargs, flush=True)
+        """Lightning's and a network's own `self.print` end here, too."""
+        _logger.info("%s", " ".join(map(str, args)))
 
 
 def progress_callback() -> ProgressBar:

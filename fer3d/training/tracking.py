@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import netrc
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -24,6 +24,7 @@ from fer3d.training.results import FoldResult
 
 WandbMode = Literal["online", "offline", "disabled"]
 
+_logger = logging.getLogger(__name__)
 # Seconds that W&B may take to answer at a run's start (it takes one or two), and to upload what is left at its end.
 _INIT_SECONDS, _FINISH_SECONDS = 10.0, 60.0
 # What W&B refuses in an id, and how long names may be; an id is part of the names of the run's tables.
@@ -105,7 +106,7 @@ def start_wandb_run(*, mode: WandbMode, **settings: Any) -> wandb.Run:
                 _fallback[attempt] = "offline"
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             then = "logging goes on offline" if attempt == "online" else "this run is not logged"
-            print(f"fer3d: W&B failed, and {then}: {said}", file=sys.stderr, flush=True)
+            _logger.warning("W&B failed, and %s: %s", then, said)
     raise AssertionError("unreachable: the last mode returns or raises")
 
 

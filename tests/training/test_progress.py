@@ -9,6 +9,8 @@ from omegaconf import DictConfig
 from fer3d.clips.store import ClipStore
 from fer3d.training.run import Run
 
+pytestmark = pytest.mark.usefixtures("shown_messages")
+
 
 @pytest.fixture
 def run(compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]) -> Run:

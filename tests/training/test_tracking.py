@@ -27,6 +27,8 @@ from fer3d.training.results import FoldResult
 from fer3d.training.run import Run
 from fer3d.training.tracking import sample_strips, start_wandb_run, wandb_mode
 
+pytestmark = pytest.mark.usefixtures("shown_messages")
+
 NETRC = "machine api.wandb.ai\n  login user\n  password 0123456789\n"
 
 
