@@ -1,4 +1,4 @@
-"""Writes trained networks as ONNX files: `fer3d export outputs/<run>/fold_001/last.ckpt`."""
+"""Exports trained networks to ONNX: `fer3d export outputs/<run>/fold_001/last.ckpt`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def export(arguments: Sequence[str] | None = None) -> None:
     """Writes the ONNX file of a checkpoint, or of each fold of a run.
 
     Args:
-        arguments: The command line; None for the real one.
+        arguments: Command-line arguments; None for those of the process.
     """
     options = _parser().parse_args(arguments)
     with user_errors():
@@ -25,30 +25,30 @@ def export(arguments: Sequence[str] | None = None) -> None:
             write_file(target, made.content)
             caution = f", {made.trained.caution}" if made.trained.caution else ""
             print(
-                f"{target}: {len(made.trained.emotions)} emotions, {len(made.content) / 1e6:.1f} MB, logits as "
-                f"PyTorch's within {made.difference:.1g}{caution}",
+                f"{target}: {len(made.trained.emotions)} emotions, {len(made.content) / 1e6:.1f} MB, logits within "
+                f"{made.difference:.1g} of PyTorch's{caution}",
                 flush=True,
             )
 
 
 def _targets(checkpoint: Path, out: Path | None) -> list[tuple[Path, Path]]:
-    """Each checkpoint, and the file that is made of it.
+    """Each checkpoint and its ONNX file.
 
     Raises:
-        PredictionError: There is no checkpoint, or one file for several.
+        PredictionError: There is no checkpoint, or one output file for several.
     """
     from fer3d.prediction.networks import network_files
     from fer3d.prediction.trained import PredictionError
 
     if out is not None and out.suffix and out.suffix.lower() != ".onnx" and not out.is_dir():
-        raise PredictionError(f"--out is {out}: give a file that ends in .onnx, or a folder")
+        raise PredictionError(f"--out must be a folder or end in .onnx, got {out}")
     if not checkpoint.is_dir():
         return [(checkpoint, _target(checkpoint, out, "model.onnx"))]
     found = list(network_files(checkpoint))
     if len(found) > 1 and out is not None and out.suffix.lower() == ".onnx":
         raise PredictionError(
-            f"{checkpoint} holds {len(found)} networks, and {out} can hold one: give a folder, in which each fold gets "
-            "its file, or one of the checkpoints"
+            f"{checkpoint} contains {len(found)} checkpoints, but {out} is one file: give a folder as --out, or one "
+            "checkpoint"
         )
     return [(path, _target(path, out, f"{path.absolute().parent.name}.onnx")) for path in found]
 
@@ -62,18 +62,18 @@ def _target(checkpoint: Path, out: Path | None, name: str) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fer3d export",
-        description="Writes a trained network as an ONNX file, which predicts without PyTorch (docs/export.md).",
+        description="Exports a trained network to ONNX, for prediction without PyTorch (docs/export.md).",
     )
-    parser.add_argument("checkpoint", type=Path, help="last.ckpt of a fold, or a run's folder, for all its folds")
+    parser.add_argument("checkpoint", type=Path, help="last.ckpt of a fold, or a run folder for all its folds")
     parser.add_argument(
-        "--out", type=Path, help="a file that ends in .onnx, or a folder; by default last.onnx beside the checkpoint"
+        "--out", type=Path, help="a file that ends in .onnx, or a folder (last.onnx beside the checkpoint)"
     )
     parser.add_argument(
         "--trust",
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="let the checkpoint name code of this package of your own; repeatable",
+        help="allow the checkpoint to name code of this package; repeatable",
     )
     return parser
 

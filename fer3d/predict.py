@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from fer3d.prediction.sources import Source
 
 _PICTURES = ("overlay", "timeline", "page")
-# Faces that are named in a line.
+# Maximum number of faces named in a line.
 _MAX_NAMED = 6
 _SETTINGS = ("stride", "detect_every", "window", "smooth", "max_entropy", "max_faces")
 
 
 def predict(arguments: Sequence[str] | None = None) -> None:
-    """Predicts videos and writes what was found.
+    """Predicts videos and writes the results.
 
     Args:
-        arguments: The command line; None for the real one.
+        arguments: Command-line arguments; None for those of the process.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
     if not options.what:
         parser.error(
-            "no video is named: fer3d predict VIDEO... --with CHECKPOINT... (what stands right after --overlay, "
+            "no video given: fer3d predict VIDEO... --with CHECKPOINT... (an argument right after --overlay, "
             "--timeline or --page is the file to write)"
         )
     with user_errors():
@@ -81,7 +81,7 @@ def _predict_all(predictor: Predictor, sources: Sequence[Source], targets: Seque
                 print(f"fer3d: {error}", file=sys.stderr, flush=True)
                 done.append((source, None, str(error)))
         if not any(result for _, result, _ in done):
-            # Within the block, so that no empty table takes an older one's place.
+            # Exits within the block, so that an empty table does not replace an older one.
             _finish(done, out, predictor.emotions)
     _finish(done, out, predictor.emotions)
 
@@ -95,16 +95,16 @@ def _finish(done: Sequence[tuple[Source, Done | None, str]], out: Path, emotions
         print(f"the table: {shown(out)}")
     if len(done) > 1:
         _write_summary(summary_path(out), done, emotions)
-        print(f"all of them: {shown(summary_path(out))}")
+        print(f"summary: {shown(summary_path(out))}")
         if failed:
-            raise SystemExit(f"fer3d: {failed} of {len(done)} videos could not be predicted; they are named above")
+            raise SystemExit(f"fer3d: {failed} of {len(done)} videos could not be predicted; see above")
     elif failed:
         sys.exit(1)
 
 
 @contextmanager
 def _ended_by_signals(source: Source) -> Iterator[None]:
-    """Lets Ctrl-C and SIGTERM switch a camera off, which has no other end, instead of breaking off; once."""
+    """Makes the first Ctrl-C or SIGTERM stop a camera, so that its files are completed."""
     from fer3d.prediction.camera import Camera
 
     if not isinstance(source, Camera) or threading.current_thread() is not threading.main_thread():
@@ -130,7 +130,7 @@ def _ended_by_signals(source: Source) -> Iterator[None]:
 
 
 def _write_summary(path: Path, done: Sequence[tuple[Source, Done | None, str]], emotions: Sequence[str]) -> None:
-    """Writes a row a face of each video, one for a video without any, and one for a video that failed."""
+    """Writes one row per face and video; a video without faces, or that failed, has one row as well."""
     import csv
     import io
 
@@ -159,7 +159,7 @@ def _write_summary(path: Path, done: Sequence[tuple[Source, Done | None, str]], 
 
 
 class _Watcher:
-    """Shows how far a video is, where somebody looks, and what a camera sees."""
+    """Shows progress on a terminal, and the predictions of a camera."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -170,11 +170,11 @@ class _Watcher:
 
     @property
     def rate(self) -> float:
-        """Frames a second so far."""
+        """Frames per second so far."""
         return self.num_frames / max(time.monotonic() - self._began, 1e-9)
 
     def __call__(self, step: Any, latency: float | None) -> None:
-        """Learns that a step is done."""
+        """Counts a step."""
         self.num_frames += 1
         if latency is not None:
             for prediction in step.predictions:
@@ -182,7 +182,7 @@ class _Watcher:
                 who = "" if prediction.face is None else f"face {prediction.face}: "
                 print(
                     f"{prediction.time_to:8.2f} s  {who}{what}  "
-                    f"({latency:.2f} s after it was seen, {self._source.num_dropped} frames dropped)",
+                    f"(latency {latency:.2f} s, {self._source.num_dropped} frames dropped)",
                     flush=True,
                 )
         elif self._is_seen and time.monotonic() >= self._next:
@@ -191,7 +191,7 @@ class _Watcher:
             print(f"\r{text[:100]:100}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Takes the line away."""
+        """Clears the progress line."""
         if self._is_seen:
             print(f"\r{'':100}\r", end="", file=sys.stderr, flush=True)
 
@@ -203,7 +203,7 @@ def _say(predictor: Predictor, source: Source, result: Done, target: Target, wat
     told = result.told
     name, files = shown(source.name), ", ".join(map(shown, target.files))
     if not result.is_new:
-        print(f"{name}: done already, {files}", flush=True)
+        print(f"{name}: already done, {files}", flush=True)
         return
     faces = [f"face {face['face']} {face['label'] or 'without a label'}" for face in told["faces"]]
     more = f" and {len(faces) - _MAX_NAMED} more" if len(faces) > _MAX_NAMED else ""
@@ -217,7 +217,7 @@ def _say(predictor: Predictor, source: Source, result: Done, target: Target, wat
     if told["caution"] != predictor.ensemble.caution:
         print(f"  {told['caution']}", flush=True)
     if len(told["networks"]) < (number := len(predictor.ensemble.members)):
-        print(f"  by the {len(told['networks'])} of {number} networks that have not seen this subject", flush=True)
+        print(f"  by the {len(told['networks'])} of {number} networks not trained on this subject", flush=True)
     for warning in told["warnings"]:
         print(f"  warning: {warning}", flush=True)
     print(f"  {files}", flush=True)
@@ -227,7 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fer3d predict",
         usage="fer3d predict WHAT... --with CHECKPOINT... [options]",
-        description="Predicts the emotions of all faces of videos over time, with trained networks.",
+        description="Predicts the emotions of all faces in videos over time, with trained networks.",
     )
     add = parser.add_argument
     what = "video files, folders of videos or of frame images, patterns such as '*.mp4', a camera's number such as 0"
@@ -240,37 +240,37 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="CHECKPOINT",
-        help="last.ckpt of a fold, or an ONNX file; several are averaged, and a run's folder stands for all its folds",
+        help="last.ckpt of a fold, an ONNX file, or a run folder for all its folds; several networks are averaged",
     )
     add(
         "--out",
         type=Path,
         default=Path("predictions"),
-        help="a folder for a table a video (default: predictions), or one .csv or .parquet for the rows of all",
+        help="a folder for one table per video (default: predictions), or one .csv or .parquet file for all videos",
     )
     for kind, what in (
-        ("overlay", "the video with the faces drawn on it (.mp4)"),
-        ("timeline", "a picture of the curves (.svg, .png, .pdf)"),
-        ("page", "one page with the video and its curves (.html)"),
+        ("overlay", "write the video with boxes, labels and bars (.mp4)"),
+        ("timeline", "write a figure of the curves (.svg, .png, .pdf)"),
+        ("page", "write a page with the video and its curves (.html)"),
     ):
         add(
             f"--{kind}", nargs="?", type=Path, const=Path(), metavar="FILE", help=f"{what}; beside the table by default"
         )
-    add("--stride", type=int, metavar="N", help="a prediction every N frames (5)")
-    add("--detect-every", type=int, metavar="N", help="look for faces in every N-th frame, and track between (5)")
-    add("--window", type=float, metavar="SECONDS", help="length of a clip (as the training clips)")
-    add("--smooth", type=float, metavar="SECONDS", help="average over so much of the past; 0 for not at all (0.5)")
-    add("--max-entropy", type=float, metavar="SHARE", help="no label above this share of the largest entropy (0.8)")
-    add("--max-faces", type=int, metavar="N", help="follow at most N faces at a time (all)")
-    add("--rate", type=float, metavar="FPS", help="frames a second of folders of images (30)")
-    add("--seconds", type=float, metavar="SECONDS", help="look through a camera for so long (until Ctrl-C)")
+    add("--stride", type=int, metavar="N", help="predict every N frames (5)")
+    add("--detect-every", type=int, metavar="N", help="detect faces every N frames, and track them in between (5)")
+    add("--window", type=float, metavar="SECONDS", help="length of a clip (median of the training clips)")
+    add("--smooth", type=float, metavar="SECONDS", help="time constant of the smoothing; 0 for none (0.5)")
+    add("--max-entropy", type=float, metavar="SHARE", help="withhold labels above this normalised entropy (0.8)")
+    add("--max-faces", type=int, metavar="N", help="track at most N faces at a time (no limit)")
+    add("--rate", type=float, metavar="FPS", help="frames per second of folders of images (30)")
+    add("--seconds", type=float, metavar="SECONDS", help="duration of a camera (until Ctrl-C)")
     add("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (auto)")
     add(
         "--trust",
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="let a checkpoint name code of this package of your own; repeatable",
+        help="allow a checkpoint to name code of this package; repeatable",
     )
     return parser
 

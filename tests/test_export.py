@@ -94,9 +94,9 @@ def test_mistakes_are_a_sentence(export: Export, tmp_path: Path, monkeypatch: py
     run = tmp_path / "run"
     for arguments, said in (
         ([tmp_path / "nothing.ckpt"], "nothing.ckpt, which is no file"),
-        ([tmp_path], "holds no trained network"),
-        ([tmp_path / "last.ckpt", "--out", tmp_path / "x.txt"], "ends in .onnx, or a folder"),
-        ([run, "--out", tmp_path / "x.onnx"], "holds 2 networks"),
+        ([tmp_path], "contains no checkpoint"),
+        ([tmp_path / "last.ckpt", "--out", tmp_path / "x.txt"], "end in .onnx"),
+        ([run, "--out", tmp_path / "x.onnx"], "contains 2 checkpoints"),
         ([run / "fold_001/last.ckpt"], "is not a checkpoint of this version"),
     ):
         for fold in ("fold_001", "fold_002"):

@@ -68,7 +68,7 @@ def test_a_video_leaves_a_table_and_a_line(predict: Predict, video: Path, tmp_pa
 def test_a_second_run_says_that_all_is_done(predict: Predict, video: Path) -> None:
     assert predict(video)[0] == 0
     status, out, _ = predict(video)
-    assert (status, "happy.mp4: done already, " in out, "frames/s" in out) == (0, True, False)
+    assert (status, "happy.mp4: already done, " in out, "frames/s" in out) == (0, True, False)
     assert "frames/s" in predict(video, "--stride", "3")[1]
 
 
@@ -86,7 +86,7 @@ def test_it_is_said_which_networks_have_seen_the_subject(predict: Predict, tmp_p
         write_network(tmp_path / f"run/fold_{number:03d}/last.ckpt", data=data, subjects=subjects)
     run = ["--with", tmp_path / "run", "--trust", "bright_faces"]
     _, out, _ = predict(corpus / "P0/happy", *run)
-    assert "  by the 1 of 3 networks that have not seen this subject" in out.splitlines()
+    assert "  by the 1 of 3 networks not trained on this subject" in out.splitlines()
     assert set(table(tmp_path / "out/happy.csv")["caution"]) == {""}
     assert "networks that" not in predict(write_video(tmp_path / "other.mp4", sequence(1, 20)), *run)[1]
     _, out, _ = predict(corpus / "P0/sad", "--with", tmp_path / "run/fold_000", "--trust", "bright_faces")
@@ -125,7 +125,7 @@ def test_what_is_no_video_is_named_and_the_others_go_on(predict: Predict, video:
         (line,) = (line for line in lines if name in line)
         assert line.startswith("fer3d: ")
         assert what in line
-    assert last == "fer3d: 7 of 8 videos could not be predicted; they are named above"
+    assert last == "fer3d: 7 of 8 videos could not be predicted; see above"
     assert "happy.mp4: 40 frames" in out
     summary = pd.read_csv(tmp_path / "out/summary.csv", keep_default_na=False)
     assert len(summary) == 8
@@ -234,7 +234,7 @@ def test_one_table_holds_the_rows_of_all(predict: Predict, video: Path, tmp_path
         status, out, _ = predict(video, other, "--out", tmp_path / name)
         assert status == 0
         pd.testing.assert_frame_equal(read(tmp_path / name), apart, check_dtype=False)
-    assert out.splitlines()[-1] == f"all of them: {tmp_path}/all.summary.csv"
+    assert out.splitlines()[-1] == f"summary: {tmp_path}/all.summary.csv"
 
 
 @pytest.mark.parametrize("name", ["größe ü.mp4", ' it\'s "a" .mp4', "a\nb.mp4", os.fsdecode(b"\xff\xfe.mp4")])
@@ -247,28 +247,28 @@ def test_any_name_will_do(predict: Predict, video: Path, tmp_path: Path, name: s
     assert len(out.splitlines()) == 2
     (named,) = set(table(tmp_path / f"out/{name}.csv")["file"])
     assert named == str(path) or b"\xff" in os.fsencode(name)
-    assert predict(path, *pictures)[1].count("done already") == 1
+    assert predict(path, *pictures)[1].count("already done") == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere.mp4"], "there is no nowhere.mp4"),
+        (["nowhere.mp4"], "nowhere.mp4 does not exist"),
         (["{video}", "--with", "nowhere.ckpt"], "--with is nowhere.ckpt, which is no file"),
-        (["{video}", "--with", "{folder}"], "holds no trained network"),
+        (["{video}", "--with", "{folder}"], "contains no checkpoint"),
         (["{video}", "--with", "{video}"], "is not a checkpoint of this version of fer3d"),
         (["{video}", "--with", "{network}"], "--trust bright_faces"),
         (["{video}", "--stride", "0"], "--stride must be at least 1, got 0"),
         (["{video}", "--max-entropy", "2"], "--max-entropy must be"),
-        (["{video}", "--device", "gpu"], "--device is gpu; it may be auto, cpu or cuda"),
+        (["{video}", "--device", "gpu"], "--device must be auto, cpu or cuda, got gpu"),
         (["{video}", "--out", "{folder}/a.xlsx"], "give a folder, or a table that ends in .csv or .parquet"),
         (["{video}", "--out", "{video}/x"], "Not a directory"),
-        (["{video}", "--overlay", "{video}"], "is there already"),
-        (["{video}", "--seconds", "3"], "--seconds is for a camera, and none is named"),
-        (["{video}", "--rate", "3"], "--rate is for folders of images, and none is named"),
-        (["{folder}", "--page", "{folder}/a.html"], "is one file, and there are 2 videos"),
-        (["{folder}/*.avi"], "matches no video"),
-        (["97"], "97 is taken for the number of a camera"),
+        (["{video}", "--overlay", "{video}"], "would overwrite"),
+        (["{video}", "--seconds", "3"], "--seconds applies only to a camera"),
+        (["{video}", "--rate", "3"], "--rate applies only to folders of images"),
+        (["{folder}", "--page", "{folder}/a.html"], "is one file for 2 videos"),
+        (["{folder}/*.avi"], "does not match"),
+        (["97"], "camera 97 cannot be opened"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(
@@ -290,7 +290,7 @@ def test_what_is_wrong_is_one_sentence(
     ("arguments", "said"),
     [
         ([], "the following arguments are required: --with"),
-        (["--with", "last.ckpt", "talk.mp4"], "no video is named: fer3d predict VIDEO... --with CHECKPOINT..."),
+        (["--with", "last.ckpt", "talk.mp4"], "no video given: fer3d predict VIDEO... --with CHECKPOINT..."),
         (["talk.mp4", "--with", "last.ckpt", "--stride", "often"], "argument --stride: invalid int value: 'often'"),
         (["talk.mp4", "--with"], "argument --with/-w: expected at least one argument"),
     ],

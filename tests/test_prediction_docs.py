@@ -27,7 +27,7 @@ def test_python_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     made = runpy.run_path("lines.py")
     assert list(made["table"]) == columns(EMOTIONS)
     assert made["table"].face.tolist() == [1] * len(made["table"])
-    shown = PAGE[PAGE.index("It prints such as") :].split("\n")[2].split()
+    shown = PAGE[PAGE.index("The example prints") :].split("\n")[2].split()
     assert capsys.readouterr().out.split()[: len(shown)] == shown
 
 

@@ -1,4 +1,4 @@
-"""Cameras: the newest frame, whenever somebody is ready for it."""
+"""Cameras: always the newest frame; frames that arrive while the consumer is busy are dropped."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import numpy as np
 from fer3d.prediction.steps import Frame
 from fer3d.prediction.trained import PredictionError
 
-# Seconds until a thread that waits looks whether it is still wanted.
+# Seconds after which a waiting thread checks whether to stop.
 PATIENCE = 0.2
-# By how many seconds a camera's stamps may run ahead of the clock from one frame to the next.
+# Seconds by which a frame's time stamp may advance beyond the clock; a larger step is not a valid stamp.
 _MAX_LEAP = 1.0
 
 
 class Camera:
-    """A camera: of the frames that it gives, the newest one, whenever somebody is ready for it.
+    """A camera that yields its newest frame and drops the frames in between.
 
     Args:
         number: The camera's number.
-        seconds: How long to look; None until somebody stops it.
-        capture: Gives the frames instead of the camera of that number, as `cv2.VideoCapture` does.
+        seconds: Duration; None to run until `stop` is called.
+        capture: Replaces `cv2.VideoCapture(number)`.
 
     Attributes:
-        began: When the first frame came, by `time.monotonic`; None before that.
+        began: Arrival time of the first frame, by `time.monotonic`; None before that.
     """
 
     is_live = True
@@ -46,17 +46,17 @@ class Camera:
         self._over = threading.Event()
 
     def frames(self) -> Iterator[Frame]:
-        """Yields frames as they come; their numbers count those that were dropped, too.
+        """Yields frames as they arrive; their numbers include dropped frames.
 
         Raises:
-            PredictionError: There is no such camera, or it gives no frames.
+            PredictionError: The camera cannot be opened, or gives no frames.
         """
-        # OpenCV prints what it cannot open.
+        # OpenCV prints a warning if it cannot open the camera.
         capture = self._capture or _quietly(lambda: cv2.VideoCapture(self._number))
         if not capture.isOpened():
             raise PredictionError(
-                f"{self._number} is taken for the number of a camera, and there is none that can be opened; 0 is the "
-                "first one. Is another program using it? A file or folder of that name is given as ./0"
+                f"camera {self._number} cannot be opened: it does not exist (the first camera is 0) or another program "
+                f"uses it. For a file or folder of that name write ./{self._number}"
             )
         thread = threading.Thread(target=self._grab, args=(capture,), name="camera", daemon=True)
         thread.start()
@@ -82,19 +82,19 @@ class Camera:
             thread.join(timeout=5)
             capture.release()
         if first is None:
-            raise PredictionError(f"{self.name} was opened, and gives no frames")
+            raise PredictionError(f"{self.name} was opened but gives no frames")
 
     def _is_over(self, thread: threading.Thread) -> bool:
-        """Whether nothing is to be waited for; a camera may hang."""
+        """Whether to stop waiting for frames; a camera may hang."""
         late = self._seconds is not None and self.began is not None and time.monotonic() - self.began > self._seconds
         return self._over.is_set() or (self._newest.empty() and (late or not thread.is_alive()))
 
     def stop(self) -> None:
-        """Ends the frames, as if the camera had been switched off."""
+        """Stops the camera."""
         self._over.set()
 
     def state(self) -> list[Any]:
-        """Returns nothing that comes back: what a camera sees is new each time."""
+        """Returns the current time: no two recordings of a camera are equal."""
         return [time.time()]
 
     def _grab(self, capture: Any) -> None:
@@ -106,7 +106,7 @@ class Camera:
             stamp_before, stamp = stamp, float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
             came_before, came = came, time.monotonic()
             if number:
-                # Drivers stamp a frame when it is taken; what does not rise, or leaps ahead of the clock, is no stamp.
+                # Drivers stamp a frame at capture; a stamp that does not rise, or leaps ahead of the clock, is ignored.
                 elapsed, waited = stamp - stamp_before, came - came_before
                 second += elapsed if 0 < elapsed < waited + _MAX_LEAP else max(waited, 1e-3)
             while True:

@@ -1,4 +1,4 @@
-"""One video and the files that are made of it: made once, whole or not at all, and skipped where they are there."""
+"""Predicts one video and writes its files: atomically, and skipped if they exist for the same inputs."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _LIBRARIES = ("av", "numpy", "opencv-python-headless", "scipy", "torch", "onnxru
 
 @dataclass(frozen=True)
 class Target:
-    """The files of one video.
+    """The output files of one video.
 
     Attributes:
-        table: Its table; None where its rows go into one that is shared.
-        told: The JSON file beside it.
+        table: Its table; None if its rows go into a shared table.
+        told: The JSON file with the provenance and the summary.
         overlay: The video with the faces drawn on it; None for none.
-        timeline: The picture of the curves; None for none.
-        page: The page; None for none.
+        timeline: The figure of the curves; None for none.
+        page: The HTML page; None for none.
     """
 
     table: Path | None
@@ -49,17 +49,17 @@ class Target:
 
     @property
     def files(self) -> list[Path]:
-        """All that there are."""
+        """All files of the video."""
         return [path for path in (self.table, self.told, self.overlay, self.timeline, self.page) if path is not None]
 
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a video.
+    """The result of a video.
 
     Attributes:
-        told: What its JSON file says.
-        is_new: Whether it was predicted now, rather than before.
+        told: The content of its JSON file.
+        is_new: Whether it was predicted now; False if its files existed.
     """
 
     told: Mapping[str, Any]
@@ -77,14 +77,14 @@ def run_job(
     shared: TableWriter | None = None,
     watch: Watch | None = None,
 ) -> Done:
-    """Predicts a video, unless all its files are there and were made of the same.
+    """Predicts a video, unless all its files exist and were made from the same inputs.
 
     Args:
-        predictor: The networks, and how.
+        predictor: The networks and settings.
         source: The video.
         target: Its files.
-        shared: A table that takes its rows, too.
-        watch: Called with each step, and the seconds since a camera gave its frame.
+        shared: A table of several videos that also receives the rows.
+        watch: Called with each step and, for a camera, the latency in seconds.
 
     Raises:
         UnreadableError, PredictionError: The video cannot be read.
@@ -94,7 +94,7 @@ def run_job(
     told = _told(chosen, source, caution, target)
     if shared is None and (before := _made_before(target, told["key"])):
         return Done(before, is_new=False)
-    # What is there is going to be another prediction's.
+    # The other files are about to be replaced, so the old record no longer describes them.
     with writing(target.told):
         target.told.unlink(missing_ok=True)
     made = _predict(chosen, source, target, told, caution, shared, watch)
@@ -130,7 +130,7 @@ def _predict(
                 latencies.append(latency)
             if watch is not None:
                 watch(step, latency)
-        # Before the pictures are finished, which show them.
+        # Before the pictures close: they show the warnings.
         warnings.extend([*([source.damage] if source.damage else []), *record.warnings()])
     made = dict(told)
     made["video"] |= {
@@ -159,7 +159,7 @@ def _pictures(
 ) -> Iterator[Any]:
     title = Path(name).name
     shared: dict[str, Any] = {"emotions": emotions, "caution": caution, "title": title, "source": _shown(told)}
-    # Imported where they are wanted: they bring Matplotlib and more.
+    # Imported on demand: they need Matplotlib and more.
     if target.overlay:
         from fer3d.prediction.pictures.overlay import Overlay
 
@@ -183,7 +183,7 @@ def _shown(told: Mapping[str, Any]) -> dict[str, Any]:
         "calibrated": all(network["temperature"] is not None for network in networks),
         "settings": ", ".join(f"{name} {value}" for name, value in told["settings"].items() if value is not None),
         "versions": ", ".join(f"{name} {number}" for name, number in told["versions"].items()),
-        # The list itself: it is complete once the last frame was seen.
+        # The list itself, not a copy: it is complete only after the last frame.
         "warnings": told["warnings"],
     }
 

@@ -1,4 +1,4 @@
-"""Trained networks as files: checkpoints, ONNX files and runs' folders, and the average over several."""
+"""Loads trained networks (checkpoints, ONNX files, run folders) and averages their predictions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHECKPOINTS = "fold_*/last.ckpt"
 
 
 class Network(Protocol):
-    """Computes logits, by whatever library."""
+    """Computes logits."""
 
     def logits(self, clips: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Returns the logits `(N, num_classes)` of clips `(N, C, T, H, W)`, 0 to 255."""
@@ -29,7 +29,7 @@ class Member:
 
     Attributes:
         path: Its file.
-        trained: What is known of it.
+        trained: Its metadata.
         network: The network.
     """
 
@@ -39,17 +39,17 @@ class Member:
 
 
 class Ensemble:
-    """Networks whose predictions are averaged.
+    """An ensemble: networks whose predictions are averaged.
 
     Args:
         members: The networks; at least one.
 
     Attributes:
         members: The networks.
-        trained: What is known of the first; all share how clips are made.
+        trained: Metadata of the first network; all share the preprocessing.
 
     Raises:
-        PredictionError: Their clips are not made alike.
+        PredictionError: The networks differ in their emotions or preprocessing.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
@@ -70,40 +70,40 @@ class Ensemble:
         return mean
 
     def prepared(self, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Returns a crop (H, W, C) as the networks want it: equalised, where they were trained on such."""
+        """Returns a crop (H, W, C) with CLAHE applied, if the networks were trained with it."""
         return equalise(crop[None, None])[0, 0] if self.trained.clahe else crop
 
     @property
     def caution(self) -> str:
-        """What has to be said wherever their predictions are shown; empty for nothing."""
+        """The caution to show with every prediction; empty for none."""
         return next(filter(None, (member.trained.caution for member in self.members)), "")
 
 
 def load_networks(paths: Sequence[Path | str], *, device: str = "auto", trusted: Collection[str] = ()) -> Ensemble:
-    """Reads trained networks.
+    """Loads trained networks.
 
     Args:
-        paths: Checkpoints (`last.ckpt`), ONNX files that `fer3d export` wrote, and folders of runs, which stand for the
+        paths: Checkpoints (`last.ckpt`), ONNX files written by `fer3d export`, and run folders, which stand for the
             checkpoints of all their folds.
         device: `auto`, `cpu` or `cuda`.
-        trusted: Packages besides fer3d's whose code a checkpoint may name.
+        trusted: Packages besides fer3d whose code a checkpoint may name.
 
     Raises:
-        PredictionError: A path is none of these, a network cannot be used, or the networks cannot be averaged.
+        PredictionError: A path is not a network, a network cannot be used, or the networks cannot be averaged.
     """
-    # Each once: averaged with itself, a network would count twice.
+    # Unique: a network that is given twice would count twice in the average.
     found = [file for path in paths for file in network_files(as_path(path))]
     files = list({file.resolve(): file for file in found}.values())
     if not files:
-        raise PredictionError("no network was given: give a last.ckpt, an ONNX file or a run's folder after --with")
+        raise PredictionError("no network given: pass a last.ckpt, an ONNX file or a run folder with --with")
     return Ensemble([_member(file, device, trusted) for file in files])
 
 
 def network_files(path: Path) -> Iterator[Path]:
-    """Yields the checkpoints of a run's or a fold's folder, or the file itself.
+    """Yields the checkpoints of a run or fold folder, or the file itself.
 
     Raises:
-        PredictionError: The folder holds none.
+        PredictionError: The folder contains no checkpoint.
     """
     if not path.is_dir():
         yield path
@@ -111,8 +111,8 @@ def network_files(path: Path) -> Iterator[Path]:
     found = sorted(path.glob(_CHECKPOINTS)) or sorted(path.glob("last.ckpt"))
     if not found:
         raise PredictionError(
-            f"{path} holds no trained network (no {_CHECKPOINTS}). Train with save_checkpoint=true, which completes a "
-            "run that is done, too, or with cv=all_clips, which keeps its network"
+            f"{path} contains no checkpoint ({_CHECKPOINTS}). Train with save_checkpoint=true, which also completes a "
+            "finished run, or with cv=all_clips, which always saves one"
         )
     yield from found
 
@@ -121,26 +121,26 @@ def _member(path: Path, device: str, trusted: Collection[str]) -> Member:
     if path.suffix.lower() == ".onnx":
         if device not in ("auto", "cpu"):
             raise PredictionError(
-                f"--device is {device}, and {path} is computed on the CPU: give its last.ckpt instead"
+                f"--device is {device}, but ONNX files such as {path} run on the CPU: give its last.ckpt instead"
             )
         from fer3d.prediction.onnx_network import read_onnx
 
         trained, network = read_onnx(path, trusted)
         return Member(path, trained, network)
-    # Takes seconds to import, and ONNX files do without.
+    # PyTorch takes seconds to import, and ONNX files do not need it.
     from fer3d.prediction.torch_network import read_checkpoint
 
     return Member(path, *read_checkpoint(path, device, trusted))
 
 
 def _calibrated(member: Member, clips: NDArray[np.uint8], num_clips: int) -> NDArray[np.float64]:
-    """The probabilities of clips, of which each has its views side by side."""
+    """Calibrated probabilities of clips whose views are consecutive."""
     logits = member.network.logits(clips).astype(np.float64)
     by_view = _softmax(logits).reshape(num_clips, -1, logits.shape[1])
     mean: NDArray[np.float64] = by_view.mean(1)
     if member.trained.temperature is None:
         return mean
-    # As it was fitted: to the logarithms of the average over views.
+    # The temperature was fitted to the logarithm of the average over views.
     return _softmax(np.log(np.maximum(mean, np.finfo(np.float64).tiny)) / member.trained.temperature)
 
 

@@ -1,4 +1,4 @@
-"""Trained networks as ONNX files: the graph, what the file says of itself, and the proof that both say the same."""
+"""Exports trained networks to ONNX with their metadata, and verifies the logits against PyTorch."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from fer3d.prediction.trained import PredictionError, Trained
 from fer3d.training.checkpoint import Checkpoint
 from fer3d.training.restore import restore_network
 
-# Of ONNX's operators; ONNX Runtime has known it since 1.14.
+# ONNX operator set, supported by ONNX Runtime since 1.14.
 OPSET = 18
-# How far logits may be from PyTorch's, absolutely, or relatively where they are above 1.
+# Tolerated difference of the logits from PyTorch's: absolute, or relative if they exceed 1.
 TOLERANCE = 1e-4
-# Protocol buffers hold no more.
+# Limit of protocol buffers.
 _MAX_BYTES = 2_000_000_000
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
-# One node each in ONNX, where the blocks are taken apart into dozens.
+# These export as one ONNX node each; the block pools would become dozens of nodes.
 _POOLS: dict[type[BlockPool3d], type[nn.Module]] = {BlockAvgPool3d: nn.AvgPool3d, BlockMaxPool3d: nn.MaxPool3d}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A network as an ONNX file.
+    """An exported network.
 
     Attributes:
-        trained: What is known of the network.
-        content: What belongs into the file.
+        trained: Metadata of the network.
+        content: Content of the ONNX file.
         difference: The largest difference between ONNX Runtime's logits and PyTorch's, on clips of noise.
     """
 
@@ -56,15 +56,15 @@ class Exported:
 
 
 def export_checkpoint(path: Path, trusted: Collection[str] = ()) -> Exported:
-    """Makes an ONNX file of a checkpoint, and tries it out.
+    """Exports a checkpoint to ONNX and verifies the result.
 
     Args:
         path: The checkpoint.
-        trusted: Packages besides fer3d's whose code it may name.
+        trusted: Packages besides fer3d whose code it may name.
 
     Raises:
         CheckpointError: The checkpoint cannot be used.
-        PredictionError: A library is missing, or the network cannot be written as ONNX.
+        PredictionError: A library is missing, or the network cannot be exported.
     """
     _check_libraries()
     checkpoint = Checkpoint.read(path, "CHECKPOINT")
@@ -73,21 +73,21 @@ def export_checkpoint(path: Path, trusted: Collection[str] = ()) -> Exported:
 
 
 def export_network(network: nn.Module, trained: Trained, name: str, trusted: Collection[str] = ()) -> Exported:
-    """Makes an ONNX file of a network, and tries it out.
+    """Exports a network to ONNX and verifies the result.
 
     Args:
         network: The network, in evaluation mode, on the CPU.
-        trained: What is known of it.
-        name: What a message calls it.
-        trusted: As of `export_checkpoint`.
+        trained: Its metadata.
+        name: Its name in messages.
+        trusted: See `export_checkpoint`.
 
     Raises:
-        PredictionError: The network cannot be written as ONNX.
+        PredictionError: The network cannot be exported.
     """
     num_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
     if num_bytes > _MAX_BYTES:
         raise PredictionError(
-            f"the network of {name} has {num_bytes / 1e9:.1f} GB of weights, and an ONNX file holds at most "
+            f"the network of {name} has {num_bytes / 1e9:.1f} GB of weights, but an ONNX file holds at most "
             f"{_MAX_BYTES / 1e9:.0f} GB"
         )
     model = _model(network, trained, name)
@@ -101,7 +101,7 @@ def export_network(network: nn.Module, trained: Trained, name: str, trusted: Col
 
 
 class _Graph(nn.Module):
-    """What goes into the file: from pixels to probabilities."""
+    """The exported computation, from pixels to probabilities."""
 
     def __init__(self, network: nn.Module, trained: Trained) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class _Graph(nn.Module):
 
 
 def _model(network: nn.Module, trained: Trained, name: str) -> Any:
-    # Two, since PyTorch takes a batch of one for a number that is part of the network.
+    # Two clips, since torch.export specialises a batch of one to a constant.
     clips = torch.zeros((2, trained.num_channels, trained.num_frames, trained.size, trained.size), dtype=torch.uint8)
     try:
         with _quietly():
@@ -131,30 +131,30 @@ def _model(network: nn.Module, trained: Trained, name: str) -> Any:
             )
         assert program is not None
         model = program.model_proto
-    except Exception as error:  # whatever PyTorch, ONNX or a network of a user's raises
+    except Exception as error:  # PyTorch, ONNX or a user's network may raise anything
         raise _impossible(name, _cause(error)) from error
     if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
-        why = "it takes one number of clips only, once PyTorch has traced it (a loop over clips, or a shape of numbers)"
+        why = "tracing fixes its batch size (a loop over clips, or a hard-coded shape)"
         raise _impossible(name, why)
     return model
 
 
 def _with_plain_pools(network: nn.Module) -> nn.Module:
-    """A network in which fer3d's pools are PyTorch's, which compute the same."""
+    """A copy of the network with PyTorch's pools in place of fer3d's equivalent ones."""
     plain = copy.deepcopy(network)
     for parent in list(plain.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, BlockPool3d) and (pool := _POOLS.get(type(child))):
                 time, height, width = child.padding
                 pad = nn.ConstantPad3d((width, width, height, height, time, time), child.padding_value)
-                # PyTorch's pools would pad, too, but refuse what is smaller than the window before that.
+                # Explicit padding: PyTorch's pools reject an input smaller than the window before padding.
                 setattr(parent, name, nn.Sequential(*[pad] * any(child.padding), pool(child.kernel, child.stride)))
     return plain
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Holds back what PyTorch's exporter says on the way, pages of it where a network cannot be written."""
+    """Silences PyTorch's exporter, which prints pages if it fails."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -166,11 +166,11 @@ def _quietly() -> Iterator[None]:
 
 
 def _impossible(name: str, why: str) -> PredictionError:
-    return PredictionError(f"the network of {name} cannot be written as ONNX: {why}; predict with the checkpoint")
+    return PredictionError(f"the network of {name} cannot be exported to ONNX: {why}; predict with the checkpoint")
 
 
 def _cause(error: BaseException) -> str:
-    """The first line of the innermost error that says something."""
+    """The first line of the innermost error with a message."""
     while (inner := error.__cause__) is not None and str(inner).strip():
         error = inner
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -178,7 +178,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _strip(graph: Any) -> None:
-    """Takes out what PyTorch noted on the way, such as the paths of source files."""
+    """Removes what the exporter records, such as paths of source files."""
     del graph.value_info[:]
     for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         part.ClearField("doc_string")
@@ -198,7 +198,7 @@ def _metadata(trained: Trained) -> dict[str, str]:
 
 
 def _preprocessing(trained: Trained) -> str:
-    """How clips are made, for people who make them by other means."""
+    """Describes the preprocessing for users of other software."""
     colours = {1: "grey", 3: "red, green, blue"}.get(trained.num_channels, "as trained")
     steps = [
         f"{INPUT}: uint8 (batch, channels {trained.num_channels}: {colours}, frames {trained.num_frames} in the order "
@@ -218,7 +218,7 @@ def _preprocessing(trained: Trained) -> str:
 
 
 def _difference(network: nn.Module, trained: Trained, content: bytes, name: str, trusted: Collection[str]) -> float:
-    """How far ONNX Runtime is from PyTorch, for one clip and for several."""
+    """The largest difference between ONNX Runtime and PyTorch, for one clip and for several."""
     theirs = TorchNetwork(network, trained.normalise, torch.device("cpu"))
     _, ours = from_bytes(content, name, trusted)
     rng = np.random.default_rng(0)
@@ -241,6 +241,6 @@ def _check_libraries() -> None:
             import_module(name)
         except ImportError as error:
             raise PredictionError(
-                f"an ONNX file takes onnx, onnxscript and onnxruntime, and {name} cannot be imported ({error}): "
+                f"export to ONNX needs onnx, onnxscript and onnxruntime, but {name} cannot be imported ({error}): "
                 "pip install 'fer3d[export]'"
             ) from error

@@ -1,7 +1,7 @@
-"""Networks as ONNX files, computed by ONNX Runtime: how the files are read, without PyTorch.
+"""Networks in ONNX files, computed by ONNX Runtime without PyTorch.
 
-A file is sealed: its last bytes are an entry of its metadata with the SHA-256 of all bytes before. Protocol buffers
-allow entries in any order, so that every other program reads the file, too.
+The last bytes of a file are a metadata entry with the SHA-256 of all preceding bytes. Protocol buffers allow entries in
+any order, so other programs can still read the file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fer3d.trusted_targets import TargetError, check_targets
 FORMAT_VERSION = 1
 # Names in the graph.
 INPUT, LOGITS, PROBABILITIES = "clips", "logits", "probabilities"
-# The entry of the metadata that fer3d reads; the others are for people and other programs.
+# The metadata entry that fer3d reads; the others are for people and other programs.
 ENTRY = "fer3d"
 _SEAL = "fer3d_sha256"
 _PROVIDERS = ["CPUExecutionProvider"]
@@ -34,12 +34,12 @@ _PROVIDERS = ["CPUExecutionProvider"]
 
 @dataclass(frozen=True)
 class Told:
-    """What an ONNX file's metadata says to fer3d.
+    """fer3d's metadata in an ONNX file.
 
     Attributes:
         format: The version of the format.
-        trained: What is known of the network.
-        versions: Of the programs that made the file.
+        trained: Metadata of the network.
+        versions: Versions of the software that wrote the file.
     """
 
     format: int
@@ -51,7 +51,7 @@ class OnnxNetwork:
     """A network in fp32 on the CPU.
 
     Args:
-        session: The session of ONNX Runtime.
+        session: The ONNX Runtime session.
     """
 
     def __init__(self, session: Any) -> None:
@@ -65,17 +65,17 @@ class OnnxNetwork:
 
 
 def read_onnx(path: Path, trusted: Collection[str] = ()) -> tuple[Trained, OnnxNetwork]:
-    """Reads a network that `fer3d export` wrote.
+    """Reads a network written by `fer3d export`.
 
     Args:
         path: The file.
-        trusted: Packages besides fer3d's whose code may find faces and choose frames.
+        trusted: Packages besides fer3d whose code may detect faces and select frames.
 
     Raises:
-        PredictionError: It is no such file, or was damaged or edited; or ONNX Runtime is not installed.
+        PredictionError: It is not such a file, or was damaged or edited; or ONNX Runtime is not installed.
     """
     if not path.is_file():
-        raise PredictionError(f"{path} is no file: give an ONNX file that fer3d export wrote, or a last.ckpt")
+        raise PredictionError(f"{path} is not a file: give an ONNX file written by fer3d export, or a last.ckpt")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -84,15 +84,15 @@ def read_onnx(path: Path, trusted: Collection[str] = ()) -> tuple[Trained, OnnxN
 
 
 def from_bytes(content: bytes, name: str, trusted: Collection[str] = ()) -> tuple[Trained, OnnxNetwork]:
-    """Takes a network from what is in an ONNX file.
+    """Reads a network from the content of an ONNX file.
 
     Args:
         content: The bytes.
-        name: The file's name, for messages.
-        trusted: As of `read_onnx`.
+        name: The file's name in messages.
+        trusted: See `read_onnx`.
 
     Raises:
-        PredictionError: As of `read_onnx`.
+        PredictionError: See `read_onnx`.
     """
     try:
         import onnxruntime
@@ -101,12 +101,12 @@ def from_bytes(content: bytes, name: str, trusted: Collection[str] = ()) -> tupl
     _check_seal(content, name)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = count_threads()
-    # Threads that wait busily take the cores from those that decode and look for faces: 13 % of all the time.
+    # Spinning threads take cores from decoding and face detection: 13 % of the total time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # errors, which come as exceptions, too
+    options.log_severity_level = 3  # errors only; they are also raised
     try:
         session = onnxruntime.InferenceSession(content, options, providers=_PROVIDERS)
-    except Exception as error:  # ONNX Runtime's are of many classes
+    except Exception as error:  # ONNX Runtime raises many classes
         said = " ".join(str(error).split())[:200]
         raise PredictionError(f"{name} cannot be read by ONNX Runtime {onnxruntime.__version__}: {said}") from error
     trained = _told(session.get_modelmeta().custom_metadata_map.get(ENTRY, ""), name).trained
@@ -116,7 +116,7 @@ def from_bytes(content: bytes, name: str, trusted: Collection[str] = ()) -> tupl
 
 
 def sealed(content: bytes) -> bytes:
-    """Adds the checksum of a serialised model as its last entry."""
+    """Appends the checksum of a serialised model as its last entry."""
     return content + _seal(content)
 
 
@@ -127,7 +127,7 @@ def _seal(content: bytes | memoryview) -> bytes:
 
 
 def _entry(key: str, value: bytes) -> bytes:
-    """A StringStringEntryProto, with `key`, field 1, and `value`, field 2, of fewer than 128 bytes."""
+    """A StringStringEntryProto: `key` is field 1, `value` field 2; each shorter than 128 bytes."""
     return b"\x0a%c%b\x12%c%b" % (len(key), key.encode(), len(value), value)
 
 
@@ -137,12 +137,12 @@ def _check_seal(content: bytes, name: str) -> None:
         return
     if _entry(ENTRY, b"")[:-1] in content:
         raise PredictionError(
-            f"{name} was damaged or edited since fer3d export wrote it: its content and its checksum differ; export "
-            "the checkpoint again"
+            f"{name} was damaged or edited after fer3d export wrote it: its checksum does not match; export the "
+            "checkpoint again"
         )
     raise PredictionError(
-        f"{name} is no ONNX file that fer3d export wrote, or was cut short: predictions need to know how its clips are "
-        "made; export a last.ckpt"
+        f"{name} is not an ONNX file written by fer3d export, or is truncated: prediction needs the preprocessing that "
+        "it stores; export a last.ckpt"
     )
 
 
@@ -151,7 +151,7 @@ def _told(text: str, name: str) -> Told:
         told = TypeAdapter(Told).validate_json(text, strict=True)
         if told.format != FORMAT_VERSION:
             raise PredictionError(
-                f"{name} has format {told.format}, and this version of fer3d reads {FORMAT_VERSION}: export the "
+                f"{name} has format {told.format}, but this version of fer3d reads format {FORMAT_VERSION}: export the "
                 "checkpoint again"
             )
         if fault := _fault(told.trained):
@@ -162,23 +162,23 @@ def _told(text: str, name: str) -> Told:
 
 
 def _fault(trained: Trained) -> str | None:
-    """What of a description cannot be, although each entry is of its kind."""
+    """Checks the values of the metadata, whose types are valid already."""
     crop = trained.faces.get("crop")
     if not isinstance(crop, Mapping) or type(crop.get("size")) is not int:
-        return "faces.crop.size is no whole number"
+        return "faces.crop.size is not an integer"
     if min(trained.num_channels, trained.num_frames, trained.num_stored, trained.size) < 1:
         return "clips are empty"
     if not trained.views or any(len(view) != trained.num_frames for view in trained.views):
-        return f"its views are not of {trained.num_frames} frames"
+        return f"its views do not have {trained.num_frames} frames"
     if not all(0 <= frame < trained.num_stored for view in trained.views for frame in view):
-        return f"its views name more than {trained.num_stored} frames"
+        return f"its views name frames beyond {trained.num_stored}"
     if trained.temperature is not None and not 0 < trained.temperature < math.inf:
         return f"its temperature is {trained.temperature}"
     return None
 
 
 def _check_parts(trained: Trained, name: str, trusted: Collection[str]) -> None:
-    """Makes what finds faces and what chooses frames, of code that may run."""
+    """Instantiates the face extraction and the frame sampling, from trusted code only."""
     try:
         check_targets(trained.frames, ("fer3d.clips.frames", *trusted), f"the choice of frames in {name}")
         check_targets(trained.faces, ("fer3d.clips.faces", "fer3d.clips.detectors", *trusted), f"the face in {name}")
@@ -188,18 +188,20 @@ def _check_parts(trained: Trained, name: str, trusted: Collection[str]) -> None:
         raise PredictionError(str(error)) from error
     except (HydraException, ValueError, TypeError, AttributeError) as error:
         said = " ".join(str(error.__cause__ or error).split())
-        raise PredictionError(f"{name} holds settings that this version of fer3d cannot use: {said}") from error
+        raise PredictionError(f"{name} contains settings that this version of fer3d cannot use: {said}") from error
     if num_stored != trained.num_stored:
-        raise PredictionError(f"{name} names frames of {trained.num_stored}, and its clips have {num_stored}")
+        raise PredictionError(
+            f"{name} does not fit its own settings: num_stored is {trained.num_stored}, its clips have {num_stored}"
+        )
 
 
 def _check_shapes(session: Any, trained: Trained, name: str) -> None:
-    """Compares the graph with what the metadata says of it."""
+    """Checks that the graph fits the metadata."""
     clips = (trained.num_channels, trained.num_frames, trained.size, trained.size)
     scores = (len(trained.emotions),)
     wanted = [(INPUT, "tensor(uint8)", clips), *((each, "tensor(float)", scores) for each in (LOGITS, PROBABILITIES))]
     nodes = [*session.get_inputs(), *session.get_outputs()]
-    # Besides the batch, which may be of any size.
+    # Without the batch dimension, which is dynamic.
     found = [(node.name, node.type, tuple(node.shape[1:])) for node in nodes]
     if found != wanted or isinstance(nodes[0].shape[0], int):
-        raise PredictionError(f"the graph of {name} does not fit its description: it has {found}, which says {wanted}")
+        raise PredictionError(f"the graph of {name} does not fit its metadata: expected {wanted}, got {found}")

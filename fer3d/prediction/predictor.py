@@ -1,4 +1,4 @@
-"""From a video to what networks say of the faces in it, in one pass whose memory does not grow with its length."""
+"""Predicts the emotions of all faces in a video, in one pass with bounded memory."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
 RENDERED = "SYNTHETIC: rendered faces"
 SEEN = "SEEN IN TRAINING: the networks were trained on clips of this subject"
-# Clips that go through the networks at once, where nobody waits for them.
+# Batch size for sources that are not live.
 _BATCH = 16
-# Frames that wait for their batch, in bytes and in number.
+# Limits of the frames that wait for their batch.
 _MAX_WAITING_BYTES, _MAX_WAITING = 64_000_000, 256
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionSettings:
-    """How a video is predicted.
+    """Settings of a prediction.
 
     Attributes:
-        stride: Of how many frames one gets a prediction.
-        detect_every: Of how many frames one is searched for faces; those between are tracked.
-        window: Seconds of a clip, from its first frame to its last; None: as the training clips in the middle.
-        smooth: Seconds over which probabilities are averaged, with weights that fall exponentially; 0 for not at all.
-        max_entropy: The largest entropy, as a share of the largest possible, at which there is a label.
-        max_faces: How many faces are followed at a time; None for all.
+        stride: Frames from one prediction to the next.
+        detect_every: Frames from one face detection to the next; faces are tracked in between.
+        window: Seconds from the first to the last frame of a clip; None for the median of the training clips.
+        smooth: Time constant, in seconds, of the exponential smoothing of the probabilities; 0 for none.
+        max_entropy: The largest normalised entropy, in (0, 1], at which a label is given.
+        max_faces: Maximum number of faces tracked at a time; None for no limit.
     """
 
     stride: int = 5
@@ -54,10 +54,10 @@ class PredictionSettings:
     max_faces: int | None = None
 
     def __post_init__(self) -> None:
-        """Checks them.
+        """Checks the settings.
 
         Raises:
-            PredictionError: One is out of range.
+            PredictionError: A setting is out of range.
         """
         for name in ("stride", "detect_every", "max_faces"):
             number = getattr(self, name)
@@ -76,8 +76,8 @@ class Predictor:
 
     Args:
         ensemble: The trained networks.
-        settings: How.
-        trusted: Packages besides fer3d's whose code may run because a network's file names it.
+        settings: The settings; None for the defaults.
+        trusted: Packages besides fer3d whose code a network's file may name.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Predictor:
     def load(
         cls, *paths: Path | str, device: str = "auto", trusted: Collection[str] = (), **settings: Any
     ) -> Predictor:
-        """Reads trained networks.
+        """Loads trained networks.
 
         Args:
-            paths: Checkpoints, ONNX files or runs' folders; predictions are averaged over all.
+            paths: Checkpoints, ONNX files or run folders; predictions are averaged over all networks.
             device: `auto`, `cpu` or `cuda`.
-            trusted: Packages besides fer3d's whose code a checkpoint may name.
-            settings: As of `PredictionSettings`.
+            trusted: Packages besides fer3d whose code a checkpoint may name.
+            settings: See `PredictionSettings`.
 
         Raises:
             PredictionError: A network cannot be used, or a setting is out of range.
@@ -110,7 +110,7 @@ class Predictor:
         return self.ensemble.trained.emotions
 
     def __call__(self, video: Path | str) -> pd.DataFrame:
-        """Returns the table of a video file, or of a folder of frame images: a row a face and prediction.
+        """Returns a table of a video file or a folder of frame images: one row per face and prediction.
 
         Raises:
             PredictionError, UnreadableError: It is neither, or cannot be read.
@@ -123,25 +123,25 @@ class Predictor:
         return frame_of(predictions, source.name, self.emotions, caution)
 
     def stream(self, source: Source | Path | str | int) -> Iterator[Prediction]:
-        """Yields predictions as they come: of a file as fast as it goes, of a camera as they happen.
+        """Yields predictions: of a file as fast as possible, of a camera in real time.
 
         Args:
-            source: A file, a folder of frame images, the number of a camera, or one of `fer3d.prediction.sources`.
+            source: A file, a folder of frame images, the number of a camera, or a source of `fer3d.prediction.sources`.
 
         Raises:
-            PredictionError, UnreadableError: It is none of these, or cannot be read.
+            PredictionError, UnreadableError: The source does not exist or cannot be read.
         """
         found = _one(find_sources([str(source)]), source) if isinstance(source, str | int | Path) else source
         for step in self.unseen(found)[0].steps(found):
             yield from step.predictions
 
     def unseen(self, source: Source) -> tuple[Predictor, str]:
-        """Returns what a source is to be predicted with, and what has to be said wherever its predictions are shown.
+        """Returns the predictor to use for a source, and the caution to show with its predictions.
 
-        Networks that were trained on clips of somebody whom it shows are left out, unless all were.
+        Networks that were trained on a subject in the source are left out, unless all were.
 
         Raises:
-            PredictionError: A network's file names code that may not run to tell.
+            PredictionError: A network's file names a corpus reader that is not trusted.
         """
         members = self.ensemble.members
         left = [each for each in members if not has_seen(each.trained, each.path, source.path, self.trusted)]
@@ -153,12 +153,12 @@ class Predictor:
         return chosen, ", ".join(filter(None, cautions))
 
     def steps(self, source: Source, record: VideoRecord | None = None, *, with_pixels: bool = False) -> Iterator[Step]:
-        """Yields what is known of each frame, in the order of time, by all networks, whomever these have seen.
+        """Yields the result of each frame in temporal order, by all networks, including those that `unseen` leaves out.
 
         Args:
-            source: Where the frames come from.
-            record: Learns what there is to say about the video as a whole.
-            with_pixels: Whether the steps carry the frames' pixels; otherwise these are let go early.
+            source: The source of frames.
+            record: Collects statistics of the whole video.
+            with_pixels: Whether steps keep the pixels of their frames; otherwise they are freed early.
 
         Raises:
             UnreadableError: The source cannot be read.
@@ -169,11 +169,12 @@ class Predictor:
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A frame whose predictions are not all known yet.
+    """A frame whose predictions are pending.
 
     Attributes:
-        step: The step, without them.
-        windows: Of each face that gets one, by its number.
+        step: The step, without predictions.
+        windows: The windows to predict, with their faces' numbers.
+        is_empty: Whether a prediction is due and the frame shows no face.
     """
 
     step: Step
@@ -190,7 +191,7 @@ class _Pass:
         self._verdicts = Verdicts(self._trained.emotions, predictor.settings.smooth, predictor.settings.max_entropy)
         self._faces: dict[int, FaceWindow] = {}
         self._waiting: deque[_Waiting] = deque()
-        # The last frame, in strides; a camera drops frames, and so maybe just those whose number is a multiple.
+        # The last frame's number divided by the stride: a camera may drop the exact multiples.
         self._stride = -1
 
     def run(self) -> Iterator[Step]:
@@ -203,7 +204,7 @@ class _Pass:
         for seen in seen_frames:
             self._take(seen)
             if self._is_due():
-                # The newest stays: a face may turn out to end with it.
+                # Keep the newest frame: a face may end with it.
                 yield from self._let_out(but=1)
         for face in list(self._faces):
             self._end(face)
@@ -215,7 +216,7 @@ class _Pass:
             yield frame
 
     def _take(self, seen: SeenFrame) -> None:
-        """Takes a frame in: its crops, the windows that end with it, and the faces that are gone."""
+        """Adds a frame: its crops, the windows that end with it, and the faces that disappeared."""
         frame, here = seen.frame, {face.face for face in seen.faces}
         for face in list(self._faces):
             if seen.is_cut or face not in here:
@@ -242,7 +243,7 @@ class _Pass:
         return SeenCrop(frame.time, frame.number, tracked.box, confidence, self._ensemble.prepared(crop))
 
     def _end(self, face: int) -> None:
-        """A face is gone: its last frame gets a prediction, too."""
+        """Ends a face that disappeared, with a prediction for its last frame."""
         window = self._faces.pop(face)
         newest = self._waiting[-1]
         newest.windows = [(number, made) for number, made in newest.windows if number != face]
@@ -256,7 +257,7 @@ class _Pass:
         return num_clips >= _BATCH or num_bytes >= _MAX_WAITING_BYTES or len(self._waiting) >= _MAX_WAITING
 
     def _let_out(self, but: int = 0) -> Iterator[Step]:
-        """Asks the networks about all clips that wait, and lets the frames out, except the newest so many."""
+        """Predicts all pending clips and yields their frames, except the newest `but`."""
         out = [self._waiting.popleft() for _ in range(len(self._waiting) - but)]
         clips = [window.clip for each in out for _, window in each.windows if window.clip is not None]
         found = iter(self._ensemble.probabilities(np.stack(clips)) if clips else ())
@@ -266,7 +267,7 @@ class _Pass:
                 for face, window in waiting.windows
             ]
             if waiting.is_empty:
-                predictions.append(self._verdicts.nobody(waiting.step.frame))
+                predictions.append(self._verdicts.no_face(waiting.step.frame))
             self._record.see_predictions(predictions)
             yield replace(waiting.step, predictions=tuple(predictions))
 
@@ -276,5 +277,5 @@ _NO_PIXELS = np.empty((0, 0), np.uint8)
 
 def _one(sources: Sequence[Source], named: object) -> Source:
     if len(sources) != 1:
-        raise PredictionError(f"{named} holds {len(sources)} videos: name one of them")
+        raise PredictionError(f"expected one video, but {named} contains {len(sources)}: name one of them")
     return sources[0]

@@ -1,4 +1,4 @@
-"""Where frames come from: video files, folders of frame images, and cameras; and how they are found."""
+"""Sources of frames: video files, folders of frame images, and cameras."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from fer3d.prediction.camera import PATIENCE, Camera
 from fer3d.prediction.steps import Frame
 from fer3d.prediction.trained import ASSUMED_RATE, PredictionError, as_path
 
-# Decoded frames that wait to be looked at: even of 4K, they take no more than 100 MB.
+# Decoded frames that wait to be processed; at most 100 MB at 4K.
 _MAX_WAITING = 4
 
 
 class Source(Protocol):
-    """Where frames come from.
+    """A source of frames.
 
     Attributes:
-        name: What it is called, in tables and titles.
-        is_live: Whether frames come at their own pace, and are lost where nobody is quick enough.
-        damage: What was wrong with it, known once all frames have come; None for nothing.
-        num_dropped: Frames that a camera gave while nobody was ready for them.
+        name: Its name in tables and titles.
+        is_live: Whether frames arrive in real time and are dropped if the consumer is too slow.
+        damage: A description of damage, known after the last frame; None for none.
+        num_dropped: Number of dropped frames.
     """
 
     name: str
@@ -47,23 +47,23 @@ class Source(Protocol):
         """Its file or folder; None for a camera."""
 
     def frames(self) -> Iterator[Frame]:
-        """Yields the frames in the order of time.
+        """Yields the frames in temporal order.
 
         Raises:
-            UnreadableError: It cannot be read.
+            UnreadableError: The source cannot be read.
         """
 
     def state(self) -> list[Any]:
-        """Returns what tells whether it has changed since: names, sizes and times of change.
+        """Returns names, sizes and modification times, which show whether the source has changed.
 
         Raises:
-            UnreadableError: It is gone.
+            UnreadableError: The source no longer exists.
         """
 
 
 @dataclass
 class VideoFile:
-    """A video file; decoded in a thread, ahead of whoever looks at its frames.
+    """A video file, decoded ahead in a thread.
 
     Attributes:
         path: The file.
@@ -77,7 +77,7 @@ class VideoFile:
     damage: str | None = field(default=None, init=False)
 
     def frames(self) -> Iterator[Frame]:
-        """Yields the frames up to the first fault."""
+        """Yields the frames up to the first damage."""
 
         def told(damage: str) -> None:
             self.damage = damage
@@ -86,7 +86,7 @@ class VideoFile:
             yield Frame(number, second, pixels)
 
     def state(self) -> list[Any]:
-        """Returns size and time of change."""
+        """Returns the name, size and modification time."""
         return _states([self.path])
 
 
@@ -97,7 +97,7 @@ class FrameFolder:
     Attributes:
         path: The folder.
         name: See `Source`.
-        rate: Frames a second; image files do not tell.
+        rate: Frames per second; image files do not store it.
     """
 
     path: Path
@@ -114,10 +114,10 @@ class FrameFolder:
         return [self.path / name for name in names if not name.startswith(".")]
 
     def frames(self) -> Iterator[Frame]:
-        """Yields the frames up to the first one that cannot be read.
+        """Yields the frames up to the first that cannot be read.
 
         Raises:
-            UnreadableError: That is the first of all.
+            UnreadableError: The very first frame cannot be read.
         """
         number = -1
         try:
@@ -129,25 +129,24 @@ class FrameFolder:
             self.damage = str(error)
 
     def state(self) -> list[Any]:
-        """Returns names, sizes and times of change, and the rate."""
+        """Returns names, sizes, modification times and the rate."""
         return [*_states(self.images), self.rate]
 
 
 def find_sources(what: Sequence[str], *, rate: float | None = None, seconds: float | None = None) -> list[Source]:
-    """Finds what a user named.
+    """Finds the sources that a user named.
 
     Args:
-        what: Video files, folders of videos or of frame images or of both, patterns such as `*.mp4`, numbers of
-            cameras.
-        rate: Frames a second of frame images; None for `ASSUMED_RATE`.
-        seconds: How long to look through a camera; None for no end.
+        what: Video files, folders of videos or frame images, patterns such as `*.mp4`, camera numbers.
+        rate: Frames per second of frame images; None for `ASSUMED_RATE`.
+        seconds: Duration of a camera; None for no limit.
 
     Returns:
-        The sources in the order named, each once; a folder's in natural order.
+        The unique sources in the given order; those of a folder in natural order.
 
     Raises:
-        PredictionError: Something is not there, or holds no video and no frames; or a number is out of range, or for
-            what is not there.
+        PredictionError: A source does not exist or contains no video and no frames; or an option is out of range or
+            does not apply to any source.
     """
     for option, number in (("--rate", rate), ("--seconds", seconds)):
         if number is not None and not 0 < number < float("inf"):
@@ -160,7 +159,7 @@ def find_sources(what: Sequence[str], *, rate: float | None = None, seconds: flo
     for option, number, kind in (("--rate", rate, FrameFolder), ("--seconds", seconds, Camera)):
         if number is not None and kind not in kinds:
             what_for = "folders of images" if kind is FrameFolder else "a camera"
-            raise PredictionError(f"{option} is for {what_for}, and none is named")
+            raise PredictionError(f"{option} applies only to {what_for}, but none is given")
     return list(found.values())
 
 
@@ -169,10 +168,10 @@ def _sources_of(name: str, rate: float, seconds: float | None) -> list[Source]:
     if path.is_dir():
         if found := _in_folder(path, rate):
             return found
-        raise PredictionError(f"{shown(path)} holds no video and no frame images")
+        raise PredictionError(f"{shown(path)} contains no videos and no frame images")
     if path.exists():
         if is_image(path.name):
-            raise PredictionError(f"{shown(path)} is an image and no video; for frame images name their folder")
+            raise PredictionError(f"{shown(path)} is an image, not a video; for frame images give their folder")
         return [VideoFile(path, _name_of(path))]
     if re.fullmatch(r"\d{1,3}", name):
         return [Camera(int(name), seconds)]
@@ -180,15 +179,15 @@ def _sources_of(name: str, rate: float, seconds: float | None) -> list[Source]:
         matches = sorted(glob.glob(str(path), recursive=True), key=natural)  # noqa: PTH207  (of absolute paths, too)
         found = [source for match in matches for source in _matching(Path(match), rate)]
         if not found:
-            raise PredictionError(f"{name} matches no video and no folder of videos or of frame images")
+            raise PredictionError(f"{name} does not match any video or any folder of videos or frame images")
         return found
     raise PredictionError(
-        f"there is no {shown(path)}: name a video file, a folder, or the number of a camera such as 0"
+        f"{shown(path)} does not exist: give a video file, a folder, or the number of a camera such as 0"
     )
 
 
 def _matching(path: Path, rate: float) -> list[Source]:
-    """What a pattern's match stands for; other files and folders may match, too."""
+    """The sources of one match of a pattern; none if it is another kind of file."""
     if path.is_dir():
         return _in_folder(path, rate)
     return [VideoFile(path, _name_of(path))] if is_video(path.name) and not _is_overlay(path) else []
@@ -199,13 +198,13 @@ def _in_folder(folder: Path, rate: float) -> list[Source]:
         tree = VideoTree.below(folder)
     except CorpusError as error:
         raise PredictionError(
-            f"{shown(folder)} has more than {MAX_FOLDERS:,} folders: name the one that holds the videos"
+            f"{shown(folder)} contains more than {MAX_FOLDERS:,} folders: give the one that contains the videos"
         ) from error
     if tree.closed:
         closed = name_some([str(folder / name) for name in tree.closed])
-        raise PredictionError(f"these folders cannot be opened: {closed}. Allow it, or name the videos themselves")
+        raise PredictionError(f"no permission to open {closed}: grant it, or give the videos themselves")
     videos = [folder / name for name in tree.videos if not _is_overlay(folder / name)]
-    # A folder with videos among its images is none of frames; the tree leaves out the root itself.
+    # A folder that also contains videos is not a folder of frames; the tree leaves out the root itself.
     above = [] if any(video.parent == folder for video in videos) else [folder]
     folders = [FrameFolder(each, _name_of(each), rate) for each in (*above, *map(folder.joinpath, tree.image_folders))]
     found: list[Source] = [VideoFile(video, _name_of(video)) for video in videos]
@@ -214,19 +213,19 @@ def _in_folder(folder: Path, rate: float) -> list[Source]:
 
 
 def _is_overlay(path: Path) -> bool:
-    """Whether a video is one that an earlier prediction has drawn on, and left where videos are looked for."""
+    """Whether a video is the overlay of an earlier prediction."""
     name = path.name.removesuffix(".overlay.mp4")
     return name != path.name and path.with_name(f"{name}.json").exists()
 
 
 def _name_of(path: Path) -> str:
-    """A path as tables have it; one that holds bytes which are no text can only be shown."""
+    """A path for tables; bytes that are not valid text are escaped."""
     path = path.resolve() if path.name in ("", "..") else path
     return str(path) if is_text([str(path)]) else shown(path)
 
 
 def _ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Yields what an iterator yields, which a thread runs ahead of the caller."""
+    """Yields the values of an iterator that runs ahead in a thread."""
     waiting: queue.Queue[tuple[str, Any]] = queue.Queue(_MAX_WAITING)
     over = threading.Event()
 

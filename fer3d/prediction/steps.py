@@ -1,4 +1,4 @@
-"""What flows through a prediction: frames, the faces in them, and what the networks say of those."""
+"""Data classes of a prediction: frames, tracked faces, predictions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from fer3d.clips.detectors import Box, Image
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One frame of a video, of a folder of images, or of a camera.
+    """One frame of a source.
 
     Attributes:
-        number: Its place, from 0.
-        time: The second that it is seen at; 0 for the first one, and rising.
+        number: Its index, from 0.
+        time: Its time in seconds; 0 for the first frame, strictly increasing.
         pixels: BGR (H, W, 3) or grey (H, W), uint8.
     """
 
@@ -30,9 +30,9 @@ class TrackedFace:
     """A face in one frame.
 
     Attributes:
-        face: The person's number in this video, from 1: the same in every frame that this person is recognised in.
-        box: x1, y1, x2, y2 in pixels of the frame, within it.
-        confidence: The detector's; None in a frame that was not looked at.
+        face: The identity in this video, from 1: the same wherever the person is recognised.
+        box: x1, y1, x2, y2 in pixels, within the frame.
+        confidence: The detector's confidence; None between detections.
     """
 
     face: int
@@ -42,21 +42,20 @@ class TrackedFace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What the networks say of one face over a stretch of time, or why they say nothing.
+    """The prediction for one face and window, or the reason why there is none.
 
     Attributes:
-        face: The person's number; None where no face is seen.
-        time_from: Second of the first frame that the networks saw.
-        time_to: Second of the last one.
-        frame: Number of the last one.
-        box: The face's box in that frame; None where there is no face.
-        confidence: The detector's, of the last frame that it was asked about; None where there is no face.
-        probabilities: Of each emotion, `(num_classes,)`, adding up to 1; None where the networks were not asked.
-        smoothed: The same, averaged over the time before; None likewise.
-        entropy: Of `smoothed`, as a share of the largest possible one: 0 for certain, 1 for no idea at all; None
-            likewise.
-        label: The likeliest emotion by `smoothed`; empty where there is a reason not to say.
-        why: That reason; empty where there is a label.
+        face: The identity; None if the frame shows no face.
+        time_from: Time of the window's first frame, in seconds.
+        time_to: Time of its last frame.
+        frame: Number of its last frame.
+        box: The face's box in the last frame; None without a face.
+        confidence: The confidence of the latest detection; None without a face.
+        probabilities: Probability of each emotion, `(num_classes,)`; None if no clip was predicted.
+        smoothed: Smoothed probabilities; None likewise.
+        entropy: Normalised entropy of `smoothed`, from 0 (certain) to 1 (uniform); None likewise.
+        label: The most probable emotion by `smoothed`; empty if withheld.
+        why: The reason for withholding the label; empty otherwise.
     """
 
     face: int | None
@@ -74,12 +73,13 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """Everything about one frame, once it is known.
+    """The complete result of one frame.
 
     Attributes:
         frame: The frame.
         faces: The faces in it.
-        predictions: What ends with this frame: one of each face, or one without a face, every few frames.
+        predictions: The predictions whose window ends with this frame: one per face, or one without a face; empty
+            between strides.
     """
 
     frame: Frame

@@ -1,4 +1,4 @@
-"""Predictions as rows, and as files of rows: CSV, or Parquet by its ending."""
+"""Tables of predictions, written as CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_ENDINGS = (".csv", ".parquet")
-# Rows that a Parquet file takes at once.
+# Rows per Parquet row group.
 _GROUP = 4096
 _TEXTS = ("file", "label", "why", "caution")
 _NUMBERS = ("face", "frame")
 
 
 def columns(emotions: Sequence[str]) -> list[str]:
-    """Returns the names of a table's columns.
+    """Returns the column names of a table.
 
     Args:
-        emotions: The class names; each has its probability in a column of its name, and smoothed in another.
+        emotions: The class names; each has a column of probabilities and one of smoothed probabilities.
     """
     return [
         *("file", "face", "time_from", "time_to", "frame", "x1", "y1", "x2", "y2", "confidence"),
@@ -39,7 +39,7 @@ def columns(emotions: Sequence[str]) -> list[str]:
 
 
 def row_of(prediction: Prediction, file: str, emotions: Sequence[str], caution: str) -> dict[str, Any]:
-    """Returns a prediction as a row: every column, None where there is nothing to say."""
+    """Returns a prediction as a row with every column; missing values are None."""
     box = [None] * 4 if prediction.box is None else [round(float(edge), 1) for edge in prediction.box]
     raw = [None] * len(emotions) if prediction.probabilities is None else map(_rounded, prediction.probabilities)
     smoothed = [None] * len(emotions) if prediction.smoothed is None else map(_rounded, prediction.smoothed)
@@ -64,15 +64,15 @@ def frame_of(predictions: Iterable[Prediction], file: str, emotions: Sequence[st
 
 
 class TableWriter:
-    """A context manager that writes rows as they come; the file is there whole, or not at all.
+    """Context manager that streams rows to a file, which appears only when complete.
 
     Args:
         path: A `.csv` or `.parquet` file.
         emotions: The class names.
 
     Raises:
-        PredictionError: As `check_table_path`; or an emotion has the name of a column.
-        DiskError: The disk is full, or may not be written to.
+        PredictionError: See `check_table_path`; or an emotion has the name of another column.
+        DiskError: The disk is full or not writable.
     """
 
     def __init__(self, path: Path, emotions: Sequence[str]) -> None:
@@ -80,7 +80,9 @@ class TableWriter:
         self._path, self._emotions = path, tuple(emotions)
         names = Counter(columns(self._emotions))
         if twice := [name for name, number in names.items() if number > 1]:
-            raise PredictionError(f"a table has a column of each emotion, and {', '.join(twice)} would be there twice")
+            raise PredictionError(
+                f"each emotion has a column in the table, and {', '.join(twice)} would occur twice: rename the emotion"
+            )
         self._rows: list[dict[str, Any]] = []
         self._is_parquet = path.suffix.lower() == ".parquet"
         self._block = ExitStack()
@@ -88,7 +90,7 @@ class TableWriter:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             work = stack.enter_context(work_folder(self._path)) / "table"
-            # What is pushed runs in turn from the last one on, and does nothing after an exception.
+            # Callbacks run in reverse order and do nothing after an exception.
             stack.push(lambda kind, *_: self._take_place(work) if kind is None else None)
             if self._is_parquet:
                 import pyarrow.parquet
@@ -103,7 +105,7 @@ class TableWriter:
         return self
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Adds what `row_of` returned."""
+        """Adds a row of `row_of`."""
         if not self._is_parquet:
             self._csv.writerow(row)
             return
@@ -133,15 +135,15 @@ class TableWriter:
 
 
 def check_table_path(path: Path) -> None:
-    """Makes sure that a table can be written.
+    """Checks that a table can be written.
 
     Raises:
-        PredictionError: The ending is no table's, it is a folder, or Parquet needs a library that is not installed.
+        PredictionError: The suffix is not supported, the path is a folder, or pyarrow is not installed.
     """
     if path.suffix.lower() not in TABLE_ENDINGS:
-        raise PredictionError(f"{path} should end in {' or '.join(TABLE_ENDINGS)}")
+        raise PredictionError(f"{path} must end in {' or '.join(TABLE_ENDINGS)}")
     if path.is_dir():
-        raise PredictionError(f"{path} is a folder, and a table would be a file: give another name")
+        raise PredictionError(f"{path} is a folder, but a table is a file: give another name")
     if path.suffix.lower() == ".parquet":
         try:
             import pyarrow.parquet  # noqa: F401

@@ -1,4 +1,4 @@
-"""Checkpoints computed by PyTorch."""
+"""Networks in checkpoints, computed by PyTorch."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class TorchNetwork:
 
     Args:
         network: The network, in evaluation mode.
-        normalised: Whether clips enter it in [-1, 1] instead of [0, 1].
-        device: Where it computes.
+        normalised: Whether its input is scaled to [-1, 1] instead of [0, 1].
+        device: The device.
     """
 
     def __init__(self, network: torch.nn.Module, normalised: bool, device: torch.device) -> None:
@@ -42,7 +42,7 @@ def read_checkpoint(path: Path, device: str, trusted: Collection[str]) -> tuple[
     """Reads a checkpoint; see `fer3d.prediction.networks.load_networks`.
 
     Raises:
-        PredictionError: It cannot be used, or there is no such device.
+        PredictionError: The checkpoint cannot be used, or the device does not exist.
     """
     place = _device(device)
     try:
@@ -55,22 +55,20 @@ def read_checkpoint(path: Path, device: str, trusted: Collection[str]) -> tuple[
     except CheckpointError as error:
         raise PredictionError(f"{path}: {error}") from error
     except (HydraException, KeyError, TypeError, ValueError) as error:
-        what = f"no entry {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise PredictionError(
-            f"{path} holds settings that this version of fer3d cannot make a network of: {what}"
-        ) from error
+        what = f"missing key {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise PredictionError(f"{path} contains settings that this version of fer3d cannot use: {what}") from error
     return trained, TorchNetwork(network, trained.normalise, place)
 
 
 def _device(name: str) -> torch.device:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise PredictionError(f"--device is {name}; it may be auto, cpu or cuda")
+        raise PredictionError(f"--device must be auto, cpu or cuda, got {name}")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
     number = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= number:
         raise PredictionError(
-            f"--device is {name}, and PyTorch finds {number} CUDA GPUs here: leave it out, or give cpu"
+            f"--device is {name}, but PyTorch finds {number} CUDA GPUs: leave the option out, or give cpu"
         )
     return device

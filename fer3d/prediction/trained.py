@@ -1,4 +1,4 @@
-"""What a prediction has to know of a trained network besides the network itself."""
+"""Metadata of a trained network that prediction needs: emotions, preprocessing, calibration, provenance."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from fer3d.training.identity import differences
 if TYPE_CHECKING:
     from fer3d.training.checkpoint import Checkpoint
 
-# Of image files, whose times nobody knows, and of the clips made of them.
+# Frames per second of image files, which store no times.
 ASSUMED_RATE = 30.0
 
 
 class PredictionError(Exception):
-    """What cannot be predicted, or predicted with: which, why, and what to do."""
+    """A source cannot be predicted, or a network cannot be used."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a network was trained on, and what its clips are made like.
+    """Metadata of a trained network.
 
     Attributes:
         emotions: The class names.
         num_channels: Channels of a clip: 1 for grey, 3 for RGB.
-        num_frames: Frames that the network takes, `T`.
-        num_stored: Frames that a clip has before some are chosen, `S`.
-        views: Which of them each view of a clip is made of, `(K, T)`.
+        num_frames: Frames of the network's input, `T`.
+        num_stored: Frames of a clip before sampling, `S`.
+        views: Indices of the sampled frames of each view, `(K, T)`.
         clahe: Whether frames are equalised.
-        normalise: Whether clips enter the network in [-1, 1] instead of [0, 1].
-        faces: How faces are found and cropped: the configuration's section `faces`.
-        frames: Which frames a clip is made of: the section `frames`.
-        temperature: What logits are divided by; None where it was not fitted.
-        corpus: The name of the corpus.
+        normalise: Whether the input is scaled to [-1, 1] instead of [0, 1].
+        faces: Face detection and cropping: the configuration's section `faces`.
+        frames: Frame sampling: the section `frames`.
+        temperature: Calibration temperature, which divides the logits; None if not fitted.
+        corpus: Name of the corpus.
         synthetic: Whether its faces are rendered.
-        data: Where the corpus lies: the section `data`.
-        subjects: Who took part in the training.
-        training_clips: What the training clips look like (see `fer3d.clips.measures`).
+        data: The corpus reader: the section `data`.
+        subjects: The training subjects.
+        training_clips: Quantiles of measures of the training clips (see `fer3d.clips.measures`).
         run: The run's digest.
         fold: The fold's number.
         weights: SHA-256 of the weights.
@@ -73,11 +73,11 @@ class Trained:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, trusted: Collection[str] = ()) -> Trained:
-        """Takes it from a checkpoint.
+        """Reads the metadata of a checkpoint.
 
         Args:
             checkpoint: The checkpoint.
-            trusted: As of `restore_network`.
+            trusted: See `restore_network`.
 
         Raises:
             CheckpointError: The checkpoint names code that is not trusted.
@@ -90,7 +90,7 @@ class Trained:
         sampling: FrameSampling = instantiate(config["frames"])
         num_frames = config["clips"]["num_frames"]
         num_stored = sampling.num_stored(num_frames)
-        # As in the data module: where the store keeps no more than the network takes, there is one sample.
+        # As in the data module: a store that keeps only the network's frames has one view.
         views = [list(range(num_frames))] if num_stored == num_frames else sampling.prediction(num_frames).tolist()
         return cls(
             emotions=checkpoint.emotions,
@@ -115,10 +115,10 @@ class Trained:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Trained:
-        """Takes it from what `plain` returned, after JSON.
+        """Inverse of `plain`, also after JSON.
 
         Raises:
-            KeyError, TypeError: Something is missing or of another kind.
+            KeyError, TypeError: An entry is missing or has the wrong type.
         """
         given = {field.name: plain[field.name] for field in dataclasses.fields(cls)}
         for name in ("emotions", "subjects"):
@@ -128,7 +128,7 @@ class Trained:
         return cls(**given)
 
     def plain(self) -> dict[str, Any]:
-        """Returns it in plain values."""
+        """Returns the metadata as plain values."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @property
@@ -138,20 +138,20 @@ class Trained:
 
     @property
     def span(self) -> float:
-        """Seconds from the first frame of a clip to the last one, in the middle of the training clips."""
+        """Median duration of the training clips, from the first to the last frame, in seconds."""
         if "seconds" in self.training_clips:
             return self.training_clips["seconds"][1]
         return (self.num_stored - 1) * int(self.frames.get("stride", 1)) / ASSUMED_RATE
 
     @cached_property
     def sampling(self) -> FrameSampling:
-        """Which frames of a short sequence a clip is made of."""
+        """The frame sampling of the training clips."""
         made: FrameSampling = instantiate(self.frames)
         return made
 
     @cached_property
     def extraction(self) -> FaceExtraction:
-        """How faces are found and cropped.
+        """The face detection and cropping of the training clips.
 
         Raises:
             DetectorError: A file of the detector is missing.
@@ -161,21 +161,21 @@ class Trained:
 
     @property
     def caution(self) -> str:
-        """What has to be said wherever its predictions are shown; empty for nothing."""
+        """The caution to show with every prediction; empty for none."""
         return f"SYNTHETIC: trained on rendered faces ({self.corpus})" if self.synthetic else ""
 
     def check_same_clips(self, other: Trained, name: str, other_name: str) -> None:
-        """Makes sure that two networks can be averaged: the same emotions, and clips that are made alike.
+        """Checks that two networks can be averaged: same emotions, same preprocessing.
 
         Raises:
-            PredictionError: They cannot; the message says what differs.
+            PredictionError: They differ.
         """
         fields = ("emotions", "num_channels", "num_frames", "num_stored", "views", "clahe", "faces", "frames")
         ours, theirs = ({field: getattr(one, field) for field in fields} for one in (self, other))
         for key, (first, second) in differences(ours, theirs).items():
             raise PredictionError(
                 f"{name} and {other_name} cannot be averaged: {key} is {_said(first)} in the first and {_said(second)} "
-                "in the second. Predict with networks of one configuration, or with one after the other"
+                "in the second. Give networks of one configuration, or predict with each separately"
             )
 
 
@@ -184,5 +184,5 @@ def _said(value: Any) -> str:
 
 
 def as_path(path: Path | str) -> Path:
-    """Returns what a user named as a path, its `~user` replaced."""
+    """Returns a user's path with `~user` expanded."""
     return root_folder(path)

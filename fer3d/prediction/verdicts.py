@@ -1,4 +1,4 @@
-"""From probabilities to a label, or to the reason why there is none."""
+"""Smooths probabilities and decides on a label, or on the reason for withholding it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from fer3d.prediction.steps import Frame, Prediction
 from fer3d.prediction.windows import Window
 
-# A face that was away for so many times of `smooth` starts afresh: what is left of its past weighs less than 1 %.
+# After an absence of this many time constants the past weighs less than 1 %, and smoothing restarts.
 _FORGOTTEN = 5.0
 
 
 class Verdicts:
-    """Averages the probabilities of each face over the time before, and names the likeliest emotion.
+    """Exponential smoothing of each face's probabilities, and a label for the most probable emotion.
 
-    The average's weights fall exponentially with time, and it knows no future: a camera and a file get the same.
+    Smoothing is causal, so that cameras and files give the same predictions.
 
     Args:
         emotions: The class names.
-        smooth: Seconds in which a weight falls to 1/e; 0 for no average.
-        max_entropy: The largest entropy, as a share of the largest possible, at which there is a label.
+        smooth: Time constant in seconds; 0 for no smoothing.
+        max_entropy: The largest normalised entropy at which a label is given.
     """
 
     def __init__(self, emotions: Sequence[str], smooth: float, max_entropy: float) -> None:
@@ -31,12 +31,12 @@ class Verdicts:
         self._past: dict[int, tuple[float, NDArray[np.float64]]] = {}
 
     def of(self, face: int, window: Window, probabilities: NDArray[np.float64] | None) -> Prediction:
-        """Returns what there is to say of a face.
+        """Returns the prediction for a face.
 
         Args:
-            face: The face's number.
-            window: Its last frames.
-            probabilities: What the networks said of them; None where they were not asked.
+            face: The identity.
+            window: Its latest frames.
+            probabilities: The networks' output, `(num_classes,)`; None if the window has no clip.
         """
         smoothed = entropy = None
         label, why = "", window.why
@@ -61,8 +61,8 @@ class Verdicts:
             why=why,
         )
 
-    def nobody(self, frame: Frame) -> Prediction:
-        """Returns that a frame shows no face."""
+    def no_face(self, frame: Frame) -> Prediction:
+        """Returns the prediction for a frame without a face."""
         nothing = dict.fromkeys(("face", "box", "confidence", "probabilities", "smoothed", "entropy"))
         return Prediction(
             **nothing, time_from=frame.time, time_to=frame.time, frame=frame.number, label="", why="no face"
@@ -84,7 +84,7 @@ class Verdicts:
 
 
 def _entropy(probabilities: NDArray[np.float64]) -> float:
-    """The entropy as a share of the largest possible one."""
+    """The normalised entropy, in [0, 1]."""
     nats = -float((probabilities * np.log(np.maximum(probabilities, 1e-300))).sum())
-    # Sums are rounded.
+    # Clipped, since sums are rounded.
     return min(max(0.0, nats / math.log(max(len(probabilities), 2))), 1.0)

@@ -1,4 +1,4 @@
-"""What there is to say about a video as a whole: its length, its faces, and how it is unlike the training clips."""
+"""Statistics of a whole video: length, faces, and differences from the training clips."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _WORDS = {
     "contrast": ("of less contrast", "of more contrast"),
     "symmetry": ("less frontal, or lit from the side", "more symmetric"),
 }
-# How much a face must have been seen, in looked-at frames, before its light and pose are compared.
+# Minimum number of detections of a face before its brightness, contrast and symmetry are compared.
 _LEAST_LOOKS = 3
 
 
 class VideoRecord:
-    """Learns from a prediction what there is to say about its video.
+    """Collects statistics of a video during prediction.
 
     Args:
-        trained: What the training clips look like.
-        span: Seconds of a clip.
+        trained: Metadata of the network, with measures of the training clips.
+        span: Duration of a clip in seconds.
 
     Attributes:
         num_frames: Number of frames.
-        seconds: From the first frame to the last one.
+        seconds: Seconds from the first to the last frame.
         size: Width and height of the first frame.
         num_labelled: Number of predictions with a label.
-        reasons: How often there was none, by the reason's first words.
+        reasons: Number of predictions without a label, by reason.
     """
 
     def __init__(self, trained: Trained, span: float) -> None:
@@ -44,25 +44,25 @@ class VideoRecord:
         self.reasons: Counter[str] = Counter()
         self._measures: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._looks: Counter[int] = Counter()
-        # Of each face: number of predictions, the sum of their probabilities, and how often each label was given.
+        # Per face: number of predictions and sum of their probabilities; counts of the labels.
         self._sums: dict[int, tuple[int, NDArray[np.float64]]] = {}
         self._labels: dict[int, Counter[str]] = defaultdict(Counter)
 
     def see_frame(self, frame: Frame) -> None:
-        """Learns that there is a frame."""
+        """Adds a frame."""
         if not self.num_frames:
             self.size = (frame.pixels.shape[1], frame.pixels.shape[0])
         self.num_frames += 1
         self.seconds = frame.time
 
     def see_face(self, face: int, measures: dict[str, float]) -> None:
-        """Learns what a face looks like in a frame; see `fer3d.clips.measures.frame_measures`."""
+        """Adds the measures of a detected face; see `fer3d.clips.measures.frame_measures`."""
         self._looks[face] += 1
         for name, value in measures.items():
             self._measures[face][name] += value
 
     def see_predictions(self, predictions: Iterable[Prediction]) -> None:
-        """Learns what was predicted."""
+        """Adds predictions."""
         for prediction in predictions:
             if prediction.label:
                 self.num_labelled += 1
@@ -76,16 +76,16 @@ class VideoRecord:
 
     @property
     def faces(self) -> list[int]:
-        """The numbers of all faces."""
+        """The identities of all faces."""
         return sorted(self._looks)
 
     @property
     def rate(self) -> float:
-        """Frames a second; 0 for a single frame."""
+        """Frames per second; 0 for a single frame."""
         return (self.num_frames - 1) / self.seconds if self.seconds else 0.0
 
     def summary(self) -> list[dict[str, Any]]:
-        """Returns an entry a face: its number, numbers of predictions, mean probabilities and the label by these."""
+        """Returns one entry per face: identity, numbers of predictions, mean probabilities and their label."""
         entries = []
         for face in self.faces:
             number, total = self._sums.get(face, (0, None))
@@ -108,28 +108,28 @@ class VideoRecord:
         return entries
 
     def warnings(self) -> list[str]:
-        """Returns a sentence for each way in which the video is unlike the training clips."""
+        """Returns a sentence for each difference from the training clips."""
         return [*self._about_time(), *self._about_faces()]
 
     def _about_time(self) -> Iterable[str]:
         if not self.num_frames:
             return
         spacing = self._span / max(self._trained.num_stored - 1, 1)
-        source = "as --window says"
+        source = "set by --window"
         if self._span == self._trained.span:
             known = "seconds" in self._trained.training_clips
-            source = "as in training" if known else f"as in training, taking its images for {ASSUMED_RATE:g} a second"
+            source = "as in training" if known else f"as in training, assuming {ASSUMED_RATE:g} images per second"
         if self.num_frames == 1:
-            yield "rate: a single frame, and a clip shows a movement"
+            yield "rate: a single frame, but the network expects movement"
         elif 1 / self.rate > 1.5 * spacing:
             yield (
-                f"rate: {self.rate:.3g} frames a second, and a clip has its frames {spacing:.3g} s apart ({source}): "
-                "frames repeat in it, and a longer --window may have enough of them"
+                f"rate: {self.rate:.3g} frames per second, but the frames of a clip are {spacing:.3g} s apart "
+                f"({source}): clips repeat frames; a longer --window avoids this"
             )
         if self.num_frames > 1 and self.seconds < self._span * 0.98:
-            yield f"length: {self.seconds:.2f} s, and a clip is {self._span:.2f} s long ({source})"
+            yield f"length: {self.seconds:.2f} s, but a clip is {self._span:.2f} s long ({source})"
         if (self._trained.faces.get("crop") or {}).get("box") == "clip":
-            yield "box: training cropped each clip with one box, and a stream has one a frame"
+            yield "box: training used one box per clip, but prediction uses one per frame"
 
     def _about_faces(self) -> Iterable[str]:
         for name, (lower, higher) in _WORDS.items():

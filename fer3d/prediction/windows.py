@@ -1,4 +1,4 @@
-"""The last seconds of each face as crops, and the clips that are made of them."""
+"""Sliding windows of face crops, from which clips are made."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from fer3d.clips.detectors import Box
 from fer3d.prediction.trained import Trained
 
-# The least share of a clip's span that a face has to be seen for, where it is never seen for the whole of it.
+# Minimum fraction of a clip's span that a face must be seen for if it is never seen for the full span.
 LEAST_SHARE = 0.5
-# How far two times may be apart that are one, in parts of the span: stamps are rounded.
+# Tolerance when comparing times, as a fraction of the span: time stamps are rounded.
 _SLACK = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenCrop:
-    """A face in one frame.
+    """The crop of a face in one frame.
 
     Attributes:
-        time: The frame's second.
+        time: The frame's time in seconds.
         frame: The frame's number.
-        box: Where the face is, in pixels.
-        confidence: The detector's, of the last frame that it looked at.
-        crop: The crop as the networks want it, (H, W, C), uint8.
+        box: The face's box in pixels.
+        confidence: The confidence of the latest detection.
+        crop: The preprocessed crop, (H, W, C), uint8.
     """
 
     time: float
@@ -38,13 +38,13 @@ class SeenCrop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """The frames of a face that end at one of them.
+    """A window of a face's frames.
 
     Attributes:
-        last: The last of them.
-        time_from: The second of the first one.
-        clip: (S, H, W, C), uint8; None where they are too few.
-        why: The reason for that; empty otherwise.
+        last: The last frame.
+        time_from: Time of the first frame in seconds.
+        clip: (S, H, W, C), uint8; None if there are too few frames.
+        why: The reason if there is no clip; empty otherwise.
     """
 
     last: SeenCrop
@@ -54,15 +54,15 @@ class Window:
 
 
 class FaceWindow:
-    """A ring of a face's crops, as long as a clip lasts.
+    """A sliding window of a face's crops, as long as a clip.
 
     Args:
-        trained: What the networks take.
-        span: Seconds from the first frame of a clip to the last.
+        trained: Metadata of the network.
+        span: Seconds from the first to the last frame of a clip.
 
     Attributes:
         last: The latest crop; None before the first.
-        has_been_full: Whether a clip of the whole span was made.
+        has_been_full: Whether a clip of the full span was made.
     """
 
     def __init__(self, trained: Trained, span: float) -> None:
@@ -72,29 +72,29 @@ class FaceWindow:
         self.has_been_full = False
 
     def add(self, crop: SeenCrop) -> None:
-        """Adds the crop of a frame, and forgets those that no clip needs any more."""
+        """Adds a crop and drops those that no later clip needs."""
         self._crops.append(crop)
         self.last = crop
-        # One before the span stays: it may be the nearest to the beginning.
+        # Keep one before the span: it may be the nearest to its start.
         while len(self._crops) > 1 and self._crops[1].time <= crop.time - self._span:
             self._crops.popleft()
 
     def clip(self, *, is_over: bool = False) -> Window:
         """Makes the clip that ends with the latest crop.
 
-        A clip has frames that are equally far apart, over a span that is that of the training clips in the middle; of
-        the frames there are, those nearest in time. A face that is seen for less than that, and no longer, becomes a
-        clip as a short sequence of a corpus does, if it was seen for `LEAST_SHARE` of it.
+        The frames of a clip are evenly spaced over the span; each is the available frame nearest in time. A face that
+        disappears before the span is over gets a clip as a short sequence of a corpus does, if it was seen for
+        `LEAST_SHARE` of the span.
 
         Args:
-            is_over: Whether no more crops will come.
+            is_over: Whether the face has disappeared.
         """
         assert self.last is not None
         times = np.array([crop.time for crop in self._crops])
         seen = float(times[-1] - times[0])
         if seen >= self._span * (1 - _SLACK):
             places = _nearest(times, times[-1] - self._span * np.linspace(1, 0, self._trained.num_stored)).tolist()
-            # Frames that are too far apart repeat.
+            # At a low frame rate, frames repeat.
             if (number := len(set(places))) < self._trained.num_frames * LEAST_SHARE:
                 return self._too_few(places[0], f"{number} in {self._span:.2f} s")
             self.has_been_full = True
@@ -114,7 +114,7 @@ class FaceWindow:
 
 
 def _nearest(times: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The places of the times that are nearest to those wanted; of two equally near ones the later."""
+    """Indices of the times nearest to those wanted; ties go to the later one."""
     after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1) if len(times) > 1 else np.zeros(len(wanted), int)
     if len(times) == 1:
         return after

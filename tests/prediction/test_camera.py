@@ -140,9 +140,9 @@ def test_when_the_first_frame_came_is_known() -> None:
 
 
 def test_no_camera_and_a_blind_one_are_named(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(PredictionError, match="97 is taken for the number of a camera"):
+    with pytest.raises(PredictionError, match="camera 97 cannot be opened"):
         next(Camera(97).frames())
-    with pytest.raises(PredictionError, match="camera 0 was opened, and gives no frames"):
+    with pytest.raises(PredictionError, match=r"camera 0 .* no frames"):
         next(Camera(0, capture=Capture([])).frames())
     assert capfd.readouterr() == ("", "")
 

@@ -86,9 +86,9 @@ def test_a_camera_gets_files_of_its_own_each_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pictures", "said"),
     [
-        ({"overlay": Path("a.mov")}, r"--overlay is a\.mov, and should end in \.mp4"),
-        ({"timeline": Path("a")}, r"--timeline is a, and should end in \.svg or \.png or \.pdf"),
-        ({"page": Path("a.mp4")}, r"--page is a\.mp4, and should end in \.html"),
+        ({"overlay": Path("a.mov")}, r"--overlay is a\.mov, but must end in \.mp4"),
+        ({"timeline": Path("a")}, r"--timeline is a, but must end in \.svg or \.png or \.pdf"),
+        ({"page": Path("a.mp4")}, r"--page is a\.mp4, but must end in \.html"),
     ],
 )
 def test_pictures_have_their_endings(pictures: dict[str, Path], said: str, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_pictures_have_their_endings(pictures: dict[str, Path], said: str, tmp_p
 
 
 def test_several_videos_do_not_go_into_one_picture(tmp_path: Path) -> None:
-    with pytest.raises(PredictionError, match=r"a\.html is one file, and there are 2 videos"):
+    with pytest.raises(PredictionError, match=r"a\.html is one file for 2 videos"):
         make_targets(videos("a.mp4", "b.mp4"), tmp_path, {**NONE, "page": Path("a.html")})
 
 
@@ -106,14 +106,14 @@ def test_no_video_is_written_over(tmp_path: Path) -> None:
     link = tmp_path / "link.mp4"
     link.symlink_to(a)
     for overlay in (a, link, tmp_path / "x/../a.mp4"):
-        with pytest.raises(PredictionError, match=r"is one of the videos|is there already"):
+        with pytest.raises(PredictionError, match=r"is one of the videos|would overwrite"):
             make_targets(videos(a), tmp_path / "out", {**NONE, "overlay": overlay})
     # As after `predict a.mp4 --with NETWORK --overlay b.mp4` of somebody who meant two videos.
-    with pytest.raises(PredictionError, match=r"b\.mp4, a video that is there already and that fer3d has not drawn on"):
+    with pytest.raises(PredictionError, match=r"b\.mp4 would overwrite"):
         make_targets(videos(a), tmp_path / "out", {**NONE, "overlay": b})
     drawn = write_video(tmp_path / "a.mp4.overlay.mp4", scenes(3))
     with pytest.raises(
-        PredictionError, match=r"a\.mp4\.overlay\.mp4 would be written for .*, and is one of the videos"
+        PredictionError, match=r"a\.mp4\.overlay\.mp4 would be written for .*, but is one of the videos"
     ):
         make_targets(videos(a, drawn), tmp_path, {**NONE, "overlay": BESIDE})
 
@@ -130,7 +130,7 @@ def test_an_overlay_may_be_made_anew(tmp_path: Path) -> None:
 def test_no_table_of_somebody_elses_is_written_over(tmp_path: Path) -> None:
     labels = tmp_path / "clips.csv"
     labels.write_text("path,emotion,subject\n")
-    with pytest.raises(PredictionError, match=r"--out is .*clips\.csv, which is there already and is no table of pred"):
+    with pytest.raises(PredictionError, match=r"--out .*clips\.csv exists and is not a table"):
         make_targets(videos("a.mp4"), labels, NONE)
     for content in ("", "file,face,time_from\n"):
         labels.write_text(content)
@@ -139,7 +139,7 @@ def test_no_table_of_somebody_elses_is_written_over(tmp_path: Path) -> None:
 
 def test_no_video_gets_the_file_of_the_summary(tmp_path: Path) -> None:
     summary = tmp_path / "v/summary"
-    with pytest.raises(PredictionError, match=r"summary\.csv would be written for .*summary, and is written for all"):
+    with pytest.raises(PredictionError, match=r"summary\.csv would be written for .*summary, but is written for all"):
         make_targets([FrameFolder(summary, str(summary)), *videos(tmp_path / "v/a.mp4")], tmp_path, NONE)
     make_targets([FrameFolder(summary, str(summary))], tmp_path, NONE)
 
@@ -157,7 +157,7 @@ def test_what_is_in_the_way_is_named_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match=r"file.* cannot be written: .*Not a directory"):
         make_targets(videos("a.mp4"), tmp_path / "file/out", NONE)
     (tmp_path / "a.mp4.csv").mkdir()
-    with pytest.raises(PredictionError, match=r"a\.mp4\.csv would be written for a\.mp4, and is a folder"):
+    with pytest.raises(PredictionError, match=r"a\.mp4\.csv would be written for a\.mp4, but is a folder"):
         make_targets(videos("a.mp4"), tmp_path, NONE)
     with pytest.raises(PredictionError, match=r"a\.mp4\.csv is a folder"):
         make_targets(videos("a.mp4"), tmp_path / "a.mp4.csv", NONE)

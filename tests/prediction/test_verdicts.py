@@ -132,6 +132,6 @@ def test_there_is_no_label_where_the_entropy_is_above_what_is_allowed() -> None:
 
 
 def test_a_frame_without_a_face_says_so() -> None:
-    found = verdicts().nobody(Frame(7, 0.25, np.zeros((2, 2), np.uint8)))
+    found = verdicts().no_face(Frame(7, 0.25, np.zeros((2, 2), np.uint8)))
     assert (found.face, found.frame, found.time_from, found.time_to) == (None, 7, 0.25, 0.25)
     assert (found.label, found.why) == ("", "no face")

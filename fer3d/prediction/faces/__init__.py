@@ -1,1 +1,1 @@
-"""The faces of a video: found, tracked, and recognised when they come back."""
+"""Detection, tracking and re-identification of the faces in a video."""

@@ -1,10 +1,9 @@
-"""Who is who by the looks: good enough to recognise the people of one video again, and no face recognition.
+"""Appearance descriptors for re-identifying people within one video; not face recognition.
 
-No trained weights are needed. A head is described by the directions of its edges (Dalal and Triggs, *Histograms of
-oriented gradients*, CVPR 2005), after the light was taken out of the picture much as Tan and Triggs do (*Enhanced local
-texture feature sets for face recognition*, TIP 2010): logarithms of the grey levels, difference of Gaussians. Averaged
-with those of the mirror image, they depend little on where the light stands and to which side the head is turned. The
-colours of hair and skin tell whether the light is still the same.
+No trained weights are needed. A head is described by histograms of oriented gradients (Dalal and Triggs, CVPR 2005)
+after illumination normalisation similar to Tan and Triggs (*Enhanced local texture feature sets for face recognition*,
+TIP 2010): logarithm of the grey levels, difference of Gaussians. Averaging with the mirror image reduces the dependence
+on the direction of the light and of the head. A colour histogram of hair and skin shows whether the light is the same.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ from fer3d.clips.detectors import Box, Image, as_bgr
 
 _Vector = NDArray[np.float32]
 
-# Width and height of the picture that is described.
+# Width and height of the crops that are described.
 _HEAD, _SKIN = (64, 80), (32, 40)
 _HOG = cv2.HOGDescriptor(_HEAD, (16, 16), (8, 8), (8, 8), 9)
-# Below this mean distance from grey, in Lab, a picture has no colours that tell people apart.
+# Below this mean distance from grey, in Lab, colours do not discriminate.
 _COLOURLESS = 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looks:
-    """What a face looks like.
+    """The appearance descriptor of a face.
 
     Attributes:
-        edges: The directions of the edges, of length 1.
-        colours: Square roots of the shares of each colour, of length 1; None where the picture is grey.
+        edges: Histograms of oriented gradients, unit length.
+        colours: Square root of the colour histogram, unit length; None for a grey image.
     """
 
     edges: _Vector
@@ -46,7 +45,7 @@ def describe(image: Image, box: Box) -> Looks:
 
     Args:
         image: BGR (H, W, 3) or grey (H, W), uint8.
-        box: The face as detectors find it: from the forehead to the chin; in pixels of the image.
+        box: A detector's box, from the forehead to the chin, in pixels.
     """
     pixels = as_bgr(image)
     grey = cv2.cvtColor(_cut_out(pixels, box, (-0.1, -0.25, 1.1, 1.0), _HEAD), cv2.COLOR_BGR2GRAY)
@@ -58,20 +57,20 @@ def describe(image: Image, box: Box) -> Looks:
     if np.abs(lab[..., 1:].astype(np.float32) - 128).mean() < _COLOURLESS:
         return Looks(_unit(edges), None)
     counts = cv2.calcHist([lab], [0, 1, 2], None, [8, 16, 16], [0, 256, 64, 192, 64, 192])
-    # Blurred, so that a colour next to another one is not as different as any.
+    # Blurred, so that similar colours are closer than different ones.
     return Looks(_unit(edges), _unit(np.sqrt(cv2.GaussianBlur(counts.reshape(8, -1), (1, 5), 1.0)).ravel()))
 
 
 def distance(one: Looks, other: Looks, *, same_colours: float = 0.035, trust: float = 0.6) -> float:
-    """Returns how different two faces look: 1 less the cosine of their edges, and less if their colours agree.
+    """Returns the cosine distance of two faces' edges, reduced if their colours agree.
 
     Args:
         one: A face.
-        other: Another one.
-        same_colours: 1 less the cosine up to which colours agree: a man who talks and turns for four seconds stays
+        other: Another face.
+        same_colours: Largest cosine distance at which colours agree. A man who talks and turns for four seconds stays
             below 0.033.
-        trust: What the distance is then multiplied by. Photographs of different people are hardly ever (1 of 1,000
-            pairs) nearer than 0.076 by their edges; with this they are as near as rendered people by edges alone.
+        trust: Factor applied to the distance if colours agree. By edges, photographs of different people are rarely (1
+            of 1,000 pairs) closer than 0.076; with this factor they are as close as rendered people by edges alone.
     """
     by_edges = 1.0 - float(one.edges @ other.edges)
     if one.colours is None or other.colours is None or 1.0 - float(one.colours @ other.colours) > same_colours:
@@ -80,19 +79,18 @@ def distance(one: Looks, other: Looks, *, same_colours: float = 0.035, trust: fl
 
 
 class People:
-    """The people of a video, and what they looked like.
+    """Gallery of the people in a video.
 
     Args:
-        max_distance: How different a face may look from one that was seen before to be that person's. On scenes of
-            rendered people, with cuts, 0.042 recognised all of 72 who came back in the same light, 55 of 112 in another
-            light, at another angle and with another expression, and took nobody for another one. Of single pictures,
-            one stranger in a hundred is taken for one of six people.
-        min_ratio: By what factor the second most alike person has to be less alike; else nobody is recognised.
-        max_people: How many people are remembered; beyond, who was not seen for the longest time is forgotten.
-        max_looks: How many different looks of each are remembered; beyond, the oldest is forgotten.
+        max_distance: Largest distance at which a face matches a person. On scenes of rendered people with cuts, 0.042
+            recognised all 72 returns in the same light, 55 of 112 in another light, pose and expression, and confused
+            no one. On single images, 1 % of strangers match one of six people.
+        min_ratio: Minimum ratio of the second-best distance to the best; below it there is no match.
+        max_people: Maximum number of people; beyond it, the least recently seen is forgotten.
+        max_looks: Maximum number of descriptors per person; beyond it, the oldest is forgotten.
     """
 
-    # What looks less different than this is nothing new to remember.
+    # Minimum distance of a new descriptor from those already stored.
     _NEW_LOOKS = 0.02
 
     def __init__(
@@ -100,18 +98,18 @@ class People:
     ) -> None:
         self._max_distance, self._min_ratio = max_distance, min_ratio
         self._max_people, self._max_looks = max_people, max_looks
-        # Who was seen last comes last.
+        # Ordered from the least to the most recently seen.
         self._looks: dict[int, deque[Looks]] = {}
         self._num_people = 0
 
     def add(self, looks: Looks) -> int:
-        """Takes in a new person, and returns the number: 1 for the first."""
+        """Adds a new person and returns the identity, from 1."""
         self._num_people += 1
         self.remember(self._num_people, looks)
         return self._num_people
 
     def remember(self, face: int, looks: Looks) -> None:
-        """Remembers what a person looks like now."""
+        """Updates a person's descriptors."""
         known = self._looks.pop(face, None) or deque([looks], self._max_looks)
         if min(distance(looks, one) for one in known) > self._NEW_LOOKS:
             known.append(looks)
@@ -120,25 +118,25 @@ class People:
             del self._looks[next(iter(self._looks))]
 
     def distance(self, face: int, looks: Looks) -> float:
-        """Returns how different a face looks from a person, as that person most looked alike; infinite if forgotten."""
+        """Returns the distance to the person's most similar descriptor; infinite if forgotten."""
         return min((distance(looks, one) for one in self._looks.get(face, ())), default=float("inf"))
 
     def knows_others(self, present: Collection[int]) -> bool:
-        """Returns whether anybody is remembered who is not present."""
+        """Returns whether the gallery contains anyone who is not present."""
         return any(face not in present for face in self._looks)
 
     def recognise(
         self, faces: Sequence[Looks], *, among: Collection[int] | None = None, but: Collection[int] = ()
     ) -> dict[int, int]:
-        """Says which of several faces are those of people who are remembered.
+        """Matches faces with the gallery, greedily by distance.
 
         Args:
-            faces: What they look like.
-            among: The numbers of the people that they may be; None for all.
-            but: The numbers of the people that they cannot be.
+            faces: Their descriptors.
+            among: Identities to consider; None for all.
+            but: Identities to exclude.
 
         Returns:
-            The number of the person by the place in `faces`, for those that are recognised: nobody twice.
+            The identity by index in `faces`, for the faces that match; identities are unique.
         """
         asked = [face for face in self._looks if face not in but and (among is None or face in among)]
         table = {(i, face): self.distance(face, looks) for i, looks in enumerate(faces) for face in asked}
@@ -153,7 +151,7 @@ class People:
 
 
 def _cut_out(image: Image, box: Box, part: tuple[float, float, float, float], size: tuple[int, int]) -> Image:
-    """Returns a part of a box, given in shares of its sides, at another size; without what is beyond the border."""
+    """Returns part of a box, given as fractions of its sides, resized and clipped to the image."""
     (x1, y1, x2, y2), (height, width) = box, image.shape[:2]
     left, right = (round(min(max(x1 + part[i] * (x2 - x1), 0), width)) for i in (0, 2))
     top, bottom = (round(min(max(y1 + part[i] * (y2 - y1), 0), height)) for i in (1, 3))

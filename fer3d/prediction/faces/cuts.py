@@ -1,4 +1,4 @@
-"""Cuts: where one shot of a video ends and the next begins."""
+"""Detection of cuts between the shots of a video."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from fer3d.clips.detectors import Image
 
 _THUMBNAIL = (32, 24)
-# As many pixels are looked at, so that a large frame costs no more than a small one.
+# Frames are subsampled to this size, so that the cost does not depend on their resolution.
 _SAMPLES = (128, 96)
 
 
 class CutFinder:
-    """Says of each frame of a video whether a new shot begins with it.
+    """Detects cuts from one frame to the next.
 
-    A cut changes a thumbnail far more than the frames before it changed from one to the next, and differently at
-    different places: a flash or a lamp that is switched on changes all of it alike. Fades and dissolves are no cuts.
+    A cut changes a thumbnail far more than the preceding frames did, and unevenly; a flash or a switched-on lamp
+    changes the whole frame alike. Fades and dissolves are not detected.
 
     Args:
-        min_change: The least mean difference of two thumbnails of 32x24, in grey levels. People who move before a
-            camera that stands still stay below 3.
-        min_ratio: By what factor the change has to exceed that of the frames before (the median of eight, and one grey
-            level for noise). In a film of traffic, cars that fill the picture reach 2.4, and the cuts 2.9 and more.
-        min_unlike: The least that the thumbnails' correlation differs from 1.
+        min_change: Minimum mean difference of two thumbnails of 32x24, in grey levels. People moving before a static
+            camera stay below 3.
+        min_ratio: Minimum ratio of the change to that of the preceding frames (median of eight, plus one grey level for
+            noise). In a traffic film, cars that fill the frame reach 2.4, cuts 2.9 and more.
+        min_unlike: Minimum of 1 minus the correlation of the thumbnails.
     """
 
     def __init__(self, *, min_change: float = 6.0, min_ratio: float = 2.6, min_unlike: float = 0.15) -> None:
@@ -36,9 +36,9 @@ class CutFinder:
         self._changes: deque[float] = deque(maxlen=8)
 
     def is_cut(self, pixels: Image) -> bool:
-        """Returns whether a new shot begins with the next frame; the first frame of a video begins none.
+        """Returns whether the next frame starts a new shot; False for the first frame of a video.
 
-        A frame of another size than the one before is a cut.
+        A change of the frame size counts as a cut.
 
         Args:
             pixels: The frame, BGR (H, W, 3) or grey (H, W), uint8.
@@ -65,7 +65,7 @@ class CutFinder:
 
 
 def _unlike(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Returns 1 less the correlation; 1 where one of them is all alike."""
+    """Returns 1 minus the correlation; 1 if one of them is constant."""
     one, other = one - one.mean(), other - other.mean()
     norms = float(np.linalg.norm(one) * np.linalg.norm(other))
     return 1.0 - float(one @ other) / norms if norms > 0 else 1.0

@@ -1,4 +1,4 @@
-"""From frames to faces with identities: detection now and then, tracking between, within bounded memory."""
+"""Streams frames with tracked faces: periodic detection, tracking in between, bounded memory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from fer3d.prediction.steps import Frame, TrackedFace
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenFrame:
-    """A frame and who is in it.
+    """A frame and the faces in it.
 
     Attributes:
         frame: The frame.
-        faces: The faces in it, by their numbers.
-        is_cut: Whether a new shot begins with this frame: what came before is of another scene, even of a face that is
-            in both.
+        faces: The faces, sorted by identity.
+        is_cut: Whether this frame starts a new shot; earlier frames belong to another scene, even for a face in both.
     """
 
     frame: Frame
@@ -36,23 +35,22 @@ def face_stream(
     tracker: Tracker | None = None,
     cuts: CutFinder | None = None,
 ) -> Iterator[SeenFrame]:
-    """Finds the faces in each frame and follows them.
+    """Detects and tracks the faces in a stream of frames.
 
-    The detector looks at the frames whose number is a multiple of `every`, at the first and the last frame, and at the
-    frames before and after a cut. In between, a face's box is interpolated linearly in time. A face that is not found
-    again keeps its box for the time that `tracker` says.
+    The detector runs on frames whose number is a multiple of `every`, on the first and last frame, and before and after
+    a cut. In between, boxes are interpolated linearly in time. A lost face keeps its box for `Tracker.keep` seconds.
 
-    A frame comes out once the next looked-at frame is known, so the stream lags behind by at most `every` frames and
-    holds no more than these. So a face of which the second look tells that it is one is reported from the first on;
-    which need more, and are reported later, see `Tracker`.
+    A frame is yielded once the next detection is known, so the stream lags by at most `every` frames and holds no more.
+    A face that is confirmed by the second detection is therefore reported from the first; see `Tracker` for faces that
+    need more.
 
     Args:
-        frames: The frames in the order of time.
-        detector: Finds the faces; one without `detect_all` finds one a frame.
-        every: Of how many frames one is looked at; with 1, every box is the detector's own.
-        max_faces: How many faces are followed at a time; None for all.
-        tracker: Follows the faces; None for one with its own settings.
-        cuts: Finds the cuts; None for one with its own settings.
+        frames: The frames in temporal order.
+        detector: The face detector; one without `detect_all` finds one face per frame.
+        every: Frames from one detection to the next; 1 for every frame.
+        max_faces: Maximum number of faces tracked at a time; None for no limit.
+        tracker: The tracker; None for the default.
+        cuts: The cut detector; None for the default.
 
     Raises:
         ValueError: `every` or `max_faces` is below 1.
@@ -65,7 +63,7 @@ def face_stream(
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A frame that has not come out yet, and the faces in it where it was looked at."""
+    """A frame that was not yielded yet, with its faces if the detector ran on it."""
 
     frame: Frame
     is_cut: bool
@@ -78,7 +76,7 @@ class _Watcher:
     ) -> None:
         self._detector, self._every, self._max_faces = detector, every, max_faces
         self._tracker, self._cuts = tracker, cuts
-        # From the last looked-at frame on.
+        # The frames since the latest detection.
         self._waiting: list[_Waiting] = []
 
     def watch(self, frames: Iterable[Frame]) -> Iterator[SeenFrame]:
@@ -93,7 +91,7 @@ class _Watcher:
         yield from self._end_shot()
 
     def _look(self) -> Iterator[SeenFrame]:
-        """Looks at the newest frame, and lets those before it out."""
+        """Runs the detector on the newest frame and yields those before it."""
         *before, newest = self._waiting
         (found,) = detect_all(self._detector, [newest.frame.pixels])
         newest.seen = self._tracker.look(newest.frame.pixels, found, newest.frame.time, self._max_faces)
@@ -111,7 +109,7 @@ class _Watcher:
 
 
 def _between(before: _Waiting, after: _Waiting, time: float) -> Mapping[Track, Sighting]:
-    """Returns the faces at a second between two looked-at frames, or at the first of them."""
+    """Interpolates the faces at a time between two detections, or returns those of the first."""
     seen, later = before.seen or {}, after.seen or {}
     if time == before.frame.time:
         return seen

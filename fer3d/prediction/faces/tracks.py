@@ -1,9 +1,8 @@
-"""Faces found one by one become people: which detection shows whom.
+"""Multi-face tracking: assigns detections to tracks, and tracks to identities.
 
-SORT (Bewley, Ge, Ott, Ramos and Upcroft, *Simple online and realtime tracking*, ICIP 2016): a Kalman filter expects
-where each face will be (`motion`), and the Hungarian method gives each detection to the box that it overlaps. Where
-faces are so near each other that overlap does not decide, and where a face was lost, the looks do (`appearance`), as in
-DeepSORT (Wojke, Bewley and Paulus, ICIP 2017).
+SORT (Bewley, Ge, Ott, Ramos and Upcroft, *Simple online and realtime tracking*, ICIP 2016): a Kalman filter predicts
+each face's box, and the Hungarian algorithm assigns detections by overlap. Where boxes contest a detection, and after a
+face was lost, `appearance` decides, as in DeepSORT (Wojke, Bewley and Paulus, ICIP 2017).
 """
 
 from __future__ import annotations
@@ -18,30 +17,74 @@ from scipy.optimize import linear_sum_assignment
 
 from fer3d.clips.detectors import Box, Detection, Image, as_bgr, overlaps
 from fer3d.prediction.faces.appearance import Looks, People, describe
-from fer3d.prediction.faces.motion import Motion
 
-# Boxes that overlap by more get in each other's way.
+# Overlap above which several boxes contest a detection.
 _CONTESTED = 0.1
-# How much less overlap a difference in looks makes good: that of two people (0.08) instead of one's own (0.03) as much
-# as half a box.
+# Weight of the appearance distance against overlap: the difference between another person's distance (0.08) and one's
+# own (0.03) counts as much as half a box.
 _OVERLAP_FOR_LOOKS = 10.0
-# Seconds after which a person's looks are described anew.
+# Seconds between updates of a person's descriptor.
 _DESCRIBE_EVERY = 0.5
-# The least correlation of a box's pixels with those of the face that was found there. A head that turns on beyond the
-# profile stays above for a sixth to a third of a second; one that walks away or behind somebody does not.
+# Minimum correlation of a box's pixels with those of the lost face. A head that turns beyond the profile stays above it
+# for a sixth to a third of a second; one that leaves or is occluded does not.
 _STILL_THERE = 0.6
 
 
 _Pixels = NDArray[np.float32]
 
 
+class Motion:
+    """Constant-velocity Kalman filter of a box's centre, width and height, in pixels and seconds.
+
+    As in SORT, but with time in seconds, and width and height instead of area and aspect ratio. The four coordinates
+    share one covariance: noise is relative to the height of the face.
+
+    Args:
+        box: The first box.
+        time: Its time in seconds.
+        jitter: Measurement noise: standard deviation of the detector's boxes, in face heights.
+        restless: Process noise: standard deviation of the velocity change per second, in face heights per second.
+    """
+
+    def __init__(self, box: Box, time: float, jitter: float = 0.05, restless: float = 2.0) -> None:
+        self._place, self._velocity = _middle_and_sides(box), np.zeros(4)
+        # The initial velocity is unknown.
+        self._covariance = np.diag([jitter**2, restless**2])
+        self._jitter, self._restless, self._time = jitter, restless, time
+
+    def predict(self, time: float) -> Box:
+        """Returns the predicted box at a later time."""
+        x, y, width, height = (self._place + self._velocity * (time - self._time)).tolist()
+        width, height = max(width, 1.0), max(height, 1.0)
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+    def update(self, box: Box, time: float) -> None:
+        """Updates the filter with the box detected at a later time."""
+        elapsed = time - self._time
+        step = np.array([[1.0, elapsed], [0.0, 1.0]])
+        # Process noise of white-noise acceleration.
+        noise = np.array([[elapsed**3 / 3, elapsed**2 / 2], [elapsed**2 / 2, elapsed]]) * self._restless**2
+        covariance = step @ self._covariance @ step.T + noise
+        gain = covariance[:, 0] / (covariance[0, 0] + self._jitter**2)
+        expected = self._place + self._velocity * elapsed
+        surprise = _middle_and_sides(box) - expected
+        self._place, self._velocity = expected + gain[0] * surprise, self._velocity + gain[1] * surprise
+        self._covariance = covariance - np.outer(gain, covariance[0])
+        self._time = time
+
+
+def _middle_and_sides(box: Box) -> NDArray[np.float64]:
+    x1, y1, x2, y2 = box
+    return np.array([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1])
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A face in a frame that was looked at.
+    """A face in a frame on which the detector ran.
 
     Attributes:
-        box: Where it is, within the frame.
-        confidence: The detector's; None where the face was not found and is believed to be where it was.
+        box: Its box, within the frame.
+        confidence: The detector's confidence; None if it was not detected and is held at its last box.
     """
 
     box: Box
@@ -50,14 +93,14 @@ class Sighting:
 
 @dataclass(slots=True, eq=False)
 class Track:
-    """One face, followed without a break.
+    """A track: one face, followed without interruption.
 
     Attributes:
-        found: Its last detection.
-        first_seen: The second of its first one.
-        last_seen: The second of its last one.
-        face: The person's number, from 1; None while it is open who this is, or whether it is a face at all.
-        pixels: What its box shows, few grey values of mean 0 and length 1.
+        found: Its latest detection.
+        first_seen: Time of its first detection in seconds.
+        last_seen: Time of its latest detection.
+        face: The identity, from 1; None while unconfirmed.
+        pixels: Thumbnail of its box: grey values with mean 0 and unit length.
     """
 
     found: Detection
@@ -72,26 +115,25 @@ class Track:
         self.motion = Motion(self.found.box, self.first_seen)
 
     def follow(self, found: Detection, time: float, pixels: _Pixels) -> None:
-        """Takes in the next detection."""
+        """Adds the next detection."""
         self.motion.update(found.box, time)
         self.found, self.last_seen, self.pixels = found, time, pixels
 
 
 class Tracker:
-    """Gives each detection of one video after the other to a person.
+    """Assigns the detections of a video to identities.
 
     Args:
-        people: Who is known; None for nobody, and its own settings.
-        min_overlap: The least intersection over union of a detection and the box that was expected. SORT's 0.3 is for
-            crowds; a face moves up to two thirds of its width from one look to the next.
-        keep: For how many seconds a face that is not found any more is believed to be where it was, while the picture
-            there stays alike: a blink of the detector, or a head that turns away for a moment.
-        sure: A detection of this confidence is a face at once, and is reported from its first frame. Res10 takes other
-            things for faces up to 0.8, and seldom beyond.
-        believe: For how many seconds one of less has to be found to be a face.
-        settle: For how many seconds a face that comes in during a shot may go unreported, if there are people to
-            recognise and it looks like none of them: who comes in at the border, from behind somebody, or turns back to
-            the camera, shows half a face first, and by that nobody is recognised. With 0 it is a new person at once.
+        people: The gallery; None for an empty one with default settings.
+        min_overlap: Minimum intersection over union of a detection and the predicted box. SORT's 0.3 is for crowds; a
+            face moves up to two thirds of its width between detections.
+        keep: Seconds for which a lost face is held at its last box while the pixels there stay similar: a missed
+            detection, or a head that turns away briefly.
+        sure: A detection with this confidence is confirmed at once. Res10's false positives reach 0.8, rarely more.
+        believe: Seconds for which a less confident detection must persist to be confirmed.
+        settle: Seconds for which a face that enters during a shot may stay unreported if it matches no one in the
+            gallery: a face that enters at the border, from behind someone, or by turning to the camera is only half
+            visible at first and cannot be matched. With 0 it is a new person at once.
     """
 
     def __init__(
@@ -113,16 +155,15 @@ class Tracker:
     def look(
         self, pixels: Image, detections: Sequence[Detection], time: float, max_faces: int | None = None
     ) -> dict[Track, Sighting]:
-        """Takes in what was found in the next frame, and returns which faces are in it.
+        """Processes the detections of the next frame and returns the faces in it.
 
-        A track without a number may get one later, or end without: then it was no face.
+        An unconfirmed track may get an identity later, or end without one as a false positive.
 
         Args:
             pixels: The frame.
-            detections: What was found in it, most confident first.
-            time: Its second.
-            max_faces: How many faces are followed at a time; None for all. Beyond, the less confident new ones are left
-                out.
+            detections: Its detections, most confident first.
+            time: Its time in seconds.
+            max_faces: Maximum number of tracks; None for no limit. Beyond it, less confident new faces are ignored.
         """
         view = _View(pixels, detections)
         self._shot_start = min(self._shot_start, time)
@@ -142,12 +183,12 @@ class Tracker:
         return seen | {track: sighting for track, sighting in held.items() if sighting and track in self._tracks}
 
     def end_shot(self) -> None:
-        """Ends all tracks: what comes next is another picture."""
+        """Ends all tracks at a cut."""
         self._tracks.clear()
         self._shot_start = float("inf")
 
     def _by_place(self, expected: dict[Track, Box], view: _View) -> dict[int, Track]:
-        """Returns the track of each detection that is where a face was expected."""
+        """Assigns detections to tracks by their predicted boxes."""
         tracks = list(expected)
         shared = overlaps(list(expected.values()), [found.box for found in view.detections])
         score = shared.copy()
@@ -160,7 +201,7 @@ class Tracker:
         return {j: tracks[i] for i, j in pairs if shared[i, j] >= self._min_overlap}
 
     def _by_looks(self, lost: Sequence[Track], view: _View, owners: dict[int, Track]) -> dict[int, Track]:
-        """Returns the track of each other detection that shows a face that was lost somewhere else."""
+        """Assigns the remaining detections to lost tracks by appearance."""
         by_face = {track.face: track for track in lost if track.face is not None}
         rest = [number for number in range(len(view.detections)) if number not in owners]
         if not by_face or not rest:
@@ -169,7 +210,7 @@ class Tracker:
         return {rest[i]: by_face[face] for i, face in found.items()}
 
     def _hold(self, track: Track, view: _View, time: float) -> Sighting | None:
-        """Ends a track that was lost too long ago, or returns where its face is believed to be, if it still can be."""
+        """Holds a lost track at its last box if the pixels still fit, or ends it after `keep` seconds."""
         if track.face is None or time - track.last_seen > self._keep:
             self._tracks.remove(track)
             return None
@@ -177,7 +218,7 @@ class Tracker:
         return Sighting(box, None) if float(view.part(box) @ track.pixels) >= _STILL_THERE else None
 
     def _name(self, owners: dict[int, Track], view: _View, time: float) -> None:
-        """Says who the tracks are that have no number yet, and remembers the looks of those that have."""
+        """Assigns identities to confirmed tracks, and updates the gallery."""
         present = {track.face for track in owners.values() if track.face is not None}
         someone_away = self._people.knows_others(present)
         unnamed = [
@@ -185,14 +226,14 @@ class Tracker:
             for number, track in owners.items()
             if track.face is None and (track.found.confidence >= self._sure or time - track.first_seen >= self._believe)
         ]
-        # The first one first, and of several the left one.
+        # By first detection; ties from left to right.
         unnamed.sort(key=lambda number: (owners[number].first_seen, owners[number].found.box[0]))
         known = self._people.recognise([view.looks(number) for number in unnamed], but=present) if someone_away else {}
         for i, number in enumerate(unnamed):
             track = owners[number]
             came_in = track.first_seen > self._shot_start and time - track.first_seen < self._settle
             if i in known:
-                # Wherever that person was believed to be, it was a mistake.
+                # A track that was held for this person was wrong.
                 self._tracks = [other for other in self._tracks if other.face != known[i]]
                 track.face = known[i]
             elif not (someone_away and came_in):
@@ -204,20 +245,20 @@ class Tracker:
 
 
 class _View:
-    """A frame that was looked at, and what was found in it."""
+    """A frame with its detections and their descriptors."""
 
     def __init__(self, pixels: Image, detections: Sequence[Detection]) -> None:
         self.pixels, self.detections = pixels, detections
         self._looks: dict[int, Looks] = {}
 
     def looks(self, number: int) -> Looks:
-        """Returns what a detection looks like; worked out once, and only where it is needed."""
+        """Returns the descriptor of a detection, computed on demand and cached."""
         if number not in self._looks:
             self._looks[number] = describe(self.pixels, self.detections[number].box)
         return self._looks[number]
 
     def part(self, box: Box) -> _Pixels:
-        """Returns what a box shows, as few grey values of mean 0 and length 1."""
+        """Returns a thumbnail of a box: grey values with mean 0 and unit length."""
         x1, y1, x2, y2 = (round(side) for side in box)
         inside = self.pixels[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
         small = cv2.resize(as_bgr(inside), (16, 16), interpolation=cv2.INTER_AREA)

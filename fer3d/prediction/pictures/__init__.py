@@ -1,1 +1,1 @@
-"""Pictures of a prediction: the video with what was found, curves, and a page of both."""
+"""Pictures of a prediction: video overlay, timeline, and an HTML page with both."""

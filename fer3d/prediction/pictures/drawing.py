@@ -1,7 +1,7 @@
-"""Boxes, labels and bars, drawn on the pictures of a video.
+"""Draws boxes, labels and bars on the frames of a video.
 
-OpenCV's own letters are ASCII alone; here they are Pillow's. A text is drawn once and then copied, since the same few
-come in every frame: 640 x 480 pixels with one face take 0.3 ms on a core.
+Text is drawn by Pillow, since OpenCV's fonts are ASCII only, and cached as bitmaps, since the same few texts recur: a
+frame of 640 x 480 pixels with one face takes 0.3 ms on one core.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from fer3d.clips.detectors import Box, Image
-from fer3d.prediction.pictures.fonts import font_file
-from fer3d.prediction.pictures.shown import bgr, emotion_colours, text_on
+from fer3d.prediction.pictures.style import bgr, emotion_colours, font_file, text_on
 
 _DARK = "#16181c"
 _LIGHT = "#f4f5f7"
 _TRACK = "#454a53"
 _ALERT = "#ffd08a"
 _OPACITY = 0.82
-# Below this many pixels on the shorter side, letters would hide the faces.
+# Shorter side, in pixels, below which text would hide the faces.
 _LEAST_SIDE = 160
-_LEAST_SIZE = 9  # pixels of a letter that can be read
+_LEAST_SIZE = 9  # smallest legible text, in pixels
 _GAP = 6
 _MOST_LIKELY = 3
 
@@ -38,13 +37,13 @@ Area = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class BarsPlace:
-    """Where bars stand.
+    """The placement of bars.
 
     Attributes:
-        area: The place in the picture.
-        size: Height of the letters in pixels.
-        num_rows: How many emotions have a bar: all of them, or the likeliest.
-        side: Which of the places around the face it is.
+        area: The area in the picture.
+        size: Text size in pixels.
+        num_rows: Number of bars: one per emotion, or the most probable ones.
+        side: Index of the side of the face.
     """
 
     area: Area
@@ -54,7 +53,7 @@ class BarsPlace:
 
 
 def text_size(height: int, width: int) -> int:
-    """Returns the height of letters that suits a picture, in pixels; 0 where it is too small for any."""
+    """Returns the text size for a picture in pixels; 0 if the picture is too small for text."""
     return int(np.clip(round(0.026 * min(height, width)), 11, 40)) if min(height, width) >= _LEAST_SIDE else 0
 
 
@@ -65,31 +64,31 @@ def text_width(text: str, size: int, *, bold: bool = False) -> int:
 
 @functools.lru_cache(maxsize=512)
 def text_bitmap(text: str, size: int, colour: str, background: str, *, bold: bool = False) -> Image:
-    """Returns a line of text as a picture, BGR (H, W, 3), whose height depends on the size alone.
+    """Returns a line of text as a bitmap, BGR (H, W, 3), whose height depends only on the text size.
 
     Args:
         text: The text.
-        size: Height of the letters in pixels.
-        colour: Of the letters, `#rrggbb`.
-        background: Behind them.
-        bold: Whether they are bold.
+        size: Text size in pixels.
+        colour: Text colour, `#rrggbb`.
+        background: Background colour.
+        bold: Whether the text is bold.
     """
     ascent, descent = _font("", size, bold).getmetrics()
     canvas = PillowImage.new("RGB", (text_width(text, size, bold=bold), ascent + descent), background)
-    # On the line of DejaVu Sans, whichever font the letters are from.
+    # Aligned to the baseline of DejaVu Sans, whichever font is used.
     ImageDraw.Draw(canvas).text((0, ascent), text, colour, _font(text, size, bold), anchor="ls")
     return np.ascontiguousarray(np.asarray(canvas)[..., ::-1])
 
 
 def paste(picture: Image, bitmap: Image, left: int, top: int, opacity: float = 1.0) -> None:
-    """Puts a bitmap on a picture; what lies outside is left out.
+    """Pastes a bitmap onto a picture, clipped to the picture.
 
     Args:
-        picture: BGR (H, W, 3); changed.
+        picture: BGR (H, W, 3); modified in place.
         bitmap: BGR (h, w, 3).
-        left: Where it begins.
-        top: Likewise.
-        opacity: How much of it covers, from 0 to 1.
+        left: Left edge in pixels.
+        top: Top edge in pixels.
+        opacity: Opacity, from 0 to 1.
     """
     x, y = max(left, 0), max(top, 0)
     part = bitmap[y - top :, x - left :][: max(picture.shape[0] - y, 0), : max(picture.shape[1] - x, 0)]
@@ -99,7 +98,7 @@ def paste(picture: Image, bitmap: Image, left: int, top: int, opacity: float = 1
 
 
 def draw_box(picture: Image, box: Box, colour: str) -> None:
-    """Draws a rectangle with a dark rim, so that it shows on any picture."""
+    """Draws a rectangle with a dark rim, visible on any background."""
     x1, y1, x2, y2 = map(round, box)
     side = min(picture.shape[:2])
     width = 1
@@ -110,7 +109,7 @@ def draw_box(picture: Image, box: Box, colour: str) -> None:
 
 
 def draw_tag(picture: Image, box: Box, text: str, colour: str) -> Area | None:
-    """Writes a line above a box, or within it where there is no room, and returns where; None if it was too small."""
+    """Writes a line above a box, or inside it if there is no room; returns its area, or None if nothing was drawn."""
     size = text_size(*picture.shape[:2])
     if not size:
         return None
@@ -126,17 +125,17 @@ def draw_tag(picture: Image, box: Box, text: str, colour: str) -> Area | None:
 def place_bars(
     picture: Image, box: Box, emotions: Sequence[str], taken: Sequence[Area], before: BarsPlace | None = None
 ) -> BarsPlace | None:
-    """Finds a place around a box for bars: of all emotions, in smaller letters, or of the likeliest emotions alone.
+    """Finds a place for bars around a box: for all emotions, in smaller text, or for the most probable emotions only.
 
     Args:
         picture: BGR (H, W, 3).
-        box: The face's.
+        box: The face's box.
         emotions: The names of all emotions.
-        taken: Where nothing may be covered.
-        before: The place in the frame before, which is kept as long as it is free, so that bars do not jump.
+        taken: Areas that must stay visible.
+        before: The place in the previous frame, preferred while it is free, so that bars do not jump.
 
     Returns:
-        The place; None if there is none, or the picture is too small for letters.
+        The place; None if there is none, or the picture is too small for text.
     """
     height, width = picture.shape[:2]
     free = [
@@ -151,13 +150,13 @@ def place_bars(
 
 
 def draw_bars(picture: Image, place: BarsPlace, emotions: Sequence[str], shares: NDArray[np.float64]) -> None:
-    """Draws probabilities as bars with their numbers.
+    """Draws probabilities as labelled bars.
 
     Args:
-        picture: BGR (H, W, 3); changed.
-        place: Where.
+        picture: BGR (H, W, 3); modified in place.
+        place: The placement.
         emotions: The names of all emotions.
-        shares: The probability of each.
+        shares: Their probabilities, `(num_classes,)`.
     """
     size, best = place.size, int(np.argmax(shares))
     likeliest = np.argsort(-shares, kind="stable")
@@ -175,9 +174,9 @@ def draw_bars(picture: Image, place: BarsPlace, emotions: Sequence[str], shares:
 
 
 def draw_caution(picture: Image, caution: str) -> Area | None:
-    """Writes a caution over the foot of a picture, and returns where.
+    """Writes a caution along the bottom of a picture and returns its area.
 
-    A picture that is too small for all of it gets its words in capitals, in smaller letters if need be.
+    If the whole caution does not fit, its words in capitals are written, in smaller text if necessary.
     """
     if not caution:
         return None
@@ -188,7 +187,7 @@ def draw_caution(picture: Image, caution: str) -> Area | None:
 
 
 def shortened(text: str, size: int, width: int, *, bold: bool = False) -> str:
-    """Returns a text that is at most so many pixels wide; what does not fit becomes an ellipsis."""
+    """Returns a text truncated with an ellipsis to a width in pixels."""
     if text_width(text, size, bold=bold) <= width:
         return text
     while text and text_width(f"{text}…", size, bold=bold) > width:
@@ -218,7 +217,7 @@ def _framed(image: Image, widths: tuple[int, int, int, int], colour: str) -> Ima
 
 
 def _places(box: Box, emotions: tuple[str, ...], picture_height: int, picture_width: int) -> Iterator[BarsPlace]:
-    """Places beside, below and above a box, the best first, within the picture or not."""
+    """Places beside, below and above a box, in order of preference; some may lie outside the picture."""
     x1, y1, x2, y2 = map(round, box)
     whole = text_size(picture_height, picture_width)
     large, small = round(0.9 * whole), max(_LEAST_SIZE, round(0.7 * whole))
@@ -237,9 +236,9 @@ def _places(box: Box, emotions: tuple[str, ...], picture_height: int, picture_wi
 
 @functools.lru_cache(maxsize=256)
 def _panel(emotions: tuple[str, ...], order: tuple[int, ...], size: int) -> tuple[Image, int, int, int]:
-    """Bars without their values: the picture, the height of a row, where bars begin and how long the longest is.
+    """Empty bars: the picture, the height of a row, the left edge of the bars and their maximum length.
 
-    The width is the same for any order, so that a panel of the likeliest emotions does not change it.
+    The width does not depend on the order, so that a panel of the most probable emotions keeps its size.
     """
     gap, longest = size // 3, 4 * size
     names = [shortened(emotion, size, 9 * size) for emotion in emotions]
@@ -275,7 +274,7 @@ def _caution(caution: str, height: int, width: int) -> Image:
 
 
 def _fitting(caution: str, height: int, width: int) -> tuple[int, list[str]]:
-    """The size and the lines of a caution: all of it in a quarter of the picture, or its capitals as large as fits."""
+    """Text size and lines of a caution: in full within a quarter of the picture, or its capitals as large as fits."""
     size = text_size(height, width) or _LEAST_SIZE
     capitals = ", ".join(re.findall("[A-Z][A-Z -]+[A-Z]", caution)) or caution.partition(":")[0]
     tried = [(caution, size), *((capitals, smaller) for smaller in range(size, 4, -1))]

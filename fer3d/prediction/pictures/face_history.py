@@ -1,4 +1,4 @@
-"""What is said of a face over time, in so many stretches of time that memory does not grow with the video."""
+"""A face's predictions over time, binned so that memory does not grow with the video."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 @dataclass(slots=True)
 class Point:
-    """What falls into one stretch of time: sums, of which a curve shows the mean.
+    """The predictions in one bin, as sums; curves show their means.
 
     Attributes:
-        sums: Of probabilities, smoothed and raw, (2, num_emotions).
-        time: The sum of the seconds that they belong to.
-        number: How many of them there are.
-        said: How often each label, or reason for none, was given.
+        sums: Sums of the smoothed and the raw probabilities, (2, num_emotions).
+        time: Sum of their times in seconds.
+        number: Number of predictions with probabilities.
+        said: Count of each label, or reason for withholding it.
     """
 
     sums: NDArray[np.float64]
@@ -26,7 +26,7 @@ class Point:
     said: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, other: Point) -> None:
-        """Adds what another one holds."""
+        """Adds another bin."""
         self.sums += other.sums
         self.time += other.time
         self.number += other.number
@@ -35,12 +35,12 @@ class Point:
 
 @dataclass(slots=True)
 class FaceHistory:
-    """One face, with time cut into equal stretches that are numbered from 0.
+    """The history of one face in equal time bins, numbered from 0.
 
     Attributes:
-        points: What was said in each stretch, by its number.
-        spans: The first and the last stretch of each time that the face is seen.
-        last_frame: Number of the last frame that it was seen in.
+        points: The predictions of each bin, by its number.
+        spans: First and last bin of each period in which the face is visible.
+        last_frame: Number of the last frame in which it was visible.
     """
 
     points: dict[int, Point] = field(default_factory=dict)
@@ -48,19 +48,19 @@ class FaceHistory:
     last_frame: int = -2
 
     def add(self, place: int, point: Point) -> None:
-        """Takes in what is said in a stretch."""
+        """Adds predictions to a bin."""
         if place in self.points:
             self.points[place].add(point)
         else:
             self.points[place] = point
 
     def see(self, place: int, frame: int) -> None:
-        """Takes in that the face is seen in a frame of a stretch; gaps within a stretch do not count."""
+        """Marks the face as visible in a frame; gaps within a bin are ignored."""
         self._extend(place, place, frame == self.last_frame + 1)
         self.last_frame = frame
 
     def coarsen(self) -> None:
-        """Makes stretches twice as long."""
+        """Doubles the length of the bins."""
         points, self.points = self.points, {}
         for place, point in points.items():
             self.add(place // 2, point)
@@ -69,7 +69,7 @@ class FaceHistory:
             self._extend(first // 2, last // 2)
 
     def within(self, span: tuple[int, int]) -> list[tuple[int, Point]]:
-        """The points of a span, in the order of time."""
+        """The points of a span in temporal order."""
         return [(place, self.points[place]) for place in range(span[0], span[1] + 1) if place in self.points]
 
     def _extend(self, first: int, last: int, is_next: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The video again, with what is known of each face drawn on it."""
+"""Overlay: a copy of the video with boxes, labels and bars."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any, Self
 from fer3d.atomic_folder import work_folder
 from fer3d.clips.detectors import Box, Image
 from fer3d.prediction.pictures.drawing import Area, BarsPlace, draw_bars, draw_box, draw_caution, draw_tag, place_bars
-from fer3d.prediction.pictures.shown import face_colour, short
+from fer3d.prediction.pictures.style import face_colour, short
 from fer3d.prediction.pictures.video_writer import H264, Fit, VideoWriter, VideoWriterError
 from fer3d.prediction.steps import Prediction, Step
 
 
 class Overlay:
-    """Writes an MP4 of the source's size and times, which browsers play: boxes, labels and bars; without sound.
+    """Writes an MP4 for browsers with the source's frame times, boxes, labels and bars; without sound.
 
-    The size is that of the first frame, made even, and at most 1920 x 1080 or 1080 x 1920 pixels. What a face's label
-    and bars show is its latest prediction; a face that was away starts anew. Where the shorter side has fewer than 160
-    pixels, only boxes are drawn.
+    The size is that of the first frame, rounded to even numbers, and at most 1920 x 1080 or 1080 x 1920 pixels. Labels
+    and bars show a face's latest prediction; a face that returns starts without one. If the shorter side has fewer than
+    160 pixels, only boxes are drawn.
 
-    A context manager. The file is there after the block, and only if it ended without an exception.
+    A context manager. The file appears after the block, and only if it ended without an exception.
 
     Args:
         path: The file.
         emotions: Names of the classes.
-        caution: A sentence that stands in every frame; empty where there is nothing to say.
-        title: The name of what is shown.
-        source: What the prediction was made with; the file's own data name the checkpoint.
-        rate: Frames a second, about; times are the frames' own.
+        caution: Shown in every frame; empty for none.
+        title: Title in the file's metadata.
+        source: Provenance of the prediction; the file's metadata name the checkpoint.
+        rate: Approximate frames per second; frames keep their own times.
 
     Raises:
-        VideoWriterError: FFmpeg cannot encode it, or no frame was added.
-        DiskError: The disk is full, or may not be written to.
+        VideoWriterError: FFmpeg cannot encode the video, or no frame was added.
+        DiskError: The disk is full or not writable.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Overlay:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             work = stack.enter_context(work_folder(self._path))
-            # Runs after the writer has ended, and not at all after an exception.
+            # Runs after the writer is closed; skipped after an exception.
             stack.push(lambda kind, error, trace: self._finish(work) if kind is None else None)
             self._writer = stack.enter_context(VideoWriter(work / "video.mp4", self._rate, H264, self._metadata))
             self._block = stack.pop_all()
@@ -81,7 +81,7 @@ class Overlay:
         found = {prediction.face: prediction for prediction in step.predictions if prediction.face is not None}
         self._latest = {face.face: (self._latest | found).get(face.face) for face in step.faces}
         boxes = {face.face: self._fit.box(face.box) for face in step.faces}
-        # The largest face comes last, so that it lies above the others.
+        # Draw the largest face last, on top of the others.
         order = sorted(boxes, key=lambda face: _size(boxes[face]))
         for face in order:
             draw_box(picture, boxes[face], face_colour(face))
@@ -92,7 +92,7 @@ class Overlay:
         self._writer.add(picture, step.frame.time)
 
     def _draw_bars(self, picture: Image, boxes: Iterable[tuple[int, Box]], taken: list[Area]) -> None:
-        """Draws the bars of each face where there is room; the first one chooses first."""
+        """Draws the bars of each face where there is room, in the order given."""
         before, self._places = self._places, {}
         for face, box in boxes:
             prediction = self._latest[face]
@@ -110,7 +110,7 @@ class Overlay:
 
     def _finish(self, work: Path) -> None:
         if self._fit is None:
-            raise VideoWriterError(f"{self._path.name} is not written: no frame was read")
+            raise VideoWriterError(f"{self._path.name} was not written: no frame was read")
         (work / "video.mp4").replace(self._path)
 
 

@@ -1,4 +1,4 @@
-// One moment in time, which the video, the boxes over it, the numbers and the bar show; and what a user does with it.
+// The current time, shared by the video, the boxes, the numbers and the cursor; and the controls.
 
 const video = find("video"), stage = find("stage"), bar = find("bar"), zoom = find("zoom");
 const made = (name, className = "", text = "") => {
@@ -26,7 +26,7 @@ find("names").style.paddingTop = `${TOP}px`;
 find("names").append(...names);
 if (faces.size > rows.length) {
   const number = faces.size - rows.length;
-  find("more").textContent = `${number} more faces, seen for a shorter time, have no row; click them in the video.`;
+  find("more").textContent = `${number} more faces, visible for a shorter time, have no row; click them in the video.`;
 }
 const bars = (faces.size ? facts.emotions : []).map((emotion, number) => {
   const row = made("li"), track = made("span", "track"), digits = made("span", "number");
@@ -58,7 +58,7 @@ const showBoxes = frame => {
     button.className = `box${y1 < 0.08 ? " low" : ""}${x1 > 0.6 ? " right" : ""}`;
     button.setAttribute("aria-pressed", state.face === face);
     button.setAttribute("aria-label", `Face ${face.number}${text ? `: ${text}` : ""}`);
-    // Tags of small faces would cover each other.
+    // Tags of small faces would overlap.
     const isSmall = (x2 - x1) * stage.clientWidth < 64 && state.face !== face;
     button.firstChild.textContent = text && !isSmall ? `${face.number} ${text}` : face.number;
     if (!button.isConnected) find("boxes").append(button);
@@ -68,8 +68,8 @@ const showBoxes = frame => {
 };
 const showNow = frame => {
   const face = state.face, prediction = face ? holding(face, frame) : -1;
-  find("who").textContent = face ? `Face ${face.number}` : numFrames ? "No face was seen" : "";
-  const nothing = !face ? "" : spanAt(face, frame) ? "no prediction yet" : "not in the picture";
+  find("who").textContent = face ? `Face ${face.number}` : numFrames ? "No face was found" : "";
+  const nothing = !face ? "" : spanAt(face, frame) ? "no prediction yet" : "not visible";
   find("said").textContent = prediction < 0 ? nothing : words(prediction);
   const isKnown = prediction >= 0 && hasShares(prediction);
   const shares = bars.map((_, number) => isKnown ? share(prediction, SMOOTHED, number) : 0);
@@ -95,7 +95,7 @@ const show = time => {
   showNow(frame);
   names.forEach((button, number) => button.setAttribute("aria-pressed", rows[number] === state.face));
   find("clock").textContent = `${clock(state.time)} / ${clock(duration)}`;
-  // While it plays, a screen reader need not hear of every frame.
+  // During playback, do not announce every frame to screen readers.
   if (!video.paused && Math.abs(state.time - Number(bar.getAttribute("aria-valuenow"))) < 1) return;
   const whose = state.face ? `, face ${state.face.number}: ${find("said").textContent}` : "";
   bar.setAttribute("aria-valuenow", state.time.toFixed(2));
@@ -105,13 +105,13 @@ const redraw = () => { draw(); show(state.time); };
 const select = face => { state.face = face; redraw(); };
 
 const parts = blocks("video"), hasVideo = parts.length > 0;
-// A little later, since the beginning of a frame may be rounded to before it.
+// Seek slightly past the start of a frame, which may be rounded down.
 const landing = () => Math.min(state.time + 0.0005, duration);
 let isLate = false;
 const seek = time => {
   show(time);
   if (!hasVideo) return;
-  // One jump at a time; the next one goes to where the bar is by then.
+  // One seek at a time; the next goes to the cursor's position by then.
   if (video.seeking) isLate = true; else video.currentTime = landing();
 };
 const step = frames => seek(second(clamp(frameAt(state.time) + frames, 0, numFrames - 1)));

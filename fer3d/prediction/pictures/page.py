@@ -1,4 +1,4 @@
-"""A prediction as one HTML file: the video, boxes that follow the faces, and curves under a bar that can be dragged."""
+"""Page: a self-contained HTML file with the video, face boxes, and curves with a draggable time cursor."""
 
 from __future__ import annotations
 
@@ -19,49 +19,48 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fer3d.atomic_folder import work_folder
-from fer3d.prediction.pictures.shown import emotion_colours, face_colour, short
+from fer3d.prediction.pictures.style import emotion_colours, face_colour, short
 from fer3d.prediction.pictures.video_writer import Fit, VideoFormat, VideoWriter
 from fer3d.prediction.steps import Prediction, Step
 
-# VP9 in WebM plays in every Chromium and Firefox; H.264 does not in those that are built without licensed decoders. At
-# these settings libvpx is about as fast as x264 is with `veryfast`, and its files are as small.
-# With a key frame every 60 frames, a dragged bar finds its frame fast.
+# Every Chromium and Firefox plays VP9 in WebM; builds without licensed decoders lack H.264. At these settings libvpx is
+# about as fast as x264 with `veryfast`, and its files are as small. A key frame every 60 frames makes seeking fast.
 _OPTIONS = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "g": "60"}
 _VP9 = VideoFormat("libvpx-vp9", _OPTIONS | {"crf": "36"}, ticks=1000, longer=640, shorter=640, bit_rate=0)
-# The video's bytes; as text in the page they are a third more.
+# Bytes of the video; base64 in the page adds a third.
 MOST_BYTES = 60_000_000
-# With fewer bits a second, nobody would recognise a face.
+# Bits per second below which faces are unrecognisable.
 _LEAST_BIT_RATE = 50_000
-_LEAST_GAP = 60  # milliseconds between frames of a video that is encoded once more
-_CHUNK = 3 * 2**18  # bytes of one block of data in the page; divisible by three, so that no block is padded
+_LEAST_GAP = 60  # minimum milliseconds between frames of a re-encoded video
+_CHUNK = 3 * 2**18  # bytes of a data block in the page; a multiple of three needs no base64 padding
 
 _SCRIPTS = ("page_data.js", "page_curves.js", "page.js")
 _DATA = ("times", "boxes", "predictions")
-_WHOLE = 65534  # what stands for 1 in the data; 65535 stands for nothing
+_WHOLE = 65534  # encodes 1 in the data; 65535 encodes a missing value
 
 
 class Page:
-    """Writes one HTML file that needs no network: the video with the faces' boxes, and all predictions.
+    """Writes a self-contained HTML file: the video with face boxes, and all predictions.
 
-    The video is at most 640 pixels long and wide, without sound. Where it takes more than 60 MB, it is encoded once
-    more with fewer frames and pixels; where that cannot be enough, which is so from 2.4 hours on, it is left out, and
-    the page says so and has the rest. What is added is kept on the disk, so that memory does not grow.
+    The video is at most 640 x 640 pixels, without sound. If it exceeds 60 MB, it is re-encoded with fewer frames and
+    pixels; if that cannot suffice, from 2.4 hours on, it is left out and the page says so. Data are buffered on disk,
+    so memory does not grow.
 
-    A context manager. The file is there after the block, and only if it ended without an exception.
+    A context manager. The file appears after the block, and only if it ended without an exception.
 
     Args:
         path: The file.
         emotions: Names of the classes.
-        caution: A sentence for the heading and over the video; empty where there is nothing to say.
-        title: The name of what was predicted on.
-        source: What the prediction was made with, for a table; its `warnings`, a list of sentences, may grow until the
+        caution: Shown in the heading and over the video; empty for none.
+        title: Name of the source.
+        source: Provenance of the prediction, shown as a table; its `warnings`, a list of sentences, may grow until the
             block ends.
-        rate: Frames a second, about; times are the frames' own.
-        most_bytes: How many bytes of video the page holds at most.
+        rate: Approximate frames per second; frames keep their own times.
+        most_bytes: Maximum size of the embedded video.
 
     Raises:
         VideoWriterError: FFmpeg cannot encode the video.
-        DiskError: The disk is full, or may not be written to.
+        DiskError: The disk is full or not writable.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class Page:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._work = stack.enter_context(work_folder(self._path))
-            # Runs after the files have been closed, and not at all after an exception.
+            # Runs after the files are closed; skipped after an exception.
             stack.push(lambda kind, error, trace: self._finish() if kind is None else None)
             self._files = {name: stack.enter_context((self._work / name).open("wb")) for name in _DATA}
             self._video = stack.enter_context(VideoWriter(self._work / "video.webm", self._rate, _VP9))
@@ -105,7 +104,7 @@ class Page:
         self._block.__exit__(kind, error, trace)
 
     def add(self, step: Step) -> None:
-        """Takes in what is known of one frame."""
+        """Adds one frame."""
         self._fit = self._fit.again(step.frame.pixels) if self._fit else Fit.of(step.frame.pixels, _VP9)
         self._time = max(round(step.frame.time * 1000), self._time + 1)
         self._files["times"].write(np.uint32(self._time).tobytes())
@@ -129,12 +128,12 @@ class Page:
         self._record("predictions", face, [said, *shares])
 
     def _record(self, name: str, face: int, values: Sequence[int] | npt.NDArray[np.uint16]) -> None:
-        """Writes the number of the frame, in two halves, the person's, and what is to be said of it."""
+        """Writes a record: frame number (low and high 16 bits), identity, values."""
         high, low = divmod(self._num_frames, 65536)
         self._files[name].write(np.array([low, high, face, *values], np.uint16).tobytes())
 
     def _too_long(self) -> bool:
-        """Whether no quality would make the video small enough, or it takes far more space than it may in the end."""
+        """Whether the video cannot be made small enough, or already far exceeds the limit."""
         if self._bit_rate() < _LEAST_BIT_RATE:
             return True
         video = self._work / "video.webm"
@@ -183,32 +182,32 @@ class Page:
         work.replace(self._path)
 
     def _interval(self) -> float:
-        """Seconds from one frame to the next, on average."""
+        """Mean seconds from one frame to the next."""
         return self._time / 1000 / (self._num_frames - 1) if self._num_frames > 1 else 1 / self._rate
 
     def _final_video(self) -> tuple[Path | None, str]:
-        """The file to embed, and what has to be said about it."""
-        room = f"the {self._most_bytes / 1e6:.3g} MB that this page holds"
+        """The file to embed, and a note about it."""
+        room = f"the {self._most_bytes / 1e6:.3g} MB limit of this page"
         left_out = f"The video is left out: it is too long for {room}."
         video = self._work / "video.webm"
         if not self._num_frames:
-            return None, "There is no frame."
+            return None, "The source has no frames."
         if self._left_out:
             return None, left_out
         if video.stat().st_size <= self._most_bytes:
             return video, ""
         smaller, bit_rate = self._work / "smaller.webm", self._bit_rate()
-        for _ in range(2):  # The encoder may miss a bit rate.
+        for _ in range(2):  # The encoder may exceed the bit rate.
             _encode_again(video, smaller, 1 / self._interval(), round(bit_rate))
             size = smaller.stat().st_size
             if size <= self._most_bytes:
-                return smaller, f"The video is of lower quality, to fit into {room}."
+                return smaller, f"The video has lower quality, to fit into {room}."
             bit_rate *= 0.9 * self._most_bytes / size
         return None, left_out
 
 
 def _encode_again(video: Path, smaller: Path, rate: float, bit_rate: int) -> None:
-    """Encodes a video with fewer pixels and frames, at a bit rate; a frame that stays keeps its time."""
+    """Re-encodes a video at a bit rate with fewer pixels and frames; remaining frames keep their times."""
     form = replace(_VP9, options=_OPTIONS, longer=426, shorter=426, bit_rate=bit_rate)
     fit: Fit | None = None
     last = -_LEAST_GAP
@@ -223,7 +222,7 @@ def _encode_again(video: Path, smaller: Path, rate: float, bit_rate: int) -> Non
 
 
 def _blocks(path: Path) -> Iterator[str]:
-    """Yields a file as blocks of base64, each of which can be read by itself."""
+    """Yields a file as blocks of base64 that decode independently."""
     with path.open("rb") as file:
         while block := file.read(_CHUNK):
             yield base64.b64encode(block).decode()
@@ -234,7 +233,7 @@ def _shares(values: Sequence[float]) -> npt.NDArray[np.uint16]:
 
 
 def _as_text(value: Any) -> str:
-    """A value as a reader wants it: names and values of a mapping, and the entries of a list, behind each other."""
+    """A value as text; mappings and lists are joined by commas."""
     match value:
         case Mapping():
             return ", ".join(f"{name} {_as_text(one)}" for name, one in value.items())

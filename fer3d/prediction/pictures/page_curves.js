@@ -1,7 +1,7 @@
-// The canvas: the chosen face's curves, a time axis, and a strip of labels for each face.
+// The canvas: curves of the selected face, a time axis, and a strip of labels per face.
 
 const ROW = 30, STRIP = 26, CURVES = 170, AXIS = 22;
-const TOP = (rows.length ? CURVES : 20) + AXIS;  // pixels above the rows; at least the bar's handle
+const TOP = (rows.length ? CURVES : 20) + AXIS;  // pixels above the rows; at least the cursor's handle
 const canvas = find("curves");
 
 const X = time => (time - state.from) / (state.to - state.from) * canvas.clientWidth;
@@ -46,7 +46,7 @@ const drawAxes = (pen, width, height, look) => {
   for (const [height, text] of [[0, ""], [0.5, "50 %"], [1, "100 %"]]) {
     const y = Math.round(Y(height)) + 0.5;
     line(0, y, width, y);
-    pen.fillText(text, 12, y + 8);  // beside the handle at the very beginning
+    pen.fillText(text, 12, y + 8);  // beside the handle at the start
   }
 };
 
@@ -59,7 +59,7 @@ const drawCurves = (pen, width, face, look) => {
     pen.lineJoin = pen.lineCap = "round";
     paths.forEach((path, number) => {
       pen.strokeStyle = look.colours[number];
-      // Where colours come again, lines are dashed.
+      // Repeated colours are dashed.
       pen.setLineDash(look.colours.indexOf(look.colours[number]) < number ? [5, 5] : []);
       pen.stroke(path);
     });
@@ -76,19 +76,19 @@ const drawSpan = (paths, width, face, [start, end], kind) => {
     paths.forEach((path, number) => {
       const y = Y(sums[number] / count);
       if (!isBegun) path.moveTo(column, y);
-      path.lineTo(column + (isBegun ? 0 : 0.01), y);  // a point without neighbours is a dot
+      path.lineTo(column + (isBegun ? 0 : 0.01), y);  // an isolated point is a dot
     });
     isBegun = true;
     sums.fill(0);
     count = 0;
   };
-  // From the last point before what is shown to the first one after it.
+  // From the last point before the visible range to the first after it.
   let k = Math.max(lastPrediction(face, Math.max(start, frameAt(state.from)) - 1), 0);
   for (; k < face.starts.length; k++) {
     const at = face.starts[k], frame = frameOf(said, at), x = X(second(frame));
     if (frame > end) break;
     if (frame < start) continue;
-    // What falls into three pixels is averaged: thinner lines would run into each other.
+    // Average over three pixels; finer lines would merge.
     if (Math.floor(x / 3) !== Math.floor(column / 3)) { put(); column = x; }
     if (hasShares(at)) {
       for (let emotion = 0; emotion < numEmotions; emotion++) sums[emotion] += share(at, kind, emotion);

@@ -1,4 +1,4 @@
-// What the page knows: its blocks of base64 as arrays, and who is seen when. The scripts of the page are one.
+// The page's data: base64 blocks as arrays, and the spans of each face. All scripts are concatenated into one.
 
 const find = id => document.getElementById(id);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -24,7 +24,7 @@ const BOX = 7, SAID = 4 + 2 * numEmotions, SMOOTHED = 4, RAW = 4 + numEmotions;
 const numFrames = times.length;
 const duration = numFrames ? times[numFrames - 1] / 1000 + facts.interval : 0;
 
-// The last place whose value is not above the wanted one; -1 where all are.
+// Index of the last value not above the wanted one; -1 if there is none.
 const lastUpTo = (count, valueOf, wanted) => {
   let low = 0, high = count;
   while (low < high) {
@@ -37,8 +37,8 @@ const frameOf = (data, start) => data[start] + 65536 * data[start + 1];
 const second = frame => frame < numFrames ? times[frame] / 1000 : duration;
 const frameAt = time => Math.max(0, lastUpTo(numFrames, k => times[k], time * 1000 + 0.5));
 
-// firstBox[k] is where the boxes of frame k begin. A face has spans of frames that it is seen in, and the starts of
-// what is said of it.
+// firstBox[k] is the index of the first box of frame k. A face has spans of frames in which it is visible, and the
+// indices of its predictions.
 const firstBox = new Uint32Array(numFrames + 1), faces = new Map();
 const faceOf = number => {
   if (!faces.has(number)) faces.set(number, {number, spans: [], starts: [], seen: 0});
@@ -58,9 +58,9 @@ const spanAt = (face, frame) => {
   const span = face.spans[lastUpTo(face.spans.length, k => face.spans[k][0], frame)];
   return span && span[1] >= frame ? span : null;
 };
-// Which of a face's predictions is the last one up to a frame; -1 for none.
+// Index of a face's last prediction up to a frame; -1 for none.
 const lastPrediction = (face, frame) => lastUpTo(face.starts.length, k => frameOf(said, face.starts[k]), frame);
-// Where the prediction that holds at a frame begins; -1 where the face is away or has none yet.
+// Index of the prediction valid at a frame; -1 if the face is not visible or has none yet.
 const holding = (face, frame) => {
   const span = spanAt(face, frame), start = face.starts[lastPrediction(face, frame)];
   return span && start !== undefined && frameOf(said, start) >= span[0] ? start : -1;
@@ -76,7 +76,7 @@ const clock = time => {
   return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}.${two(hundredths % 100)}`;
 };
 
-// Of many faces, those that are seen longest have a row.
+// The faces visible longest have a row.
 const MOST_ROWS = 40;
 const byLength = [...faces.values()].sort((one, other) => other.seen - one.seen);
 const rows = byLength.slice(0, MOST_ROWS).sort((one, other) => one.number - other.number);

@@ -1,4 +1,4 @@
-"""Emotions over time as a figure: a band of curves a face, with a strip of its labels underneath."""
+"""Timeline: emotions over time as a figure, with curves and a strip of labels per face."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ from numpy.typing import NDArray
 
 from fer3d.atomic_file import write_file
 from fer3d.prediction.pictures.face_history import FaceHistory, Point
-from fer3d.prediction.pictures.fonts import font_families
-from fer3d.prediction.pictures.shown import emotion_colours, face_colour, short, text_on
+from fer3d.prediction.pictures.style import emotion_colours, face_colour, font_families, short, text_on
 from fer3d.prediction.steps import Prediction, Step
 from fer3d.prediction.trained import PredictionError
 
 ENDINGS = (".svg", ".png", ".pdf")
-# What a curve is made of at most: with more, the lines of seven emotions would run into each other.
+# Maximum number of points per curve; with more, the lines of seven emotions would merge.
 MOST_POINTS = 600
 MOST_FACES = 12
 
 _WIDTH = 10.0  # inches
-_PLOT = 0.82 * _WIDTH  # about what the axes take of it
-_LINE = 1.3 / 72  # height of a line in inches, a point of its size
+_PLOT = 0.82 * _WIDTH  # approximate width of the axes
+_LINE = 1.3 / 72  # line height in inches per point of text size
 _INK, _MUTED, _GRID, _ALERT, _HATCH = "#1b1d21", "#5a6068", "#d9dce1", "#b3261e", "#eceef1"
 _SETTINGS: Any = {
     "font.size": 8,
@@ -45,35 +44,35 @@ _SETTINGS: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "fer3d",
     "text.color": _INK,
-    "text.parse_math": False,  # an emotion's or a file's name is no formula
+    "text.parse_math": False,  # names of emotions and files are not formulas
     "xtick.color": _MUTED,
     "ytick.color": _MUTED,
 }
 
 
 class TimelineError(PredictionError):
-    """A figure that cannot be drawn: the file's ending is none that is known."""
+    """A timeline's file format is not supported."""
 
 
 class Timeline:
-    """Draws the smoothed probabilities of each face over time, the raw ones thin behind, and its labels underneath.
+    """Draws each face's smoothed probabilities over time, the raw ones as thin lines, and a strip of labels.
 
-    Memory and the figure stay small however long the video is: time is cut into at most 600 equal stretches, twice as
-    long whenever they do not suffice, and what falls into one is averaged; the figure says how long they are. A strip
-    shows what was said most often in each. A label holds until the face's next prediction. Of more than twelve faces,
-    those seen longest are drawn, and the figure says how many are not.
+    Memory and the figure stay small for any length: time is divided into at most 600 equal bins, whose length doubles
+    when needed, and predictions in a bin are averaged; the figure states the bin length. The strip shows the most
+    frequent label of each bin. A label holds until the face's next prediction. Of more than twelve faces, those visible
+    longest are drawn, and the figure states how many are not.
 
-    A context manager. The file is there after the block, and only if it ended without an exception.
+    A context manager. The file appears after the block, and only if it ended without an exception.
 
     Args:
-        path: The file; its ending chooses SVG, PNG or PDF.
+        path: The file; its suffix selects SVG, PNG or PDF.
         emotions: Names of the classes.
-        caution: A sentence for the heading; empty where there is nothing to say.
-        title: The name of what was predicted on.
-        source: What the prediction was made with; `checkpoint` stands in the figure.
+        caution: Shown in the heading; empty for none.
+        title: Name of the source.
+        source: Provenance of the prediction; the figure names its `checkpoint`.
 
     Raises:
-        TimelineError: The ending is another one.
+        TimelineError: The suffix is not supported.
     """
 
     def __init__(
@@ -86,13 +85,13 @@ class Timeline:
         source: Mapping[str, Any] | None = None,
     ) -> None:
         if path.suffix.lower() not in ENDINGS:
-            raise TimelineError(f"a timeline ends in {', '.join(ENDINGS)}, and {path.name} does not; rename it")
+            raise TimelineError(f"{path.name} must end in {', '.join(ENDINGS)}: rename it")
         self._path = path
         self._emotions = tuple(emotions)
         self._caution = caution
         self._title = title
         self._source = dict(source or {})
-        self._width = 0.01  # seconds a stretch
+        self._width = 0.01  # seconds per bin
         self._num_frames = 0
         self._time = 0.0  # of the last frame
         self._end = self._width  # when it is over
@@ -108,7 +107,7 @@ class Timeline:
             write_file(self._path, self._drawn())
 
     def add(self, step: Step) -> None:
-        """Takes in what is known of one frame."""
+        """Adds one frame."""
         time = step.frame.time
         self._end, self._time = max(2 * time - self._time, self._width), time
         while time >= MOST_POINTS * self._width:
@@ -131,7 +130,7 @@ class Timeline:
         face.add(int(prediction.time_to / self._width), point)
 
     def figure(self) -> Figure:
-        """Returns the figure of what has been added."""
+        """Returns the figure of the frames so far."""
         with _plain_settings("".join((self._title, self._caution, *self._emotions))):
             return self._figure()
 
@@ -178,9 +177,9 @@ class Timeline:
 
     def _notes(self, num_shown: int) -> Iterator[str]:
         if not num_shown:
-            yield f"No face was seen in {_clock(self._end)}."
+            yield f"No face was found in {_clock(self._end)}."
             return
-        yield "Thick: averaged over the time before; thin: as predicted. Where a face is not seen, nothing is drawn."
+        yield "Thick: smoothed; thin: raw. Gaps: the face is not visible."
         reasons = sorted(
             {why for face in self._faces.values() for p in face.points.values() for _, why in p.said if why}
         )
@@ -189,7 +188,7 @@ class Timeline:
         if any(point.number > 1 for face in self._faces.values() for point in face.points.values()):
             yield f"Each point is the mean over {self._width:.3g} s."
         if len(self._faces) > num_shown:
-            yield f"{len(self._faces) - num_shown} more faces, seen for a shorter time, are not drawn."
+            yield f"{len(self._faces) - num_shown} more faces, visible for a shorter time, are not drawn."
         if checkpoint := self._source.get("checkpoint"):
             yield f"Checkpoint {checkpoint}"
 
@@ -211,13 +210,13 @@ class Timeline:
         self._name_lines(axes, curves[:, 0], band)
 
     def _lines(self) -> Iterator[tuple[str, str]]:
-        """Yields the colour and the dashes of each emotion: where colours come again, lines are dashed."""
+        """Yields the colour and line style of each emotion; repeated colours are dashed."""
         colours = emotion_colours(len(self._emotions))
         for number, colour in enumerate(colours):
             yield colour, "--" if colour in colours[:number] else "-"
 
     def _name_lines(self, axes: Axes, smoothed: NDArray[np.float32], band: float) -> None:
-        """Writes the emotions' names beside the ends of their lines, as near as they do not touch."""
+        """Writes the emotions' names beside the ends of their lines, without overlap."""
         known = smoothed[~np.isnan(smoothed[:, 0])]
         size = 7 if len(self._emotions) <= 8 else 5.5
         ends = known[-1] if len(known) else np.zeros(len(self._emotions))
@@ -228,7 +227,7 @@ class Timeline:
             axes.text(1.02, height, name, size=size, va="center", **beside)
 
     def _curves(self, face: FaceHistory) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Times (num_points,) and means (num_points, 2, num_emotions), with gaps that are not a number."""
+        """Times (num_points,) and means (num_points, 2, num_emotions); NaN marks gaps."""
         times: list[float] = []
         means: list[NDArray[np.float64]] = []
         gap = np.full((2, len(self._emotions)), np.nan)
@@ -262,7 +261,7 @@ class Timeline:
             axes.broken_barh(spans, (0.05, 0.95), **style)
 
     def _stretches(self, face: FaceHistory) -> Iterator[tuple[float, float, tuple[str, str]]]:
-        """Yields from when to when the same was said, and what."""
+        """Yields start, end and content of each stretch with the same label or reason."""
         for span in face.spans:
             end = min((span[1] + 1) * self._width, self._end)
             said = [(place * self._width, point.said.most_common(1)[0][0]) for place, point in face.within(span)]
@@ -272,13 +271,13 @@ class Timeline:
 
 
 def _alone(values: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which points have no neighbour to draw a line to, (num_points,)."""
+    """Mask of isolated points, (num_points,)."""
     known = np.pad(~np.isnan(values), 1)
     return np.asarray(known[1:-1] & ~known[:-2] & ~known[2:])
 
 
 def _spread(wanted: NDArray[np.floating[Any]], gap: float) -> NDArray[np.float64]:
-    """Moves heights apart until each two differ by a gap, in their order, from 0 upwards."""
+    """Spreads heights so that neighbours differ by at least a gap, keeping their order, from 0 upwards."""
     order = np.argsort(-wanted, kind="stable")
     heights = wanted[order].astype(float)
     for k in range(1, len(heights)):
@@ -301,7 +300,7 @@ def _write(axes: Axes, lines: list[tuple[str, int, str]]) -> None:
 
 
 def _step(length: float) -> float:
-    """Seconds between the marks of a time axis: about ten, at times that people count in."""
+    """Tick interval of a time axis in seconds: a round value for about ten ticks."""
     steps = [0.001 * 10**power * one for power in range(4) for one in (1, 2, 5)]
     steps += [10, 15, 30, *(60 * one for one in (1, 2, 5, 10, 15, 30)), *(3600 * one for one in (1, 2, 6, 12, 24))]
     return next((step for step in steps if length / step <= 10), length / 10)
@@ -316,7 +315,7 @@ def _clock(second: float) -> str:
 
 @contextmanager
 def _plain_settings(texts: str) -> Iterator[None]:
-    """This figure's settings instead of the user's, and no word about letters that no font has."""
+    """Isolates the figure from the user's Matplotlib settings, and silences warnings about missing glyphs."""
     settings = _SETTINGS | {"font.family": font_families(texts)}
     with matplotlib.style.context("default"), matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)

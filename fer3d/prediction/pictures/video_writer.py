@@ -1,4 +1,4 @@
-"""Frames with their times in, a video file out that browsers play."""
+"""Writes videos for browsers, with the time of each frame."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 
 class VideoWriterError(PredictionError):
-    """A video that cannot be written: FFmpeg lacks the encoder, or is given nothing to encode."""
+    """A video cannot be written: FFmpeg lacks the encoder or fails, or there are no frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """How a video is encoded.
+    """Encoding settings of a video.
 
     Attributes:
         encoder: FFmpeg's name of the encoder.
-        options: The encoder's.
-        ticks: Time stamps a second.
-        longer: The most pixels that the longer side may have.
-        shorter: The most that the shorter one may have.
-        bit_rate: Bits a second; None for those that a constant quality takes.
+        options: Options of the encoder.
+        ticks: Resolution of the time stamps, per second.
+        longer: Maximum length of the longer side in pixels.
+        shorter: Maximum length of the shorter side.
+        bit_rate: Bits per second; None for constant quality.
     """
 
     encoder: str
@@ -55,14 +55,14 @@ H264 = VideoFormat("libx264", {"preset": "veryfast", "crf": "21"}, ticks=90_000,
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Where a frame lies within the pictures of a video, all of which have one size.
+    """Placement of a frame in a video, whose pictures all have one size.
 
     Attributes:
-        width: Of the video's pictures, even.
-        height: Likewise.
-        scale: What a length in the frame is multiplied with.
-        left: Where the frame begins, in pixels of the video.
-        top: Likewise.
+        width: Width of the video, even.
+        height: Height of the video, even.
+        scale: Scale factor from the frame to the video.
+        left: Left edge of the frame in the video, in pixels.
+        top: Top edge of the frame in the video.
     """
 
     width: int
@@ -73,13 +73,13 @@ class Fit:
 
     @classmethod
     def of(cls, image: Image, form: VideoFormat) -> Fit:
-        """Returns the place of the first frame, whose size becomes the video's: no larger than allowed, and even."""
+        """Returns the placement of the first frame, whose size, limited and rounded to even, becomes the video's."""
         height, width = image.shape[:2]
         scale = min(1.0, form.longer / max(height, width), form.shorter / min(height, width))
         return cls(_even(width * scale), _even(height * scale), scale)
 
     def again(self, image: Image) -> Fit:
-        """Returns the place of a later frame, whose size may be another: in the middle, as large as there is room."""
+        """Returns the placement of a later frame; one of another size is scaled to fit and centred."""
         height, width = image.shape[:2]
         if (_even(width * self.scale), _even(height * self.scale)) == (self.width, self.height):
             return self
@@ -109,18 +109,18 @@ class Fit:
 
 
 class VideoWriter:
-    """Writes a video whose frames keep their times; without sound.
+    """Writes a video with a variable frame rate, without sound.
 
-    A context manager. The file is whole after the block; after an exception, what is there of it is no video.
+    A context manager. The file is complete after the block; after an exception it is not a valid video.
 
     Args:
-        path: The file; its ending says the container.
-        rate: Frames a second, about: for the encoder's planning, and for how long the last frame is shown.
-        form: How it is encoded.
-        metadata: What the file says of itself, such as its `title`.
+        path: The file; its suffix selects the container.
+        rate: Approximate frames per second, for the encoder's rate control and the duration of the last frame.
+        form: Encoding settings.
+        metadata: Metadata of the file, such as its `title`.
 
     Raises:
-        VideoWriterError: FFmpeg has no such encoder.
+        VideoWriterError: FFmpeg lacks the encoder.
     """
 
     def __init__(self, path: Path, rate: float, form: VideoFormat, metadata: Mapping[str, str] | None = None) -> None:
@@ -134,7 +134,7 @@ class VideoWriter:
             av.Codec(form.encoder, "w")
         except ValueError as error:
             raise VideoWriterError(
-                f"this FFmpeg has no encoder {form.encoder}; install PyAV from its wheel: pip install av"
+                f"this FFmpeg lacks the encoder {form.encoder}; install PyAV from its wheel: pip install av"
             ) from error
 
     def __enter__(self) -> Self:
@@ -147,7 +147,7 @@ class VideoWriter:
             return
         container, stream = self._open
         if kind is not None:
-            with suppress(av.error.FFmpegError):  # The exception before it matters more.
+            with suppress(av.error.FFmpegError):  # Keep the original exception.
                 container.close()
             return
         with _named(self._path):
@@ -161,10 +161,10 @@ class VideoWriter:
 
         Args:
             picture: BGR (H, W, 3), uint8, of the first one's size, which is even.
-            time: The second that it is shown at; after the one before.
+            time: Presentation time in seconds; increasing.
 
         Raises:
-            VideoWriterError: FFmpeg cannot encode it.
+            VideoWriterError: FFmpeg cannot encode the picture.
             OSError: The file cannot be written.
         """
         planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), dtype=np.uint8)
@@ -176,7 +176,7 @@ class VideoWriter:
             container.mux(stream.encode(frame))
 
     def _begin(self, height: int, width: int) -> tuple[OutputContainer, VideoStream]:
-        # Players may begin before they have all of it.
+        # Lets players start before the file is complete.
         options = {"movflags": "+faststart"} if self._path.suffix == ".mp4" else {}
         container = av.open(str(self._path), "w", options=options)
         container.metadata.update(self._metadata)
@@ -193,7 +193,7 @@ class VideoWriter:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Makes errors of FFmpeg's that are not the disk's the user's."""
+    """Converts errors of FFmpeg, other than those of the disk, to `VideoWriterError`."""
     try:
         yield
     except OSError:

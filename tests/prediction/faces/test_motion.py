@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fer3d.clips.detectors import Box
-from fer3d.prediction.faces.motion import Motion
+from fer3d.prediction.faces.tracks import Motion
 
 
 def moving(time: float, scale: float = 1.0) -> Box:

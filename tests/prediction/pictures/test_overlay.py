@@ -19,7 +19,7 @@ from fer3d.clips.videos import read_video
 from fer3d.disk import DiskError
 from fer3d.prediction.pictures.drawing import draw_caution, draw_tag, place_bars, shortened, text_bitmap, text_width
 from fer3d.prediction.pictures.overlay import Overlay
-from fer3d.prediction.pictures.shown import bgr, emotion_colours, face_colour, text_on
+from fer3d.prediction.pictures.style import bgr, emotion_colours, face_colour, text_on
 from fer3d.prediction.pictures.video_writer import H264, Fit, VideoWriterError
 from fer3d.prediction.steps import Step
 

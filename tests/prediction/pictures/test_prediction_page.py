@@ -217,7 +217,7 @@ def test_a_video_that_no_quality_makes_small_enough_is_left_out_and_the_page_say
 
 
 def test_a_page_without_a_frame_says_so(tmp_path: Path) -> None:
-    assert "There is no frame" in written(tmp_path / "out.html", []).read_text(encoding="utf-8")
+    assert "no frames" in written(tmp_path / "out.html", []).read_text(encoding="utf-8")
 
 
 def test_nothing_is_left_after_an_exception(tmp_path: Path) -> None:
