@@ -18,10 +18,11 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from fer3d.clips.preprocess import to_unit_range
+from fer3d.clips.store import find_store
 from fer3d.explanation.curves import blurred
 from fer3d.explanation.explain_clip import ViewedNetwork, explain
 from fer3d.explanation.gradcam import METHODS, Layer, choose_layer, layers_of
-from fer3d.explanation.sources import TrainedNetwork, find_store
+from fer3d.explanation.sources import TrainedNetwork
 
 
 def main() -> None:

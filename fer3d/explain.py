@@ -1,4 +1,4 @@
-"""Explains what a network says of clips: `python -m fer3d.explain outputs/RUN --clip S005/001`."""
+"""Explains the predictions for clips: `python -m fer3d.explain outputs/RUN --clip S005/001`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _FORMAT = 1
 
 
 def explain(arguments: Sequence[str] | None = None) -> None:
-    """Explains clips one by one: a picture of each, and what it shows as numbers.
+    """Explains clips; writes a figure of each, and its numbers as JSON.
 
     Args:
-        arguments: The command line; None for the real one.
+        arguments: Command-line arguments; None for those of the process.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
     if not options.video and not (options.face is None and options.at is None):
-        parser.error("--face and --at choose a clip of a video, and there is none")
+        parser.error("--face and --at select a clip of a video, but no video is given")
     with user_errors():
         _explain_all(options)
 
@@ -44,7 +44,7 @@ def _explain_all(options: argparse.Namespace) -> None:
 
     if not (options.clip or options.video):
         raise ExplanationError(
-            "nothing to explain: name clips of the corpus, such as --clip S005/001, or a video after the checkpoint"
+            "nothing to explain: give clips of the corpus, such as --clip S005/001, or a video after the checkpoint"
         )
     what: dict[Path, list[str | Source]] = {}
     for clip_id in dict.fromkeys(options.clip):
@@ -68,16 +68,16 @@ def _explain_all(options: argparse.Namespace) -> None:
 
 
 def _store(trained: TrainedNetwork, options: argparse.Namespace) -> ClipStore:
-    """The clip store of the checkpoint's run, which holds all clips that are asked for."""
+    """The clip store of the checkpoint's run; checks that it contains all requested clips."""
+    from fer3d.clips.store import find_store
     from fer3d.explanation.gradcam import ExplanationError
-    from fer3d.explanation.sources import find_store
 
     clips = options.clips or trained.path.absolute().parents[2] / "clips"
     store = find_store(clips, trained.checkpoint.clip_store)
     if store is None:
         raise ExplanationError(
-            f"{clips} does not hold the clip store that {trained.path} was trained on (digest "
-            f"{trained.checkpoint.clip_store[:8]}); --clips names the folder where it lies"
+            f"{clips} does not contain the clip store that {trained.path} was trained on (digest "
+            f"{trained.checkpoint.clip_store[:8]}): give its folder with --clips"
         )
     for clip_id in options.clip:
         trained.stored_clip(store, clip_id)
@@ -107,14 +107,14 @@ def _label(trained: TrainedNetwork, emotion: str) -> int:
 
     emotions = trained.trained.emotions
     if emotion not in emotions:
-        raise ExplanationError(f"{trained.path} does not know {emotion}; it knows {', '.join(emotions)}")
+        raise ExplanationError(f"{emotion} is not an emotion of {trained.path}; it has {', '.join(emotions)}")
     return emotions.index(emotion)
 
 
 def _explain_clip(
     trained: TrainedNetwork, clip: ShownClip, options: argparse.Namespace, into: Path, files: list[str]
 ) -> dict[str, Any]:
-    """Explains a clip, writes its pictures, adds their names to `files`, and returns the rest for JSON."""
+    """Explains a clip, writes its figures, appends their names to `files`, and returns the JSON entry."""
     import torch
 
     from fer3d.atomic_file import write_file
@@ -151,7 +151,7 @@ def _explain_clip(
 
 
 def _free_name(text: str, files: Sequence[str]) -> str:
-    """A text as the name of a file that is not there yet, without its ending."""
+    """A file name from a text, unique among `files`, without a suffix."""
     from fer3d.reporting.parts import slug
 
     name = slug(text)
@@ -206,7 +206,7 @@ def _say(clip: ShownClip, emotion: str, explanation: Explanation) -> None:
 
 
 def _default_folder(checkpoint: Path) -> Path:
-    """Beside the folds of the checkpoint's run; beside the checkpoint where it lies elsewhere."""
+    """Beside the folds of the checkpoint's run, or beside a checkpoint outside of a run."""
     folder = checkpoint.absolute().parent
     return (folder.parent if folder.name.startswith("fold_") else folder) / "explanation"
 
@@ -214,24 +214,26 @@ def _default_folder(checkpoint: Path) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fer3d explain",
-        description="Shows where and when a network has evidence for an emotion, and checks that it is right.",
+        description="Shows where and when a network has evidence for an emotion, and tests the map's faithfulness.",
     )
     add = parser.add_argument
     add(
         "checkpoint",
         type=Path,
-        help="a last.ckpt, or the folder of a run with save_checkpoint=true: then the fold that held the clip out",
+        help="a last.ckpt, or the folder of a run with save_checkpoint=true, for the fold that held out the clip",
     )
-    add("video", nargs="*", help="video files, folders of videos or of frame images")
+    add("video", nargs="*", help="video files, folders of videos or frame images")
     add("--clip", action="append", default=[], metavar="ID", help="a clip of the corpus, such as S005/001; repeatable")
-    add("--emotion", action="append", default=[], metavar="NAME", help="what to explain (what it says); repeatable")
-    add("--face", type=int, metavar="N", help="which face of a video (the one seen longest)")
-    add("--at", type=float, metavar="SECONDS", help="where a video's clip ends (where the network is most sure)")
-    add("--layer", metavar="NAME", help="the layer to look at, such as features.3.0")
+    add("--emotion", action="append", default=[], metavar="NAME", help="emotion to explain (the predicted); repeatable")
+    add("--face", type=int, metavar="N", help="face of a video (the one visible longest)")
+    add("--at", type=float, metavar="SECONDS", help="end of the clip in a video (that of the most confident clip)")
+    add("--layer", metavar="NAME", help="layer of the map, such as features.3.0")
     add("--method", choices=("hirescam", "gradcam"), default="hirescam", help="gradcam averages gradients (hirescam)")
-    add("--into", type=Path, metavar="FOLDER", help="where the files go (explanation/ in the run's folder)")
-    add("--clips", type=Path, metavar="FOLDER", help="where the clip stores are (clips/ beside the run)")
-    add("--trust", action="append", default=[], metavar="PACKAGE", help="of your own, whose code the checkpoint names")
+    add("--into", type=Path, metavar="FOLDER", help="output folder (explanation/ in the run folder)")
+    add("--clips", type=Path, metavar="FOLDER", help="folder of the clip stores (clips/ beside the run)")
+    add(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="whose code the checkpoint may name; repeatable"
+    )
     return parser
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
@@ -354,3 +355,16 @@ def _digest(pixels: hashlib._Hash, header: StoreHeader, records: Sequence[ClipRe
     digest = pixels.copy()
     digest.update(json.dumps(content, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def find_store(folder: Path, digest: str) -> ClipStore | None:
+    """Returns the clip store with a content digest, pixels included: the folder itself, or one directly within it."""
+    if not folder.is_dir():
+        return None
+    for path in [folder] if (folder / INDEX_NAME).exists() else sorted(folder.iterdir()):
+        # Skip damaged stores and other folders.
+        with suppress(StoreError, OSError, ValueError):
+            # Compare the digests in the indexes first: verifying the pixels of many stores takes time.
+            if read_digest(path) == digest:
+                return ClipStore.open(path)
+    return None

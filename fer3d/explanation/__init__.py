@@ -1,1 +1,1 @@
-"""Why a network says what it says of a clip: where and when its evidence is, and whether that can be believed."""
+"""Explanations of predictions: class activation maps over space and time, and a test of their faithfulness."""

@@ -1,8 +1,7 @@
-"""The check that a map means something: deletion and insertion (Petsiuk et al., BMVC 2018), over space and time.
+"""Faithfulness of a map: deletion and insertion curves (Petsiuk et al., BMVC 2018) over space and time.
 
-What a map points at is taken out of the clip first, or put into an empty one first. The sooner the class's probability
-falls, or rises, the better the map knows what the network looks at. Random maps, as coarse as the layer's own, are what
-a map has to be better than.
+Voxels are removed from the clip, or inserted into a blurred one, in the order of the map. The faster the class's
+probability falls, or rises, the more faithful the map. The baseline is random maps at the layer's resolution.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-# Of the frame's height: what is blurred so much tells no emotion any more, and is still light and dark as a face is
+# Standard deviation as a fraction of the frame's height: hides the emotion but keeps the brightness of a face
 # (docs/explain.md).
 BLUR = 0.2
 _CLIPS_AT_ONCE = 16
@@ -24,14 +23,14 @@ _CLIPS_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curves:
-    """A class's probability while a clip is blurred, or becomes sharp, in the order of a map.
+    """Deletion and insertion curves of a map, and of random maps.
 
     Attributes:
-        shares: Share of the voxels that are done, from 0 to 1, `(N,)`.
-        deletion: Probability with that share blurred, `(N,)`.
-        insertion: Probability with that share sharp, `(N,)`.
-        random_deletion: The same in random orders, `(num_draws, N)`.
-        random_insertion: The same in random orders, `(num_draws, N)`.
+        shares: Fraction of the voxels that are deleted or inserted, from 0 to 1, `(N,)`.
+        deletion: Probability of the class with that fraction blurred, `(N,)`.
+        insertion: Probability of the class with that fraction sharp, `(N,)`.
+        random_deletion: Deletion curves of random maps, `(num_draws, N)`.
+        random_insertion: Insertion curves of random maps, `(num_draws, N)`.
     """
 
     shares: NDArray[np.float64]
@@ -42,14 +41,14 @@ class Curves:
 
     @property
     def is_better_than_random(self) -> bool:
-        """Whether the map is faithful on both counts: no random order deletes or inserts as well."""
+        """Whether both curves beat those of every random map."""
         return bool(
             (self.area(self.deletion) < self.area(self.random_deletion)).all()
             and (self.area(self.insertion) > self.area(self.random_insertion)).all()
         )
 
     def area(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The area under curves `(..., N)`: small is good for deletion, large for insertion."""
+        """Area under curves `(..., N)`; lower is better for deletion, higher for insertion."""
         return np.asarray(np.trapezoid(probabilities, self.shares, axis=-1))
 
 
@@ -64,17 +63,17 @@ def check_map(
     num_draws: int = 5,
     seed: int = 0,
 ) -> Curves:
-    """Deletes and inserts the voxels of a clip in the order of a map, and in random orders.
+    """Computes the deletion and insertion curves of a map and of random maps.
 
     Args:
         predict: Returns probabilities `(B, num_classes)` of clips `(B, C, T, H, W)`.
         clip: `(C, T, H, W)`.
         label: The class.
-        evidence: The map, `(T, H, W)`; equal voxels come in random order.
-        grid: `(T', H', W')` of the layer that the map is of.
-        num_steps: Steps of a curve.
+        evidence: The map, `(T, H, W)`; ties are broken at random.
+        grid: `(T', H', W')` of the map's layer.
+        num_steps: Number of steps of a curve.
         num_draws: Number of random maps.
-        seed: Of the random maps, and of the order of equal voxels.
+        seed: Seed of the random maps and of the ties.
     """
     generator = torch.Generator().manual_seed(seed)
     draws = torch.rand((num_draws, 1, *grid), generator=generator)
@@ -92,7 +91,7 @@ def check_map(
 
 
 def blurred(clip: Tensor) -> Tensor:
-    """Returns a clip `(C, T, H, W)` with each frame blurred by a Gaussian of a fifth of its height."""
+    """Returns a clip `(C, T, H, W)` with a Gaussian blur of a fifth of its height in each frame."""
     sigma = BLUR * clip.shape[-2]
     radius = min(round(3 * sigma), min(clip.shape[-2:]) - 1)
     at = torch.arange(-radius, radius + 1, dtype=clip.dtype, device=clip.device)
@@ -104,7 +103,7 @@ def blurred(clip: Tensor) -> Tensor:
 
 
 def _ranks(evidence: Tensor, generator: torch.Generator) -> Tensor:
-    """The rank of each voxel by falling evidence, as a share in [0, 1)."""
+    """The rank of each voxel by decreasing evidence, as a fraction in [0, 1)."""
     shuffled = torch.randperm(evidence.numel(), generator=generator)
     order = shuffled[evidence.flatten()[shuffled].argsort(descending=True, stable=True)]
     ranks = torch.empty(evidence.numel())

@@ -1,4 +1,4 @@
-"""One clip explained: what the network says of it, where and when it looks, and whether the map can be believed."""
+"""Explains one clip: the prediction, a class activation map, and its faithfulness."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from fer3d.explanation.gradcam import HIRESCAM, Layer, choose_layer, frame_share
 
 
 class ViewedNetwork(nn.Module):
-    """What a trained network says of whole clips: its views are taken, mapped to its range of values, and averaged.
+    """Calibrated predictions of a network for whole clips, averaged over views.
 
     Args:
         network: The network.
-        views: The frames of each view, `(K, T)` positions in a clip of `S` frames.
-        normalised: Whether clips enter the network in [-1, 1] instead of [0, 1].
-        temperature: What logits are divided by to be calibrated.
+        views: The frames of each view, `(K, T)` indices into a clip of `S` frames.
+        normalised: Whether the network's input is scaled to [-1, 1] instead of [0, 1].
+        temperature: Calibration temperature.
     """
 
     views: Tensor
@@ -30,12 +30,12 @@ class ViewedNetwork(nn.Module):
         self.register_buffer("views", views)
 
     def inputs(self, clips: Tensor) -> Tensor:
-        """Returns what enters the network, `(B * K, C, T, H, W)`, of clips `(B, C, S, H, W)` in [0, 1]."""
+        """Returns the network's input `(B * K, C, T, H, W)` for clips `(B, C, S, H, W)` in [0, 1]."""
         views = clips[:, :, self.views].movedim(2, 1).flatten(0, 1)
         return normalise(views) if self.normalised else views
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Returns the probabilities, `(B, num_classes)`, of clips `(B, C, S, H, W)` in [0, 1]."""
+        """Returns the probabilities `(B, num_classes)` of clips `(B, C, S, H, W)` in [0, 1]."""
         by_view = self.network(self.inputs(clips)).float().softmax(1)
         mean = by_view.unflatten(0, (len(clips), -1)).mean(1)
         return torch.softmax(mean.clamp_min(torch.finfo(mean.dtype).tiny).log() / self.temperature, 1)
@@ -43,13 +43,13 @@ class ViewedNetwork(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """Where and when a layer of a network has evidence for an emotion of a clip.
+    """The class activation map of a clip.
 
     Attributes:
         method: `hirescam` or `gradcam`.
         layer: The layer.
-        map: `(S, H, W)`, at least 0, on the CPU.
-        shares: The share of each frame in it, `(S,)`; adds up to 1, or all 0 where there is no evidence at all.
+        map: Non-negative map `(S, H, W)`, on the CPU.
+        shares: Fraction of the evidence in each frame, `(S,)`; sums to 1, or is 0 if the map is empty.
     """
 
     method: str
@@ -60,13 +60,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """Why a network gives an emotion its probability.
+    """An explained prediction.
 
     Attributes:
-        label: The emotion, as an index.
-        probability: What the network gives it.
-        evidence: Where and when it has evidence for it.
-        curves: Whether that means anything.
+        label: Index of the emotion.
+        probability: Its predicted probability.
+        evidence: Its class activation map.
+        curves: The deletion and insertion curves of the map.
     """
 
     label: int
@@ -76,11 +76,11 @@ class Explanation:
 
     @property
     def doubt(self) -> str:
-        """Why the map should not be believed, as sentences; nothing where it may."""
+        """The reason not to trust the map; empty if it passes the test."""
         if not self.evidence.map.any():
-            return "This layer has no evidence for it at all."
+            return "This layer has no evidence for this emotion."
         if not self.curves.is_better_than_random:
-            return "The check fails: a random map deletes or inserts as well. Do not believe this map."
+            return "The check fails: a random map deletes or inserts as well. Do not trust this map."
         return ""
 
 
@@ -93,18 +93,18 @@ def explain(
     method: str = HIRESCAM,
     num_draws: int = 5,
 ) -> Explanation:
-    """Explains one emotion of one clip, and checks that.
+    """Explains one emotion of one clip, and tests the map.
 
     Args:
         network: The network.
         clip: uint8 `(C, S, H, W)`, on the network's device.
-        label: The emotion.
-        layer: The layer's name; None for the default one.
+        label: Index of the emotion.
+        layer: Name of the layer; None for the default of `choose_layer`.
         method: `hirescam` or `gradcam`.
-        num_draws: Random maps that the check compares with.
+        num_draws: Number of random maps in the test.
 
     Raises:
-        ExplanationError: The network has no such layer, or none at all.
+        ExplanationError: The layer does not exist, or no layer has a map.
     """
     evidence = find_evidence(network, clip, label, layer=layer, method=method)
     sharp = to_unit_range(clip)
@@ -117,21 +117,21 @@ def explain(
 def find_evidence(
     network: ViewedNetwork, clip: Tensor, label: int, *, layer: str | None = None, method: str = HIRESCAM
 ) -> Evidence:
-    """Returns where and when a network has evidence for an emotion: the mean map of the views that show a frame.
+    """Returns the class activation map of an emotion; each frame's map is the mean over the views that contain it.
 
     Args:
         network: The network.
         clip: uint8 `(C, S, H, W)`, on the network's device.
-        label: The emotion.
-        layer: The layer's name; None for the default one.
+        label: Index of the emotion.
+        layer: Name of the layer; None for the default of `choose_layer`.
         method: `hirescam` or `gradcam`.
 
     Raises:
-        ExplanationError: The network has no such layer, or none at all.
+        ExplanationError: The layer does not exist, or no layer has a map.
     """
     views = network.inputs(to_unit_range(clip)[None])
     chosen = choose_layer(layers_of(network.network, views[0]), layer)
-    # One by one: then it does not matter in which order a network puts clips and frames.
+    # One view at a time, so that the order in which a network merges clips and frames does not matter.
     classes = torch.tensor([label], device=clip.device)
     maps = torch.cat([gradcam(network.network, view[None], classes, chosen.name, method) for view in views])
     frames = network.views.flatten()

@@ -1,11 +1,10 @@
-"""Grad-CAM in space and time for any network that takes clips (Selvaraju et al., ICCV 2017), and its variant HiResCAM.
+"""Grad-CAM (Selvaraju et al., ICCV 2017) and HiResCAM in space and time, for any network that takes clips.
 
-A layer's output `(C, T', H', W')` is weighted by the gradient of the class's logit and summed over the channels. The
-positive part is what speaks for the class; it is interpolated to the clip's size. Grad-CAM takes the mean gradient of
-each channel, HiResCAM (Draelos and Carin, arXiv:2011.08891) the gradient as it is. Both are the same where nothing but
-a global average and a linear layer follows. A network like the paper's, which flattens what it sees, weighs each place
-by itself: a mean over places then says little, and such maps fail the check of `fer3d.explanation.curves`
-(docs/explain.md).
+A layer's output `(C, T', H', W')` is weighted by the gradient of the class's logit and summed over the channels; the
+positive part is interpolated to the clip's size. Grad-CAM weights by each channel's mean gradient, HiResCAM (Draelos
+and Carin, arXiv:2011.08891) by the gradient at each position. They are equal if only global average pooling and a
+linear layer follow. A network like the paper's, which flattens its features, weights each position separately;
+Grad-CAM's mean is then uninformative and fails the test of `fer3d.explanation.curves` (docs/explain.md).
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ from torch.nn import functional as F
 
 HIRESCAM, GRADCAM = "hirescam", "gradcam"
 METHODS = {HIRESCAM: "HiResCAM", GRADCAM: "Grad-CAM"}
-# Places that a map needs along height and width to tell the parts of a face apart.
+# Minimum height and width of a map that resolves the parts of a face.
 _MIN_SIDE = 4
 _MAX_NAMED = 8
 
 
 class ExplanationError(ValueError):
-    """Something that cannot be explained: what, why, and what to do."""
+    """A clip cannot be explained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A part of a network whose output still has places in time and space.
+    """A module whose output has positions in time and space.
 
     Attributes:
-        name: As `named_modules` has it, such as `features.3.1`.
+        name: Its name in `named_modules`, such as `features.3.1`.
         grid: `(T', H', W')` of its output.
     """
 
@@ -47,11 +46,11 @@ class Layer:
 
 
 def layers_of(network: nn.Module, clip: Tensor) -> list[Layer]:
-    """Returns the layers that have a map, in the order in which they are done; the last one where a name comes twice.
+    """Returns the layers with a map, in execution order; a module that runs several times counts once, at its last run.
 
     Args:
         network: The network.
-        clip: `(C, T, H, W)`, as the network takes it.
+        clip: An input `(C, T, H, W)` of the network.
     """
     found: dict[str, Layer] = {}
 
@@ -76,28 +75,28 @@ def layers_of(network: nn.Module, clip: Tensor) -> list[Layer]:
 
 
 def choose_layer(layers: Sequence[Layer], name: str | None = None) -> Layer:
-    """Returns the layer of a name, or the default one: the last that still tells frames and parts of a face apart.
+    """Returns a layer by name, or by default the last that resolves frames and the parts of a face.
 
-    That is the last with a place for every frame, or as many as any layer has, and with 4 along height and width where
-    there is one. It passes the check more often than later ones: docs/explain.md.
+    The default is the last layer with the highest temporal resolution and, if possible, at least 4 x 4 positions. It
+    passes the faithfulness test more often than later layers (docs/explain.md).
 
     Args:
-        layers: As `layers_of` returns them.
+        layers: The result of `layers_of`.
         name: The name; None for the default.
 
     Raises:
-        ExplanationError: There is no such layer, or none at all.
+        ExplanationError: The layer does not exist, or no layer has a map.
     """
     if not layers:
         raise ExplanationError(
-            "the network has no layer to look at: Grad-CAM needs one whose output has places in time and space, "
-            "(clips, channels, T, H, W), or in space for each frame, (clips * T, channels, H, W)"
+            "the network has no layer with a map: Grad-CAM needs an output of shape (clips, channels, T, H, W), or "
+            "(clips * T, channels, H, W) for networks that process single frames"
         )
     if name is not None:
         by_name = {layer.name: layer for layer in layers}
         if name not in by_name:
             named = ", ".join(str(layer) for layer in layers[-_MAX_NAMED:])
-            raise ExplanationError(f"the network has no layer {name} with a map; its last ones are {named}")
+            raise ExplanationError(f"the network has no layer {name} with a map; its last layers with one are {named}")
         return by_name[name]
     fine = [layer for layer in layers if min(layer.grid[1:]) >= _MIN_SIDE] or layers
     most = max(layer.grid[0] for layer in fine)
@@ -105,32 +104,32 @@ def choose_layer(layers: Sequence[Layer], name: str | None = None) -> Layer:
 
 
 def gradcam(network: nn.Module, clips: Tensor, classes: Tensor, layer: str, method: str = HIRESCAM) -> Tensor:
-    """Returns where and when a layer has evidence for a class, `(B, T, H, W)`, at least 0.
+    """Returns the non-negative class activation maps of a layer, `(B, T, H, W)`.
 
-    The network predicts, in float32, and stays as it was.
+    The network runs in evaluation mode and float32; its modes are restored.
 
     Args:
         network: The network.
-        clips: `(B, C, T, H, W)`, as the network takes them.
-        classes: The class of each clip that is to be explained, `(B,)`.
-        layer: The layer's name.
+        clips: Inputs `(B, C, T, H, W)` of the network.
+        classes: The class to explain for each clip, `(B,)`.
+        layer: Name of the layer.
         method: `hirescam` or `gradcam`.
 
     Raises:
-        ExplanationError: The network has no such layer, or it has no map, or the logits do not depend on it.
+        ExplanationError: The layer does not exist or has no map, or the logits do not depend on it.
     """
     num_clips, _, num_frames, height, width = clips.shape
     with _as_in_prediction(network), torch.enable_grad():
         logits, output = _logits_and_output(network, clips, layer)
-        # A clip's logits are its own, so that the gradient of their sum is that of each.
+        # Clips are independent, so the gradient of the sum contains each clip's own.
         gradient, *_ = torch.autograd.grad(
             logits.gather(1, classes.to(logits.device)[:, None]).sum(), output, allow_unused=True
         )
     if gradient is None:
-        raise ExplanationError(f"what the network says does not depend on the output of its layer {layer}")
+        raise ExplanationError(f"the logits do not depend on the output of layer {layer}: choose another layer")
     volume, slopes = (_volume(tensor.detach(), num_clips, num_frames) for tensor in (output, gradient))
     if volume is None or slopes is None:
-        raise ExplanationError(f"the output of layer {layer} has shape {tuple(output.shape)}, with no places in it")
+        raise ExplanationError(f"the output of layer {layer}, of shape {tuple(output.shape)}, has no positions")
     if method == GRADCAM:
         slopes = slopes.mean((2, 3, 4), keepdim=True)
     evidence = (slopes * volume).sum(1, keepdim=True).relu()
@@ -138,18 +137,18 @@ def gradcam(network: nn.Module, clips: Tensor, classes: Tensor, layer: str, meth
 
 
 def frame_shares(maps: Tensor) -> Tensor:
-    """Returns the share of each frame in a map's sum, `(..., T)` of `(..., T, H, W)`; zeros where the map is empty."""
+    """Returns each frame's fraction of a map's sum, `(..., T)` for `(..., T, H, W)`; zeros for an empty map."""
     sums = maps.sum((-2, -1)).double()
     whole = sums.sum(-1, keepdim=True)
     return torch.where(whole > 0, sums / whole.clamp(min=torch.finfo(torch.double).tiny), torch.zeros_like(sums))
 
 
 def _logits_and_output(network: nn.Module, clips: Tensor, layer: str) -> tuple[Tensor, Tensor]:
-    """The logits, and the output of a layer as a leaf of the graph from there to the logits."""
+    """The logits, and the layer's output as a leaf of their graph."""
     outputs: list[Tensor] = []
 
     def cut(_: nn.Module, __: Any, output: Any) -> Any:
-        # A leaf, since what comes before needs no gradient; its copy, since the next layer may change it in place.
+        # A leaf, since earlier layers need no gradient; cloned, since the next layer may modify it in place.
         if not isinstance(output, Tensor):
             return output
         outputs.append(output.detach().requires_grad_())
@@ -165,28 +164,28 @@ def _logits_and_output(network: nn.Module, clips: Tensor, layer: str) -> tuple[T
     finally:
         handle.remove()
     if not outputs or not logits.requires_grad:
-        raise ExplanationError(f"what the network says does not depend on the output of its layer {layer}")
+        raise ExplanationError(f"the logits do not depend on the output of layer {layer}: choose another layer")
     return logits, outputs[-1]
 
 
 def _volume(output: Tensor, num_clips: int, num_frames: int) -> Tensor | None:
-    """A layer's output as `(B, C, T', H', W')`; None where it has no such places."""
+    """A layer's output as `(B, C, T', H', W')`; None if it has no positions in time and space."""
     if output.ndim == 5 and len(output) == num_clips:
         return output
     if output.ndim == 4 and len(output) == num_clips * num_frames:
-        # A network that looks at each frame, with the frames of a clip side by side.
+        # A network that processes single frames, with the frames of a clip consecutive.
         return output.view(num_clips, num_frames, *output.shape[1:]).transpose(1, 2)
     return None
 
 
 @contextmanager
 def _as_in_prediction(network: nn.Module) -> Iterator[None]:
-    """Within it, the network predicts in its own number format, whatever surrounds it; afterwards it is as before."""
+    """Context with the network in evaluation mode and without autocast; restores its modes."""
     modes = {module: module.training for module in network.modules()}
     device = next((tensor.device.type for tensor in network.parameters()), "cpu")
     network.eval()
     try:
-        # cuDNN's recurrent layers have no gradient in prediction; PyTorch's own have.
+        # cuDNN's recurrent layers have no backward pass in evaluation mode; PyTorch's native ones have.
         recurrent = any(isinstance(module, nn.RNNBase) for module in modes)
         with torch.autocast(device, enabled=False), torch.backends.cudnn.flags(enabled=not recurrent):
             yield

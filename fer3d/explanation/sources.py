@@ -1,9 +1,8 @@
-"""What is explained: the network of a checkpoint, and clips of the store that it was trained on."""
+"""Inputs of an explanation: the network of a checkpoint, and clips of its clip store."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fer3d.clips.preprocess import load_clips
-from fer3d.clips.store import INDEX_NAME, ClipStore, StoreError, read_digest
+from fer3d.clips.store import ClipStore
 from fer3d.explanation.explain_clip import ViewedNetwork
 from fer3d.explanation.gradcam import ExplanationError
 from fer3d.prediction.trained import Trained
@@ -27,14 +26,14 @@ _MAX_NAMED = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShownClip:
-    """A clip as it is explained and drawn.
+    """A clip to explain and draw.
 
     Attributes:
-        name: Such as `S005/001`, or a video's name with the face and the seconds.
-        pixels: uint8 `(S, H, W, C)`, before CLAHE: the frames that the network's views take.
-        frames: What each frame is called, `S` texts: its file, or its second.
-        caution: What has to be said of it: that its faces are rendered, or that the network has seen them in training.
-        label: The true emotion; None where nobody knows.
+        name: Such as `S005/001`, or a video's name with face and times.
+        pixels: uint8 `(S, H, W, C)`, before CLAHE: the frames used by the network's views.
+        frames: Name of each frame, `S` texts: its file or its time.
+        caution: The caution to show: rendered faces, or a subject of the training.
+        label: The true emotion; None if unknown.
     """
 
     name: str
@@ -50,11 +49,11 @@ class TrainedNetwork:
 
     Attributes:
         path: The checkpoint's file.
-        checkpoint: What it says.
-        trained: What the clips are made like.
-        network: The network, by whole clips of the frames in `kept`.
-        kept: Which of a stored clip's frames the views take, ascending.
-        device: Where it computes.
+        checkpoint: The checkpoint.
+        trained: Its metadata.
+        network: The network, which takes clips of the frames in `kept`.
+        kept: Indices of a stored clip's frames that the views use, ascending.
+        device: The device.
     """
 
     path: Path
@@ -70,11 +69,11 @@ class TrainedNetwork:
 
         Args:
             path: The file.
-            trusted: Packages besides fer3d's whose code it may name.
-            device: Where the network is to compute.
+            trusted: Packages besides fer3d whose code it may name.
+            device: The device.
 
         Raises:
-            CheckpointError: It is none, or names code that is not trusted.
+            CheckpointError: The file is not a checkpoint, or names code that is not trusted.
         """
         checkpoint = Checkpoint.read(path, "the checkpoint")
         return cls.of(checkpoint, path, trusted, device)
@@ -83,7 +82,7 @@ class TrainedNetwork:
     def of(
         cls, checkpoint: Checkpoint, path: Path, trusted: Collection[str] = (), device: str = "cpu"
     ) -> TrainedNetwork:
-        """Makes the network of a checkpoint that is read already; see `read`."""
+        """Restores the network of a checkpoint in memory; see `read`."""
         trained = Trained.of(checkpoint, trusted)
         kept = sorted({frame for view in trained.views for frame in view})
         viewed = ViewedNetwork(
@@ -95,21 +94,21 @@ class TrainedNetwork:
         return cls(path, checkpoint, trained, viewed.to(device), tuple(kept), torch.device(device))
 
     def given(self, clip: ShownClip) -> Tensor:
-        """Returns the clip as it enters: uint8 `(C, S, H, W)` on the network's device, after CLAHE."""
+        """Returns the preprocessed clip: uint8 `(C, S, H, W)` on the network's device, after CLAHE."""
         return load_clips(clip.pixels[None], clahe=self.trained.clahe)[0].to(self.device)
 
     def stored_clip(self, store: ClipStore, clip_id: str) -> ShownClip:
-        """Returns a clip of the store that the network was trained on.
+        """Returns a clip of the network's clip store.
 
         Raises:
-            ExplanationError: The store has no such clip.
+            ExplanationError: The clip does not exist.
         """
         subjects = self.checkpoint.subjects
         if clip_id not in store.clip_ids:
-            # If possible of subjects that the network has not seen.
+            # Suggest clips of subjects outside the training if possible.
             unseen = [record.clip_id for record in store.records if record.subject not in subjects]
             named = ", ".join((unseen or list(store.clip_ids))[:_MAX_NAMED])
-            raise ExplanationError(f"{store.folder} holds no clip {clip_id}; it holds clips such as {named}")
+            raise ExplanationError(f"{store.folder} does not contain clip {clip_id}; it contains, for example, {named}")
         place = store.clip_ids.index(clip_id)
         record = store.records[place]
         cautions = ("SYNTHETIC data" if store.synthetic else "", SEEN if record.subject in subjects else "")
@@ -122,57 +121,42 @@ class TrainedNetwork:
         )
 
 
-def find_store(folder: Path, digest: str) -> ClipStore | None:
-    """Returns the clip store whose content has a digest, pixels included, if it lies in a folder or is that folder."""
-    if not folder.is_dir():
-        return None
-    for path in [folder] if (folder / INDEX_NAME).exists() else sorted(folder.iterdir()):
-        # A damaged store or something else is not the one that is looked for.
-        with suppress(StoreError, OSError, ValueError):
-            # To compare all pixels with their digest takes time, where there are many stores.
-            if read_digest(path) == digest:
-                return ClipStore.open(path)
-    return None
-
-
 def checkpoint_of(path: Path, clip_id: str | None = None) -> Path:
-    """Returns the checkpoint that a path means.
+    """Returns the checkpoint that a path stands for.
 
     Args:
-        path: A checkpoint, the folder of a fold, or that of a run: which means the fold that held the clip out.
-        clip_id: The clip of the run's corpus that is to be explained; None for something else.
+        path: A checkpoint, a fold folder, or a run folder, which stands for the fold that held out the clip.
+        clip_id: The clip of the run's corpus to explain; None for a video.
 
     Raises:
-        ExplanationError: There is none, or several and nothing that says which.
+        ExplanationError: There is no checkpoint, or several without a way to choose.
         ResultError: A fold's result cannot be read.
     """
     if path.is_file():
         return path
     if not path.is_dir():
-        raise ExplanationError(
-            f"there is no {path}: give a {CHECKPOINT_NAME}, or the folder of a run that kept its own"
-        )
+        raise ExplanationError(f"{path} does not exist: give a {CHECKPOINT_NAME}, or a run folder with checkpoints")
     if (path / CHECKPOINT_NAME).is_file():
         return path / CHECKPOINT_NAME
     kept = sorted(path.glob(f"fold_*/{CHECKPOINT_NAME}"))
     if not kept:
         raise ExplanationError(
-            f"{path} holds no {CHECKPOINT_NAME}: give one, or the folder of a run with save_checkpoint=true"
+            f"{path} contains no {CHECKPOINT_NAME}: give a checkpoint, or the folder of a run with save_checkpoint=true"
         )
     held_out = _fold_of(path, clip_id) if clip_id else None
     if held_out is not None and fold_folder(path, held_out) / CHECKPOINT_NAME not in kept:
         raise ExplanationError(
-            f"fold {held_out} of {path} held {clip_id} out and kept no checkpoint: train it again with "
-            f"save_checkpoint=true, or name a checkpoint that has seen the clip, such as {kept[0]}"
+            f"fold {held_out} of {path} held out {clip_id} but has no checkpoint: train it again with "
+            f"save_checkpoint=true, or give a checkpoint trained on the clip, such as {kept[0]}"
         )
     if held_out is None and len(kept) > 1:
-        why = f"none of its folds held {clip_id} out" if clip_id else "nothing says which one is meant"
-        raise ExplanationError(f"{path} has {len(kept)} checkpoints, and {why}: name one, such as {kept[0]}")
+        why = f", and none of its folds held out {clip_id}" if clip_id else ""
+        raise ExplanationError(f"{path} contains {len(kept)} checkpoints{why}: give one, such as {kept[0]}")
     return kept[0] if held_out is None else fold_folder(path, held_out) / CHECKPOINT_NAME
 
 
 def _fold_of(run: Path, clip_id: str) -> int | None:
-    """The fold of a run that held a clip out, if it is there."""
+    """The finished fold of a run that held out a clip; None if there is none."""
     for folder in sorted(run.glob("fold_[0-9]*")):
         number = int(folder.name.removeprefix("fold_"))
         if clip_id in read_result(folder, {"fold number": number}).clip_ids:

@@ -1,4 +1,4 @@
-"""Clips of a video: the one that says most, or the one at a second."""
+"""Selects the clip of a video to explain: the most confident one, or the one at a given time."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fer3d.prediction.own_corpus import has_seen
 from fer3d.prediction.sources import Source
 from fer3d.prediction.windows import FaceWindow, SeenCrop, Window
 
-# Of how many frames one ends a clip that is looked at, as `fer3d predict` does it.
+# Frames from one candidate clip to the next, as in `fer3d predict`.
 _STRIDE = 5
-# Seconds that a clip may end before or after the second that was asked for, or the length of a clip if that is more.
+# Tolerance in seconds for the requested end of a clip, or the length of a clip if that is longer.
 _NEAR = 0.5
 
 
 @dataclass(slots=True, eq=False)
 class _Best:
-    """The clip of a face that is to be explained, as far as the video has been seen."""
+    """The best clip of a face so far."""
 
     window: Window | None = None
     score: float = -np.inf
@@ -40,18 +40,18 @@ def video_clip(
     emotion: int | None = None,
     trusted: tuple[str, ...] = (),
 ) -> ShownClip:
-    """Returns one clip of a video, in one pass whose memory does not grow with its length.
+    """Returns one clip of a video, in one pass with bounded memory.
 
     Args:
         trained: The network.
         source: The video.
-        face: The person's number, from 1; None for the one that is seen longest.
-        second: The clip that ends nearest to this second; None for the one in which the network is most sure.
-        emotion: Of which emotion it is to be sure; None for whichever it says.
-        trusted: Packages besides fer3d's whose code may read the corpus that the video may be part of.
+        face: The identity, from 1; None for the face visible longest.
+        second: Choose the clip that ends nearest to this time; None for the most confident clip.
+        emotion: Index of the emotion whose probability is maximised; None for the predicted one.
+        trusted: Packages besides fer3d whose code may read the network's corpus.
 
     Raises:
-        ExplanationError: There is no such face, or it is not seen for long enough.
+        ExplanationError: The face does not exist, or is not visible for long enough.
         UnreadableError: The video cannot be read.
     """
     found: dict[int, _Best] = {}
@@ -83,7 +83,7 @@ def video_clip(
     number, chosen = _chosen(source, found, face)
     if second is not None and abs(chosen.last.time - second) > max(trained.trained.span, _NEAR):
         raise ExplanationError(
-            f"no clip of face {number} in {source.name} ends near {second:g} s; the nearest ends at "
+            f"no clip of face {number} in {source.name} ends near {second:g} s; the nearest one ends at "
             f"{chosen.last.time:.2f} s"
         )
     return _shown(trained, source, number, chosen, trusted)
@@ -100,11 +100,11 @@ def _chosen(source: Source, found: dict[int, _Best], face: int | None) -> tuple[
     if not found:
         raise ExplanationError(f"{source.name} shows no face")
     if face is not None and face not in found:
-        raise ExplanationError(f"{source.name} shows no face {face}; it shows {', '.join(map(str, sorted(found)))}")
+        raise ExplanationError(f"{source.name} has no face {face}; its faces are {', '.join(map(str, sorted(found)))}")
     number = face if face is not None else max(found, key=lambda number: (found[number].num_clips, -number))
     window = found[number].window
     if window is None:
-        raise ExplanationError(f"face {number} of {source.name} is not seen for long enough to make a clip")
+        raise ExplanationError(f"face {number} of {source.name} is not visible for long enough to make a clip")
     return number, window
 
 
@@ -112,7 +112,7 @@ def _shown(trained: TrainedNetwork, source: Source, face: int, window: Window, t
     assert window.clip is not None
     first, last = window.time_from, window.last.time
     seen = SEEN if has_seen(trained.trained, trained.path, source.path, trusted) else ""
-    # The frames of a clip are equally far apart.
+    # The frames of a clip are evenly spaced.
     times = np.linspace(first, last, len(window.clip))[list(trained.kept)]
     return ShownClip(
         name=f"{source.path.name if source.path else source.name}, face {face}, {first:.2f} to {last:.2f} s",

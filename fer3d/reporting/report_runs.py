@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fer3d.clips.independence import NOT_INDEPENDENT
-from fer3d.clips.store import ClipStore
+from fer3d.clips.store import ClipStore, find_store
 from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.run_results import EvaluationError, RunResults
-from fer3d.explanation.sources import find_store
 from fer3d.reporting.parts import slug
 
 # The corpora's names for people.

@@ -9,8 +9,9 @@ import torch
 from fake_checkpoints import KeptRun, write_kept_run
 
 from fer3d.clips.preprocess import to_unit_range
+from fer3d.clips.store import find_store
 from fer3d.explanation.explain_clip import explain, find_evidence
-from fer3d.explanation.sources import TrainedNetwork, find_store
+from fer3d.explanation.sources import TrainedNetwork
 from fer3d.prediction.networks import load_networks
 from fer3d.training.checkpoint import Checkpoint
 

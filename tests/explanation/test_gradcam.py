@@ -221,13 +221,13 @@ def test_the_default_layer_is_the_last_that_tells_frames_and_places_apart() -> N
 
 def test_what_has_no_map_is_a_sentence() -> None:
     flat = nn.Sequential(nn.Flatten(), nn.Linear(8 * 12 * 12, 3))
-    with pytest.raises(ExplanationError, match="no layer to look at"):
+    with pytest.raises(ExplanationError, match="no layer with a map"):
         maps_of(flat, clips_of(12))
-    with pytest.raises(ExplanationError, match=re.escape("no layer no.such with a map; its last ones are")):
+    with pytest.raises(ExplanationError, match=re.escape("no layer no.such with a map; ")):
         maps_of(paper_network(), clips_of(32), "no.such")
     with pytest.raises(ExplanationError, match="no layer classifier with a map"):
         maps_of(paper_network(), clips_of(32), "classifier")
-    with pytest.raises(ExplanationError, match="no places in it"):
+    with pytest.raises(ExplanationError, match="has no positions"):
         gradcam(paper_network(), clips_of(32), torch.tensor([0, 0, 0]), "classifier")
 
 
@@ -242,7 +242,7 @@ def test_a_layer_that_the_logits_do_not_depend_on_is_a_sentence() -> None:
             logits: Tensor = self.classifier(clips.mean((2, 3, 4)))
             return logits
 
-    with pytest.raises(ExplanationError, match="does not depend on the output of its layer aside"):
+    with pytest.raises(ExplanationError, match="do not depend on the output of layer aside"):
         gradcam(Aside(), clips_of(12), torch.tensor([0, 0, 0]), "aside")
 
 
