@@ -1,1 +1,1 @@
-"""The campaign that attacks fer3d: `python -m torture` damages what it reads and kills what it runs."""
+"""Fault injection: `python -m torture` damages fer3d's inputs and results and kills its processes."""

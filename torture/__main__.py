@@ -1,6 +1,6 @@
-"""Attacks fer3d: `python -m torture`; the same command goes on where it stopped.
+"""Fault injection campaign: `python -m torture`; the same command continues where it stopped.
 
-`--seed 7 --case corpora:123` repeats one case and leaves its folder.
+`--seed 7 --case corpora:123` repeats one case and keeps its folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OUTPUTS = Path("outputs/torture")
 
 
 def main() -> int:
-    """Runs a campaign or one case; returns 1 where fer3d lost something silently, hung or showed a traceback."""
+    """Runs a campaign or one case; returns 1 if fer3d lost data silently, hung, or printed a traceback."""
     options = _parser().parse_args()
     seed = _seed(options.seed, options.outputs)
     campaign = Campaign(seed, (options.outputs / str(seed)).absolute(), ATTACKS)
@@ -51,7 +51,7 @@ def _run(campaign: Campaign, options: argparse.Namespace) -> int:
 
 
 def _seed(given: int | None, outputs: Path) -> int:
-    """The seed that is given; else that of a campaign that has not come to its table; else a new one."""
+    """The given seed, or that of an unfinished campaign, or a new one."""
     if given is not None:
         return given
     stopped = [path.parent for path in sorted(outputs.glob(f"*/{CASES_NAME}"))]
@@ -61,12 +61,12 @@ def _seed(given: int | None, outputs: Path) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
-    parser.add_argument("--seed", type=int, help="default: that of a campaign that was stopped, or a new one")
+    parser.add_argument("--seed", type=int, help="default: that of an unfinished campaign, or a new one")
     parser.add_argument("--only", default=",".join(ATTACKS), help="kinds of attack; default: %(default)s")
-    parser.add_argument("--cases", type=int, metavar="N", help="cases of each kind; default: a whole campaign's")
-    parser.add_argument("--case", metavar="KIND:NUMBER", help="repeat one case, and leave its folder")
-    parser.add_argument("--jobs", type=int, default=2, help="cases at a time; default: %(default)s")
-    parser.add_argument("--verbose", action="store_true", help="a line a case, not only a fault")
+    parser.add_argument("--cases", type=int, metavar="N", help="cases of each kind; default: those of a full campaign")
+    parser.add_argument("--case", metavar="KIND:NUMBER", help="repeat one case and keep its folder")
+    parser.add_argument("--jobs", type=int, default=2, help="concurrent cases; default: %(default)s")
+    parser.add_argument("--verbose", action="store_true", help="print every case, not only failures")
     parser.add_argument("--outputs", type=Path, default=OUTPUTS, help="default: %(default)s")
     return parser
 

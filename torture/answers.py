@@ -1,4 +1,4 @@
-"""What commands leave, read without their own checks, and whether two of them left the same."""
+"""Reads the results of commands without fer3d's own checks, and compares them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 def read_clips(outputs: Path, data: str) -> dict[str, dict[str, Any]]:
-    """What the one clip store of a corpus holds: of each clip the subject, the emotion and its pixels."""
+    """Content of a corpus's only clip store: subject, emotion and pixels of each clip."""
     (store,) = (outputs / "clips").glob(f"{data}-*")
     index = json.loads((store / "index.json").read_text(encoding="utf-8"))
     pixels = np.load(store / "clips.npy")
@@ -31,7 +31,7 @@ def read_logits(run: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def read_study(folder: Path) -> list[Any]:
-    """Of each trial of a study its state, its settings, and how many clips of each fold each epoch got right."""
+    """State, settings, and number of correct clips per fold and epoch of each trial of a study."""
     from fer3d.search.records import StudyRecord
 
     record = StudyRecord.read(str(folder))
@@ -45,7 +45,7 @@ def read_study(folder: Path) -> list[Any]:
 
 
 def equal(first: Any, second: Any) -> bool:
-    """Whether two answers are the same, arrays to the last bit."""
+    """Whether two answers are equal, arrays bit by bit."""
     if isinstance(first, dict) and isinstance(second, dict):
         return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
     if isinstance(first, list | tuple) and isinstance(second, list | tuple):
@@ -56,7 +56,7 @@ def equal(first: Any, second: Any) -> bool:
 
 
 def difference(first: Any, second: Any, path: str = "") -> str:
-    """The first place where two answers differ."""
+    """The first difference between two answers."""
     if isinstance(first, dict) and isinstance(second, dict):
         for key in [*first, *second]:
             if not equal(first.get(key), second.get(key)):

@@ -1,4 +1,4 @@
-"""What every kind of attack has in common."""
+"""The interface of attacks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torture.world import World
 
 @dataclass(frozen=True)
 class Case:
-    """One attack, which its seed and number repeat.
+    """One case, reproducible by its seed, kind and number.
 
     Attributes:
-        number: Its number among those of its kind, from 0.
-        rng: Draws all that is random about it.
-        folder: An empty folder of its own.
+        number: Its number among the cases of its kind, from 0.
+        rng: Its random number generator.
+        folder: Its own empty folder.
     """
 
     number: int
@@ -27,7 +27,7 @@ class Case:
 
     @classmethod
     def of(cls, seed: int, kind: str, number: int, folder: Path) -> Case:
-        """Makes a case; the random numbers depend on the seed, the kind and the number alone."""
+        """Creates a case, whose random numbers depend only on seed, kind and number."""
         return cls(number, random.Random(f"{seed} {kind} {number}"), folder)
 
 
@@ -35,8 +35,8 @@ class Attack(Protocol):
     """A kind of attack.
 
     Attributes:
-        name: One word for the command line and the table.
-        num_cases: How many cases a whole campaign has.
+        name: Its name on the command line and in the table.
+        num_cases: Number of cases in a full campaign.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Attack(Protocol):
 
     @classmethod
     def on(cls, world: World) -> Self:
-        """Makes what the cases of this kind need of the world; the commands that it runs have to succeed."""
+        """Prepares what the cases of this kind need; its commands must succeed."""
 
     def attack(self, case: Case) -> Judgement:
-        """Carries out one case and judges it."""
+        """Runs one case and returns its verdict."""

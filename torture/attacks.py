@@ -1,4 +1,4 @@
-"""The kinds of attack by their names."""
+"""The kinds of attack by name."""
 
 from __future__ import annotations
 

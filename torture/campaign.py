@@ -1,4 +1,4 @@
-"""A campaign: cases of every kind, two at a time, each with a line in a file that a killed campaign goes on with."""
+"""A campaign: concurrent cases of every kind, each recorded as a line of a file, from which a campaign resumes."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ TABLE_NAME = "table.md"
 
 @dataclass(frozen=True)
 class Line:
-    """One case's line of the file.
+    """The recorded line of one case.
 
     Attributes:
         seed: The campaign's seed.
         kind: The kind of attack.
         number: The case's number.
-        seconds: How long it took.
-        what: What was done.
-        verdict: What became of it.
-        message: Why.
-        vague: Whether the sentence does not name the place.
+        seconds: Its duration.
+        what: The fault that was injected.
+        verdict: The verdict.
+        message: The reason.
+        vague: Whether the error message does not name the place.
     """
 
     seed: int
@@ -52,9 +52,9 @@ class Campaign:
     """The cases of one seed.
 
     Attributes:
-        seed: All that is random depends on it.
-        folder: Where the cases happen and their lines are kept.
-        attacks: Each kind by its name.
+        seed: Seed of all random numbers.
+        folder: Folder of the cases and of their lines.
+        attacks: The kinds of attack by name.
     """
 
     seed: int
@@ -62,12 +62,12 @@ class Campaign:
     attacks: Mapping[str, type[Attack]]
 
     def run(self, kinds: Sequence[str], num_cases: int | None = None, *, num_jobs: int = 2) -> Iterator[Line]:
-        """Carries out the cases of some kinds that have no line yet, and yields each.
+        """Runs the cases of some kinds that have no line yet, and yields their lines.
 
         Args:
             kinds: Names of attacks.
-            num_cases: Cases of each kind; None for a whole campaign's.
-            num_jobs: Cases at a time.
+            num_cases: Cases of each kind; None for those of a full campaign.
+            num_jobs: Number of concurrent cases.
         """
         done = {(line.kind, line.number) for line in self.lines()}
         world = World.make(self.folder / "world")
@@ -78,11 +78,11 @@ class Campaign:
                 yield from self._kind(self.attacks[kind].on(world), numbers, num_jobs)
 
     def case(self, kind: str, number: int) -> Line:
-        """Carries out one case, leaves its folder to be looked at, and keeps no line."""
+        """Runs one case and keeps its folder, without recording a line."""
         return self._case(self.attacks[kind].on(World.make(self.folder / "world")), number, keep=True)
 
     def lines(self) -> list[Line]:
-        """What was done so far, without a last line that a kill cut off."""
+        """The recorded lines, without a truncated last one."""
         path = self.folder / CASES_NAME
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         whole = text[: text.rfind("\n") + 1]
@@ -101,7 +101,7 @@ class Campaign:
         if num_jobs == 1:
             yield from (self._case(attack, number) for number in numbers)
             return
-        # Forked before a thread is started here, so that the commands can be forked from there.
+        # Forked before this process starts a thread, so that commands can be forked from the child.
         with ProcessPoolExecutor(num_jobs, mp_context=get_context("fork")) as pool:
             futures = [pool.submit(self._case, attack, number) for number in numbers]
             try:
@@ -117,7 +117,7 @@ class Campaign:
         try:
             judged = attack.attack(Case.of(self.seed, attack.name, number, folder))
         except Exception:
-            # A fault of the campaign itself must not pass for a verdict on fer3d.
+            # An error of the campaign itself is not a verdict on fer3d.
             judged = Judgement("the campaign itself failed", Verdict.TRACEBACK, traceback.format_exc())
         if not keep:
             _remove(folder)
@@ -125,7 +125,7 @@ class Campaign:
 
 
 def table(lines: Sequence[Line]) -> str:
-    """The verdicts of each kind, as a table in Markdown."""
+    """A Markdown table of the verdicts by kind."""
     kinds = list(dict.fromkeys(line.kind for line in lines))
     heads = ["", "cases", *(verdict.value for verdict in Verdict), "of the sentences without the place"]
     rows = [heads, ["---", *["---:"] * (len(heads) - 1)]]
@@ -138,7 +138,7 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def _remove(folder: Path) -> None:
-    """Removes a case's folder, whatever the case has done to it."""
+    """Removes a case's folder, whatever its permissions."""
     if folder.exists():
         for path, _, _ in os.walk(folder):
             Path(path).chmod(0o700)

@@ -1,4 +1,4 @@
-"""Runs fer3d's commands: forked from a process that has imported everything, or as the processes that users start."""
+"""Runs fer3d's commands, either forked from a process with all imports, or as real processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-# Importing these takes seconds, which each forked command saves. None of them starts a thread by being imported.
+# Imported once, which saves each forked command seconds. Importing them starts no threads.
 MODULES = (
     *("fer3d.training.run", "fer3d.search.sweep", "fer3d.search.nested", "fer3d.evaluation.evaluation_files"),
     *("fer3d.evaluation.evaluation_tables", "fer3d.evaluation.comparison_tables", "fer3d.reporting.report"),
@@ -31,21 +31,21 @@ MODULES = (
         "skimage.data",
     ),
 )
-# Virtual memory of a command: a setting may ask for more than there is, and must not get it from the machine.
+# Limit of a command's virtual memory, since a random setting may ask for more than the machine has.
 MAX_BYTES = 24 << 30
 MAX_TEXT = 40_000
 
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a command.
+    """A finished command.
 
     Attributes:
-        status: Its exit status; negative for the signal that ended it.
-        out: What it printed.
-        err: What it printed as errors.
-        hung: Whether it had to be killed after its time.
-        seconds: How long it ran.
+        status: Exit status; negative for the signal that killed it.
+        out: Its standard output.
+        err: Its standard error.
+        hung: Whether it was killed after its time limit.
+        seconds: Its duration.
     """
 
     status: int
@@ -56,13 +56,13 @@ class Done:
 
     @property
     def text(self) -> str:
-        """All that was printed."""
+        """Its whole output."""
         return f"{self.out}\n{self.err}"
 
 
 def import_everything() -> None:
-    """Imports what the commands import, with one thread each."""
-    # A shell's background jobs ignore Ctrl-C, and pass that on.
+    """Imports what the commands need, limited to one thread each."""
+    # Background jobs of a shell ignore SIGINT, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ |= {"WANDB_MODE": "offline", "CUDA_VISIBLE_DEVICES": ""}
@@ -79,9 +79,9 @@ def fork(command: str, arguments: Sequence[str], *, folder: Path, limit: float =
 
     Args:
         command: Such as `train`.
-        arguments: Its command line.
-        folder: Where it runs; what it prints is kept there.
-        limit: Seconds after which it hangs.
+        arguments: Its command-line arguments.
+        folder: Its working directory, where its output is stored.
+        limit: Seconds after which it counts as hung.
     """
     folder.mkdir(parents=True, exist_ok=True)
     out, err = folder / ".out", folder / ".err"
@@ -99,7 +99,7 @@ def fork(command: str, arguments: Sequence[str], *, folder: Path, limit: float =
 def start(
     command: str, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
-    """Starts `python -m fer3d.<command>` as a real process at the head of a session of its own."""
+    """Starts `python -m fer3d.<command>` as a real process in a new session."""
     folder.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
         [sys.executable, "-m", f"fer3d.{command}", *arguments],
@@ -134,7 +134,7 @@ def _ended(pid: int, limit: float) -> bool:
 
 
 def _become(command: str, arguments: Sequence[str], folder: Path, out: Path, err: Path) -> NoReturn:
-    """What the child does, up to the end that a process started by `python -m` would come to."""
+    """Runs in the child and exits as `python -m` would."""
     status = 70
     try:
         os.setsid()

@@ -1,4 +1,4 @@
-"""Corpora that were copied, renamed and damaged by hand: what is used is what was distributed, or it is said."""
+"""Corpora damaged by copying, renaming and editing: fer3d must use the original data or report the problem."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Clips = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Mutation:
-    """What was done to a tree.
+    """A change to a tree.
 
     Attributes:
-        what: In words.
-        touched: The files and folders concerned, one of which has to be named where the clips are other ones.
-        may_differ: Whether the clips of the places that are touched may differ unsaid: nobody could know.
-        must_name: Whether it has to be named although all clips are as before.
-        warning: What may be said of all such files instead, because nothing tells which of them it is.
+        what: Description.
+        touched: The affected files and folders; fer3d must name one of them if the clips differ.
+        may_differ: Whether the affected clips may differ silently, because the change is undetectable.
+        must_name: Whether fer3d must name it even if all clips are unchanged.
+        warning: Alternative warning about all such files, if the affected one cannot be identified.
     """
 
     what: str
@@ -41,13 +41,13 @@ class Mutation:
     warning: str = ""
 
 
-# None: this draw changes nothing.
+# None if this draw changes nothing.
 Mutate = Callable[["Copy", random.Random], Mutation | None]
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A tree to be mutated."""
+    """A tree to mutate."""
 
     tree: Tree
     root: Path
@@ -84,7 +84,7 @@ class Copy:
 
     @property
     def folders(self) -> list[Path]:
-        """All folders, the root not included."""
+        """All folders below the root."""
         return sorted(path for path in self.root.rglob("*") if path.is_dir())
 
 
@@ -93,8 +93,8 @@ class CorporaAttack(Attack):
     """Mutations of two corpora.
 
     Attributes:
-        world: Where they are.
-        intact: The clips of each, undisturbed.
+        world: The corpora.
+        intact: The clips of each intact corpus.
     """
 
     world: World
@@ -105,15 +105,15 @@ class CorporaAttack(Attack):
 
     @classmethod
     def on(cls, world: World) -> Self:
-        """Reads what the undisturbed commands made."""
+        """Reads the clip stores of the intact corpora."""
         return cls(world, {tree.data: read_clips(world.outputs, tree.data) for tree in world.trees})
 
     def attack(self, case: Case) -> Judgement:
-        """Prepares a mutated copy and looks at the clips."""
+        """Prepares a mutated copy and compares its clips."""
         tree = self.world.trees[case.rng.random() < 0.35]
         copy = Copy(tree, case.folder / tree.root.name)
         shutil.copytree(tree.root, copy.root, symlinks=True)
-        # Each mutation in turn, so that a short campaign misses none.
+        # In turn, so that a short campaign covers every mutation.
         mutate = MUTATIONS[case.number % len(MUTATIONS)]
         mutation = None
         while mutation is None:
@@ -171,18 +171,18 @@ def _belongs(clip: str, place: str) -> bool:
 
 
 def _tokens(path: Path, root: Path) -> set[str]:
-    """What names a path: its name, and for what lies in a sequence that sequence."""
+    """Texts that identify a path: its name and, within a sequence, the sequence."""
     name = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     names = {name, repr(path.name)[1:-1]}
     clip = _clip_id(path, root)
     return names | {clip} if "/" in clip else names
 
 
-# What may be done to a tree ------------------------------------------------------------------------------------------
+# Mutations ------------------------------------------------------------------------------------------
 
 
 def delete_frame(copy: Copy, rng: random.Random) -> Mutation:
-    """One frame is missing; of Oulu-CASIA nothing tells how many there were."""
+    """A missing frame; undetectable in Oulu-CASIA, which does not record lengths."""
     frame = rng.choice(copy.frames)
     last = not copy.is_ckplus and frame == max(frame.parent.iterdir())
     frame.unlink()
@@ -190,7 +190,7 @@ def delete_frame(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def delete_folder(copy: Copy, rng: random.Random) -> Mutation:
-    """A folder is missing. A sequence without a label, or without anything, is as good as none."""
+    """A missing folder. A sequence without a label, or an empty one, may be missing."""
     folder = rng.choice(copy.folders)
     shutil.rmtree(folder)
     images = "cohn-kanade-images" in folder.relative_to(copy.root).parts
@@ -198,7 +198,7 @@ def delete_folder(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def delete_label(copy: Copy, rng: random.Random) -> Mutation:
-    """A sequence without a label is usual."""
+    """A missing label; sequences without one are common."""
     label = rng.choice(copy.labels)
     label.unlink()
     return Mutation(f"deleted {label}", (label,), may_differ=True)
@@ -233,13 +233,13 @@ SPELLINGS: tuple[Callable[[str], str], ...] = (
 
 
 def rename(copy: Copy, rng: random.Random) -> Mutation | None:
-    """A name is nearly spelt right."""
+    """A misspelt name."""
     path = rng.choice([rng.choice(copy.files), rng.choice(copy.folders), rng.choice(copy.sequences + copy.subjects)])
     target = path.with_name(rng.choice(SPELLINGS)(path.name))
     if target.exists():
         return None
     path.rename(target)
-    # A hidden label is no label, as is usual; hidden frames are missed.
+    # A hidden label counts as missing, which is common; hidden frames must be noticed.
     return Mutation(f"renamed {path} to {target.name!r}", (target, path), may_differ=_is_hidden_label(target))
 
 
@@ -248,7 +248,7 @@ def _is_hidden_label(path: Path) -> bool:
 
 
 def rename_label(copy: Copy, rng: random.Random) -> Mutation:
-    """A label's name is nearly spelt right."""
+    """A misspelt name of a label."""
     label = rng.choice(copy.labels)
     others = ("emotion.txt", "label.txt", label.name.replace("_emotion", "_emotions"), label.name + ".txt")
     target = label.with_name(
@@ -259,20 +259,20 @@ def rename_label(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def rename_expression(copy: Copy, rng: random.Random) -> Mutation | None:
-    """Other words for the folder of an expression or a code."""
+    """Another name of an expression folder or a code."""
     folder = rng.choice(copy.sequences)
     target = folder.with_name(rng.choice(["Fear_old", "Angry", "happy", "Sad", "Neutral", "Fearr", "1", "Contempt"]))
     if target.exists():
         return None
     folder.rename(target)
-    # The name of another expression is as good as that of the right one.
+    # The name of another expression is valid.
     known = not copy.is_ckplus and target.name in ("Angry", "happy", "Sad")
     touched = (target, folder, *([folder.parent] if known else []))
     return Mutation(f"renamed {folder} to {target.name!r}", touched, may_differ=known)
 
 
 def copy_file(copy: Copy, rng: random.Random) -> Mutation | None:
-    """A file is there twice."""
+    """A duplicate file."""
     path = rng.choice(copy.files)
     target = path.with_name(rng.choice(SPELLINGS[3:])(path.name))
     if target.exists():
@@ -283,7 +283,7 @@ def copy_file(copy: Copy, rng: random.Random) -> Mutation | None:
 
 
 def copy_folder(copy: Copy, rng: random.Random) -> Mutation | None:
-    """A folder is there twice."""
+    """A duplicate folder."""
     path = rng.choice(copy.sequences + copy.subjects)
     target = path.with_name(rng.choice(SPELLINGS[3:])(path.name))
     if target.exists():
@@ -293,7 +293,7 @@ def copy_folder(copy: Copy, rng: random.Random) -> Mutation | None:
 
 
 def extra_frame(copy: Copy, rng: random.Random) -> Mutation:
-    """A frame goes on where the sequence ended, or lies beside it with a name of its own."""
+    """A copied frame, numbered after the last one or with another name."""
     frame = rng.choice(copy.frames)
     stem = frame.stem[:-1] + rng.choice("456789")
     target = frame.with_name(rng.choice([stem, stem, "frame4", "face"]) + frame.suffix)
@@ -303,7 +303,7 @@ def extra_frame(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def foreign_sequence(copy: Copy, rng: random.Random) -> Mutation:
-    """A sequence's folder holds what belongs into another one."""
+    """A sequence folder with the content of another."""
     theirs, ours = rng.sample(copy.sequences, 2)
     shutil.rmtree(ours)
     shutil.copytree(theirs, ours)
@@ -311,7 +311,7 @@ def foreign_sequence(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def foreign_frame(copy: Copy, rng: random.Random) -> Mutation:
-    """A frame of another subject, under its own name or under that of the frame that it replaces."""
+    """A frame of another subject, under its own name or that of the replaced frame."""
     ours = rng.choice(copy.frames)
     theirs = rng.choice([path for path in copy.frames if path.parent.parent != ours.parent.parent])
     target = rng.choice([ours, ours.with_name(theirs.name)])
@@ -321,7 +321,7 @@ def foreign_frame(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def swap_folders(copy: Copy, rng: random.Random) -> Mutation:
-    """Two folders have changed places; in Oulu-CASIA no name tells so."""
+    """Two swapped folders; undetectable by name in Oulu-CASIA."""
     first, second = rng.sample(rng.choice([copy.sequences, copy.subjects]), 2)
     aside = copy.root / "aside"
     first.rename(aside)
@@ -331,7 +331,7 @@ def swap_folders(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def swap_labels(copy: Copy, rng: random.Random) -> Mutation:
-    """Two label files lie in each other's folder."""
+    """Two swapped label files."""
     first, second = rng.sample(copy.labels, 2)
     first.rename(second.parent / first.name)
     second.rename(first.parent / second.name)
@@ -339,7 +339,7 @@ def swap_labels(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def move(copy: Copy, rng: random.Random) -> Mutation | None:
-    """Something lies one folder too high, or in another one."""
+    """A file or folder moved one level up, or into another folder."""
     path = rng.choice([*copy.files, *copy.sequences, *copy.subjects])
     targets = [path.parent.parent, rng.choice(copy.folders), copy.root]
     folder = rng.choice([folder for folder in targets if not folder.is_relative_to(path)])
@@ -350,7 +350,7 @@ def move(copy: Copy, rng: random.Random) -> Mutation | None:
 
 
 def add_harmless(copy: Copy, rng: random.Random) -> Mutation:
-    """What systems and archives leave."""
+    """Files left by operating systems and archives."""
     folder = rng.choice([copy.root, *copy.folders])
     name = rng.choice([".DS_Store", "Thumbs.db", "desktop.ini", "._S005", ".git", "__MACOSX", "README.txt", "@eaDir"])
     if name in (".git", "__MACOSX", "@eaDir"):
@@ -362,7 +362,7 @@ def add_harmless(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def add_folder(copy: Copy, rng: random.Random) -> Mutation:
-    """An empty folder, be it of a subject."""
+    """An empty folder, possibly of a subject."""
     folder = rng.choice([copy.root, *copy.folders])
     made = folder / rng.choice(["S999", "P099", "001", "new", "Landmarks", "FACS", "lost+found", "S005", "Anger"])
     made.mkdir(exist_ok=True)
@@ -388,17 +388,17 @@ def _other_bytes(data: bytes, rng: random.Random) -> tuple[str, bytes]:
 
 
 def damage_frame(copy: Copy, rng: random.Random) -> Mutation:
-    """The bytes of an image are other ones."""
+    """A damaged image file."""
     frame = rng.choice(copy.frames)
     how, data = _other_bytes(frame.read_bytes(), rng)
     frame.write_bytes(data)
-    # A JPEG carries no checksum: damage inside it shows mostly, as the report has to say.
+    # JPEG has no checksum: most damage is detected, and the report must say so.
     inside = frame.suffix == ".jpeg" and how.startswith(("flipped", "zeroed", "cut"))
     return Mutation(f"{how} {frame}", (frame,), warning="JPEG images" if inside else "")
 
 
 def other_image(copy: Copy, rng: random.Random) -> Mutation:
-    """A proper image of another kind; one that is not the distributed one cannot be told by itself."""
+    """A valid image of another kind; by itself it cannot be told from the original."""
     frame = rng.choice(copy.frames)
     image = cv2.imdecode(np.frombuffer(frame.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
@@ -418,7 +418,7 @@ def other_image(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def damage_label(copy: Copy, rng: random.Random) -> Mutation:
-    """A label that is no code, or the same code in other spelling."""
+    """A label that is not a code, or the same code in another spelling."""
     label = rng.choice(copy.labels)
     code = int(float(label.read_text()))
     texts = [
@@ -437,7 +437,7 @@ def damage_label(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def damage_label_bytes(copy: Copy, rng: random.Random) -> Mutation:
-    """The bytes of a label are other ones; a flipped bit can make another code, which nobody could know."""
+    """A damaged label; a flipped bit may give another valid code, which is undetectable."""
     label = rng.choice(copy.labels)
     how, data = _other_bytes(label.read_bytes(), rng)
     label.write_bytes(data)
@@ -445,7 +445,7 @@ def damage_label_bytes(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def make_link(copy: Copy, rng: random.Random) -> Mutation:
-    """A symbolic link in the place of something."""
+    """A symbolic link in place of a file or folder."""
     path = rng.choice([rng.choice(copy.files), rng.choice(copy.folders), rng.choice(copy.sequences)])
     aside = copy.root.with_name("aside")
     kind = rng.choice(["itself", "nothing", "what was there", "its folder"])
@@ -456,7 +456,7 @@ def make_link(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def add_loop(copy: Copy, rng: random.Random) -> Mutation | None:
-    """A link to a folder above."""
+    """A link to a parent folder."""
     folder = rng.choice(copy.folders)
     link = folder / rng.choice(["loop", "S005", "001", "Emotion"])
     if link.exists():
@@ -466,7 +466,7 @@ def add_loop(copy: Copy, rng: random.Random) -> Mutation | None:
 
 
 def other_kind(copy: Copy, rng: random.Random) -> Mutation:
-    """A folder where a file should be, a file where a folder should be, or a pipe."""
+    """A folder in place of a file, a file in place of a folder, or a pipe."""
     path = rng.choice([rng.choice(copy.files), rng.choice(copy.folders), rng.choice(copy.sequences)])
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     make: dict[str, Callable[[], None]] = {
@@ -481,14 +481,14 @@ def other_kind(copy: Copy, rng: random.Random) -> Mutation:
 
 
 def forbid(copy: Copy, rng: random.Random) -> Mutation:
-    """Nobody may read it, except root."""
+    """Readable by root only."""
     path = rng.choice([rng.choice(copy.files), rng.choice(copy.folders)])
     path.chmod(0)
     return Mutation(f"forbade {path}", (path,))
 
 
 def second_root(copy: Copy, rng: random.Random) -> Mutation:
-    """The corpus is there twice, or deeper than usual."""
+    """A duplicate corpus, or one in a subfolder."""
     inner = copy.root / rng.choice(["CK+", "backup", "old (1)", "B_OriginalImg"])
     aside = copy.root.with_name("aside")
     shutil.copytree(copy.root, aside)

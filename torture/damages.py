@@ -1,4 +1,4 @@
-"""Results, stores, checkpoints and studies that were cut off, mixed up or edited: no wrong number is believed."""
+"""Truncated, mixed up or edited results, stores, checkpoints and studies: fer3d must not accept a wrong number."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SEARCH = (
 
 @dataclass(frozen=True)
 class Victim:
-    """What is damaged, and the command that meets it.
+    """Files to damage, and the command that reads them.
 
     Attributes:
-        runs: Names of the runs that are there, of `RUNS`.
-        files: Patterns of the files that may be damaged, below the outputs.
+        runs: Names in `RUNS` of the runs that exist.
+        files: Patterns of the files to damage, below the outputs.
         command: Makes the command line from the corpora and the outputs.
-        answer: What the command leaves, to be the same as undisturbed.
-        before: What is removed first, so that the command has something to do.
+        answer: Reads the command's result, which must equal that of an undamaged run.
+        before: What to remove first, so that the command has work to do.
     """
 
     runs: tuple[str, ...]
@@ -48,7 +48,7 @@ class Victim:
 
 @dataclass(frozen=True)
 class DamagesAttack(Attack):
-    """Damages of what commands have left.
+    """Damages the results of commands.
 
     Attributes:
         world: The corpora and the runs.
@@ -61,11 +61,11 @@ class DamagesAttack(Attack):
 
     @classmethod
     def on(cls, world: World) -> Self:
-        """Runs are made, and commands asked undisturbed, when the first case needs them."""
+        """Runs and undamaged answers are made when the first case needs them."""
         return cls(world)
 
     def attack(self, case: Case) -> Judgement:
-        """Damages a copy and compares what the command makes of it."""
+        """Damages a copy and compares the command's result."""
         name = list(VICTIMS)[case.number % len(VICTIMS)]
         victim, outputs = VICTIMS[name], case.folder / "outputs"
         answer, said = _undisturbed(self.world, name)
@@ -96,7 +96,7 @@ def _judge(what: str, done: Done, victim: Victim, outputs: Path, answer: Any, na
 
 
 def _copy(world: World, victim: Victim, outputs: Path) -> None:
-    """Lays out what the victim's command needs, undamaged."""
+    """Copies the undamaged files that the victim's command needs."""
     shutil.copytree(world.outputs / "clips", outputs / "clips")
     for run in victim.runs:
         shutil.copytree(_run_alone(world, run), outputs, dirs_exist_ok=True)
@@ -112,7 +112,7 @@ def _ask(world: World, victim: Victim, outputs: Path, folder: Path) -> Done:
 
 @cache
 def _undisturbed(world: World, name: str) -> tuple[Any, str]:
-    """What a victim's command answers and prints where nothing is damaged."""
+    """Result and output of a victim's command without damage."""
     folder = world.folder / f"asked-{os.getpid()}"
     _copy(world, VICTIMS[name], folder / "outputs")
     done = _ask(world, VICTIMS[name], folder / "outputs", folder / "here")
@@ -123,7 +123,7 @@ def _undisturbed(world: World, name: str) -> tuple[Any, str]:
 
 @cache
 def _run_alone(world: World, name: str) -> Path:
-    """The outputs of one run and nothing else, made once, even if two processes of the campaign ask at a time."""
+    """The outputs of one run, made once, even if two processes of the campaign need them at the same time."""
     made, outputs = world.folder / "runs" / name, world.folder / f"making-{os.getpid()}"
     if not made.exists():
         shutil.copytree(world.outputs / "clips", outputs / "clips")
@@ -162,7 +162,7 @@ RUNS: dict[str, Callable[[World, Path], list[str]]] = {
 }
 
 
-# What commands answer ------------------------------------------------------------------------------------------------
+# Answers of commands ------------------------------------------------------------------------------------------------
 
 
 def _run(outputs: Path, name: str) -> Path:
@@ -192,7 +192,7 @@ def _searched(outputs: Path, done: Done) -> Any:
 
 
 def _percentages(outputs: Path, done: Done) -> Any:
-    """Every percentage that a report shows."""
+    """All percentages in a report."""
     (path,) = outputs.rglob("report.html")
     return re.findall(
         r"\d+(?:\.\d+)?\s?%", re.sub(r"<(style|script|svg).*?</\1>", "", path.read_text("utf-8"), flags=re.S)
@@ -253,9 +253,9 @@ VICTIMS: dict[str, Victim] = {
 }
 
 
-# What may be done to a file ------------------------------------------------------------------------------------------
+# Damages ------------------------------------------------------------------------------------------
 
-# What was done, in words; nothing where this draw changes nothing.
+# Returns a description; None if this draw changes nothing.
 Damage = Callable[[Path, random.Random], str]
 
 
@@ -273,7 +273,7 @@ def cut_off(path: Path, rng: random.Random) -> str:
 
 
 def flip(path: Path, rng: random.Random) -> str:
-    """A bit is another one."""
+    """A flipped bit."""
     data = bytearray(path.read_bytes())
     place = rng.randrange(len(data))
     data[place] ^= 1 << rng.randrange(8)
@@ -282,7 +282,7 @@ def flip(path: Path, rng: random.Random) -> str:
 
 
 def blank(path: Path, rng: random.Random) -> str:
-    """A block of the disk came back as zeros."""
+    """A zeroed disk block."""
     data = bytearray(path.read_bytes())
     place = rng.randrange(len(data))
     data[place : place + 512] = bytes(len(data[place : place + 512]))
@@ -291,14 +291,14 @@ def blank(path: Path, rng: random.Random) -> str:
 
 
 def append(path: Path, rng: random.Random) -> str:
-    """Something follows its end."""
+    """Trailing bytes."""
     with path.open("ab") as file:
         file.write(rng.randbytes(rng.randrange(1, 100)))
     return "appended to"
 
 
 def noise(path: Path, rng: random.Random) -> str:
-    """Other bytes altogether."""
+    """Unrelated content."""
     path.write_bytes(rng.choice([rng.randbytes(300), b"<!DOCTYPE html>", b"{}", b"[]", b"null\n", b"\x80\x04."]))
     return f"wrote {path.read_bytes()[:10]!r} over"
 
@@ -312,7 +312,7 @@ def other_kind(path: Path, rng: random.Random) -> str:
 
 
 def swap(path: Path, rng: random.Random) -> str:
-    """Another one's of the same name, of the same run or of another."""
+    """Another file of the same name, of the same run or another."""
     depth = 2 if path.parent.name.startswith("fold_") else 1
     root = path.parents[depth]
     others = [other for other in sorted(root.glob("/".join(["*"] * depth + [path.name]))) if other != path]
@@ -327,10 +327,10 @@ def swap(path: Path, rng: random.Random) -> str:
 
 
 def edit_json(path: Path, rng: random.Random) -> str:
-    """A key is missing, or its value is of another kind or another one."""
+    """A key that is missing, or has another value or type."""
     content = json.loads(path.read_text(encoding="utf-8"))
     places = list(_places(content))
-    # The keys above are few, and what a program looks at first.
+    # Prefer top-level keys, which are few and are read first.
     parent, key = rng.choice([place for place in places if place[0] is content] if rng.random() < 0.6 else places)
     old = parent[key]
     if rng.random() < 0.3:
@@ -345,7 +345,7 @@ def edit_json(path: Path, rng: random.Random) -> str:
 
 
 def edit_arrays(path: Path, rng: random.Random) -> str:
-    """An array is missing, of another shape or kind, or holds other values."""
+    """An array that is missing, or has another shape, type or values."""
     with np.load(path) as file:
         arrays = dict(file)
     name = rng.choice(list(arrays))
@@ -377,7 +377,7 @@ def edit_arrays(path: Path, rng: random.Random) -> str:
 
 
 def edit_pixels(path: Path, rng: random.Random) -> str:
-    """Other pixels, fewer clips or another kind of array."""
+    """Other pixels, fewer clips or another data type."""
     array = np.load(path)
     how = rng.choice(
         ["brightened a clip of", "turned round", "halved", "made floats of", "flattened", "swapped clips of"]
@@ -395,7 +395,7 @@ def edit_pixels(path: Path, rng: random.Random) -> str:
 
 
 def edit_database(path: Path, rng: random.Random) -> str:
-    """A row or a table is missing."""
+    """A missing row or table."""
     import sqlite3
 
     connection = sqlite3.connect(path)
@@ -410,7 +410,7 @@ def edit_database(path: Path, rng: random.Random) -> str:
 
 
 def damages_of(path: Path) -> tuple[Damage, ...]:
-    """What may be done to a file or folder."""
+    """The damages that apply to a file or folder."""
     if path.is_dir():
         return delete, other_kind, swap, swap
     common: tuple[Damage, ...] = (delete, cut_off, flip, blank, append, noise, other_kind, swap)
@@ -421,7 +421,7 @@ def damages_of(path: Path) -> tuple[Damage, ...]:
     if path.suffix == ".npy":
         return (*common, *[edit_pixels] * 4)
     if path.suffix == ".db":
-        # SQLite has no checksums: a bit that flips in a number makes another number, which nobody can tell.
+        # SQLite has no checksums: a flipped bit in a number is undetectable.
         return delete, cut_off, noise, other_kind, edit_database, edit_database
     return common
 

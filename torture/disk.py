@@ -1,4 +1,4 @@
-"""A disk that is full at any moment: it is said where, and with more room the same command goes on."""
+"""A disk that fills up at any moment: fer3d must say where, and the same command must continue with more space."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from torture.world import World
 
 @dataclass(frozen=True)
 class DiskAttack(Attack):
-    """Outputs on a file system that is too small, where one may be mounted.
+    """Outputs on a file system that is too small; needs permission to mount one.
 
     Attributes:
-        undisturbed: What the commands have to come to.
+        undisturbed: The expected results.
     """
 
     undisturbed: Undisturbed
@@ -33,11 +33,11 @@ class DiskAttack(Attack):
 
     @classmethod
     def on(cls, world: World) -> Self:
-        """Runs the works to their end."""
+        """Runs the works without disturbance."""
         return cls(Undisturbed.on(world, cls.works))
 
     def attack(self, case: Case) -> Judgement:
-        """Takes a disk that is too small, or fills it at a random moment, and makes room after."""
+        """Uses a disk that is too small, or fills it at a random moment, and frees space afterwards."""
         name = self.works[case.number % len(self.works)]
         outputs = case.folder / "outputs"
         outputs.mkdir()

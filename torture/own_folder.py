@@ -1,4 +1,4 @@
-"""A small folder of own videos with its table: real files of a real face, to be spoilt by `torture.videos`."""
+"""A small folder of videos with its table: real files of a real face, which `torture.videos` damages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TABLE = "clips.csv"
 COLUMNS = ("path", "emotion", "subject", "start", "end", "row")
 NUM_FRAMES = 12
 RATE = 25
-# By a file's ending: the encoder.
+# The encoder by file suffix.
 CODECS = {
     ".mp4": "libx264",
     ".flv": "flv",
@@ -28,7 +28,7 @@ CODECS = {
     ".webm": "libvpx",
     ".mkv": "libx264",
 }
-# A video's path, and the parts of it that are clips.
+# A video's path, and its parts that are clips.
 _VIDEOS = {
     "anna/take_a1.mp4": ("",),
     "anna/take_a2.flv": ("",),
@@ -38,7 +38,7 @@ _VIDEOS = {
     "carla/take_c2.mkv": ("0 0.24", "0.24 "),
 }
 _FRAMES = "dora/take_d1"
-# Proper files that are no clip of a face.
+# Valid files that are not clips of a face.
 AUDIO, FACELESS, SHORT = "sound.mp4", "faceless.mp4", "short.mp4"
 
 Image = NDArray[np.uint8]
@@ -46,7 +46,7 @@ Cells = dict[str, str]
 
 
 def write_folder(root: Path, spares: Path) -> None:
-    """Writes the folder and, elsewhere, some files to put in the place of others."""
+    """Writes the folder and, elsewhere, replacement files."""
     for number, path in enumerate((*_VIDEOS, _FRAMES)):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         faces = [_photograph(100 + 4 * k, 20 + number, 0.75 + 0.02 * k) for k in range(NUM_FRAMES)]
@@ -64,7 +64,7 @@ def write_folder(root: Path, spares: Path) -> None:
 
 
 def first_rows() -> list[Cells]:
-    """The rows of the intact table; the last column tells clips apart, whatever else of them changes."""
+    """The rows of the intact table; the last column identifies clips, whatever else changes."""
     parts = [(path, part) for path, all_parts in {**_VIDEOS, _FRAMES: ("",)}.items() for part in all_parts]
     rows = []
     for number, (path, part) in enumerate(parts):
@@ -76,15 +76,15 @@ def first_rows() -> list[Cells]:
 
 @dataclass
 class Folder:
-    """The folder and what its table is going to be.
+    """The folder and the table to write.
 
     Attributes:
         root: The folder.
-        spares: Where there are files to put in the place of others.
+        spares: The folder of replacement files.
         rows: The cells of the table, by column.
-        columns: The columns in their order, by the names that they have in the header.
-        delimiter: Between cells.
-        content: The table's bytes, where they are not those that the rows give.
+        columns: The columns in order, by their names in the header.
+        delimiter: Delimiter between cells.
+        content: The table's bytes, if they differ from those of the rows.
     """
 
     root: Path
@@ -101,16 +101,16 @@ class Folder:
 
     @property
     def text(self) -> str:
-        """The table as its rows give it."""
+        """The table made from the rows."""
         return "".join(self._lines())
 
     def write(self) -> None:
-        """Writes the table, unless something else is in its place."""
+        """Writes the table, unless something else replaced it."""
         if not self.table.exists():
             self.table.write_bytes(self.text.encode("utf-8") if self.content is None else self.content)
 
     def lines(self) -> dict[str, set[int]]:
-        """The numbers of the lines that each row takes: a name may have a line break."""
+        """The line numbers of each row; a name may contain a line break."""
         found: dict[str, set[int]] = {}
         number = 1
         for row, line in zip([{"row": ""}, *self.rows], self._lines(), strict=True):
@@ -130,7 +130,7 @@ class Folder:
 
 
 def copy_folder(source: Path, spares: Path, root: Path) -> Folder:
-    """A copy to be spoilt, as old as its source and without its table."""
+    """A copy to damage, with its source's modification times and without the table."""
     shutil.copytree(source, root)
     (root / TABLE).unlink()
     return Folder(root, spares)

@@ -1,4 +1,4 @@
-"""Real processes that are killed, interrupted or run beside each other: the end is that of one that was left alone."""
+"""Real processes that are killed, interrupted or run concurrently: the result must be that of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ SEARCH = (
     *("search.pruning.threshold=0.0", "name=s"),
 )
 BESIDE = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2")
-# How long a process may take to leave after a signal.
+# Seconds that a process may take to exit after a signal.
 LEAVING = 30.0
-# Before this, the interpreter may not have come to the point where anything can be said.
+# Earlier, the interpreter may not have installed its signal handlers.
 LISTENING = 1.0
 PARTIAL = re.compile(r"\.(.+)\.partial-.+")
 
 
 @dataclass(frozen=True)
 class Work:
-    """A command that takes a while.
+    """A long-running command.
 
     Attributes:
         command: Makes its name and arguments.
-        answer: What it leaves in the outputs.
-        has_store: Whether the clips are there already.
+        answer: Reads its result.
+        has_store: Whether the clip store exists at the start.
     """
 
     command: Callable[[World, Path], list[str]]
@@ -94,12 +94,12 @@ WORKS: Mapping[str, Work] = {
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What the works answer when nothing disturbs them, and how long that takes.
+    """Results and durations of the undisturbed works.
 
     Attributes:
         world: The corpora.
-        answers: By the work's name.
-        seconds: By the work's name.
+        answers: Results by work.
+        seconds: Durations by work.
     """
 
     world: World
@@ -111,7 +111,7 @@ class Undisturbed:
         """Runs the works as real processes.
 
         Raises:
-            RuntimeError: One fails.
+            RuntimeError: A work fails.
         """
         made = cls(world)
         for name in names:
@@ -119,7 +119,7 @@ class Undisturbed:
         return made
 
     def start(self, name: str, outputs: Path) -> subprocess.Popen[str]:
-        """Starts a work on outputs, which get their clips if they are new."""
+        """Starts a work in an output folder; a new folder gets a clip store if the work needs one."""
         work = WORKS[name]
         if work.has_store and not outputs.exists():
             shutil.copytree(self.world.outputs / "clips", outputs / "clips")
@@ -129,7 +129,7 @@ class Undisturbed:
         return start(command, arguments, folder=outputs.with_name("here"), environment=environment)
 
     def judge(self, what: str, name: str, outputs: Path, done: Done) -> Judgement:
-        """Judges the last run of a work, which has to come to the undisturbed end."""
+        """Judges the last run of a work, whose result must equal the undisturbed one."""
         ended = judge_end(what, done)
         if ended:
             fault = ended.verdict if ended.verdict.is_fault else Verdict.SILENT
@@ -145,7 +145,7 @@ class Undisturbed:
 
 @cache
 def _left_alone(world: World, name: str) -> tuple[Any, float]:
-    """What a work answers, and the seconds it takes."""
+    """Result of a work, and its duration in seconds."""
     outputs = world.folder / "undisturbed" / name
     shutil.rmtree(outputs, ignore_errors=True)
     done = finish(Undisturbed(world).start(name, outputs))
@@ -162,16 +162,16 @@ def leftovers(outputs: Path) -> list[str]:
 
 
 def finished_folds(outputs: Path) -> dict[str, int]:
-    """When each file of each finished fold was written."""
+    """Modification time of each file of each finished fold."""
     return {str(path): path.stat().st_mtime_ns for path in outputs.glob("*/fold_*/*")}
 
 
 @dataclass(frozen=True)
 class KillsAttack(Attack):
-    """SIGKILL at any moment, three times; then the same command goes on to the end.
+    """SIGKILL at any moment, three times; then the same command must finish.
 
     Attributes:
-        undisturbed: What it has to come to.
+        undisturbed: The expected results.
     """
 
     undisturbed: Undisturbed
@@ -186,7 +186,7 @@ class KillsAttack(Attack):
         return cls(Undisturbed.on(world, tuple(WORKS)))
 
     def attack(self, case: Case) -> Judgement:
-        """Kills the command itself, or everything that it has started, too."""
+        """Kills the command, with or without its children."""
         name = list(WORKS)[case.number % len(WORKS)]
         outputs, told = case.folder / "outputs", []
         for _ in range(self.num_kills):
@@ -197,7 +197,7 @@ class KillsAttack(Attack):
             told.append(f"{seconds:.1f} s{' with its children' if whole else ''}")
             time.sleep(seconds)
             (os.killpg if whole else os.kill)(process.pid, signal.SIGKILL)
-            # Children that are left have the pipes; they have to leave by themselves.
+            # Remaining children hold the pipes; they must exit by themselves.
             finish(process, LEAVING)
             after = finished_folds(outputs)
             if not after.items() >= before.items():
@@ -213,10 +213,10 @@ class KillsAttack(Attack):
 
 @dataclass(frozen=True)
 class SignalsAttack(Attack):
-    """Ctrl-C or SIGTERM at any moment, start-up included.
+    """Ctrl-C or SIGTERM at any moment, including start-up.
 
     Attributes:
-        undisturbed: What the same command has to come to after.
+        undisturbed: The expected results of the same command afterwards.
     """
 
     undisturbed: Undisturbed
@@ -230,7 +230,7 @@ class SignalsAttack(Attack):
         return cls(Undisturbed.on(world, tuple(WORKS)))
 
     def attack(self, case: Case) -> Judgement:
-        """Sends the signal to the command, as `kill` does, or Ctrl-C to all, as a terminal does."""
+        """Sends the signal to the command, like `kill`, or to its whole session, like Ctrl-C on a terminal."""
         name = list(WORKS)[case.number % len(WORKS)]
         number = signal.SIGINT if case.number // len(WORKS) % 2 else signal.SIGTERM
         outputs = case.folder / "outputs"
@@ -264,7 +264,7 @@ class SignalsAttack(Attack):
                 os.kill(pid, signal.SIGKILL)
             return Judgement(what, Verdict.SILENT, f"status {done.status}, and {len(left)} processes go on")
         if done.status == 0:
-            return None  # done before; if not, its answer is another one
+            return None  # finished before the signal; if not, its answer differs
         early = seconds < LISTENING and done.status in (-number, 128 + number)
         if not early and done.status != 128 + number:
             return Judgement(what, Verdict.SILENT, f"status {done.status} instead of {128 + number}; {words}")
@@ -277,7 +277,7 @@ class SignalsAttack(Attack):
 
 
 def members(session: int, patience: float = 5) -> list[int]:
-    """The processes of a session that are still there after a while."""
+    """The processes of a session that still run after a while."""
     deadline = time.monotonic() + patience
     while True:
         pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _session(path) == session]
@@ -296,10 +296,10 @@ def _session(process: Path) -> int | None:
 
 @dataclass(frozen=True)
 class TogetherAttack(Attack):
-    """Two and four processes of one command at once.
+    """Two or four concurrent processes of one command.
 
     Attributes:
-        undisturbed: What they have to come to.
+        undisturbed: The expected results.
     """
 
     undisturbed: Undisturbed
@@ -314,7 +314,7 @@ class TogetherAttack(Attack):
         return cls(Undisturbed.on(world, cls.works))
 
     def attack(self, case: Case) -> Judgement:
-        """Starts them within half a second, and watches how often each fold is begun."""
+        """Starts them within half a second, and counts how often each fold is started."""
         name = self.works[case.number % len(self.works)]
         count = 2 if case.number // len(self.works) % 2 else 4
         outputs, what = case.folder / "outputs", f"{count} times {name}"
@@ -342,7 +342,7 @@ class TogetherAttack(Attack):
         return self.undisturbed.judge(what, name, outputs, ends[-1])
 
     def _judge_search(self, what: str, name: str, outputs: Path) -> Judgement:
-        """Trials side by side know less of each other, and so may be other ones; but as many."""
+        """Concurrent trials know less of each other and may differ, but their number must be the same."""
         trials = WORKS[name].answer(outputs)["trials"]
         states = [state for state, _, _ in trials]
         if states != ["complete"] * 3:

@@ -1,4 +1,4 @@
-"""Settings of every kind that people mistype: what was asked is what was done, or it is refused by name."""
+"""Mistyped settings of every kind: fer3d must do what was asked, or reject the setting by name."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Probe:
     """One wrong, odd or right setting.
 
     Attributes:
-        arguments: What is added to the command line.
-        key: What a refusal has to name.
-        taken_as: What may stand under the key in a result; empty where it has to be refused, `ANYTHING` for no matter.
-        search: Whether it is for a search of one trial rather than for a fold.
-        outputs: The folder below the case's for everything that is made.
-        has_effect: Whether the numbers must be other ones than without it.
+        arguments: Additional command-line arguments.
+        key: The text that an error must name.
+        taken_as: Accepted values of the key in a result; empty if it must be rejected, `ANYTHING` for any value.
+        search: Whether it applies to a search of one trial instead of a fold.
+        outputs: The output folder, below that of the case.
+        has_effect: Whether the numbers must differ from those without it.
     """
 
     arguments: tuple[str, ...]
@@ -50,7 +50,7 @@ class SettingsAttack(Attack):
 
     Attributes:
         world: The corpus and its store.
-        config: The whole configuration that the undisturbed run has.
+        config: The full configuration of the undisturbed run.
         sweeper: The sweeper's settings.
         run: The undisturbed run.
     """
@@ -65,7 +65,7 @@ class SettingsAttack(Attack):
 
     @classmethod
     def on(cls, world: World) -> Self:
-        """Composes the configuration and trains the fold that nothing disturbs."""
+        """Composes the configuration and trains the undisturbed fold."""
         from hydra import compose, initialize_config_dir
         from omegaconf import OmegaConf
 
@@ -82,7 +82,7 @@ class SettingsAttack(Attack):
         return cls(world, config, sweeper, run)
 
     def attack(self, case: Case) -> Judgement:
-        """Runs a command with one probe more and looks at what it took it for."""
+        """Runs a command with one probe and checks how it was interpreted."""
         kind = KINDS[case.number % len(KINDS)]
         probe = case.rng.choice(list(kind(self, case.rng)))
         outputs = case.folder / probe.outputs
@@ -117,23 +117,23 @@ class SettingsAttack(Attack):
 
     @cached_property
     def leaves(self) -> list[tuple[str, Any]]:
-        """Every key of a run and its value; those of its search are another kind."""
+        """Every key of a run and its value, except those of its search."""
         return [(key, value) for key, value in _leaves(self.config) if not key.startswith("search.")]
 
     @cached_property
     def nodes(self) -> list[str]:
-        """Every key that holds keys."""
+        """Every key whose value is a mapping."""
         return [key for key, _ in _nodes(self.config)]
 
 
 def quote(text: str) -> str:
-    """Writes text as Hydra's grammar wants it."""
+    """Quotes text for Hydra's grammar."""
     return '"' + re.sub(r'(\\*)"', r'\1\1\\"', text) + '"'
 
 
-# What may be typed ---------------------------------------------------------------------------------------------------
+# Probes ---------------------------------------------------------------------------------------------------
 
-# By the kind of the value that stands in the configuration: what is typed, and what it may be taken for.
+# By the type of the configured value: what is typed, and how it may be interpreted.
 BOOLS: dict[str, tuple[Any, ...]] = {
     **{"true": (True,), "FALSE": (False,), "no": (False,), "off": (False,), "yes": (True,), "on": (True,)},
     **{"1": (True,), "0": (False,), "'true'": (True,), "maybe": (), "2": (), "1.5": (), "null": (), "[true]": ()},
@@ -180,7 +180,7 @@ def _values(key: str, value: Any) -> Iterator[Probe]:
     else:
         typed = WORDS
     for text, taken_as in typed.items():
-        # More epochs or larger pictures than anybody has time for are not what is tried here; nor is the compiler.
+        # Not tested here: too many epochs, too large images, and the compiler, which take too long.
         endless = (text == str(HUGE) and key.endswith(("max_epochs", ".size"))) or (
             key == "compile" and True in taken_as
         )
@@ -189,7 +189,7 @@ def _values(key: str, value: Any) -> Iterator[Probe]:
 
 
 def values(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
-    """A key of the run, and a value of another kind or out of its range."""
+    """A key of the run with a value of another type or out of range."""
     key, value = rng.choice([leaf for leaf in attack.leaves if leaf[0] not in ("name", "outputs", "data.root")])
     listed = re.fullmatch(r"(.+)\.\d+", key)
     yield from _values(key, value) if not listed else _lists(listed[1])
@@ -197,12 +197,12 @@ def values(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
 
 def _lists(key: str) -> Iterator[Probe]:
     for text in ("abc", "null", "[]", "[abc]", "[null,1]", "[[1]]", "[nan,1]", "5", "{a:1}", "true", "[-1,0]", "''"):
-        # A network without hidden layers is one, too.
+        # A network without hidden layers is valid.
         yield Probe((f"{key}={text}",), key, ([],) if (key, text) == ("model.hidden", "[]") else ())
 
 
 def nodes(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
-    """A value in the place of a group of keys."""
+    """A value in place of a mapping."""
     key = rng.choice(attack.nodes)
     for text in ("5", "abc", "[]", "[1]", "true", "''", "null"):
         yield Probe((f"{key}={text}",), key, (None,) if key.startswith(("logger", "augment.")) else ())
@@ -230,7 +230,7 @@ def unknown(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
 
 
 def groups(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
-    """A group, or a choice of it, nearly spelt right."""
+    """A misspelt group, or choice of a group."""
     folder = Path(__file__).resolve().parents[1] / "conf"
     path = rng.choice(sorted(folder.rglob("*.yaml")))
     group = path.parent.relative_to(folder).as_posix()
@@ -257,7 +257,7 @@ def folds(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
 
 
 def names(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
-    """A name that looks like something else."""
+    """A name that resembles something else."""
     for name in NAMES:
         yield Probe((f"name={quote(name)}",), "name", (name,))
     yield from (Probe((f"name={text}",), "name", (text,)) for text in ("2024", "1e3", "true", "nan", "null", "0x1"))
@@ -265,7 +265,7 @@ def names(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
 
 
 def folders(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
-    """A folder for everything that is made, in runs and in searches; no such thing where the input should be."""
+    """An output folder of runs and searches, or a missing input."""
     for name in NAMES:
         if len(name.encode()) < 250 and name.strip():
             yield from (Probe((), "outputs", (ANYTHING,), search, f"{name}/o") for search in (False, True))
@@ -283,7 +283,7 @@ def folders(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
             "true",
         ]
         for text in [*wrong, "x" * 5000, '"\\${oc.env:HOME}"']:
-            # Without a file of their own, the detector and the start have a default.
+            # The detector and the start have a default if no file is given.
             unset = text in ("null", "''") and key not in ("outputs", "data.root")
             yield Probe((f"{key}={text}",), key, (ANYTHING,) if unset else ())
 
@@ -319,13 +319,13 @@ def searches(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
 
 
 def studies(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
-    """A name of a study that looks like something else."""
+    """A study name that resembles something else."""
     for name in NAMES:
         yield Probe((f"hydra.sweeper.study_name={quote(name)}",), "study_name", (ANYTHING,), search=True)
 
 
 def trainers(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
-    """What Lightning's trainer knows: refused, or honoured so that the numbers are other ones."""
+    """Arguments of Lightning's trainer: rejected, or applied so that the numbers differ."""
     extra = ["precision=16-mixed", "precision=bf16-mixed", "callbacks=[]", "log_every_n_steps=1", "fast_dev_run=true"]
     extra += ["fast_dev_run=1", "limit_val_batches=0", "limit_val_batches=1", "limit_train_batches=0", "max_steps=1"]
     extra += ["check_val_every_n_epoch=2", "val_check_interval=0.5", "overfit_batches=1", "num_sanity_val_steps=2"]
@@ -335,7 +335,7 @@ def trainers(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
     extra += ["barebones=true", "sync_batchnorm=true", "reload_dataloaders_every_n_epochs=1", "benchmark=true"]
     for text in extra:
         key = text.partition("=")[0]
-        # These look after the computation and leave its numbers alone.
+        # These do not affect the numbers.
         quiet = key in ("detect_anomaly", "benchmark", "inference_mode", "profiler")
         yield Probe((f"+trainer.{text}",), key, (ANYTHING,), has_effect=not quiet)
     for text in ("devices=2", "devices=-1", "devices=[0,1]", "devices=0", "devices=auto", "accelerator=gpu"):
@@ -344,7 +344,7 @@ def trainers(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
 
 
 def grammar(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
-    """What is no setting at all."""
+    """Arguments that are not settings."""
     wrong = ["=", "batch_size", "==", "batch_size=8=9", "--batch_size=8", "--batch-size", "8", "seed:1", "seed=1,", "@"]
     wrong += ["seed=[1", "seed={1", "seed='1", "seed=(", "seed=1)", "+=1", "++seed", "~seed=7", "seed =1", "é=1", "-x"]
     wrong += [
@@ -401,7 +401,7 @@ def _same(taken: Any, value: Any) -> bool:
         return True
     if isinstance(taken, float) and not math.isfinite(taken):
         return False
-    # JSON keeps 3 and 3.0 apart, which mean the same; true and 1 do not.
+    # 3 and 3.0 are equal but differ in JSON; true and 1 are different.
     return (
         isinstance(taken, bool) == isinstance(value, bool)
         and isinstance(taken, str) == isinstance(value, str)

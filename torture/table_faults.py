@@ -1,4 +1,4 @@
-"""What may go wrong with the table of a folder of own videos, at random."""
+"""Random faults in the table of a folder of videos."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import random
 from torture.own_folder import Folder
 from torture.video_faults import Fault, Spoil, pick
 
-# Any of these in a message names the table as a whole.
+# Any of these in a message refers to the whole table.
 OF_THE_TABLE = ("clips.csv", "line 1:")
 
 
 def cell(folder: Folder, rng: random.Random) -> Fault:
-    """Another text in a cell; another proper name or time is what nobody could know to be wrong."""
+    """Another text in a cell; another valid name or time is undetectable."""
     row = rng.choice(folder.rows)
     column = rng.choice(list(folder.columns)[:5])
     old = row[column]
@@ -27,7 +27,7 @@ def cell(folder: Folder, rng: random.Random) -> Fault:
 
 
 def path_cell(folder: Folder, rng: random.Random) -> Fault:
-    """The same file in other words, or another row's."""
+    """The same file under another path, or the file of another row."""
     row, other = rng.choice(folder.rows), rng.choice(folder.rows)
     ways = [f"./{row['path']}", f"x/../{row['path']}", str(folder.root / row["path"]), row["path"].replace("/", "\\")]
     ways += [f"{row['path']} ", row["path"].upper(), f"../{folder.root.name}/{row['path']}", f"/{row['path']}"]
@@ -37,7 +37,7 @@ def path_cell(folder: Folder, rng: random.Random) -> Fault:
 
 
 def times(folder: Folder, rng: random.Random) -> Fault:
-    """Other parts of a video: outside of it, empty, or proper ones."""
+    """Another part of a video: outside of it, empty, or valid."""
     row = pick(folder, rng).row
     parts = ("0.1 0.3", "5 ", "0.2 0.1", "0 0", "0.1 0.1001", "0.47 ", " 0.001", "-1 1")
     row["start"], row["end"] = rng.choice(parts).split(" ")
@@ -45,7 +45,7 @@ def times(folder: Folder, rng: random.Random) -> Fault:
 
 
 def repeated(folder: Folder, rng: random.Random) -> Fault:
-    """A row twice, maybe with another subject or emotion."""
+    """A duplicate row, possibly with another subject or emotion."""
     row = rng.choice(folder.rows)
     copy = {**row, "row": "copy"}
     if rng.random() < 0.5:
@@ -56,7 +56,7 @@ def repeated(folder: Folder, rng: random.Random) -> Fault:
 
 
 def swapped(folder: Folder, rng: random.Random) -> Fault:
-    """The subjects, emotions or paths of two rows, which nobody could know."""
+    """Swapped subjects, emotions or paths of two rows, which is undetectable."""
     first, second = rng.sample(folder.rows, 2)
     column = rng.choice(["subject", "emotion", "path"])
     first[column], second[column] = second[column], first[column]
@@ -66,14 +66,14 @@ def swapped(folder: Folder, rng: random.Random) -> Fault:
 
 
 def lost_row(folder: Folder, rng: random.Random) -> Fault:
-    """A row is missing: its file has to be named, unless another row reads it."""
+    """A missing row: its file must be named, unless another row uses it."""
     row = folder.rows.pop(rng.randrange(len(folder.rows)))
     shared = any(other["path"] == row["path"] for other in folder.rows)
     return Fault(f"deleted the row {row['row']}", (row["row"],), (row["path"],), unknown=shared)
 
 
 def header(folder: Folder, rng: random.Random) -> Fault:
-    """Columns in another order, with other names, or missing."""
+    """Columns that are reordered, renamed, or missing."""
     names = list(folder.columns)
     kind = rng.choice(["order", "name", "twice", "missing"])
     if kind == "order":
@@ -92,7 +92,7 @@ def header(folder: Folder, rng: random.Random) -> Fault:
 
 
 def writing(folder: Folder, rng: random.Random) -> Fault:
-    """The same table as other programs write it."""
+    """The same table in the format of another program."""
     folder.delimiter = rng.choice([",", ";", "\t", "|"])
     text = folder.text
     ways = {
@@ -117,7 +117,7 @@ def writing(folder: Folder, rng: random.Random) -> Fault:
 
 
 def table_bytes(folder: Folder, rng: random.Random) -> Fault:
-    """A byte of the table is missing, or another one, or one too many: mostly another name, which nobody could know."""
+    """A byte that is missing, changed or added: usually another name, which is undetectable."""
     content = folder.text.encode()
     place = rng.randrange(len(content))
     odd = rng.choice([b",", b'"', b"\n", b"\0", b"\xff", b";", b"\t", b"/", b"..", b" ", b"\\", b"\r", b"'", b"x", b""])
@@ -131,7 +131,7 @@ def table_bytes(folder: Folder, rng: random.Random) -> Fault:
 
 
 def no_table(folder: Folder, rng: random.Random) -> Fault:
-    """No table at all, or another thing in its place; one that is cut off names what it still has."""
+    """A missing, replaced or truncated table; the rows before the cut must be used or named."""
     content = folder.text.encode()
     choices = {"cut": content[: rng.randrange(len(content))], "empty": b"", "blank": b"\n \n", "zeros": bytes(99)}
     choices |= {"a spreadsheet": b"PK\x03\x04" + bytes(60), "a header": content[: content.index(b"\n")]}
@@ -140,7 +140,7 @@ def no_table(folder: Folder, rng: random.Random) -> Fault:
         folder.table.mkdir()
     else:
         folder.content = choices[kind]
-    # The row where it was cut off may have a shorter name.
+    # The truncated row may have a shorter name.
     last = len(choices["cut"].splitlines())
     rows = tuple(row for row, lines in folder.lines().items() if last in lines)
     lost = tuple(row["row"] for row in folder.rows)

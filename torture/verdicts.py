@@ -1,4 +1,4 @@
-"""How a case is judged."""
+"""Verdicts on cases."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from enum import StrEnum
 
 from torture.commands import Done
 
-# More lines than these are no sentence any more; Hydra's list of what there is to choose from has a dozen.
+# Maximum number of lines of an error message; Hydra's list of choices has a dozen.
 MAX_LINES = 20
 _NO_SENTENCE = ("Traceback (most recent call last)", "Error executing job with overrides", "Error in call to target")
 
 
 class Verdict(StrEnum):
-    """What a command did about what was done to it."""
+    """How a command reacted to a fault."""
 
     FINE = "fine"
     SENTENCE = "sentence"
@@ -25,7 +25,7 @@ class Verdict(StrEnum):
 
     @property
     def is_fault(self) -> bool:
-        """Whether it is one of those that must not be."""
+        """Whether it is a failure."""
         return self in (Verdict.TRACEBACK, Verdict.SILENT, Verdict.HANG)
 
 
@@ -34,10 +34,10 @@ class Judgement:
     """A verdict and its reason.
 
     Attributes:
-        what: What was done.
-        verdict: What became of it.
-        message: The command's last words, or what it kept silent about.
-        vague: Whether it is a sentence that does not name the place.
+        what: The fault that was injected.
+        verdict: The verdict.
+        message: The command's error message, or what it failed to report.
+        vague: Whether the error message does not name the place.
     """
 
     what: str
@@ -47,7 +47,7 @@ class Judgement:
 
 
 def judge_end(what: str, done: Done) -> Judgement | None:
-    """Judges a command by how it ended; None where it succeeded, so that its results have to be looked at."""
+    """Judges a command by its exit; None if it succeeded and its results must be checked."""
     words = last_words(done)
     if done.hung:
         return Judgement(what, Verdict.HANG, f"killed after {done.seconds:.0f} s; {words}")
@@ -63,6 +63,6 @@ def judge_end(what: str, done: Done) -> Judgement | None:
 
 
 def last_words(done: Done) -> str:
-    """The end of what was printed as errors, in one line, without the note that a tiny corpus is tiny."""
+    """The end of the standard error in one line, without the warning about the size of the corpus."""
     lines = [line for line in done.err.splitlines() if "differs from the corpus as distributed" not in line]
     return re.sub(r"\s+", " ", " ".join(lines)).strip()[-600:]

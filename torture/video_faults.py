@@ -1,4 +1,4 @@
-"""What may go wrong with the files of a folder of own videos, at random."""
+"""Random faults in the files of a folder of videos."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torture.own_folder import AUDIO, FACELESS, SHORT, Cells, Folder
 
 @dataclass(frozen=True)
 class Fault:
-    """What was done.
+    """A fault.
 
     Attributes:
-        what: In words.
-        rows: The rows concerned, by their last column, one of which an error has to name.
-        names: What else may stand for them.
-        pixels: Whether their pixels may be other ones unsaid: nothing in the file tells.
-        free: Whether anything of their clips may be other unsaid: nobody could know what was meant.
-        unknown: Whether, besides, what tells the rows apart may be another text, or a row have no trace in the table.
+        what: Description.
+        rows: The affected rows, by their last column; an error must name one of them.
+        names: Other texts that identify them.
+        pixels: Whether their pixels may differ silently, because the file has no checksum.
+        free: Whether anything in their clips may differ silently, because the fault is undetectable.
+        unknown: Whether, in addition, the rows' identifiers may change, or a row may disappear from the table.
     """
 
     what: str
@@ -33,17 +33,17 @@ class Fault:
     unknown: bool = False
 
 
-# None: this draw changes nothing.
+# None if this draw changes nothing.
 Spoil = Callable[[Folder, random.Random], Fault | None]
 
 
 @dataclass(frozen=True)
 class Picked:
-    """What a fault is about.
+    """The target of a fault.
 
     Attributes:
         row: A row.
-        path: The path that it has.
+        path: Its path.
         file: Its file, or one of its frames.
         rows: All rows of that path.
     """
@@ -55,7 +55,7 @@ class Picked:
 
 
 def pick(folder: Folder, rng: random.Random, kind: str = "any") -> Picked:
-    """Chooses a row of which there is something to spoil: `video`, `frames` or `any`."""
+    """Chooses a row with a file to damage: `video`, `frames` or `any`."""
     are_right = {"video": Path.is_file, "frames": Path.is_dir, "any": os.path.lexists}[kind]
     row = rng.choice([row for row in folder.rows if are_right(folder.root / row["path"])])
     path = folder.root / row["path"]
@@ -64,7 +64,7 @@ def pick(folder: Folder, rng: random.Random, kind: str = "any") -> Picked:
 
 
 def cut(folder: Folder, rng: random.Random) -> Fault:
-    """A download or a recording that broke off; what is cut off between two frames leaves no trace."""
+    """A truncated download or recording; a cut between two frames is undetectable."""
     picked = pick(folder, rng)
     data = picked.file.read_bytes()
     kept = rng.choice([rng.randrange(1, len(data)), max(1, len(data) - rng.randrange(1, 40)), min(64, len(data) - 1)])
@@ -73,7 +73,7 @@ def cut(folder: Folder, rng: random.Random) -> Fault:
 
 
 def other_bytes(folder: Folder, rng: random.Random) -> Fault:
-    """Bytes of a file are other ones; a codec has no checksum."""
+    """Changed bytes in a file; codecs have no checksums."""
     picked = pick(folder, rng)
     data = bytearray(picked.file.read_bytes())
     place = rng.randrange(len(data))
@@ -96,7 +96,7 @@ def other_bytes(folder: Folder, rng: random.Random) -> Fault:
 
 
 def other_content(folder: Folder, rng: random.Random) -> Fault:
-    """Something else under the name of a video or an image."""
+    """Other content under the name of a video or an image."""
     picked = pick(folder, rng)
     contents = {
         "nothing": b"",
@@ -118,7 +118,7 @@ def other_content(folder: Folder, rng: random.Random) -> Fault:
 
 
 def other_video(folder: Folder, rng: random.Random) -> Fault:
-    """A proper video in the place of another: nobody could know, unless it has no face, or is there twice."""
+    """A valid video in place of another: undetectable, unless it has no face or is a duplicate."""
     picked = pick(folder, rng, "video")
     if rng.random() < 0.5:
         other = folder.spares / rng.choice([FACELESS, SHORT])
@@ -130,7 +130,7 @@ def other_video(folder: Folder, rng: random.Random) -> Fault:
 
 
 def other_ending(folder: Folder, rng: random.Random) -> Fault:
-    """The ending of another container, in the table, too: FFmpeg looks at the content."""
+    """The suffix of another container, also in the table: FFmpeg detects the format by content."""
     picked = pick(folder, rng, "video")
     target = picked.file.with_suffix(rng.choice([".mp4", ".avi", ".mkv", ".flv", ".wmv", ".MP4", ".m4v", ".mpg"]))
     _move(folder, picked.file, target)
@@ -144,7 +144,7 @@ ODD = (
 
 
 def odd_name(folder: Folder, rng: random.Random) -> Fault | None:
-    """A name that means something to some shell or parser, in the table, too."""
+    """A name that is special to a shell or parser, also in the table."""
     picked = pick(folder, rng)
     target = picked.path.with_name(rng.choice(ODD) + picked.path.suffix)
     if target.exists():
@@ -156,7 +156,7 @@ def odd_name(folder: Folder, rng: random.Random) -> Fault | None:
 
 
 def renamed(folder: Folder, rng: random.Random) -> Fault:
-    """A name that the table does not know."""
+    """A name that is not in the table."""
     picked = pick(folder, rng)
     name, stem, ending = picked.file.name, picked.file.stem, picked.file.suffix
     names = [name.upper(), f" {name}", f"{stem}.bak", f"Copy of {name}", f"._{name}", f"{name}\n"]
@@ -166,7 +166,7 @@ def renamed(folder: Folder, rng: random.Random) -> Fault:
 
 
 def gone(folder: Folder, rng: random.Random) -> Fault:
-    """A file, a frame or a folder is missing; nothing tells how many frames there were."""
+    """A missing file, frame or folder; the number of frames is not recorded."""
     picked = pick(folder, rng)
     if rng.random() < 0.3 and picked.path.is_dir():
         picked.file.unlink()
@@ -176,7 +176,7 @@ def gone(folder: Folder, rng: random.Random) -> Fault:
 
 
 def other_kind(folder: Folder, rng: random.Random) -> Fault:
-    """A folder, a pipe or a link in the place of a file."""
+    """A folder, a pipe or a link in place of a file."""
     picked = pick(folder, rng)
     file, aside = picked.file, picked.file.with_name("aside.bin")
     file.rename(aside)
@@ -195,7 +195,7 @@ def other_kind(folder: Folder, rng: random.Random) -> Fault:
 
 
 def forbidden(folder: Folder, rng: random.Random) -> Fault:
-    """Nobody may read it, except root."""
+    """Readable by root only."""
     picked = pick(folder, rng)
     path = rng.choice([picked.file, picked.path.parent])
     path.chmod(0)
@@ -204,17 +204,17 @@ def forbidden(folder: Folder, rng: random.Random) -> Fault:
 
 
 def frames(folder: Folder, rng: random.Random) -> Fault:
-    """Something else among the frames of a folder."""
+    """An extra file among the frames of a folder."""
     picked = pick(folder, rng, "frames")
     names = ("cover.jpg", "notes.txt", "9 (1).png", ".hidden.png", "Thumbs.db", "100.png", "5.PNG", "clip.mp4")
     target = picked.file.with_name(rng.choice(names))
     target.write_bytes(rng.choice([picked.file.read_bytes(), b"\0\1", (folder.spares / SHORT).read_bytes()]))
-    # A further frame with the next number is as good as any.
+    # An additional frame with the next number is valid.
     return Fault(f"added {target}", picked.rows, (target.name,), pixels=target.name in ("100.png", "5.PNG"))
 
 
 def unknown_file(folder: Folder, rng: random.Random) -> Fault:
-    """A video that the table does not know of has to be named, which `torture.videos` checks of every file."""
+    """A video that is not in the table must be named; `torture.videos` checks this for every file."""
     target = folder.root / rng.choice(["", "anna", "new/er"]) / rng.choice(["x.mp4", "y\n.MOV", "z\udcff.avi", "n.txt"])
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes((folder.spares / SHORT).read_bytes())

@@ -1,4 +1,4 @@
-"""Folders of own videos with spoilt files, names and tables: every row is a clip as it was, or it is said."""
+"""Folders of videos with damaged files, names and tables: every row must give its original clip, or be reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from torture.verdicts import Judgement, Verdict, judge_end
 from torture.video_faults import FILE_FAULTS, Fault
 from torture.world import World
 
-# Two of four frames are searched for faces: half a second a folder.
+# Detection on two of four frames: half a second per folder.
 SETTINGS = (
     *("data=videos", f"data.table={TABLE}", "progress=false", "logger=csv"),
     *("frames.stored=4", "clips.num_frames=4", "faces.crop.size=16", "faces.every=4"),
@@ -33,12 +33,12 @@ Clips = dict[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class VideosAttack(Attack):
-    """Faults in a folder of own videos.
+    """Faults in a folder of videos.
 
     Attributes:
         source: The intact folder.
-        spares: Files to put in the place of others.
-        intact: The clips of the intact folder, by their rows.
+        spares: Replacement files.
+        intact: The clips of the intact folder, by row.
     """
 
     source: Path
@@ -50,7 +50,7 @@ class VideosAttack(Attack):
 
     @classmethod
     def on(cls, world: World) -> Self:
-        """Writes the folder and prepares it undisturbed."""
+        """Writes and prepares the intact folder."""
         folder = world.folder / "videos"
         source, spares, outputs = (folder / name for name in ("source", "spares", "outputs"))
         if not (folder / "made").exists():
@@ -61,11 +61,11 @@ class VideosAttack(Attack):
         return cls(source, spares, read_rows(outputs))
 
     def attack(self, case: Case) -> Judgement:
-        """Prepares a spoilt copy and looks at the clips."""
+        """Prepares a damaged copy and compares its clips."""
         folder = copy_folder(self.source, self.spares, case.folder / "my videos")
         names = _Names()
         names.note(folder)
-        # Each fault in turn, so that a short campaign misses none; sometimes with another one.
+        # In turn, so that a short campaign covers every fault; sometimes two at once.
         spoils = [FAULTS[case.number % len(FAULTS)]]
         if case.rng.random() < 0.25:
             spoils.append(case.rng.choice(FAULTS))
@@ -74,7 +74,7 @@ class VideosAttack(Attack):
             try:
                 fault = spoil(folder, case.rng)
             except (OSError, IndexError, ValueError):
-                continue  # the first fault has taken away what the second one is about
+                continue  # the first fault removed the target of the second
             faults += [fault] if fault else []
             names.note(folder)
         folder.write()
@@ -99,7 +99,7 @@ class VideosAttack(Attack):
             {row for fault in faults if getattr(fault, kind) for row in fault.rows}
             for kind in ("pixels", "free", "unknown")
         )
-        # A copy whose source is then spoilt cannot be told from another video.
+        # A copy whose source is damaged afterwards looks like a separate video.
         pixels |= {row for fault in faults for row in fault.rows} if len(faults) > 1 else set()
         found = read_rows(outputs)
         wrong = []
@@ -118,14 +118,14 @@ class VideosAttack(Attack):
         return Judgement(what, Verdict.FINE, "the same clips" if same else "told")
 
     def _unread(self, folder: Folder) -> list[str]:
-        """The video files that no row of the table leads to; one that cannot be read as it was written is left out."""
+        """The video files that no row of the table refers to; rows that cannot be parsed are ignored."""
         if folder.content is not None:
             return []
         used = {(folder.root / row["path"].replace("\\", "/").strip()).resolve() for row in folder.rows}
         used |= {(folder.root / row["path"]).resolve() for row in folder.rows}
         files = [path for path in folder.root.rglob("*") if path.suffix.lower() in _VIDEO_ENDINGS]
         visible = [path for path in files if path.is_file() and not path.name.startswith(".")]
-        # A row that leads to a folder of frames answers for what lies in it.
+        # A row of a folder of frames covers the files in it.
         return [
             path.relative_to(folder.root).as_posix()
             for path in visible
@@ -134,7 +134,7 @@ class VideosAttack(Attack):
 
 
 class _Names:
-    """Whatever a message may call each row by: its path before and after, and its lines."""
+    """Texts by which a message may identify each row: its path before and after, and its line numbers."""
 
     def __init__(self) -> None:
         self.rows: dict[str, set[str]] = {}
@@ -153,17 +153,17 @@ class _Names:
 
 
 class _Said:
-    """All that was printed. Tables are broken into lines anywhere, so that blanks do not count."""
+    """The whole output, without blanks, since tables wrap lines anywhere."""
 
     def __init__(self, done: Done) -> None:
-        # A clip may be in the list of those with frames without a face for another reason.
+        # A clip may be listed among those with frames without a face for another reason.
         text = re.sub(
             r"^clips with fallbacks:.*?(?=^damaged |^the same image |^made |\Z)", "", done.text, flags=re.S | re.M
         )
         self._text = _without_blanks(text)
 
     def names(self, text: str) -> bool:
-        """Whether a text is in it, as it is or as `repr` shows it."""
+        """Whether it contains a text, verbatim or as its `repr`."""
         shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         return any(_without_blanks(one) in self._text for one in (shown, repr(text)[1:-1]))
 
@@ -173,7 +173,7 @@ def _without_blanks(text: str) -> str:
 
 
 def read_rows(outputs: Path) -> Clips:
-    """What the one clip store holds, by the column `row` of the table; by its name where that says nothing."""
+    """Content of the only clip store, by the table's column `row`, or by clip name if that is empty."""
     (store,) = (outputs / "clips").glob("videos-*")
     index: dict[str, Any] = json.loads((store / "index.json").read_text(encoding="utf-8"))
     pixels = np.load(store / "clips.npy")

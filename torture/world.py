@@ -1,4 +1,4 @@
-"""What is attacked: tiny corpora of a real face and what the commands make of them, undisturbed."""
+"""The targets: tiny corpora of a real face, and the undisturbed results of the commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from torture.commands import fork
 
-# Settings with which a fold takes about a second.
+# With these settings a fold takes about a second.
 TINY = (
     *("logger=csv", "progress=false", "faces.crop.size=32", "cv.num_folds=2", "batch_size=8", "precision=32-true"),
     *("trainer.max_epochs=2", "trainer.accelerator=cpu"),
@@ -29,7 +29,7 @@ class Tree:
     """An intact corpus.
 
     Attributes:
-        data: The name that `data=` knows.
+        data: Its name for `data=`.
         root: Its folder.
     """
 
@@ -37,23 +37,23 @@ class Tree:
     root: Path
 
     def settings(self, outputs: Path, root: Path | None = None) -> list[str]:
-        """What every command needs to find it, or a damaged copy of it."""
+        """Arguments that select the corpus, or a damaged copy of it."""
         return [f"data={self.data}", f"data.root={root or self.root}", f"outputs={outputs}", *TINY]
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything that is made before anything is attacked.
+    """Everything that exists before the first attack.
 
     Attributes:
-        folder: Where it lies.
+        folder: Its folder.
     """
 
     folder: Path
 
     @classmethod
     def make(cls, folder: Path) -> World:
-        """Makes it, unless it is there already."""
+        """Creates it, unless it exists."""
         world = cls(folder)
         if not (folder / "made").exists():
             shutil.rmtree(folder, ignore_errors=True)
@@ -77,7 +77,7 @@ class World:
 
     @property
     def ten_people(self) -> Path:
-        """The root of a CK+ of as many people as ten folds need, with a picture of each."""
+        """Writes a CK+ with enough subjects for ten folds; returns its root."""
         return self.folder / "ten"
 
     @property
@@ -87,14 +87,14 @@ class World:
 
     @property
     def outputs(self) -> Path:
-        """The outputs of the commands that nothing disturbed."""
+        """The outputs of the undisturbed commands."""
         return self.folder / "outputs"
 
     def run(self, command: str, *arguments: str) -> str:
-        """Runs a command that has to succeed, and returns what it printed.
+        """Runs a command that must succeed, and returns its output.
 
         Raises:
-            RuntimeError: It did not.
+            RuntimeError: The command failed.
         """
         done = fork(command, arguments, folder=self.folder / "here", limit=300)
         if done.status != 0:
@@ -124,7 +124,7 @@ def _write_oulu(root: Path) -> None:
 
 
 def _photograph(person: int, sequence: int, frame: int) -> NDArray[np.uint8]:
-    """The same real face for all, but no two pictures alike, not even within the box of the face."""
+    """Images of one real face, all different, even within the face's box."""
     import skimage.data
 
     photograph: Any = skimage.data.astronaut()  # type: ignore[no-untyped-call]
