@@ -1,15 +1,14 @@
-"""Simulates what choosing each fold's best epoch on its held-out clips adds to an honest accuracy.
+"""Simulates the optimistic bias of selecting each fold's best epoch on its held-out clips.
 
 Usage: `python benchmarks/best_epoch.py`, or with another honest accuracy: `... --accuracy 0.9`
 
-Nothing is trained, and no epoch is better than another: a clip is right with the same probability in every epoch, so
-that luck is all that a choice adds. Clips are independent of each other. What is assumed of the epochs of a clip: it is
-right where a standard normal number is below the honest accuracy's quantile, and the numbers of any two epochs have the
-same correlation. With 0 epochs err independently, which flatters most; with 1 all epochs say the same, and there is
-nothing to choose. Real epochs are between these ends, and where is not known: clips that are hard for any network and a
-learning rate that comes to rest take them towards 1.
+Nothing is trained, and no epoch is better than another: a clip is correct with the same probability in every epoch, so
+selection adds only luck. Clips are independent. A clip is correct in an epoch if a standard normal variable is below
+the honest accuracy's quantile; the variables of any two epochs have the same correlation. At 0, epochs err
+independently and the bias is largest; at 1, all epochs agree and there is no bias. Real epochs lie in between, at an
+unknown point: clips that are hard for any network, and a decaying learning rate, move them towards 1.
 
-LOSO has CK+'s 118 subjects with their numbers of sequences; the ten folds are CK+'s, by its step-10 rule.
+LOSO uses CK+'s 118 subjects with their numbers of sequences; the ten folds are CK+'s by the step-10 rule.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ from fer3d.evaluation.tables import Table, percent
 CORRELATIONS = (0.0, 0.5, 0.8, 0.9, 0.95, 1.0)
 LOSO = tuple(size for size, number in CKPLUS_SUBJECTS.items() for _ in range(number))
 TEN_FOLDS = (33, 39, 40, 35, 30, 37, 29, 29, 33, 22)
-# Where the output is no terminal, rich would break headings within words.
+# Without a terminal, rich would break headings within words.
 MIN_WIDTH = 100
 COLUMNS = ("correlation", "last epoch", "best common epoch", "best epoch, 10 folds", "best epoch, LOSO")
 
 
 def simulate(num_epochs: int, accuracy: float, correlation: float, num_runs: int, seed: int) -> NDArray[np.float64]:
-    """The mean accuracy over simulated runs, by what is read: the columns of the table.
+    """Mean accuracy over simulated runs, by column of the table.
 
     Args:
-        num_epochs: Epochs to choose from.
-        accuracy: The probability that a clip is right, in every epoch.
-        correlation: Of the normal numbers of a clip's epochs.
-        num_runs: How many runs.
-        seed: The same seed gives the same numbers.
+        num_epochs: Number of epochs.
+        accuracy: Probability that a clip is correct, in every epoch.
+        correlation: Correlation of the normal variables of a clip's epochs.
+        num_runs: Number of simulated runs.
+        seed: Random seed.
     """
     rng = np.random.default_rng(seed)
     num_clips = sum(LOSO)
@@ -57,21 +56,21 @@ def simulate(num_epochs: int, accuracy: float, correlation: float, num_runs: int
 
 
 def best_of_each_fold(right: NDArray[np.bool_], sizes: Sequence[int]) -> NDArray[np.int64]:
-    """How many clips of each fold its best epoch has right; `right` is `(num_clips, num_epochs)`, fold after fold."""
+    """Number of correct clips of each fold in its best epoch; `right` is `(num_clips, num_epochs)`, ordered by fold."""
     starts = np.cumsum((0, *sizes[:-1]))
     return np.asarray(np.add.reduceat(right.astype(np.int64), starts).max(1))
 
 
 def best_epoch_table(num_epochs: int, accuracy: float, num_runs: int, seed: int) -> Table:
-    """A row a correlation."""
+    """One row per correlation."""
     return Table(
-        title=f"An honest {accuracy:.1%} with {num_epochs} epochs to choose from, mean of {num_runs} simulated runs",
+        title=f"Honest accuracy {accuracy:.1%}, {num_epochs} epochs, mean of {num_runs} simulated runs",
         columns=COLUMNS,
         rows=tuple(
             (f"{correlation:g}", *map(percent, simulate(num_epochs, accuracy, correlation, num_runs, seed).tolist()))
             for correlation in CORRELATIONS
         ),
-        note="Correlation between the epochs of a clip: 0 is independent, 1 is all alike.",
+        note="Correlation between the epochs of a clip: 0 is independent, 1 is identical.",
         caution="SIMULATED",
     )
 
@@ -79,13 +78,13 @@ def best_epoch_table(num_epochs: int, accuracy: float, num_runs: int, seed: int)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the table and returns the status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--accuracy", type=float, default=0.95, help="the honest accuracy, a share")
-    parser.add_argument("--epochs", type=int, default=16, help="epochs to choose from")
+    parser.add_argument("--accuracy", type=float, default=0.95, help="honest accuracy, between 0 and 1")
+    parser.add_argument("--epochs", type=int, default=16, help="number of epochs")
     parser.add_argument("--runs", type=int, default=1000, help="simulated runs")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     if not 0 < given.accuracy < 1 or given.epochs < 1 or given.runs < 1:
-        parser.error("it takes an accuracy between 0 and 1, an epoch and a run")
+        parser.error("expected an accuracy between 0 and 1, at least one epoch and one run")
     table = best_epoch_table(given.epochs, given.accuracy, given.runs, given.seed)
     table.print(Console(width=max(Console().width, MIN_WIDTH)))
     return 0

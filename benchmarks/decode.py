@@ -1,6 +1,6 @@
-"""Times the decoding of videos: `read_video` with 32 and with all frames, PyAV alone, and OpenCV alone.
+"""Benchmarks video decoding: `read_video` with 32 and with all frames, PyAV alone, and OpenCV alone.
 
-It writes a talking man, enlarged to 1280x720, as H.264 in MP4. Needs the packages of `dev`.
+By default the video is a talking man, enlarged to 1280x720, as H.264 in MP4. Needs the extra `dev`.
 
 Usage: `python benchmarks/decode.py [VIDEO ...]`
 """
@@ -38,7 +38,7 @@ def write_example(path: Path) -> Path:
 
 
 def fer3d_some(path: Path) -> int:
-    """Reads 32 frames of a video; returns how many it has."""
+    """Reads 32 frames of a video; returns its number of frames."""
     return read_video(path, lambda times: [len(times) * k // 32 for k in range(32)]).num_frames
 
 
@@ -48,14 +48,14 @@ def fer3d_all(path: Path) -> int:
 
 
 def pyav(path: Path) -> int:
-    """Decodes all frames of a video and converts none."""
+    """Decodes all frames without converting them."""
     with av.open(str(path)) as container:
         container.streams.video[0].codec_context.thread_count = 1
         return sum(1 for _ in container.decode(video=0))
 
 
 def opencv(path: Path) -> int:
-    """Decodes all frames of a video and converts each."""
+    """Decodes and converts all frames."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     num_frames = 0
     while capture.read()[0]:
@@ -64,7 +64,7 @@ def opencv(path: Path) -> int:
 
 
 def speeds(read: Callable[[Path], int], paths: Sequence[Path], num_threads: int) -> tuple[float, float]:
-    """Reads every video `num_threads` times, that many at once; returns frames a second and a second of CPU time."""
+    """Reads every video in `num_threads` threads; returns frames per second and per second of CPU time."""
     started, cpu_started = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(num_threads) as pool:
         num_frames = sum(pool.map(read, list(paths) * num_threads))
@@ -72,7 +72,7 @@ def speeds(read: Callable[[Path], int], paths: Sequence[Path], num_threads: int)
 
 
 def main() -> None:
-    """Prints a table of the best of three."""
+    """Prints a table of the best of three runs."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(name) for name in sys.argv[1:]] or [write_example(Path(folder) / "example.mp4")]
         table = Table("reader", "threads", "frames/s", "frames/s of CPU time")

@@ -1,4 +1,4 @@
-"""Which layer and which method explain a network best, on clips that it has not seen.
+"""Compares layers and methods by the faithfulness of their maps on held-out clips.
 
 Usage: `python benchmarks/explanation.py outputs/RUN/fold_003/last.ckpt --clips outputs/clips`
 """
@@ -29,13 +29,13 @@ def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--clips", type=Path, required=True, help="where the clip stores are")
-    parser.add_argument("--num", type=int, default=100, help="how many clips at most")
+    parser.add_argument("--clips", type=Path, required=True, help="folder of the clip stores")
+    parser.add_argument("--num", type=int, default=100, help="maximum number of clips")
     parser.add_argument("--trust", action="append", default=[])
     options = parser.parse_args()
     trained = TrainedNetwork.read(options.checkpoint, options.trust)
     store = find_store(options.clips, trained.checkpoint.clip_store)
-    assert store is not None, "the clips of the checkpoint are not there"
+    assert store is not None, "the clip store of the checkpoint does not exist"
     unseen = [record.clip_id for record in store.records if record.subject not in trained.trained.subjects]
     clips = [trained.given(trained.stored_clip(store, clip_id)) for clip_id in unseen[: options.num]]
     effects = [frame_effects(trained.network, clip) for clip in clips]
@@ -56,7 +56,7 @@ def main() -> None:
 def measure(
     network: ViewedNetwork, clips: Sequence[Tensor], effects: Sequence[NDArray[np.float64]], layer: Layer, method: str
 ) -> list[str]:
-    """Mean areas, how many maps are better than random ones, and how well shares of frames rank the frames' effects."""
+    """Mean areas, number of maps that beat random ones, and rank correlation of frame fractions and effects."""
     areas, num_better, ranked = [], 0, []
     for clip, effect in zip(clips, effects, strict=True):
         found = explain(network, clip, said(network, clip), layer=layer.name, method=method, num_draws=2)
@@ -69,7 +69,7 @@ def measure(
 
 
 def frame_effects(network: ViewedNetwork, clip: Tensor) -> NDArray[np.float64]:
-    """How much the log-probability of what is said falls when each frame alone is blurred, `(S,)`."""
+    """Decrease of the predicted class's log-probability when a single frame is blurred, `(S,)`."""
     sharp = to_unit_range(clip)
     blur = blurred(sharp)
     others = [torch.where(torch.arange(sharp.shape[1])[:, None, None] == t, blur, sharp) for t in range(sharp.shape[1])]
@@ -80,13 +80,13 @@ def frame_effects(network: ViewedNetwork, clip: Tensor) -> NDArray[np.float64]:
 
 
 def said(network: ViewedNetwork, clip: Tensor) -> int:
-    """What the network says of a clip."""
+    """The predicted class of a clip."""
     with torch.no_grad():
         return int(network(to_unit_range(clip)[None])[0].argmax())
 
 
 def last_of_each_size(layers: Sequence[Layer]) -> list[Layer]:
-    """The last of the layers that have a grid in common, in the network's order."""
+    """The last layer of each resolution, in the network's order."""
     return list({layer.grid: layer for layer in layers}.values())
 
 

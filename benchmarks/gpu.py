@@ -1,8 +1,8 @@
-"""What a GPU makes of fer3d: steps, folds, a cross-validation, folds side by side, and the price of determinism.
+"""Benchmarks fer3d on a GPU: steps, folds, a cross-validation, concurrent folds, and the cost of determinism.
 
-Usage: `python benchmarks/gpu.py [--store outputs/clips/NAME] [--json FILE] [--seconds 20]`. Without a store it makes
-one of noise, of the numbers of clips and subjects of CK+, on which accuracies mean nothing. On a CPU it runs a tiny
-network, as a check of itself.
+Usage: `python benchmarks/gpu.py [--store outputs/clips/NAME] [--json FILE] [--seconds 20]`. Without a store it creates
+one of noise with CK+'s numbers of clips and subjects, for which accuracies are meaningless. On a CPU it runs a tiny
+network as a smoke test.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-# PyTorch reads it once, before its first matrix product.
+# PyTorch reads it once, before the first matrix product.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import numpy as np
@@ -39,9 +39,9 @@ from fer3d.training.run import Run, _versions
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 GPU = DEVICE.type == "cuda"
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
-# CK+: sequences of each subject, and how many subjects have as many.
+# CK+: number of sequences, and number of subjects with that many.
 SUBJECTS = {1: 21, 2: 22, 3: 47, 4: 20, 5: 7, 6: 1}
-# GFLOP of one training step on one clip of the full network.
+# GFLOP per clip of a training step of the full network.
 FULL_GFLOP = 134
 PAPER = ["model=cnn3d", "learning_rate=1e-4", "scheduler=constant", "trainer.max_epochs=16"]
 TINY = ["model.filters=[[2],[2],[2],[2],[2]]", "model.hidden=[4,4]", "model.downsample=4"]
@@ -55,7 +55,7 @@ def synchronise() -> None:
 
 
 def noise_store(folder: Path) -> ClipStore:
-    """Makes a store of CK+'s numbers of clips and subjects (a tenth of them on a CPU), whose pixels are noise."""
+    """Creates a store of noise with CK+'s numbers of clips and subjects (a tenth of them on a CPU)."""
     counts = [count for count, subjects in SUBJECTS.items() for _ in range(subjects if GPU else subjects // 10 + 1)]
     header = StoreHeader("noise", True, EMOTIONS, 1, 10, 112, "n" * 64, {}, {})
     rng = np.random.default_rng(0)
@@ -79,7 +79,7 @@ def noise_store(folder: Path) -> ClipStore:
 
 
 class Benchmark:
-    """The measurements, each of which leaves its figures in `found` whatever becomes of the others."""
+    """The measurements; each stores its figures in `found`, even if others fail."""
 
     def __init__(self, store: ClipStore, work: Path, seconds: float, json_file: Path | None) -> None:
         self.store, self.work, self.seconds, self.json_file = store, work, seconds, json_file
@@ -87,14 +87,14 @@ class Benchmark:
         self._number = 0
 
     def keep(self, name: str, value: Any) -> None:
-        """Prints a figure and writes all of them down."""
+        """Prints a figure and saves all figures."""
         self.found[name] = value
         print(f"{name:62} {value}", flush=True)
         if self.json_file is not None:
             self.json_file.write_text(json.dumps(self.found, indent=1, default=str))
 
     def section(self, measure: Callable[[], None]) -> None:
-        """Makes one group of measurements."""
+        """Runs one group of measurements."""
         print(f"\n== {(measure.__doc__ or '').splitlines()[0].rstrip('.')}", flush=True)
         started = time.perf_counter()
         try:
@@ -104,7 +104,7 @@ class Benchmark:
         self.keep(f"seconds of {measure.__name__}", round(time.perf_counter() - started, 1))
 
     def run(self, *overrides: str, outputs: Path | None = None) -> Run:
-        """A run of the default configuration with overrides, in a folder of its own."""
+        """A run of the default configuration with overrides, in its own folder."""
         self._number += 1
         outputs = outputs or self.work / f"outputs-{self._number}"
         return Run.of(
@@ -112,7 +112,7 @@ class Benchmark:
         )
 
     def fold(self, *overrides: str, number: int = 3) -> tuple[float, Any]:
-        """Clips a second of a fold's training, and its result."""
+        """Training clips per second of a fold, and its result."""
         run = self.run(*overrides)
         result = run.fold_result(number)
         rows = sum(result.info["num_train_with_copies"].values()) * run.config.trainer.max_epochs
@@ -131,7 +131,7 @@ class Benchmark:
             self.keep(f"{dtype} matrix product, TFLOP/s", round(2 * size**3 / seconds / 1e12, 1))
 
     def equality(self) -> None:
-        """The same fold twice, by precision."""
+        """Reproducibility of a fold, by precision."""
         epochs = "trainer.max_epochs=3"
         for precision in ("bf16-mixed", "32-true"):
             for model, settings in (("compact", COMPACT), ("max pool, Lookahead", [*COMPACT, *LOOKAHEAD])):
@@ -139,7 +139,7 @@ class Benchmark:
                 self.keep(f"{precision}, {model}: the same numbers twice", np.array_equal(first.logits, second.logits))
 
     def steps(self) -> None:
-        """Bare steps: training clips a second."""
+        """Single steps: training clips per second."""
         bf16 = self.found.get("torch.bfloat16 matrix product, TFLOP/s", 1.0)
         variants: list[tuple[str, dict[str, Any]]] = [
             ("fp32", {}),
@@ -161,7 +161,7 @@ class Benchmark:
                 self.keep(f"{name}, {label}: clips/s", f"{rate:.1f}{share}")
 
     def loops(self) -> None:
-        """The real loop: training clips a second of a whole fold."""
+        """Full training loop: training clips per second of a fold."""
         self.fold(*COMPACT, "trainer.max_epochs=1")
         for label, settings in (
             ("compact", COMPACT),
@@ -176,7 +176,7 @@ class Benchmark:
             self.keep(f"{label}: clips/s", f"{rate:.1f} ({right} of {len(result.labels)})")
 
     def profile(self) -> None:
-        """Where a compact fold's time goes, by function."""
+        """Profile of a compact fold, by function."""
         import cProfile
         import io
         import pstats
@@ -190,13 +190,13 @@ class Benchmark:
                 self.json_file.with_name(f"profile-{order}.txt").write_text(text.getvalue())
 
     def full_fold(self) -> None:
-        """A fold of the paper's length at full width."""
+        """A fold with the paper's length and width."""
         for label, settings in (("", []), (", not deterministic", ["trainer.deterministic=false"])):
             rate, result = self.fold(*(PAPER if GPU else TINY), "cv=loso", *settings)
             self.keep(f"full width, the paper's fold{label}: clips/s", f"{rate:.1f} ({result.info['seconds']} s)")
 
     def cross_validation(self) -> None:
-        """Leave one subject out with the compact network: seconds a fold."""
+        """LOSO with the compact network: seconds per fold."""
         run, started, done = self.run(*COMPACT, "cv=loso"), time.perf_counter(), 0
         trained = 0.0
         for fold in run.folds:
@@ -209,7 +209,7 @@ class Benchmark:
         self.keep("compact LOSO: seconds a fold, of which training", f"{wall / done:.2f}, {trained / done:.2f}")
 
     def side_by_side(self) -> None:
-        """Processes beside each other on one device: folds a minute."""
+        """Concurrent processes on one device: folds per minute."""
         for num_processes in (1, 2, 4, 8) if GPU else (1, 2):
             outputs = self.work / f"side-{num_processes}"
             begin = time.time() + (25 if num_processes == 8 else 18 if GPU else 8)
@@ -231,12 +231,12 @@ LOOKAHEAD = ["model/pooling=max", "optimizer=lookahead", "model/activation=leaky
 
 
 def work_on(arguments: argparse.Namespace) -> None:
-    """One of several processes: trains its share of LOSO folds for a while."""
+    """One of several processes, which trains its part of the LOSO folds for a while."""
     part, num_parts = map(int, arguments.part.split("/"))
     os.environ["OMP_NUM_THREADS"] = "2"
     benchmark = Benchmark(ClipStore.open(arguments.store), arguments.worker.parent, arguments.seconds, None)
     run = benchmark.run(*COMPACT, "cv=loso", outputs=arguments.worker)
-    # The first fold takes the start of the device with it.
+    # The first fold includes the start-up of the device.
     warm = benchmark.run(*COMPACT, "trainer.max_epochs=1", "seed=1", f"name=warm{part}")
     warm.fold_result(1)
     late = max(0.0, time.time() - arguments.begin)
@@ -251,7 +251,7 @@ def work_on(arguments: argparse.Namespace) -> None:
 
 
 def median_seconds(work: Callable[[], Any], steps: int, repeats: int = 5) -> float:
-    """Seconds of one call, the median of several rounds of `steps` calls."""
+    """Median seconds per call over several rounds of `steps` calls."""
     for _ in range(3):
         work()
     times = []
@@ -276,7 +276,7 @@ def step_rate(
     deterministic: bool = False,
     mode: str | None = None,
 ) -> float:
-    """Clips a second of forward pass, backward pass and Adam on one random batch."""
+    """Clips per second of a forward pass, backward pass and Adam step on a random batch."""
     config = compose_train(["name=gpu", *model])
     torch.manual_seed(0)
     network = make_network(config.model, Task(num_classes=7, num_frames=10, size=112, num_channels=1)).to(DEVICE)
@@ -302,11 +302,11 @@ def step_rate(
 
 
 def main() -> None:
-    """Measures, and prints as it goes."""
+    """Runs the measurements and prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", type=Path, help="a clip store; left out: noise")
-    parser.add_argument("--json", type=Path, help="where the figures go besides the screen")
-    parser.add_argument("--seconds", type=float, default=20, help="of each measurement of folds (20)")
+    parser.add_argument("--store", type=Path, help="a clip store (noise)")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--seconds", type=float, default=20, help="duration of each measurement of folds (20)")
     parser.add_argument("--only", nargs="*", help="names of the measurements")
     for hidden in ("--worker", "--begin", "--part"):
         parser.add_argument(hidden, type={"--worker": Path, "--begin": float}.get(hidden, str), help=argparse.SUPPRESS)

@@ -1,9 +1,9 @@
-"""What computes a network's logits fastest on this machine: `python benchmarks/networks.py [compact cnn3d ...]`.
+"""Compares runtimes for a network on this machine: `python benchmarks/networks.py [compact cnn3d ...]`.
 
-PyTorch as it is, in another memory format, compiled and in bf16; ONNX Runtime on what `fer3d export` makes; and
-OpenVINO, if it is installed. Each gets clips of pixels in batches of 1, 4 and 16 and returns logits, in turns, in one
-process. A network is an option of the group `model`, with random weights, or the path of a checkpoint. Beside clips a
-second stands how far probabilities are from those of PyTorch in fp32.
+PyTorch eager, channels last, compiled and in bf16; ONNX Runtime on the result of `fer3d export`; and OpenVINO, if
+installed. Each computes logits of clips in batches of 1, 4 and 16, interleaved in one process. A network is an option
+of the group `model`, with random weights, or the path of a checkpoint. The table shows clips per second and the largest
+difference of the probabilities from PyTorch in fp32.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from fer3d.training.restore import restore_network
 
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 REFERENCE = "PyTorch"
-# So long a way is asked again within a turn, unless one batch takes longer.
+# Minimum duration of a measurement; a single batch may take longer.
 TURN_SECONDS = 0.3
 
 Clips = NDArray[np.uint8]
@@ -49,7 +49,7 @@ Clock = Callable[[], float]
 
 
 def checkpoint_of(network: str) -> Checkpoint:
-    """Reads a checkpoint, or makes one of a network as it is before training."""
+    """Reads a checkpoint, or creates one of an untrained network."""
     if network.endswith(".ckpt"):
         return Checkpoint.read(Path(network))
     config: Any = OmegaConf.to_container(compose_train([f"model={network}", "name=benchmark"]), resolve=True)
@@ -62,7 +62,7 @@ def checkpoint_of(network: str) -> Checkpoint:
 def by_pytorch(
     checkpoint: Checkpoint, *, channels_last: bool = False, bf16: bool = False, compiled: bool = False
 ) -> Way:
-    """Computes by PyTorch on the CPU."""
+    """PyTorch on the CPU."""
     layout = torch.channels_last_3d if channels_last else torch.contiguous_format
     network = restore_network(checkpoint).to(memory_format=layout)
     run = torch.compile(network, dynamic=False) if compiled else network
@@ -80,7 +80,7 @@ def by_pytorch(
 
 
 def by_openvino(content: bytes, precision: str) -> Way:
-    """Computes by OpenVINO."""
+    """OpenVINO on the CPU."""
     import openvino
 
     settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": count_threads()}
@@ -90,7 +90,7 @@ def by_openvino(content: bytes, precision: str) -> Way:
 
 
 def ways(checkpoint: Checkpoint, content: bytes) -> Iterator[tuple[str, Way]]:
-    """All ways that this machine has, of a checkpoint and its ONNX file."""
+    """All available runtimes for a checkpoint and its ONNX file."""
     yield REFERENCE, by_pytorch(checkpoint)
     yield "PyTorch, channels last", by_pytorch(checkpoint, channels_last=True)
     yield "PyTorch, compiled", by_pytorch(checkpoint, compiled=True)
@@ -103,17 +103,17 @@ def ways(checkpoint: Checkpoint, content: bytes) -> Iterator[tuple[str, Way]]:
 
 
 def measure(network: str, batches: Sequence[int], num_turns: int, clock: Clock) -> list[dict[str, Any]]:
-    """Measures every way of one network.
+    """Measures all runtimes for one network.
 
     Args:
         network: An option of the group `model`, or the path of a checkpoint.
-        batches: Clips that are computed at once.
-        num_turns: How often each way has its turn.
-        clock: Tells the time in seconds.
+        batches: Batch sizes.
+        num_turns: Number of measurements of each runtime.
+        clock: Returns the time in seconds.
 
     Returns:
-        For each way and batch size clips a second, as the median and the range over the turns, and the largest
-        difference of a probability from the reference's.
+        For each runtime and batch size the median and range of clips per second, and the largest difference of a
+        probability from the reference.
     """
     checkpoint = checkpoint_of(network)
     task = checkpoint.config["clips"]["num_frames"], *[checkpoint.config["faces"]["crop"]["size"]] * 2
@@ -121,7 +121,7 @@ def measure(network: str, batches: Sequence[int], num_turns: int, clock: Clock) 
     rng = np.random.default_rng(0)
     rows = []
     for batch in batches:
-        # Anew, since what is compiled is compiled for one shape.
+        # Created anew, since compilation is specific to a shape.
         torch.compiler.reset()
         found = dict(ways(checkpoint, content))
         clips = rng.integers(0, 256, (batch, checkpoint.num_channels or 1, *task), dtype=np.uint8)
@@ -129,7 +129,7 @@ def measure(network: str, batches: Sequence[int], num_turns: int, clock: Clock) 
         speeds: dict[str, list[float]] = {name: [] for name in found}
         for _ in range(num_turns):
             for name, way in found.items():
-                # Threads of the way before may still wait for more, busily.
+                # Threads of the previous runtime may still be spinning.
                 time.sleep(0.2)
                 speeds[name].append(batch * _calls_a_second(way, clips, clock))
         for name, values in speeds.items():
@@ -161,7 +161,7 @@ def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What was measured on."""
+    """Description of the machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     flags = next((line for line in lines if line.startswith("flags")), "").split()
@@ -179,7 +179,7 @@ def machine() -> dict[str, Any]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Clips a second as Markdown: a line a way, a column a network and batch size."""
+    """Markdown table of clips per second: one row per runtime, one column per network and batch size."""
     columns = list(dict.fromkeys((row["network"], row["batch"]) for row in rows))
     lines = [
         "| clips/s | " + " | ".join(f"{Path(network).stem}, {batch}" for network, batch in columns) + " | difference |",
@@ -194,14 +194,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints a table, and writes all numbers to a file."""
+    """Prints a table and writes all numbers to a file."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", default=["compact", "cnn3d"])
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "networks.json")
     parser.add_argument(
-        "--one-thread", action="store_true", help="by the processor's time, which others on the machine hardly change"
+        "--one-thread", action="store_true", help="measure CPU time, which other processes hardly affect"
     )
     options = parser.parse_args(arguments)
     if options.one_thread:

@@ -1,4 +1,4 @@
-"""Times fer3d's pools against PyTorch's, forward and backward, on the compact network's first activations.
+"""Compares fer3d's pools with PyTorch's, forward and backward, on the compact network's first activations.
 
 Usage: `python benchmarks/pooling.py`
 """

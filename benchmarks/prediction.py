@@ -1,9 +1,9 @@
-"""How fast videos are predicted, and where the time goes: `python benchmarks/prediction.py`.
+"""Benchmarks prediction on videos: `python benchmarks/prediction.py`.
 
-The compact network with random weights, and a 640x480 H.264 video of a photograph of one or three faces that move. In
-turns, in one process: the pipeline with its defaults, with three faces and a prediction in every frame, and a naive
-loop, which finds the face in every frame and asks the network about one clip at a time, as often as the pipeline does.
-`--minutes 60` predicts a long video instead, and tells memory on the way. Needs the extra `dev` for the photograph.
+Uses the compact network with random weights, and a 640x480 H.264 video of one or three moving photographs of a face.
+Interleaved in one process: the pipeline with its defaults; with three faces and a prediction in every frame; and a
+naive loop that detects the face in every frame and predicts single clips, as many as the pipeline. `--minutes 60`
+predicts a long video instead and reports memory. Needs the extra `dev` for the photograph.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WIDTH, HEIGHT, RATE = 640, 480, 30
 
 
 def pictures(num_faces: int, num_frames: int) -> Iterator[Image]:
-    """Frames in which copies of a photograph's face sway."""
+    """Frames with swaying copies of a photographed face."""
     photograph = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)[20:260, 120:320]
     face = cv2.resize(photograph, (200, 240)) if num_faces > 1 else cv2.resize(photograph, (300, 360))
     height, width = face.shape[:2]
@@ -61,7 +61,7 @@ def pictures(num_faces: int, num_frames: int) -> Iterator[Image]:
 
 
 def film(path: Path, num_faces: int, num_frames: int) -> Path:
-    """Writes such frames as a video."""
+    """Writes these frames as a video."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt, stream.time_base = WIDTH, HEIGHT, "yuv420p", Fraction(1, RATE)
@@ -72,7 +72,7 @@ def film(path: Path, num_faces: int, num_frames: int) -> Path:
 
 
 def checkpoint(path: Path, model: str) -> Path:
-    """Writes a checkpoint of a network as it is before training."""
+    """Writes a checkpoint of an untrained network."""
     config: Any = OmegaConf.to_container(compose_train([f"model={model}", "name=benchmark"]), resolve=True)
     network = make_network(config["model"], Task(len(EMOTIONS), config["clips"]["num_frames"], 112, 1))
     told = {"corpus": "none", "synthetic": True, "clip_store": "", "subjects": (), "digest": "", "fold": 1}
@@ -81,12 +81,12 @@ def checkpoint(path: Path, model: str) -> Path:
 
 
 def pipeline(predictor: Predictor, video: Path) -> int:
-    """Predicts a video; returns the number of its frames."""
+    """Predicts a video; returns its number of frames."""
     return sum(1 for _ in predictor.steps(VideoFile(video, video.name)))
 
 
 def naive(network: torch.nn.Module, video: Path, stride: int) -> int:
-    """The loop that one writes first: OpenCV reads a frame, finds its face, and the network gets one clip at a time."""
+    """The naive loop: OpenCV reads a frame and detects its face, and the network predicts one clip at a time."""
     detector, cropper, clip = Res10Detector(), FaceCropper(), deque[Image](maxlen=10)
     capture, number = cv2.VideoCapture(str(video)), 0
     while True:
@@ -104,7 +104,7 @@ def naive(network: torch.nn.Module, video: Path, stride: int) -> int:
 
 
 def parts(predictor: Predictor, video: Path) -> dict[str, float]:
-    """Milliseconds of each part alone, one after the other."""
+    """Milliseconds of each part alone."""
     frames = [pixels for _, pixels in stream_video(video, lambda _: None)][:60]
     ensemble, trained = predictor.ensemble, predictor.ensemble.trained
     detector, cropper = trained.extraction.detector, trained.extraction.crop
@@ -122,7 +122,7 @@ def parts(predictor: Predictor, video: Path) -> dict[str, float]:
 
 
 def _timed(work: Callable[[], int]) -> float:
-    """Milliseconds a piece, the median of three."""
+    """Milliseconds per item, the median of three."""
     work()
     found = []
     for _ in range(3):
@@ -133,12 +133,12 @@ def _timed(work: Callable[[], int]) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints what was measured, as a table and as JSON."""
+    """Prints the results as a table and as JSON."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="compact", help="compact or full")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=20, help="length of the videos")
-    parser.add_argument("--minutes", type=int, help="predict a video so long, and tell memory")
+    parser.add_argument("--minutes", type=int, help="predict a video of this length and report memory")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         path = checkpoint(Path(folder) / "last.ckpt", options.model)

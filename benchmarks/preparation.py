@@ -1,9 +1,9 @@
-"""How fast faces are found in videos, and how far `faces.every` moves boxes: `python benchmarks/preparation.py FOLDER`.
+"""Benchmarks face detection in videos, and the accuracy of `faces.every`: `python benchmarks/preparation.py FOLDER`.
 
-For every mp4, flv, avi, mov, webm or mkv below FOLDER: frames a second of the decoder alone, of the detector alone, and
-of preparation, which does both and crops; for for some `faces.every` the speed, and how far the boxes in between lie
-from those that the detector finds there. `--every 1 --repeats 10` prepares the same videos ten times over, to see that
-memory does not grow with their number.
+For every mp4, flv, avi, mov, webm or mkv below FOLDER: frames per second of the decoder alone, of the detector alone,
+and of preparation, which does both and crops; for several values of `faces.every`, the speed and the distance of the
+interpolated boxes from detected ones. `--every 1 --repeats 10` prepares the same videos ten times, to show that memory
+does not grow with their number.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Folder:
     synthetic: bool = True
 
     def read(self) -> list[VideoSequence]:
-        """Returns a sequence a video, or several of the same one."""
+        """Returns one sequence per video, or several of the same video."""
         paths = sorted(path for path in self.root.rglob("*") if path.suffix.lower() in ENDINGS)
         named = [
             (f"{number:06d}-{repeat}", path) for repeat in range(self.repeats) for number, path in enumerate(paths)
         ]
-        # Each from another time on, so that no clip is taken over from another.
+        # Each starts at another time, so that clips are not reused.
         return [
             VideoSequence("s", name, "ab"[number % 2], path, start=int(name.partition("-")[2]) * 1e-6)
             for number, (name, path) in enumerate(named)
@@ -57,7 +57,7 @@ class Folder:
 
 
 def prepared(corpus: Folder, every: int) -> tuple[ClipStore, float]:
-    """Prepares the videos; returns the store and frames a second."""
+    """Prepares the videos; returns the store and frames per second."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         faces = FaceExtraction(Res10Detector(), FaceCropper(), "full_frame", every)
@@ -68,7 +68,7 @@ def prepared(corpus: Folder, every: int) -> tuple[ClipStore, float]:
 
 
 def alone(corpus: Folder, detect: bool) -> float:
-    """Frames a second of the decoder, or of the detector on what was decoded before."""
+    """Frames per second of the decoder, or of the detector on decoded frames."""
     sequences, detector = corpus.read(), Res10Detector()
     with ThreadPoolExecutor(count_cores()) as pool:
         started = time.perf_counter()
@@ -80,7 +80,7 @@ def alone(corpus: Folder, detect: bool) -> float:
 
 
 def distances(store: ClipStore, truth: ClipStore) -> np.ndarray:
-    """How far the centres of boxes in between lie from those found, as a share of the found box's width."""
+    """Distance of the centres of interpolated boxes from detected ones, as a fraction of the detected width."""
     found = []
     for ours, theirs in zip(store.records, truth.records, strict=True):
         for source, box, right, told in zip(ours.sources, ours.boxes, theirs.boxes, theirs.sources, strict=True):
@@ -91,7 +91,7 @@ def distances(store: ClipStore, truth: ClipStore) -> np.ndarray:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints what was measured."""
+    """Prints the results."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--every", type=int, nargs="*", default=[1, 2, 4, 8])
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         line = f"faces.every={every}: {speed:.1f} frames/s"
         if len(moved):
             median, most = np.quantile(moved, (0.5, 0.95))
-            line += f", boxes in between off by {median:.3f} (95 %: {most:.3f}) of their width"
+            line += f", interpolated boxes off by {median:.3f} (95 %: {most:.3f}) of their width"
         print(line, flush=True)
     print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 

@@ -1,23 +1,23 @@
-"""Replays searches, by the true accuracy of a trial: what share of the folds it trains under each rule that ends it.
+"""Replays searches: the fraction of folds that a trial trains under each pruning rule, by its true accuracy.
 
 Usage: `python benchmarks/search_cost.py`, or with folders of runs: `... --runs outputs/RUN`
 
-Nothing is trained. A study's trials have the true accuracies of `ACCURACIES` in a random mix and come one after the
-other, through the search's own `fold_order`, `ExactBound` and `Wilcoxon` and an Optuna study in memory. Its history is
-what such a search knows: of a pruned trial only the folds that it ran. All rules meet the same trials.
+Nothing is trained. The trials of a study have the true accuracies of `ACCURACIES` in random order and run sequentially
+through the search's own `fold_order`, `ExactBound` and `Wilcoxon` and an in-memory Optuna study. As in a real search,
+only the finished folds of a pruned trial are known. All rules see the same trials.
 
-A clip is wrong with the probability sigmoid(badness of the trial + difficulty of the clip), each clip for itself, and
-folds have a single epoch. The badness is chosen so that the mean over the clips is the true accuracy. Difficulties are
+A clip is wrong with probability sigmoid(badness of the trial + difficulty of the clip), independently, and folds have a
+single epoch. The badness is set so that the mean over the clips is the true accuracy. Difficulties are
 
-- simulated: CK+'s 118 subjects with their numbers of sequences in random order, a fold each. The difficulty is the sum
-  of a subject's and a clip's share, both standard normal: an assumption, since nobody has measured it on CK+.
+- simulated: CK+'s 118 subjects with their numbers of sequences in random order, one fold each. The difficulty is the
+  sum of a subject effect and a clip effect, both standard normal: an assumption, not measured on CK+.
 - recorded, with `--runs`: the folds are those of the first run. A clip's difficulty is that of its subject: the
-  log-odds of wrong among the subject's clips in all runs together, under `--protocol`, after one clip that is wrong
-  with the runs' mean probability was added, since a handful of clips proves little. The runs must hold out the same
-  clips. Only difficulties come from the runs; trials are simulated from them.
+  log-odds of errors among the subject's clips in all runs under `--protocol`, smoothed by one added clip that is wrong
+  with the runs' mean probability. The runs must hold out the same clips. Only difficulties come from the runs; trials
+  are simulated.
 
-"Hardest known" orders the folds by the clips that they get wrong in the mean over `ACCURACIES`, which no search
-can know: it shows what learning costs. The status is 1 where the exact bound cut a trial whose folds reach the
+"Hardest known" orders the folds by their expected number of wrong clips over `ACCURACIES`, which a search cannot know:
+it shows the cost of learning the order. The exit status is 1 if the exact bound pruned a trial that reaches the
 threshold.
 """
 
@@ -48,10 +48,10 @@ from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome
 from fer3d.search.pruning import ExactBound, NoPruning, Progress, Pruning, Wilcoxon
 from fer3d.training.results import ResultError
 
-# From here on a trial is bad, and should cost next to nothing.
+# A trial of this accuracy or less is bad, and should cost almost nothing.
 BAD, TARGET = 0.9, 0.25
 HARDEST_FIRST = "hardest first"
-# Where the output is no terminal, rich would break headings within words.
+# Without a terminal, rich would break headings within words.
 MIN_WIDTH = 115
 
 History = Sequence[Sequence[FoldOutcome]]
@@ -59,13 +59,13 @@ History = Sequence[Sequence[FoldOutcome]]
 
 @dataclass(frozen=True)
 class Rule:
-    """When a trial ends, and in which order its folds come.
+    """A pruning rule and a fold order.
 
     Attributes:
         title: The heading of its column.
-        pruning: Makes what ends a trial.
-        order: The order of folds of trial number so much after such a history.
-        exact: Whether it may never cut a trial that reaches the threshold.
+        pruning: Makes the pruning rule.
+        order: Returns the fold order for a trial number and a history.
+        exact: Whether it must never prune a trial that reaches the threshold.
     """
 
     title: str
@@ -92,7 +92,7 @@ def make_rules(corpus: Corpus, threshold: float, seed: int) -> list[Rule]:
 
 
 def replay(trials: Sequence[SimulatedTrial], corpus: Corpus, rule: Rule) -> NDArray[np.float64]:
-    """The share of its folds that each trial of a study runs."""
+    """Fraction of folds that each trial of a study runs."""
     pruning = rule.pruning()
     study = optuna.create_study(direction="maximize", pruner=pruning.pruner())
     history: list[list[FoldOutcome]] = []
@@ -113,14 +113,14 @@ def replay(trials: Sequence[SimulatedTrial], corpus: Corpus, rule: Rule) -> NDAr
 
 @dataclass(frozen=True)
 class Costs:
-    """What studies cost under each rule.
+    """Cost of studies under each rule.
 
     Attributes:
         rules: The rules.
         accuracies: `(num_trials,)` each trial's true accuracy.
-        places: `(num_trials,)` its place in its study, from 1.
-        reached: `(num_trials,)` whether all its folds reach the threshold.
-        shares: `(num_rules, num_trials)` the share of its folds that it runs; NaN where it was not replayed.
+        places: `(num_trials,)` its position in its study, from 1.
+        reached: `(num_trials,)` whether its accuracy over all folds reaches the threshold.
+        shares: `(num_rules, num_trials)` the fraction of its folds that it runs; NaN if it was not replayed.
     """
 
     rules: Sequence[Rule]
@@ -131,25 +131,25 @@ class Costs:
 
     @property
     def wrongly_cut(self) -> list[int]:
-        """How many of the trials that reach the threshold each rule cuts."""
+        """Number of trials that reach the threshold but are pruned, by rule."""
         return [int((self.reached & (shares < 1)).sum()) for shares in self.shares]
 
     @property
     def exact_is_exact(self) -> bool:
-        """Whether no exact rule cuts a trial that reaches the threshold."""
+        """Whether no exact rule prunes a trial that reaches the threshold."""
         return not any(cut for rule, cut in zip(self.rules, self.wrongly_cut, strict=True) if rule.exact)
 
     def mean_shares(self, trials: NDArray[np.bool_]) -> list[float]:
-        """The mean share of folds of some trials under each rule."""
+        """Mean fraction of folds of some trials under each rule."""
         chosen = [shares[trials & ~np.isnan(shares)] for shares in self.shares]
         return [float(shares.mean()) if len(shares) else float("nan") for shares in chosen]
 
 
 def measure(corpora: Sequence[Corpus], num_trials: int, num_wilcoxon: int, threshold: float, seed: int) -> Costs:
-    """Replays a study of each corpus under each rule, of the first `num_wilcoxon` also under those that are not exact.
+    """Replays a study of each corpus under each exact rule, and the first `num_wilcoxon` also under the others.
 
     Raises:
-        ValueError: The threshold is no share.
+        ValueError: The threshold is not between 0 and 1.
     """
     studies, shares = [], []
     for number, corpus in enumerate(corpora):
@@ -172,10 +172,10 @@ def measure(corpora: Sequence[Corpus], num_trials: int, num_wilcoxon: int, thres
 
 @contextmanager
 def remembered_wilcoxon() -> Iterator[None]:
-    """Remembers what SciPy's test said.
+    """Caches SciPy's Wilcoxon test.
 
-    Of fewer than 14 folds with ties it tries out all signs, which takes seconds a trial, and folds tie all the time.
-    The test sees only the ranks and signs of differences, so that a memory of them changes no p-value.
+    With ties and fewer than 14 folds, SciPy enumerates all signs, which takes seconds per trial, and folds often tie.
+    The test depends only on the ranks and signs of differences, so the cache does not change p-values.
     """
     said: dict[object, object] = {}
     test = stats.wilcoxon
@@ -192,7 +192,7 @@ def remembered_wilcoxon() -> Iterator[None]:
 
 
 def tables(costs: Costs, source: str, threshold: float) -> list[Table]:
-    """The mean shares by true accuracy, and those of bad trials by their place in the study."""
+    """Mean fractions by true accuracy, and those of bad trials by position in the study."""
     columns = tuple(rule.title for rule in costs.rules)
     rows = []
     for accuracy in ACCURACIES:
@@ -210,14 +210,14 @@ def tables(costs: Costs, source: str, threshold: float) -> list[Table]:
     note = f"Wilcoxon's rule was replayed on {replayed[-1].sum()} of {replayed[-1].size} trials."
     return [
         Table(
-            "Mean share of folds that a trial runs, by its true accuracy",
+            "Mean fraction of folds that a trial runs, by its true accuracy",
             (*first_columns, *columns),
             tuple(rows),
             note,
             source,
         ),
         Table(
-            f"Mean share of folds that a trial of {BAD:.0%} or less runs, by its place",
+            f"Mean fraction of folds that a trial of {BAD:.0%} or less runs, by its position",
             ("in the study", "trials", *columns),
             tuple(places),
             caution=source,
@@ -235,23 +235,25 @@ def conclusion(costs: Costs) -> str:
     met = "met" if most <= TARGET and num_cut == 0 else "MISSED"
     return (
         f"Target on these SYNTHETIC trials: hardest first, those of {BAD:.0%} and worse run at most {TARGET} of their "
-        f"folds, none wrongly cut. {met}: {most:.3f}, {num_cut} wrongly cut"
+        f"folds, none wrongly pruned. {met}: {most:.3f}, {num_cut} wrongly pruned"
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the tables and returns the status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, nargs="+", metavar="FOLDER", help="runs that difficulties come from")
+    parser.add_argument("--runs", type=Path, nargs="+", metavar="FOLDER", help="runs with the difficulties")
     parser.add_argument("--protocol", choices=SEARCH_PROTOCOLS, default="best_epoch", help="the epoch protocol of runs")
     parser.add_argument("--studies", type=int, default=10)
-    parser.add_argument("--wilcoxon-studies", type=int, default=2, help="how many of them under Wilcoxon's slow rule")
+    parser.add_argument(
+        "--wilcoxon-studies", type=int, default=2, help="number of studies under the slow Wilcoxon rule"
+    )
     parser.add_argument("--trials", type=int, default=120, help="trials of a study")
     parser.add_argument("--threshold", type=float, default=0.965)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     if given.studies < 1 or given.trials < len(ACCURACIES):
-        parser.error(f"it takes a study, and {len(ACCURACIES)} trials, one of each accuracy")
+        parser.error(f"expected at least one study and {len(ACCURACIES)} trials, one of each accuracy")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     seeds = range(given.seed, given.seed + given.studies)
     try:
@@ -268,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table.print(console)
     print(conclusion(costs))
     if not costs.exact_is_exact:
-        print("The exact bound cut a trial that reaches the threshold: that is an error of fer3d", file=sys.stderr)
+        print("The exact bound pruned a trial that reaches the threshold: this is a bug in fer3d", file=sys.stderr)
     return 0 if costs.exact_is_exact else 1
 
 

@@ -1,4 +1,4 @@
-"""Trials whose folds are all known, simulated from how hard the clips of a corpus are."""
+"""Simulates trials with all their folds from the difficulties of a corpus's clips."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from fer3d.evaluation.run_results import EvaluationError, RunResults
 from fer3d.search.outcomes import FoldOutcome, attainable_accuracy
 
 ACCURACIES = (0.975, 0.965, 0.95, 0.93, 0.9, 0.85)
-# Number of CK+'s subjects by their number of labelled sequences.
+# CK+'s number of subjects by their number of labelled sequences.
 CKPLUS_SUBJECTS = {1: 21, 2: 22, 3: 47, 4: 20, 5: 7, 6: 1}
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """How hard the clips of a cross-validation are.
+    """Difficulties of the clips of a cross-validation.
 
     Attributes:
-        difficulties: The log-odds of each clip of each fold, up to a constant.
-        source: Where they come from.
+        difficulties: Log-odds of an error for each clip of each fold, up to a constant.
+        source: Their source.
     """
 
     difficulties: Mapping[int, NDArray[np.float64]]
@@ -40,12 +40,12 @@ class Corpus:
 
     @property
     def num_clips(self) -> int:
-        """Number of clips that all folds hold out together."""
+        """Number of held-out clips over all folds."""
         return sum(self.sizes.values())
 
     @cached_property
     def probabilities(self) -> dict[float, dict[int, NDArray[np.float64]]]:
-        """The probability that a trial of an accuracy gets a clip wrong, by fold."""
+        """Probability of an error for each clip, by fold, in a trial of a given accuracy."""
         clips = np.concatenate(list(self.difficulties.values()))
         found = {}
         for accuracy in ACCURACIES:
@@ -55,30 +55,30 @@ class Corpus:
 
     @cached_property
     def hardest_first(self) -> list[int]:
-        """The folds by the clips that a trial gets wrong in the mean over `ACCURACIES`."""
+        """The folds ordered by their expected number of wrong clips over `ACCURACIES`."""
         wrong = {fold: sum(trial[fold].sum() for trial in self.probabilities.values()) for fold in self.sizes}
         return sorted(wrong, key=lambda fold: -wrong[fold])
 
 
 @dataclass(frozen=True)
 class SimulatedTrial:
-    """A trial of which all folds are known.
+    """A simulated trial with all its folds.
 
     Attributes:
-        accuracy: The true one, of which its folds are a sample.
-        outcomes: Its folds by their numbers.
+        accuracy: Its true accuracy.
+        outcomes: Its folds by number.
     """
 
     accuracy: float
     outcomes: Mapping[int, FoldOutcome]
 
     def reaches(self, threshold: float, num_clips: int) -> bool:
-        """Whether all its folds together reach the threshold."""
+        """Whether its accuracy over all folds reaches the threshold."""
         return attainable_accuracy(list(self.outcomes.values()), num_clips, LAST_EPOCH) >= threshold
 
 
 def simulated_corpus(seed: int) -> Corpus:
-    """118 subjects as CK+ has them, with standard normal difficulties of subjects and clips."""
+    """CK+'s 118 subjects, with standard normal difficulties of subjects and clips."""
     rng = np.random.default_rng([seed, 0])
     sizes = rng.permutation(np.repeat(list(CKPLUS_SUBJECTS), list(CKPLUS_SUBJECTS.values())))
     folds = {fold: rng.normal() + rng.normal(size=size) for fold, size in enumerate(sizes.tolist(), start=1)}
@@ -86,17 +86,19 @@ def simulated_corpus(seed: int) -> Corpus:
 
 
 def recorded_corpus(folders: Sequence[Path], protocol: EpochProtocol) -> Corpus:
-    """The folds of the first run, with each subject's difficulty in all runs.
+    """The folds of the first run, with each subject's difficulty over all runs.
 
     Raises:
-        EvaluationError: A run cannot be read, or holds out other clips than the first one.
+        EvaluationError: A run cannot be read, or its held-out clips differ from those of the first run.
     """
     runs = [RunResults.read(folder) for folder in folders]
     found = [held_out_predictions(run, protocol) for run in runs]
     first = found[0]
     for run, predictions in zip(runs, found, strict=True):
         if set(predictions.clip_ids) != set(first.clip_ids):
-            raise EvaluationError(f"{run.folder} holds out other clips than {runs[0].folder}: no subject can be pooled")
+            raise EvaluationError(
+                f"{run.folder} holds out other clips than {runs[0].folder}: the difficulties cannot be pooled"
+            )
     subjects = np.concatenate([predictions.subjects for predictions in found])
     wrong = ~np.concatenate([predictions.correct for predictions in found])
     mean = float(np.clip(wrong.mean(), 1e-3, 1 - 1e-3))
@@ -113,7 +115,7 @@ def recorded_corpus(folders: Sequence[Path], protocol: EpochProtocol) -> Corpus:
 
 
 def simulate_study(corpus: Corpus, num_trials: int, seed: int) -> list[SimulatedTrial]:
-    """Trials of all accuracies in equal numbers, in random order."""
+    """Equal numbers of trials of each accuracy, in random order."""
     rng = np.random.default_rng([seed, 1])
     trials = []
     for accuracy in rng.permutation(np.resize(ACCURACIES, num_trials)).tolist():

@@ -1,7 +1,7 @@
-"""Training speed with clips on the device and streamed from disk: `python benchmarks/streaming.py [SETTING ...]`.
+"""Compares training with clips on the device and streamed from disk: `python benchmarks/streaming.py [SETTING ...]`.
 
-It writes noise as a clip store (0.5 GB unless told otherwise by `--clips`) and trains on it in turns. Any setting can
-be given, such as `model=cnn3d batch_size=8 precision=bf16-mixed`.
+Writes a clip store of noise (0.5 GB; see `--clips`) and trains on it alternately. Takes any setting, such as
+`model=cnn3d batch_size=8 precision=bf16-mixed`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def write_noise(folder: Path, num_clips: int) -> ClipStore:
 
 
 class Trainer:
-    """Trains a network of its own on clips from one source."""
+    """Trains its own network on clips from one source."""
 
     def __init__(self, config: Any, store: ClipStore, source: ClipSource, device: torch.device) -> None:
         self.device, self.bf16 = device, resolve_precision(config.precision) == "bf16-mixed"
@@ -76,7 +76,7 @@ class Trainer:
         self.data.to(device)
 
     def clips_a_second(self, num_batches: int) -> float:
-        """Trains on some batches of an epoch, as Lightning would, and times all but the first two."""
+        """Trains on some batches as Lightning would, and times all but the first two."""
         num_clips, started = 0, 0.0
         for number, rows in enumerate(self.data.train_dataloader()):
             if number == 2:

@@ -1,6 +1,6 @@
-"""Training clips a second of a network on random clips: `python benchmarks/training_step.py model=compact`.
+"""Benchmarks training steps of a network on random clips: `python benchmarks/training_step.py model=compact`.
 
-Any override of the configuration can be given, such as `precision=bf16-mixed compile=true batch_size=8`.
+Takes any override of the configuration, such as `precision=bf16-mixed compile=true batch_size=8`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fer3d.training.precision import resolve_precision
 
 
 def main(overrides: list[str], num_steps: int = 10) -> None:
-    """Prints the median over `num_steps` steps after two to warm up."""
+    """Prints the median over `num_steps` steps, after two warm-up steps."""
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("train", overrides=["name=benchmark", *overrides])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

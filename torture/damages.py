@@ -255,18 +255,18 @@ VICTIMS: dict[str, Victim] = {
 
 # Damages ------------------------------------------------------------------------------------------
 
-# Returns a description; None if this draw changes nothing.
+# Returns a description; empty if this draw changes nothing.
 Damage = Callable[[Path, random.Random], str]
 
 
 def delete(path: Path, rng: random.Random) -> str:
-    """It is gone."""
+    """A deleted file or folder."""
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     return "deleted"
 
 
 def cut_off(path: Path, rng: random.Random) -> str:
-    """Its end is missing."""
+    """A truncated file."""
     data = path.read_bytes()
     path.write_bytes(data[: rng.choice([0, 1, rng.randrange(len(data)), len(data) - 1])])
     return f"cut {len(data)} bytes down to {path.stat().st_size}:"
