@@ -23,13 +23,13 @@ def train(config: DictConfig) -> Any:
     if config.get("trial") is not None:
         return _fold_job(config)
     with user_errors():
-        from fer3d.training.prepare import prepare
+        from fer3d.training.prepare import fold_numbers, prepare
         from fer3d.training.run import Run
 
         preparation = prepare(config)
         if preparation.built:
             preparation.report.print()
-        Run.of(config, preparation.store).train(_fold_numbers(config))
+        Run.of(config, preparation.store).train(fold_numbers(config))
     return None
 
 
@@ -37,7 +37,7 @@ def _fold_job(config: DictConfig) -> Any:
     """Trains the folds of a search's job."""
     from fer3d.corpora.sequences import CorpusWarning
     from fer3d.processes import leave_with_parent
-    from fer3d.training.prepare import prepare
+    from fer3d.training.prepare import fold_numbers, prepare
     from fer3d.training.run import Run
 
     leave_with_parent()
@@ -46,15 +46,7 @@ def _fold_job(config: DictConfig) -> Any:
             # The search has shown it once.
             warnings.simplefilter("ignore", CorpusWarning)
             run = Run.of(config, prepare(config).store)
-        return [run.fold_result(number) for number in _fold_numbers(config)]
-
-
-def _fold_numbers(config: DictConfig) -> Any:
-    """What `+fold` asks for; None where it is not given."""
-    from omegaconf import OmegaConf
-
-    fold = config.get("fold")
-    return OmegaConf.to_object(fold) if OmegaConf.is_config(fold) else fold
+        return [run.fold_result(number) for number in fold_numbers(config)]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -40,10 +41,14 @@ def prepare(config: DictConfig, *, for_training: bool = True) -> Preparation:
     )
 
 
+def fold_numbers(config: DictConfig) -> Any:
+    """The folds that `+fold` asks for: a number or a list; None for all."""
+    fold = config.get("fold")
+    return OmegaConf.to_object(fold) if OmegaConf.is_config(fold) else fold
+
+
 def _check_folds(config: DictConfig, sequences: Sequence[LabelledSequence]) -> None:
     """Raises a `FoldError` where the sequences cannot be split as asked, or a fold that is asked for does not exist."""
     subjects = [sequence.subject for sequence in sequences]
     splits = [sequence.columns.get("split", "") for sequence in sequences]
-    folds = make_folds(instantiate(config.cv), subjects, splits)
-    fold = config.get("fold")
-    select_folds(folds, list(fold) if OmegaConf.is_list(fold) else fold)
+    select_folds(make_folds(instantiate(config.cv), subjects, splits), fold_numbers(config))
