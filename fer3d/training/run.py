@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -28,11 +29,10 @@ from fer3d.disk import check_space
 from fer3d.file_lock import file_lock, remove_unheld
 from fer3d.settings import checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, lacking, starting_checkpoint
-from fer3d.training.device import training_device
+from fer3d.training.device import Precision, resolve_precision, training_device
 from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.identity import counted_settings, run_digest
 from fer3d.training.parts import check_training, make_training
-from fer3d.training.precision import Precision, resolve_precision
 from fer3d.training.results import (
     EpochPredictions,
     FoldResult,
@@ -46,6 +46,7 @@ from fer3d.training.seeding import FoldSeeds
 from fer3d.training.temperature import fit_temperature
 from fer3d.training.tracking import finish, log_fold
 
+_logger = logging.getLogger(__name__)
 # What a fold's result takes on the disk, checkpoint aside: curves, logits, configuration.
 _LEAST_FOLD_BYTES = 1_000_000
 # Keys of a configuration that say how a run came to be tried, and which of its folds are trained.
@@ -129,7 +130,7 @@ class Run:
         for fold in chosen:
             done = self._is_done(fold)
             results.append(self.fold_result(fold.number))
-            print(f"{'done already, ' if done else ''}{results[-1].summary()}", flush=True)
+            _logger.info("%s%s", "done already, " if done else "", results[-1].summary())
         return results
 
     def fold_result(self, number: int) -> FoldResult:
@@ -219,7 +220,8 @@ class Run:
     def _complete(self, fold: Fold) -> FoldResult:
         """Trains a finished fold again for the checkpoint that it lacks; nothing else of it changes."""
         stored, folder = self._read(fold), self._folder(fold)
-        print(f"fold {fold.number}: done already, but {self._lacks_checkpoint(fold)}: training it again", flush=True)
+        why = self._lacks_checkpoint(fold)
+        _logger.info("fold %d: done already, but %s: training it again", fold.number, why)
         with work_folder(folder) as work:
             trained = self._trained(fold, [], work)
             again = self._result(fold, trained, self._info(fold))
@@ -358,13 +360,10 @@ class Run:
         """Says which run this is and how many of its folds are about to be trained."""
         kind = "SYNTHETIC " if self.store.synthetic else ""
         people = self.independence.subjects_text(len(set(self.store.subjects)))
-        print(
-            f"run {self.folder}: {len(self.store)} {kind}clips{people}, {len(numbers)} of {len(self.folds)} folds, "
-            f"{self.precision}",
-            flush=True,
-        )
+        folds = f"{len(numbers)} of {len(self.folds)} folds"
+        _logger.info("run %s: %d %sclips%s, %s, %s", self.folder, len(self.store), kind, people, folds, self.precision)
         if not self.independence.holds:
-            print(f"{self.independence.caution}: {self.independence.sentence}", flush=True)
+            _logger.info("%s: %s", self.independence.caution, self.independence.sentence)
 
 
 def _versions() -> dict[str, str]:

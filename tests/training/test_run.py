@@ -24,15 +24,17 @@ from fer3d.clips.folds import FoldError
 from fer3d.clips.preprocess import load_clips, normalise, to_unit_range
 from fer3d.clips.store import ClipStore
 from fer3d.disk import DiskError
+from fer3d.evaluation.learning_curves import read_curves
 from fer3d.evaluation.run_results import RunResults
-from fer3d.reporting.curves import read_curves
 from fer3d.training.checkpoint import Checkpoint
+from fer3d.training.device import resolve_precision
 from fer3d.training.identity import COUNTED, COUNTED_IF_SET
 from fer3d.training.module import DivergedError
-from fer3d.training.precision import resolve_precision
 from fer3d.training.results import ResultError, read_result, write_result
 from fer3d.training.run import Run
 from fer3d.training.temperature import fit_temperature
+
+pytestmark = pytest.mark.usefixtures("shown_messages")
 
 Compose = Callable[..., DictConfig]
 MakeStore = Callable[..., ClipStore]
@@ -312,7 +314,7 @@ def test_what_cannot_work_fails_before_any_work(
         lacks_emotion.train()
     many = "augment.copies.flip.fear=1000000000000000000000000000000"
     for settings, said in [
-        (["model.activation._target_=builtins.print"], "the network that model describes cannot take clips of shape"),
+        (["model.activation._target_=builtins.print"], "rejects clips of shape"),
         (["scheduler._target_=builtins.print"], "scheduler._target_ must make an instance of PyTorch's LRScheduler"),
         ([many], "augment.copies.flip.fear must be a whole number from 0 to"),
     ]:
