@@ -19,8 +19,8 @@ def override(key: str, value: Any) -> str:
 
     Args:
         key: The setting, such as `name` or `+fold`.
-        value: A text, number, boolean or None; or lists and mappings of them, whose keys are texts. Text stays text,
-            also where it looks like a number, and `${` is no reference to another setting.
+        value: A text, number, boolean or None; or lists, mappings and configurations of them, whose keys are texts.
+            Text stays text, also where it looks like a number, and `${` is not a reference to another setting.
 
     Raises:
         ValueError: Hydra's command line cannot say it.
@@ -30,6 +30,8 @@ def override(key: str, value: Any) -> str:
 
 def written(value: Any) -> str:
     """Writes the value of a setting; see `override`."""
+    if OmegaConf.is_config(value):
+        value = OmegaConf.to_container(value, resolve=True)
     if isinstance(value, str):
         # Within a text that refers to other settings, a backslash before the reference makes it none.
         return quoted(_INTERPOLATION.sub(lambda match: 2 * match[1] + r"\${", value))

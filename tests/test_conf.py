@@ -24,6 +24,7 @@ from fer3d.clips.faces import FaceExtraction
 from fer3d.clips.folds import make_folds
 from fer3d.configuration import config_folder
 from fer3d.models.network import Task
+from fer3d.search.space import SearchSpace
 from fer3d.training.networks import make_network
 
 Compose = Callable[..., DictConfig]
@@ -46,6 +47,14 @@ def build_network(config: DictConfig, num_classes: int = 7) -> nn.Module:
         network = make_network(config.model, Task(num_classes, num_frames=10, size=112, num_channels=1))
         assert network(torch.empty(2, 1, 10, 112, 112)).shape == (2, num_classes)
     return network
+
+
+@pytest.mark.parametrize("search", options("search"))
+def test_every_search_has_a_space_that_composes(search: str, compose_config: Compose) -> None:
+    config = compose_config(f"search={search}")
+    space = SearchSpace.parse(instantiate(config.search).space, [])
+    assert space.distributions
+    compose_config(*space.fixed, *(f"{name}={space.examples(name)[0]}" for name in space.distributions))
 
 
 @pytest.mark.parametrize(

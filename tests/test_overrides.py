@@ -70,3 +70,9 @@ def test_hydra_composes_it_as_it_is(text: str, tmp_path: Any) -> None:
 )
 def test_arguments_are_taken_with_and_without_quotes(argument: str, text: str) -> None:
     assert given_text(argument) == text
+
+
+def test_a_part_of_a_configuration_is_written_as_what_it_holds() -> None:
+    config = OmegaConf.create({"filters": [[4], [16]], "augment": {"copies": {"flip": 1}}})
+    assert override("filters", config.filters) == "filters=[[4],[16]]"
+    assert override("augment", config.augment) == "augment={copies:{flip:1}}"
