@@ -45,7 +45,7 @@ rehearse-videos: setup ## Train on own videos, and the benchmarks, on synthetic 
 	$(BIN)/python -m fer3d.reproduce rehearsal_videos
 
 rehearse-search: setup ## A search in small on synthetic data, and its report: a quarter of an hour on two cores
-	$(BIN)/python -m fer3d.train -m hydra/sweeper=optuna search=rehearsal hydra.sweeper.study_name=rehearsal \
+	$(BIN)/python -m fer3d.train search=rehearsal hydra.sweeper.study_name=rehearsal \
 	  hydra/launcher=joblib hydra.launcher.n_jobs=2 hydra.sweeper.n_jobs=2 logger=csv
 	$(BIN)/python -m fer3d.report --study outputs/search/rehearsal
 
