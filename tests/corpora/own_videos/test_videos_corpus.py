@@ -11,7 +11,7 @@ from trees import mark_synthetic
 from video_trees import EMOTIONS, HEADER, SUBJECTS, add_frames, add_video, make_videos, read, refused, write_table
 
 from fer3d.corpora.own_videos.videos import Videos
-from fer3d.corpora.sequences import Corpus, CorpusError, FrameSequence, VideoSequence
+from fer3d.corpora.sequences import Corpus, FrameSequence, VideoSequence
 
 
 @pytest.fixture
@@ -198,23 +198,6 @@ def test_a_twin_is_synthetic_wherever_its_marker_is(root: Path, place: str) -> N
     assert corpus.synthetic
 
 
-def test_links_into_a_twin_are_synthetic(tmp_path: Path) -> None:
-    make_videos(tmp_path / "twin")
-    mark_synthetic(tmp_path / "twin")
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    for subject in SUBJECTS:
-        (mine / subject).symlink_to(tmp_path / "twin" / subject)
-    corpus = Videos(mine, pattern="{subject}/{emotion}/*.mp4", emotions=EMOTIONS)
-    assert len(corpus.read()) == 12
-    assert corpus.synthetic
-
-
-def test_links_that_lead_back_end(root: Path) -> None:
-    (root / "anna/again").symlink_to(root)
-    assert len(read(root)[0]) == 12
-
-
 def test_paths_may_be_absolute_or_lead_out_which_is_said(root: Path) -> None:
     outside = root.parent / "else"
     rows = [f"{outside / add_video(outside, 'a.mp4')},angry,ben", f"../else/{add_video(outside, 'b.mp4')},happy,ben"]
@@ -271,21 +254,6 @@ def test_names_of_any_kind_are_read_back(tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_is_named(root: Path, settings: dict[str, Any], said: str) -> None:
     assert said in refused(root, **settings)
-
-
-def test_a_wrong_root_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.touch()
-    (tmp_path / "none").mkdir()
-    for root, problem in (
-        (tmp_path / "nowhere", "does not exist"),
-        (file, "is not a folder"),
-        (tmp_path / "none", "is empty"),
-        (Path("x" * 300), "cannot be opened"),
-    ):
-        assert problem in refused(root)
-    with pytest.raises(CorpusError, match=r"data\.root is not set"):
-        Videos(None, "clips.csv").read()
 
 
 def test_names_that_are_no_text_are_refused(root: Path) -> None:
