@@ -13,10 +13,10 @@ from fer3d.paper.discrepancies import DISCREPANCIES
 from fer3d.paper.printed import FIGURE_5, FIGURE_6, PrintedConfusion
 from fer3d.paper.tables import PAPER_CORPORA, absent_tables, accuracy_tables, fold_tables, runs_beside, settings_table
 from fer3d.reporting.comparison_sections import TESTS_NOTE
-from fer3d.reporting.confusion import confusion_figure
-from fer3d.reporting.drawings import confusion_picture, draw
-from fer3d.reporting.parts import DataTable, Facts, Gallery, Part, Picture, Prose, Section, slug
-from fer3d.reporting.report_runs import CORPUS_TITLES, ReportRun
+from fer3d.reporting.figures import confusion_figure
+from fer3d.reporting.page import DataTable, Facts, Gallery, Part, Picture, Prose, Section, draw, slug
+from fer3d.reporting.runs import CORPUS_TITLES, ReportRun
+from fer3d.reporting.sections import confusion_picture
 
 
 class PaperWing:
@@ -98,7 +98,7 @@ def _printed_picture(printed: PrintedConfusion) -> Picture:
         f"confusion-paper-{slug(printed.source)}",
         f"{title}, as numbers of clips by emotion: {np.trace(counts)} of {counts.sum()} right.",
         f"{printed.source}, from the printed shares: {np.trace(counts)} of {counts.sum()} clips right.",
-        lambda theme: confusion_figure(counts, printed.emotions, title, theme=theme),
+        confusion_figure(counts, printed.emotions, title),
     )
 
 

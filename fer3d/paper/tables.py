@@ -34,8 +34,8 @@ from fer3d.reporting.comparison_sections import (
     setting_text,
     tests_cells,
 )
-from fer3d.reporting.parts import DataTable
-from fer3d.reporting.report_runs import CORPUS_TITLES, ReportRun, alike
+from fer3d.reporting.page import DataTable
+from fer3d.reporting.runs import CORPUS_TITLES, ReportRun, alike
 
 # The paper's corpus whose tables a run's corpus belongs beside.
 PAPER_CORPORA = {

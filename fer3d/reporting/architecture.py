@@ -1,64 +1,162 @@
-"""Drawings of networks like the paper's Figures 3 and 4."""
+"""Drawings of networks like the paper's Figures 3 and 4, read off the networks themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+import copy
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
+from typing import Any
 
+import torch
+from hydra._internal.utils import _locate
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from torch import Tensor, nn
 
-from fer3d.reporting.network_blocks import Block, describe_network
-from fer3d.reporting.theme import LIGHT, LINE, MARGIN, SMALL, WIDTH, Theme, drawing, new_sheet, wrap
+from fer3d.evaluation.run_results import EvaluationError
+from fer3d.models.network import Task
+from fer3d.reporting.theme import ACCENTS, LINE, MUTED, SMALL, new_figure, style
+from fer3d.training.networks import make_network
 
-__all__ = ["Block", "architecture_figure", "describe_network"]
+_CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_NORMS = {
+    "BatchNorm": "batch norm",
+    "LayerNorm": "layer norm",
+    "GroupNorm": "group norm",
+    "InstanceNorm": "instance norm",
+}
 
 _COLUMNS = 4
-
 # Inches.
-_GUTTER = 0.14
+_BOX = 0.97
 _GAP = 0.18
-_PADDING = 0.05
-_BELOW = 2 * SMALL * LINE + 0.04
+_GUTTER = 0.14
 _CHANNEL = 0.2
-_BOX = (WIDTH - 2 * MARGIN - 2 * _GUTTER - (_COLUMNS - 1) * _GAP) / _COLUMNS
+_CHARACTERS = 15  # in a line of a box
 
 # Which accent a kind of block has; the others are grey.
-_ACCENTS = {"conv": 0, "pool": 2, "linear": 1, "output": 3}
+_COLOURS = {"conv": ACCENTS[0], "pool": ACCENTS[2], "linear": ACCENTS[1], "output": ACCENTS[3]}
 
 
-def architecture_figure(blocks: Sequence[Block], title: str, caution: str = "", theme: Theme = LIGHT) -> Figure:
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One box of a drawing: a layer with the normalisation and the activation that follow it.
+
+    Attributes:
+        kind: `input`, `conv`, `pool`, `linear`, `dropout`, `output` (a last linear layer) or `other`.
+        lines: What it is, such as `Conv 3x3x3`, `64 filters`, `batch norm`, `ReLU`.
+        num_filters: Filters of a convolution, or units of a linear layer; None for anything else.
+        output_shape: Shape of what leaves it, without the batch: channels, frames, height, width of a clip.
+        num_parameters: Parameters that it brings; one that is used twice counts where it is used first.
+    """
+
+    kind: str
+    lines: tuple[str, ...]
+    num_filters: int | None
+    output_shape: tuple[int, ...]
+    num_parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A layer that was called, and what it gave."""
+
+    layer: nn.Module
+    output_shape: tuple[int, ...]
+    num_parameters: int
+
+
+def configured_network(config: Mapping[str, Any], task: Task) -> nn.Module:
+    """Builds the network of a configuration without memory for its weights.
+
+    Raises:
+        ValueError: It is not made of fer3d's and PyTorch's parts alone. A result that somebody else made may name any
+            code, and to look at it should not run that.
+    """
+    for target in _targets(config):
+        made = _locate(target) if target.startswith(("fer3d.models.", "torch.nn.")) else None
+        is_part = isinstance(made, type) and issubclass(made, nn.Module)
+        if not is_part and getattr(made, "__module__", None) not in ("fer3d.models.cnn3d", "torch.nn.init"):
+            raise ValueError(f"it names {target}, and a report runs no other code than fer3d's and PyTorch's networks")
+    with torch.device("meta"):
+        return make_network(config, task)
+
+
+def describe_network(network: nn.Module, input_shape: Sequence[int]) -> tuple[Block, ...]:
+    """Describes any network by sending a clip without content through it, in evaluation mode.
+
+    Nothing is computed and the network stays as it is: a copy of it on PyTorch's meta device takes no memory. Steps
+    that are no modules (a sum, a reshape) do not show, and branches follow one another.
+
+    Args:
+        network: The network.
+        input_shape: What it takes, without the batch: `(C, T, H, W)` for clips.
+
+    Returns:
+        The input and one block a layer; parameters that belong to no layer that was called come last, so that the
+        blocks' parameters add up to the network's.
+
+    Raises:
+        EvaluationError: The network does not take such an input, or cannot work without real numbers.
+    """
+    blocks = [_input_block(tuple(input_shape))]
+    finished = True  # whether nothing more can join the last block
+    for step in _trace(network, input_shape):
+        extra = _extra(step.layer)
+        if extra and not finished:
+            blocks[-1] = _joined(blocks[-1], step, extra)
+            finished = _is_activation(step.layer)
+        elif not isinstance(step.layer, nn.Identity):
+            blocks.append(_block(step, extra))
+            finished = blocks[-1].kind not in ("conv", "linear") and not extra
+    if blocks[-1].kind == "linear" and len(blocks[-1].lines) == 2:
+        blocks[-1] = replace(blocks[-1], kind="output", lines=("Output", f"{blocks[-1].num_filters} classes"))
+    rest = sum(p.numel() for p in network.parameters()) - sum(block.num_parameters for block in blocks)
+    if rest:
+        blocks.append(Block("other", ("other", "parameters"), None, (), rest))
+    return tuple(blocks)
+
+
+@style()
+def architecture_figure(blocks: Sequence[Block], title: str, caution: str = "") -> Figure:
     """Draws a network as boxes in the order of the data, row by row.
 
-    Below each box stand the shape of what leaves it and the number of its parameters, below all of them the total.
+    Below each box stand the shape of its output and the number of its parameters.
 
     Args:
         blocks: The network, as `describe_network` returns it.
         title: What the figure shows.
         caution: `SYNTHETIC data` and the like, or nothing.
-        theme: The colours.
 
     Raises:
         ValueError: There are no blocks.
     """
     if not blocks:
         raise ValueError("there are no blocks to draw")
-    texts = [_wrapped(block.lines) for block in blocks]
-    places, height = _places(texts)
-    notes = wrap(_note(blocks), SMALL, WIDTH - 2 * MARGIN)
-    with drawing(theme):
-        sheet = new_sheet(theme, title, caution, height + len(notes) * SMALL * LINE + MARGIN)
-        canvas = sheet.canvas()
-        for block, text, place in zip(blocks, texts, places, strict=True):
-            _draw_block(canvas, block, text, place, theme)
-        for (_, before), (block, after) in pairwise(zip(blocks, places, strict=True)):
-            if block.output_shape:  # not what comes last beside the data's way
-                _draw_arrow(canvas, before, after, theme)
-        canvas.text(MARGIN, height, "\n".join(notes), size=SMALL, va="top")
-    return sheet.figure
+    texts = [[part for line in block.lines for part in textwrap.wrap(line, _CHARACTERS)] for block in blocks]
+    places: list[_Place] = []
+    end = 0.0
+    for start in range(0, len(texts), _COLUMNS):
+        row = texts[start : start + _COLUMNS]
+        height = max(map(len, row)) * SMALL * LINE + 0.1
+        places += [_Place(_GUTTER + column * (_BOX + _GAP), end, height) for column in range(len(row))]
+        end += height + 2 * SMALL * LINE + 0.04 + _CHANNEL
+    figure = new_figure(title, caution, end)
+    axes = figure.subplots()
+    axes.set(xlim=(-0.02, 2 * _GUTTER + _COLUMNS * (_BOX + _GAP) - _GAP), ylim=(end, -0.02))
+    axes.set_axis_off()
+    for block, text, place in zip(blocks, texts, places, strict=True):
+        _draw_block(axes, block, text, place)
+    for (_, before), (block, after) in pairwise(zip(blocks, places, strict=True)):
+        if block.output_shape:  # the last block may hold parameters beside the data's way
+            _draw_arrow(axes, before, after)
+    return figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,70 +169,37 @@ class _Place:
     def middle(self) -> float:
         return self.top + self.height / 2
 
-    @property
-    def right(self) -> float:
-        return self.left + _BOX
 
-
-def _wrapped(lines: Sequence[str]) -> list[str]:
-    return [part for line in lines for part in wrap(line, SMALL, _BOX - 2 * _PADDING, bold=True)]
-
-
-def _places(texts: Sequence[Sequence[str]]) -> tuple[list[_Place], float]:
-    """Returns where the boxes are, those of a row of equal height, and where they end."""
-    places, top = [], 0.02
-    for start in range(0, len(texts), _COLUMNS):
-        row = texts[start : start + _COLUMNS]
-        height = max(map(len, row)) * SMALL * LINE + 2 * _PADDING
-        places += [_Place(MARGIN + _GUTTER + column * (_BOX + _GAP), top, height) for column in range(len(row))]
-        top += height + _BELOW + _CHANNEL
-    return places, top
-
-
-def _draw_block(canvas: Axes, block: Block, text: Sequence[str], place: _Place, theme: Theme) -> None:
-    colour = theme.accents[_ACCENTS[block.kind]] if block.kind in _ACCENTS else theme.muted
+def _draw_block(axes: Axes, block: Block, text: Sequence[str], place: _Place) -> None:
+    colour = _COLOURS.get(block.kind, MUTED)
     frame = FancyBboxPatch(
-        (place.left, place.top),
-        _BOX,
-        place.height,
-        boxstyle="round,pad=0,rounding_size=0.04",
-        facecolor=to_rgba(colour, 0.14),
-        edgecolor=colour,
-        linestyle="--" if block.kind == "dropout" else "-",
-        linewidth=1.1,
-    )
-    canvas.add_patch(frame)
+        (place.left, place.top), _BOX, place.height, boxstyle="round,pad=0,rounding_size=0.04", linewidth=1.1,
+        facecolor=to_rgba(colour, 0.14), edgecolor=colour, linestyle="--" if block.kind == "dropout" else "-",
+    )  # fmt: skip
+    axes.add_patch(frame)
     centre = place.left + _BOX / 2
-    top = place.middle - len(text) * SMALL * LINE / 2
-    num_bold = len(_wrapped(block.lines[:1]))
+    num_bold = len(textwrap.wrap(block.lines[0], _CHARACTERS))
     for number, line in enumerate(text):
+        y = place.middle + (number + 0.5 - len(text) / 2) * SMALL * LINE
         weight = "bold" if number < num_bold else "normal"
-        y = top + (number + 0.5) * SMALL * LINE
-        canvas.text(centre, y, line, size=SMALL, weight=weight, ha="center", va="center_baseline")
+        axes.text(centre, y, line, size=SMALL, weight=weight, ha="center", va="center_baseline")
     below = ["x".join(map(str, block.output_shape))] if block.output_shape else []
     if block.num_parameters:
         below.append(f"{_rounded(block.num_parameters)} params")
-    canvas.text(
-        centre, place.top + place.height + 0.04, "\n".join(below), size=SMALL, color=theme.muted, ha="center", va="top"
-    )
+    y = place.top + place.height + 0.04
+    axes.text(centre, y, "\n".join(below), size=SMALL, color=MUTED, ha="center", va="top")
 
 
-def _draw_arrow(canvas: Axes, before: _Place, after: _Place, theme: Theme) -> None:
+def _draw_arrow(axes: Axes, before: _Place, after: _Place) -> None:
     """Draws the way to the next box; to the next row it runs below this one."""
-    bend = after.top - _CHANNEL / 2
-    way = [(before.right, before.middle), (after.left, after.middle)]
+    start, end = (before.left + _BOX, before.middle), (after.left, after.middle)
+    bends: list[tuple[float, float]] = []
     if after.top > before.top:
-        right, left = before.right + _GUTTER / 2, after.left - _GUTTER
-        way[1:1] = [(right, before.middle), (right, bend), (left, bend), (left, after.middle)]
-    style = {"arrowstyle": "-|>", "color": theme.muted, "linewidth": 1, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
-    canvas.plot(*zip(*way[:-1], strict=True), color=theme.muted, linewidth=1, solid_joinstyle="round")
-    canvas.annotate("", way[-1], way[-2], arrowprops=style)
-
-
-def _note(blocks: Sequence[Block]) -> str:
-    total = sum(block.num_parameters for block in blocks)
-    shape = "channels x frames x height x width" if len(blocks[0].output_shape) == 4 else "without the batch"
-    return f"{total:,} parameters. Below each box: the shape of what leaves it ({shape}) and its parameters."
+        right, left, y = start[0] + _GUTTER / 2, 0, after.top - _CHANNEL / 2
+        bends = [(right, before.middle), (right, y), (left, y), (left, after.middle)]
+    axes.plot(*zip(start, *bends, strict=True), color=MUTED, linewidth=1, solid_joinstyle="round")
+    arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 1, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
+    axes.annotate("", end, bends[-1] if bends else start, arrowprops=arrow)
 
 
 def _rounded(number: int) -> str:
@@ -143,3 +208,136 @@ def _rounded(number: int) -> str:
         if number >= size:
             return f"{number / size:.{max(0, 3 - len(str(number // size)))}f} {unit}"
     return str(number)
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """All code that a part of a configuration names."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        node = node.values()
+    elif isinstance(node, str) or not isinstance(node, Iterable):
+        return
+    for value in node:
+        yield from _targets(value)
+
+
+def _trace(network: nn.Module, input_shape: Sequence[int]) -> list[_Step]:
+    """Returns the layers in the order in which they are called."""
+    steps: list[_Step] = []
+    counted: set[int] = set()
+
+    def note(layer: nn.Module, _: Any, output: Any) -> None:
+        new = {id(p): p.numel() for p in layer.parameters() if id(p) not in counted}
+        counted.update(new)
+        steps.append(_Step(layer, _shape(output), sum(new.values())))
+
+    tensors = chain(network.parameters(), network.buffers())
+    try:
+        # The copy takes what stands here for each tensor instead of copying it.
+        blank = copy.deepcopy(network, {id(tensor): _without_content(tensor) for tensor in tensors}).eval()
+        for layer in dict.fromkeys(_layers(blank)):
+            layer.register_forward_hook(note)
+        dtype = next((p.dtype for p in blank.parameters() if p.is_floating_point()), torch.float32)
+        with torch.no_grad():
+            blank(torch.empty(1, *input_shape, dtype=dtype, device="meta"))
+    except Exception as error:  # a network of somebody's own may fail in any way
+        raise EvaluationError(
+            f"{type(network).__name__} cannot be drawn: clips of shape {tuple(input_shape)} without content do not "
+            f"pass it: {error}"
+        ) from error
+    return steps
+
+
+def _without_content(tensor: Tensor) -> Tensor:
+    blank = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(blank, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else blank
+
+
+def _layers(module: nn.Module) -> Iterator[nn.Module]:
+    """Yields what is one layer to a reader: modules without children, and those that PyTorch ships as a whole."""
+    children = list(module.children())
+    shipped = type(module).__module__.startswith("torch.nn.") and not isinstance(module, _CONTAINERS)
+    if shipped or not children:
+        yield module
+    else:
+        for child in children:
+            yield from _layers(child)
+
+
+def _input_block(shape: tuple[int, ...]) -> Block:
+    lines: tuple[str, ...] = ("Input",)
+    if len(shape) == 4:
+        channels, frames, height, width = shape
+        colour = {1: ("grey",), 3: ("RGB",)}.get(channels, ())
+        lines = ("Input", f"{frames} frames", f"{height}x{width}", *colour)
+    return Block("input", lines, None, shape, 0)
+
+
+def _joined(block: Block, step: _Step, extra: str) -> Block:
+    return replace(
+        block,
+        lines=(*block.lines, extra),
+        output_shape=step.output_shape,
+        num_parameters=block.num_parameters + step.num_parameters,
+    )
+
+
+def _block(step: _Step, extra: str) -> Block:
+    layer = step.layer
+    name = type(layer).__name__
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)  # which can be wrapped
+    kind, num_filters = "other", None
+    lines: tuple[str, ...] = (extra or words,)
+    if isinstance(layer, _CONVS):
+        num_filters = layer.out_channels
+        strides = () if set(layer.stride) == {1} else (f"stride {_by(layer.stride)}",)
+        kind, lines = "conv", (f"Conv {_by(layer.kernel_size)}", f"{num_filters} filters", *strides)
+    elif isinstance(layer, nn.Linear):
+        num_filters = layer.out_features
+        kind, lines = "linear", ("Linear", f"{num_filters} units")
+    elif "dropout" in name.lower():
+        probability = getattr(layer, "p", None)
+        known = (f"{probability:g}",) if isinstance(probability, float | int) else ()
+        kind, lines = "dropout", ("Dropout", *known)
+    elif "pool" in name.lower():
+        kind, lines = "pool", _pool_lines(layer)
+    return Block(kind, lines, num_filters, step.output_shape, step.num_parameters)
+
+
+def _pool_lines(pool: nn.Module) -> tuple[str, ...]:
+    name = type(pool).__name__
+    title = "Average pool" if "avg" in name.lower() else "Max pool" if "max" in name.lower() else name
+    kernel = getattr(pool, "kernel", getattr(pool, "kernel_size", None))
+    if kernel is None:
+        return title, f"to {_by(getattr(pool, 'output_size', '?'))}"
+    stride, padding = getattr(pool, "stride", None) or kernel, getattr(pool, "padding", 0)
+    lines = [title, _by(kernel)]
+    if _by(stride) != _by(kernel):
+        lines.append(f"stride {_by(stride)}")
+    if any(padding if isinstance(padding, Sequence) else [padding]):
+        lines.append(f"pad {_by(padding)}")
+    return tuple(lines)
+
+
+def _by(extent: Any) -> str:
+    return "x".join(map(str, extent)) if isinstance(extent, Sequence) else str(extent)
+
+
+def _is_activation(layer: nn.Module) -> bool:
+    return type(layer).__module__ == "torch.nn.modules.activation" and not isinstance(layer, nn.MultiheadAttention)
+
+
+def _extra(layer: nn.Module) -> str:
+    """What a layer is called within the block of the layer before it; nothing if it has a block of its own."""
+    name = type(layer).__name__
+    if _is_activation(layer):
+        return name
+    return next((label for norm, label in _NORMS.items() if norm in name), "")
+
+
+def _shape(output: Any) -> tuple[int, ...]:
+    """The shape of a layer's (first) result, without the batch."""
+    while isinstance(output, list | tuple) and output:
+        output = output[0]
+    return tuple(output.shape[1:]) if isinstance(output, Tensor) else ()

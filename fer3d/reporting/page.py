@@ -1,20 +1,183 @@
-"""The report page: one HTML file that needs nothing else, and its figures as files."""
+"""The report page: its sections as data, and one HTML file that needs nothing else, with its figures as files."""
 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from fer3d.atomic_file import write_file
-from fer3d.reporting.parts import Picture, Section
-from fer3d.reporting.theme import DARK, LIGHT
+from fer3d.evaluation.tables import Table
+from fer3d.reporting.theme import LIGHT, Theme, png, svg
 
 REPORT_NAME = "report.html"
 FIGURES_NAME = "figures"
+
+_NUMBER = re.compile(r"([^A-Za-z]|\b(to|of)\b)*")
+_CSS_PIXELS = 96  # in an inch
+
+
+@dataclass(frozen=True)
+class Prose:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "prose"
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of sentences."""
+
+    kind: ClassVar[str] = "bullets"
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and what they stand for, one pair a line."""
+
+    kind: ClassVar[str] = "facts"
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A text in fixed-width letters that shows when asked for."""
+
+    kind: ClassVar[str] = "folded"
+    summary: str
+    text: str
+
+
+@dataclass(frozen=True)
+class DataTable:
+    """A table of the page.
+
+    Attributes:
+        table: What it holds; the first column names the row.
+        ours: Numbers of the rows, from 0, that show our runs beside published results; empty elsewhere.
+        cautions: By the number of a row, what has to be said beside it.
+    """
+
+    kind: ClassVar[str] = "table"
+    table: Table
+    ours: frozenset[int] = frozenset()
+    cautions: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Whether each column holds numbers alone, and so goes to the right."""
+        columns = range(len(self.table.columns))
+        return tuple(all(_NUMBER.fullmatch(row[column]) for row in self.table.rows) for column in columns)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure. It says inside what it shows and what has to be said of that, since it may be copied alone.
+
+    Attributes:
+        name: The name of its files, without their endings; unique on the page.
+        alt: What it shows, for those who do not see it.
+        caption: What stands under it.
+        svg: The figure as an SVG file.
+        png: The same as a PNG file.
+        size: Width and height in CSS pixels, so that the page keeps its place before it is shown.
+    """
+
+    kind: ClassVar[str] = "picture"
+    name: str
+    alt: str
+    caption: str
+    svg: str
+    png: bytes
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Frames of a clip side by side.
+
+    Attributes:
+        name: The clip's name.
+        text: What is to be said of it.
+        webp: The picture.
+        size: Its width and height in pixels.
+    """
+
+    name: str
+    text: str
+    webp: bytes
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Strips(Picture):
+    """Film strips, which the page lays out itself; as files they are one picture.
+
+    Attributes:
+        title: Their heading.
+        caution: `SYNTHETIC data` and the like; stands beside the heading.
+        strips: The strips.
+    """
+
+    kind: ClassVar[str] = "strips"
+    title: str
+    caution: str
+    strips: tuple[Strip, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side where there is room."""
+
+    kind: ClassVar[str] = "gallery"
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with a heading and a place in the table of contents.
+
+    Attributes:
+        slug: Its address within the page; unique.
+        title: Its heading.
+        parts: What it holds, smaller sections among them.
+        caution: `SYNTHETIC data` and the like; stands beside the heading.
+        listed: Whether its smaller sections stand in the table of contents, too.
+    """
+
+    kind: ClassVar[str] = "section"
+    slug: str
+    title: str
+    parts: tuple[Part, ...]
+    caution: str = ""
+    listed: bool = False
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """The smaller sections."""
+        return tuple(part for part in self.parts if isinstance(part, Section))
+
+    @property
+    def pictures(self) -> Iterator[Picture]:
+        """All pictures in it, in order."""
+        for part in self.parts:
+            if isinstance(part, Section | Gallery):
+                yield from part.pictures
+            elif isinstance(part, Picture):
+                yield part
+
+
+Part = Prose | Bullets | Facts | Folded | DataTable | Picture | Gallery | Section
 
 
 @dataclass(frozen=True)
@@ -65,6 +228,19 @@ class Page:
         return pictures
 
 
+def draw(name: str, alt: str, caption: str, figure: Figure | Callable[[Theme], Figure]) -> Picture:
+    """Makes a picture of a figure."""
+    if not isinstance(figure, Figure):
+        figure = figure(LIGHT)
+    width, height = figure.get_size_inches() * _CSS_PIXELS
+    return Picture(name, alt, caption, svg(figure), png(figure), (round(width), round(height)))
+
+
+def slug(text: str) -> str:
+    """Returns a text as part of an address and of a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 def render(page: Page) -> str:
     """Returns the page as HTML: the same page gives the same text."""
     environment = Environment(
@@ -74,8 +250,8 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"data_uri": _data_uri, "breakable": _breakable}
-    return environment.get_template("report.html.j2").render(page=page, light=LIGHT, dark=DARK)
+    environment.filters |= {"svg_uri": _svg_uri, "webp_uri": _webp_uri, "breakable": _breakable}
+    return environment.get_template("report.html.j2").render(page=page)
 
 
 def write_report(page: Page, folder: Path) -> Path:
@@ -86,7 +262,7 @@ def write_report(page: Page, folder: Path) -> Path:
         ValueError: Two figures have the same name.
     """
     for picture in page.pictures:
-        write_file(folder / FIGURES_NAME / f"{picture.name}.svg", picture.light)
+        write_file(folder / FIGURES_NAME / f"{picture.name}.svg", picture.svg)
         write_file(folder / FIGURES_NAME / f"{picture.name}.png", picture.png)
     path = folder / REPORT_NAME
     # The page comes last: who sees it finds its figures, too.
@@ -99,5 +275,10 @@ def _breakable(name: str) -> Markup:
     return Markup("_<wbr>").join(name.split("_"))
 
 
-def _data_uri(svg: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+def _svg_uri(picture: str) -> Markup:
+    # Shorter than base64: most of an SVG can stand in a quoted address as it is.
+    return Markup("data:image/svg+xml,") + Markup(quote(picture, safe=" <>/:;=(),.'!*+-_~"))
+
+
+def _webp_uri(picture: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"

@@ -9,10 +9,9 @@ from typing import Protocol
 
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.reporting.comparison_sections import pairs_section, published_section, settings_section
-from fer3d.reporting.page import Page, write_report
-from fer3d.reporting.parts import Section
-from fer3d.reporting.report_runs import ReportRun, independence_caution, read_runs
-from fer3d.reporting.run_sections import banners, headline, protocols_section, provenance_section, runs_section
+from fer3d.reporting.page import Page, Section, write_report
+from fer3d.reporting.runs import ReportRun, independence_caution, read_runs
+from fer3d.reporting.sections import banners, headline, protocols_section, provenance_section, runs_section
 
 
 class Wing(Protocol):

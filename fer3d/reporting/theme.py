@@ -25,7 +25,7 @@ from matplotlib.textpath import text_to_path
 INK = "#1b1d21"
 PAPER = "#ffffff"
 MUTED = "#5a6068"
-GRID = "#d9dce1"
+GRID = "#d0d4da"
 ALERT = "#b3261e"
 ACCENTS = ("#0072b2", "#c75000", "#00805e", "#a5508a")
 # The colours of a scale of shares, from 0 to 1.
@@ -41,9 +41,10 @@ SMALL = 7.5
 
 LINE = 1.25 / 72  # height of a line of text in inches, a point of its size
 
-# Characters that fit into a line of a figure's width.
+# Characters that fit into a line of a figure's width; bold ones are wider.
 _TITLE_CHARACTERS = 52
-_TEXT_CHARACTERS = 60
+_TEXT_CHARACTERS = 58
+_NOTE_CHARACTERS = 68
 
 _SETTINGS: dict[str, Any] = {
     "font.size": TEXT,
@@ -93,23 +94,25 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(title: str, caution: str, height: float) -> Figure:
+def new_figure(title: str, caution: str, height: float, note: str = "") -> Figure:
     """Makes a figure in constrained layout below a heading, which stays with the picture wherever it is copied to.
 
     Args:
         title: What the figure shows; wrapped where it is too long.
         caution: `SYNTHETIC data` and the like, or nothing.
         height: Inches below the heading.
+        note: What has to be read beside the picture where it has no page with a caption.
     """
-    lines = [(line, TITLE, INK) for line in textwrap.wrap(title, _TITLE_CHARACTERS)]
-    lines += [(line, TEXT, ALERT) for line in textwrap.wrap(caution, _TEXT_CHARACTERS)]
-    whole = height + sum(size for _, size, _ in lines) * LINE + 0.12
+    lines = [(line, TITLE, INK, "bold") for line in textwrap.wrap(title, _TITLE_CHARACTERS)]
+    lines += [(line, TEXT, ALERT, "bold") for line in textwrap.wrap(caution, _TEXT_CHARACTERS)]
+    lines += [(line, TEXT, MUTED, "normal") for line in textwrap.wrap(note, _NOTE_CHARACTERS)]
+    whole = height + sum(size for _, size, *_ in lines) * LINE + 0.12
     figure = Figure(figsize=(WIDTH, whole), layout="constrained")
     figure.get_layout_engine().set(rect=(0, 0, 1, height / whole))  # type: ignore[union-attr, call-arg]
     figure.set_label(f"{title} [{caution}]" if caution else title)
     top = whole - 0.06
-    for line, size, colour in lines:
-        figure.text(0.012, top / whole, line, size=size, color=colour, weight="bold", va="top")
+    for line, size, colour, weight in lines:
+        figure.text(0.012, top / whole, line, size=size, color=colour, weight=weight, va="top")
         top -= size * LINE
     return figure
 

@@ -12,11 +12,10 @@ from fer3d.evaluation.run_results import EvaluationError
 from fer3d.paper import sections as paper_sections
 from fer3d.paper.discrepancies import DISCREPANCIES
 from fer3d.paper.sections import PaperWing
-from fer3d.reporting import drawings
-from fer3d.reporting.page import Page, render
-from fer3d.reporting.parts import DataTable, Facts, Gallery, Picture, Section
+from fer3d.reporting import sections as run_sections
+from fer3d.reporting.page import DataTable, Facts, Gallery, Page, Picture, Section, render
 from fer3d.reporting.report import compose_page
-from fer3d.reporting.report_runs import ReportRun, read_runs
+from fer3d.reporting.runs import ReportRun, read_runs
 
 OULU = {"corpus": "oulu_casia", "emotions": ("anger", "disgust", "fear", "happy", "sadness", "surprise")}
 
@@ -35,9 +34,9 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the drawing out, which takes its time."""
 
     def draw(name: str, alt: str, caption: str, figure: object) -> Picture:
-        return Picture(name, alt, caption, "<svg/>", "<svg/>", b"")
+        return Picture(name, alt, caption, "<svg/>", b"", (1, 1))
 
-    for module in (drawings, paper_sections):
+    for module in (run_sections, paper_sections):
         monkeypatch.setattr(module, "draw", draw)
 
 

@@ -14,8 +14,8 @@ from fer3d.evaluation.comparison import Comparison
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH
 from fer3d.overrides import override
 from fer3d.paper.tables import absent_tables, accuracy_tables, fold_tables, paper_name, settings_table
-from fer3d.reporting.parts import DataTable
-from fer3d.reporting.report_runs import ReportRun, read_runs
+from fer3d.reporting.page import DataTable
+from fer3d.reporting.runs import ReportRun, read_runs
 
 OULU = {"corpus": "oulu_casia", "emotions": ("anger", "disgust", "fear", "happy", "sadness", "surprise")}
 TEN = [right(4, 3, 2)] * 10

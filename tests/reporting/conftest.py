@@ -13,7 +13,7 @@ from reported import Reported
 from fer3d.evaluation.run_results import RunResults
 from fer3d.reporting.page import write_report
 from fer3d.reporting.report import compose_page
-from fer3d.reporting.report_runs import read_runs
+from fer3d.reporting.runs import read_runs
 
 OULU_EMOTIONS = ("anger", "disgust", "fear", "happy", "sadness", "surprise")
 

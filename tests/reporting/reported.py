@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer3d.reporting.page import Page
-from fer3d.reporting.report_runs import ReportRun
+from fer3d.reporting.runs import ReportRun
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.reporting.architecture import Block, architecture_figure, describe_network
-from fer3d.reporting.theme import DARK, LIGHT, Theme, svg
+from fer3d.reporting.theme import style, svg
 
 Compose = Callable[..., DictConfig]
 CLIP = (1, 10, 112, 112)
@@ -190,20 +190,15 @@ def test_what_cannot_be_described_says_why(network: nn.Module) -> None:
         describe_network(network, (4,))
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
 @pytest.mark.parametrize("overrides", [["model=cnn3d", "model.second_conv=true"], ["model=compact"]])
-def test_the_drawing_is_legible(overrides: list[str], theme: Theme, build: Callable[..., nn.Module]) -> None:
-    network = build(*overrides)
-    figure = architecture_figure(describe_network(network, CLIP), "The network", "SYNTHETIC data", theme)
-    assert_legible(figure)
-    found = texts(figure)
-    assert "SYNTHETIC data" in found
-    assert any(f"{num_parameters(network):,} parameters" in text for text in found)
-    assert found.count("Conv 3x3x3") == len(of_kind(describe_network(network, CLIP), "conv"))
-
-
-def test_the_usual_file_is_small(build: Callable[..., nn.Module]) -> None:
-    assert len(svg(architecture_figure(describe_network(build("model=cnn3d"), CLIP), "The network"))) < 150_000
+def test_the_drawing_is_legible_marked_and_small(overrides: list[str], build: Callable[..., nn.Module]) -> None:
+    blocks = describe_network(build(*overrides), CLIP)
+    figure = architecture_figure(blocks, "The network", "SYNTHETIC data")
+    with style():
+        assert_legible(figure)
+    assert {"The network", "SYNTHETIC data"} <= set(texts(figure))
+    assert texts(figure).count("Conv 3x3x3") == len(of_kind(blocks, "conv"))
+    assert len(svg(figure)) < 100_000
 
 
 def test_shapes_and_parameters_stand_below_the_boxes() -> None:

@@ -9,11 +9,11 @@ import pytest
 from fake_runs import right, write_run
 
 from fer3d.evaluation.published import CREMA_D, LEAKING, RAVDESS, Benchmark
-from fer3d.reporting import drawings
+from fer3d.reporting import sections
 from fer3d.reporting.comparison_sections import pairs_section, published_section, settings_section
-from fer3d.reporting.parts import Bullets, DataTable, Prose, Section
+from fer3d.reporting.page import Bullets, DataTable, Prose, Section
 from fer3d.reporting.report import compose_page
-from fer3d.reporting.report_runs import ReportRun, read_runs
+from fer3d.reporting.runs import ReportRun, read_runs
 
 SIX = [right(8, 6, 4)] * 6
 FIVE = [right(6, 4, 3)] * 5
@@ -38,7 +38,7 @@ def parts(section: Section | None, kind: type) -> list[Any]:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves figures out, which take their time."""
-    monkeypatch.setattr(drawings, "draw", lambda name, alt, caption, figure: Prose(alt))
+    monkeypatch.setattr(sections, "draw", lambda name, alt, caption, figure: Prose(alt))
 
 
 def test_ours_stand_under_the_published_rows_with_every_epoch_protocol(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_run_under_another_protocol_is_kept_apart_and_told_why(tmp_path: Path)
     assert parts(section, DataTable) == []
     (bullets,) = parts(section, Bullets)
     (said,) = bullets.items
-    assert said.startswith("ten [SYNTHETIC data]: its folds are others (6-fold, not cv=ravdess6); it has 2 of the 8")
+    assert said.startswith("ten [SYNTHETIC data]: its folds differ (6-fold, not cv=ravdess6); it has 2 of the 8")
     both = published_section([other, run(tmp_path, RAVDESS)])
     assert len(parts(both, Bullets)[0].items) == 1
     assert {row[0] for row in parts(both, DataTable)[0].table.rows} >= {"mine"}
@@ -110,7 +110,7 @@ def test_runs_that_cannot_be_paired_say_why(tmp_path: Path) -> None:
     section = pairs_section(read_runs(folders, partial=True))
     assert parts(section, DataTable) == []
     said = parts(section, Prose)[-1].text
-    assert said.startswith("whole and part cannot be compared pair by pair: they are partial in different folds")
+    assert said.startswith("whole and part cannot be compared pair by pair: they lack different folds")
     assert str(tmp_path) not in said
 
 
@@ -131,8 +131,8 @@ def test_settings_that_differ_stand_before_those_that_runs_share(tmp_path: Path,
 def test_one_run_shows_the_settings_that_describe_it(tmp_path: Path, undrawn: None) -> None:
     (table,) = parts(settings_section(read_runs([write_run(tmp_path, [right(4, 3)] * 3)])), DataTable)
     rows = dict(table.table.rows)
-    assert rows["model._target_"] == "CNN3d"
-    assert {"optimizer.lr", "trainer.max_epochs", "clips.clahe", "model.dropout", "frames._target_"} <= set(rows)
+    assert rows["model"] == "CNN3d"
+    assert {"optimizer.lr", "trainer.max_epochs", "clips.clahe", "model.dropout", "frames"} <= set(rows)
     assert "seed" not in rows
 
 

@@ -1,15 +1,29 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from reported import Reported
 
 from fer3d.evaluation.tables import Table
-from fer3d.reporting.page import Headline, Page, render, write_report
-from fer3d.reporting.parts import DataTable, Facts, Folded, Picture, Prose, Section
+from fer3d.reporting.page import (
+    DataTable,
+    Facts,
+    Folded,
+    Headline,
+    Page,
+    Picture,
+    Prose,
+    Section,
+    Strip,
+    Strips,
+    render,
+    write_report,
+)
 from fer3d.reporting.report import make_report
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="72pt" height="36pt" viewBox="0 0 72 36"><title>t</title></svg>'
@@ -42,7 +56,12 @@ class Tags(HTMLParser):
 
 
 def picture(name: str = "one") -> Picture:
-    return Picture(name, "what it shows", "its caption", SVG, SVG.replace("36", "37"), b"png")
+    return Picture(name, "what it shows", "its caption", SVG, b"png", (96, 48))
+
+
+def strips(name: str = "two") -> Strips:
+    strip = Strip("S001/001", "fear, predicted <anger>", b"webp", (980, 96))
+    return Strips(name, "what was missed", "its caption", SVG, b"png", (96, 48), "Missed", "SYNTHETIC data", (strip,))
 
 
 def page(*sections: Section, **fields: object) -> Page:
@@ -63,12 +82,21 @@ def test_numbers_go_to_the_right_and_words_to_the_left() -> None:
     assert DataTable(Table("", tuple("abcdef"), rows)).numeric == (False, True, True, True, False, False)
 
 
-def test_a_picture_comes_in_both_colours_with_its_size_in_pixels() -> None:
+def test_a_picture_stands_on_the_page_as_it_is_in_its_file() -> None:
     tags = Tags(render(page(Section("one", "One", (picture(),)))))
-    (image,), (source,) = tags.all("img"), tags.all("source")
+    (image,) = tags.all("img")
     assert (image["width"], image["height"], image["alt"]) == ("96", "48", "what it shows")
-    assert source["media"] == "screen and (prefers-color-scheme: dark)"
-    assert source["srcset"] != image["src"]
+    assert unquote(str(image["src"]).removeprefix("data:image/svg+xml,")) == SVG
+
+
+def test_film_strips_are_laid_out_by_the_page_below_their_heading() -> None:
+    html = render(page(Section("one", "One", (strips(),))))
+    (image,) = Tags(html).all("img")
+    assert (image["width"], image["height"]) == ("980", "96")
+    assert b64decode(str(image["src"]).removeprefix("data:image/webp;base64,")) == b"webp"
+    assert {"aria-label": "what was missed", "class": "strips"} in Tags(html).all("figure")
+    assert re.search(r"<figcaption>Missed <span class=\"caution\">SYNTHETIC data</span>", html)
+    assert "<b>S001/001</b> fear, predicted &lt;anger&gt;" in html
 
 
 def test_two_figures_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -93,8 +121,10 @@ def test_the_page_needs_nothing_else(reported: Reported) -> None:
         value for _, attributes in tags.found for key, value in attributes.items() if key in {"src", "srcset", "href"}
     ]
     assert len(addresses) > 30
-    assert [address for address in addresses if not str(address).startswith(("data:image/svg+xml;base64,", "#"))] == []
-    assert not re.search(r"url\(|@import|<script|<link|<iframe", reported.html)
+    assert [address for address in addresses if not str(address).startswith(("data:image/", "#"))] == []
+    assert not re.search(r"@import|<script|<link|<iframe", reported.html)
+    asked = (unquote(str(address)) for address in addresses if str(address).startswith("data:image/svg+xml,"))
+    assert not any(re.search(r"url\((?!#)|(?<!xmlns:)\bhref=.(?!#|data:)", picture) for picture in asked)
     (policy,) = (meta for meta in tags.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
     assert str(policy["content"]).startswith("default-src 'none'; img-src data:")
 
@@ -110,13 +140,16 @@ def test_every_link_leads_somewhere_and_every_address_is_one_of_a_kind(reported:
 
 def test_every_picture_says_what_it_shows_and_lies_beside_the_page(reported: Reported) -> None:
     pictures = reported.page.pictures
-    assert [image["alt"] for image in Tags(reported.html).all("img")] == [picture.alt for picture in pictures]
+    tags = Tags(reported.html)
+    told = {image["alt"] for image in tags.all("img")} | {figure.get("aria-label") for figure in tags.all("figure")}
+    assert all(image["alt"] for image in tags.all("img"))
+    assert {picture.alt for picture in pictures} <= told
     assert all(len(picture.alt) > 40 and min(picture.size) > 100 for picture in pictures)
     figures = reported.path.parent / "figures"
     names = {f"{picture.name}.{ending}" for picture in pictures for ending in ("png", "svg")}
     assert {path.name for path in figures.iterdir()} == names
     for picture in pictures:
-        assert (figures / f"{picture.name}.svg").read_text() == picture.light
+        assert (figures / f"{picture.name}.svg").read_text() == picture.svg
         assert (figures / f"{picture.name}.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -15,13 +15,11 @@ from reported import Reported
 from fer3d.clips.independence import Independence
 from fer3d.evaluation.protocols import LAST_EPOCH
 from fer3d.evaluation.run_results import EvaluationError
-from fer3d.reporting import drawings
-from fer3d.reporting.page import render
-from fer3d.reporting.parts import DataTable, Facts, Folded, Part, Prose, Section
+from fer3d.reporting import sections
+from fer3d.reporting.page import DataTable, Facts, Folded, Part, Prose, Section, render
 from fer3d.reporting.report import compose_page
-from fer3d.reporting.report_runs import joint_caution, read_runs
-from fer3d.reporting.run_sections import headline, provenance_section
-from fer3d.reporting.theme import LIGHT
+from fer3d.reporting.runs import joint_caution, read_runs
+from fer3d.reporting.sections import headline, provenance_section
 
 
 def parts_of(section: Section) -> Iterator[tuple[Part, Section]]:
@@ -85,24 +83,23 @@ def test_every_figure_with_synthetic_numbers_says_so_in_words_and_in_the_drawing
     assert kinds == {"epoch-protocols", "confusion-last-epoch", "curves", "subjects", "reliability", "missed"}
     for picture in synthetic:
         assert "SYNTHETIC data" in picture.alt
-        for drawn in (picture.light, picture.dark):
-            assert "SYNTHETIC data" in re.findall("<title>(.*?)</title>", drawn)[0]
+        assert "SYNTHETIC data" in re.findall("<title>(.*?)</title>", picture.svg)[0]
     for picture in others:
-        assert "SYNTHETIC" not in picture.light + picture.alt
+        assert "SYNTHETIC" not in picture.svg + picture.alt
 
 
 def test_a_matrix_beside_another_has_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[list[str], list[int]]] = []
-    monkeypatch.setattr(drawings, "draw", lambda name, alt, caption, figure: figure(LIGHT))
+    monkeypatch.setattr(sections, "draw", lambda *_: None)
     monkeypatch.setattr(
-        drawings,
+        sections,
         "confusion_figure",
         lambda counts, emotions, *_, **__: drawn.append((list(emotions), counts.sum(1).tolist())),
     )
     (one,) = read_runs([write_run(tmp_path, [right(4, 3)] * 3, cv="loso")])
     order = [*sorted(set(one.run.emotions) - {"contempt"}), "contempt"]
-    drawings.confusion_picture(one, LAST_EPOCH)
-    drawings.confusion_picture(one, LAST_EPOCH, order)
+    sections.confusion_picture(one, LAST_EPOCH)
+    sections.confusion_picture(one, LAST_EPOCH, order)
     (own, num_clips), (others, moved) = drawn
     assert own == list(one.run.emotions) != others == order
     assert dict(zip(own, num_clips, strict=True)) == dict(zip(others, moved, strict=True))
@@ -128,9 +125,21 @@ def test_missed_clips_are_shown_where_the_clip_store_is_found(reported: Reported
     assert sum("clip store that the run was trained on (digest cccccccc) was not found" in text for text in said) == 2
 
 
+@pytest.mark.parametrize("inner_val", [None, 0.6])
+def test_the_calibration_error_is_told_before_and_after_scaling(tmp_path: Path, inner_val: float | None) -> None:
+    (one,) = read_runs([write_run(tmp_path, 0.6, inner_val=inner_val)])
+    picture = sections.reliability_picture(one)
+    outcome = one.evaluation.under(LAST_EPOCH)
+    low, high = outcome.calibration.ece_if_calibrated
+    assert all(f"{share:.2%}" in picture.caption for share in (outcome.calibration.ece, low, high))
+    assert "SYNTHETIC data" in picture.alt
+    scaled = f"{outcome.scaled.ece:.2%}" if outcome.scaled else "temperature"
+    assert (scaled in picture.caption) == (inner_val is not None)
+
+
 def test_faces_can_be_left_out(reported: Reported, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawings, "missed_figure", None)
-    part = drawings.missed_part(reported.runs[0], faces=False)
+    monkeypatch.setattr(sections, "missed_strips", None)
+    part = sections.missed_part(reported.runs[0], faces=False)
     assert part == Prose("Missed clips are left out (--no-clips).")
 
 
@@ -143,15 +152,15 @@ def test_faces_can_be_left_out(reported: Reported, monkeypatch: pytest.MonkeyPat
 )
 def test_real_faces_come_with_a_word_on_their_licence(reported: Reported, corpus: str, said: str) -> None:
     one = reported.runs[0]
-    assert "publish" not in drawings.missed_part(one, faces=True).caption  # type: ignore[union-attr]
+    assert "publish" not in sections.missed_part(one, faces=True).caption  # type: ignore[union-attr]
     folds = tuple(replace(fold, info={**fold.info, "synthetic": False, "corpus": corpus}) for fold in one.run.folds)
     real = replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
-    caption = drawings.missed_part(real, faces=True).caption  # type: ignore[union-attr]
+    caption = sections.missed_part(real, faces=True).caption  # type: ignore[union-attr]
     assert caption.endswith(said)
 
 
 def test_curves_that_are_not_there_are_a_sentence_without_this_machines_folders(reported: Reported) -> None:
-    part = drawings.curves_part(reported.runs[1])
+    part = sections.curves_part(reported.runs[1])
     assert isinstance(part, Prose)
     assert part.text.startswith("No learning curves: ckplus_kfold10_c2/fold_001/metrics.csv")
     assert str(reported.folders[1].parent) not in render(reported.page)
@@ -171,7 +180,7 @@ def test_a_report_runs_no_code_that_a_result_names(reported: Reported, model: di
     config = {**one.run.config, "model": model}
     folds = tuple(replace(fold, info={**fold.info, "config": config}) for fold in one.run.folds)
     theirs = replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
-    part = drawings.architecture_part(theirs, "Their network")
+    part = sections.architecture_part(theirs, "Their network")
     assert isinstance(part, Prose)
     assert part.text.startswith("Their network cannot be drawn here: ")
 
@@ -231,7 +240,7 @@ def test_the_caution_of_several_runs_says_how_many(reported: Reported) -> None:
 
 
 def test_a_run_without_mistakes_or_equals_makes_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawings, "draw", lambda name, alt, caption, figure: Prose(alt))
+    monkeypatch.setattr(sections, "draw", lambda name, alt, caption, figure: Prose(alt))
     (one,) = read_runs([write_run(tmp_path, [right(4, 4)] * 3, name="perfect", corpus="ckplus", synthetic=False)])
     page = compose_page([one])
     assert [part.slug for part in page.sections] == [
@@ -255,7 +264,7 @@ def test_a_run_that_is_not_subject_independent_says_so_over_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, independence: Independence, why: str
 ) -> None:
     drawn: dict[str, str] = {}
-    monkeypatch.setattr(drawings, "draw", lambda name, alt, caption, figure: drawn.update({name: alt}) or Prose(alt))
+    monkeypatch.setattr(sections, "draw", lambda name, alt, caption, figure: drawn.update({name: alt}) or Prose(alt))
     settings = {"corpus": "ckplus", "synthetic": False, "name": "seen", "cv": "given", "independence": independence}
     (one,) = read_runs([write_run(tmp_path, [right(4, 3)] * 3, **settings)])
     page = compose_page([one])

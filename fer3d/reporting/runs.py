@@ -11,7 +11,7 @@ from fer3d.clips.independence import NOT_INDEPENDENT
 from fer3d.clips.store import ClipStore, find_store
 from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.run_results import EvaluationError, RunResults
-from fer3d.reporting.parts import slug
+from fer3d.reporting.page import slug
 
 # The corpora's names for people.
 CORPUS_TITLES = {

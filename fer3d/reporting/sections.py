@@ -1,0 +1,494 @@
+"""The parts of the page that show runs: what each achieved, where it fails, and how it was made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from fer3d.clips.folds import FoldKind
+from fer3d.clips.independence import NOT_INDEPENDENT, SEEN_BEFORE, Independence
+from fer3d.evaluation.calibration import NUM_BINS
+from fer3d.evaluation.evaluation import Outcome
+from fer3d.evaluation.evaluation_tables import measures_table, recall_table, subjects_table
+from fer3d.evaluation.learning_curves import read_curves
+from fer3d.evaluation.measures import HARDEST_FIRST, Score
+from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH, PROTOCOLS, EpochProtocol
+from fer3d.evaluation.run_results import EvaluationError, RunResults, name_folds
+from fer3d.evaluation.tables import Table, percent
+from fer3d.models.network import Task
+from fer3d.reporting.architecture import architecture_figure, configured_network, describe_network
+from fer3d.reporting.figures import (
+    MAX_LINES,
+    confusion_figure,
+    curves_figure,
+    protocols_figure,
+    reliability_figure,
+    subjects_figure,
+)
+from fer3d.reporting.page import (
+    DataTable,
+    Facts,
+    Folded,
+    Gallery,
+    Headline,
+    Part,
+    Picture,
+    Prose,
+    Section,
+    Strip,
+    Strips,
+    draw,
+)
+from fer3d.reporting.runs import ReportRun, joint_caution
+from fer3d.reporting.strips import (
+    MAX_CLIPS,
+    contact_sheet,
+    encoded,
+    image_svg,
+    missed_clips,
+    missed_maps,
+    missed_strips,
+)
+
+# What of a configuration says how numbers came about; the rest says where they went.
+_TOLD = (
+    "name",
+    "seed",
+    "data",
+    "faces",
+    "clips",
+    "cv",
+    "augment",
+    "model",
+    "optimizer",
+    "scheduler",
+    "batch_size",
+    "class_weights",
+    "class_sampler",
+    "trainer",
+    "precision",
+    "compile",
+    "start_from",
+    "selected_by",
+)
+
+_NAMED = 3  # clips and confusions in a sentence
+
+
+def headline(one: ReportRun) -> Headline:
+    """What a run achieved in one sentence: the honest number first, the optimistic one beside it."""
+    last, best = (one.evaluation.under(protocol).measures.pooled for protocol in (LAST_EPOCH, BEST_EPOCH))
+    low, high = map(percent, last.interval())
+    kind = f"{one.run.independence.mark}{'SYNTHETIC ' if one.run.synthetic else ''}held-out clips"
+    return Headline(
+        label=one.label,
+        accuracy=percent(last.accuracy),
+        sentence=(
+            f"{last.num_correct} of {last.num_clips} {kind} of {one.corpus_title} are right after the last epoch under "
+            f"{one.run.cross_validation} cross-validation (95% Wilson interval {low} to {high}); each fold's "
+            f"best epoch gives {percent(best.accuracy)}, which is optimistic."
+        ),
+        caution=one.run.caution,
+    )
+
+
+def banners(runs: Sequence[ReportRun]) -> tuple[str, ...]:
+    """What a reader must know before any number."""
+    said = []
+    synthetic = [one.label for one in runs if one.run.synthetic]
+    if synthetic:
+        said.append(
+            f"SYNTHETIC data: {_named(synthetic, runs)} measured on rendered faces. Such numbers say whether the "
+            "pipeline works, not how well a network reads real faces."
+        )
+    said += [
+        f"{NOT_INDEPENDENT}: in {one.label}, {one.run.independence.sentence}. {SEEN_BEFORE}"
+        for one in runs
+        if not one.run.independence.holds
+    ]
+    said += [
+        f"PARTIAL: {one.label} lacks {len(one.run.missing)} of {one.run.num_folds} folds "
+        f"({name_folds(one.run.missing)}). Its numbers leave out their clips."
+        for one in runs
+        if one.run.partial
+    ]
+    said += [
+        f"CHOSEN BY A SEARCH: {one.label} is trial {one.run.selected_by['trial']} of {one.run.selected_by['study']}, "
+        "which tried settings on these very clips. A score by which a trial was selected is optimistic; a nested "
+        "search (cv=nested) says what such a choice is worth."
+        for one in runs
+        if one.run.is_selected and one.run.selected_by
+    ]
+    return tuple(said)
+
+
+def protocols_section(runs: Sequence[ReportRun]) -> Section:
+    """All runs under every epoch protocol."""
+    allowed = {outcome.protocol for one in runs for outcome in one.evaluation.outcomes}
+    meanings = tuple((protocol.title, protocol.meaning) for protocol in PROTOCOLS if protocol in allowed)
+    return Section(
+        "epoch-protocols",
+        "Which epoch counts",
+        (
+            Prose(
+                "The rule that says which epoch of a fold counts changes a result more than most hyper-parameters do."
+            ),
+            Facts(meanings),
+            protocols_picture(runs),
+        ),
+        caution=joint_caution(runs),
+    )
+
+
+def runs_section(runs: Sequence[ReportRun], *, faces: bool) -> Section:
+    """Every run by itself."""
+    return Section("runs", "Run by run", tuple(_run_section(one, faces=faces) for one in runs), listed=True)
+
+
+def provenance_section(runs: Sequence[ReportRun]) -> Section:
+    """How every run was made."""
+    return Section("provenance", "How it was obtained", tuple(_provenance(one) for one in runs))
+
+
+def independence_text(kind: FoldKind, independence: Independence) -> str:
+    """What has to be said of folds that are not, or need not be, subject-independent; nothing of others.
+
+    Args:
+        kind: The kind of cross-validation.
+        independence: Whether they are subject-independent.
+    """
+    if independence.holds and kind is not FoldKind.GIVEN:
+        return ""
+    return f"; {independence.caution or 'subject-independent'}: {independence.sentence}"
+
+
+def duration_text(seconds: float) -> str:
+    """A time for people: seconds, minutes, or hours and minutes."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def confusion_picture(one: ReportRun, protocol: EpochProtocol, order: Sequence[str] = ()) -> Picture:
+    """A run's confusion matrix under an epoch protocol.
+
+    Args:
+        one: The run.
+        protocol: The epoch protocol.
+        order: Emotions in the order of another matrix that stands beside it; the run's others come after them.
+    """
+    outcome = one.evaluation.under(protocol)
+    emotions = sorted(one.run.emotions, key=lambda emotion: order.index(emotion) if emotion in order else len(order))
+    places = [one.run.emotions.index(emotion) for emotion in emotions]
+    title = f"{one.label}, {protocol.title}"
+    return draw(
+        f"confusion-{protocol.name.replace('_', '-')}-{one.slug}",
+        f"Confusion matrix of {one.marked_label}, {protocol.title}. {_confusions(outcome)}",
+        f"{one.run.cross_validation} on {one.corpus_title}. {_confusions(outcome)}",
+        confusion_figure(outcome.measures.confusion[np.ix_(places, places)], emotions, title, one.run.caution),
+    )
+
+
+def curves_part(one: ReportRun) -> Part:
+    """A run's learning curves, or why there are none."""
+    try:
+        curves = read_curves(one.run)
+    except EvaluationError as error:
+        # Without the folders of the machine that this runs on.
+        return Prose(f"No learning curves: {str(error).replace(f'{one.run.folder}{os.sep}', f'{one.label}/')}.")
+    title = f"{one.label}: learning curves"
+    last = percent(one.evaluation.under(LAST_EPOCH).measures.pooled.accuracy)
+    num_folds = len(curves.folds)
+    said = "Loss and accuracy by epoch. Training clips are counted as they train: with dropout and augmentation."
+    if num_folds > 1:
+        spread = (
+            f"band: the middle 80 % of {num_folds} folds"
+            if num_folds > MAX_LINES
+            else f"thin: each of {num_folds} folds"
+        )
+        said += f" Thick: held-out clips of all folds together, training clips as the mean of the folds; {spread}."
+    return draw(
+        f"curves-{one.slug}",
+        f"Loss and accuracy of {one.marked_label} by epoch, of training and held-out clips; {last} of the held-out "
+        f"clips are right after the last of {one.run.num_epochs} epochs.",
+        said,
+        curves_figure(curves, title, one.run.caution),
+    )
+
+
+def subjects_part(one: ReportRun) -> Part:
+    """A run's accuracy on each subject, after the last epoch, or why there is none."""
+    scores = one.evaluation.under(LAST_EPOCH).measures.per_subject
+    if not scores:
+        return Prose("No accuracy on each subject: the subjects are unknown.")
+    title = f"{one.label}: accuracy on each subject, {LAST_EPOCH.title}"
+    whole = sum(score.num_correct == score.num_clips for score in scores.values())
+    said = f"All clips of {whole} of {len(scores)} subjects are right after the last epoch."
+    if whole < len(scores):
+        said += f" The others: {HARDEST_FIRST}."
+    return draw(
+        f"subjects-{one.slug}",
+        f"Accuracy of {one.marked_label} on each subject. {said}",
+        said,
+        subjects_figure(scores, title, one.run.caution),
+    )
+
+
+def reliability_picture(one: ReportRun) -> Picture:
+    """Whether a run is right as often as it is sure, after the last epoch."""
+    outcome = one.evaluation.under(LAST_EPOCH)
+    title = f"{one.label}: confidence and accuracy, {LAST_EPOCH.title}"
+    low, high = map(percent, outcome.calibration.ece_if_calibrated)
+    said = (
+        f"Expected calibration error {percent(outcome.calibration.ece)}, in {NUM_BINS} bins of confidence; on as many "
+        f"clips, a calibrated network would have {low} to {high} (95%)."
+    )
+    if outcome.scaled:
+        said += f" With each fold's temperature, fitted on its inner validation: {percent(outcome.scaled.ece)}."
+    return draw(
+        f"reliability-{one.slug}",
+        f"Reliability diagram of {one.marked_label}: accuracy of held-out clips by confidence, {LAST_EPOCH.title}. "
+        f"{said}",
+        said,
+        reliability_figure(outcome.calibration, title, one.run.caution),
+    )
+
+
+def protocols_picture(runs: Sequence[ReportRun]) -> Picture:
+    """The accuracy of all runs under each epoch protocol."""
+    caution = joint_caution(runs)
+    mixed = len({one.run.caution for one in runs}) > 1
+    scores: Mapping[str, Mapping[EpochProtocol, Score]] = {
+        one.marked_label if mixed else one.label: {
+            outcome.protocol: outcome.measures.pooled for outcome in one.evaluation.outcomes
+        }
+        for one in runs
+    }
+    said = "; ".join(
+        f"{label}: " + ", ".join(f"{protocol.title} {percent(score.accuracy)}" for protocol, score in row.items())
+        for label, row in scores.items()
+    )
+    return draw(
+        "epoch-protocols",
+        f"Pooled accuracy under each epoch protocol with 95% intervals. {said}.{f' {caution}.' if caution else ''}",
+        "Pooled accuracy (clips right of all held-out clips) with 95% Wilson intervals, by the rule that says which "
+        "epoch counts. Hollow and dashed: the held-out clips themselves chose the epoch (optimistic).",
+        protocols_figure(scores, caution=caution),
+    )
+
+
+def architecture_part(one: ReportRun, heading: str) -> Part:
+    """A run's network as its configuration builds it, or why it cannot be drawn.
+
+    Args:
+        one: The run.
+        heading: What the figure is of.
+    """
+    channels, num_frames, size = input_size(one)
+    try:
+        network = configured_network(one.run.config["model"], Task(len(one.run.emotions), num_frames, size, channels))
+        boxes = describe_network(network, (channels, num_frames, size, size))
+    except Exception as error:  # a network of somebody's own may fail in any way, and the rest of the page stands
+        return Prose(f"{heading} cannot be drawn here: {' '.join(str(error).split())}")
+    layers = "; ".join(" ".join(box.lines) for box in boxes)
+    total = f"{sum(box.num_parameters for box in boxes):,} parameters"
+    said = (
+        f"{total}; the input is {channels} x {num_frames} x {size} x {size}. Below each box: the shape of its output "
+        "(channels x frames x height x width) and its parameters."
+    )
+    return draw(
+        f"architecture-{one.slug}",
+        f"{heading}, from input to output: {layers}.",
+        said,
+        architecture_figure(boxes, f"{heading}: {total}"),
+    )
+
+
+def missed_part(one: ReportRun, *, faces: bool) -> Part:
+    """The clips that a run missed as strips of frames, or why they are not shown.
+
+    Args:
+        one: The run.
+        faces: Whether faces may be shown at all.
+    """
+    if not faces:
+        return Prose("Missed clips are left out (--no-clips).")
+    if one.store is None:
+        digest = str(one.run.info["clip_store"])[:8]
+        return Prose(
+            f"Missed clips are not shown: the clip store that the run was trained on (digest {digest}) was not found; "
+            "--clips names the folder where it lies."
+        )
+    store = one.store
+    missed = missed_clips(one.evaluation.under(LAST_EPOCH).predictions, one.run.emotions)
+    title = f"{one.label}: missed clips, {LAST_EPOCH.title}"
+    if not missed:
+        return Prose("No clip was missed after the last epoch.")
+    shown = missed[:MAX_CLIPS]
+    maps = missed_maps(one.run, store, shown)
+    which = (
+        f"{len(missed)} held-out clip{' was' if len(missed) == 1 else 's were'} missed after the last epoch; here are "
+        f"the {len(shown)} most sure of a wrong emotion, frames from first to last."
+    )
+    terms = "" if one.run.synthetic else f" {_terms(one)}"
+    worst = "; ".join(f"{clip.clip_id}: {clip.emotion} taken for {clip.predicted}" for clip in missed[:_NAMED])
+    strips = missed_strips(store, shown, maps.maps)
+    sheet = contact_sheet(strips, shown, title, one.run.caution, which)
+    return Strips(
+        f"missed-{one.slug}",
+        f"Frames of clips that {one.marked_label} missed. {worst}.",
+        f"{which} {maps.said}{terms}",
+        image_svg(sheet, f"{title} [{one.run.caution}]" if one.run.caution else title),
+        encoded(sheet, "PNG"),
+        sheet.size,
+        title,
+        one.run.caution,
+        tuple(
+            Strip(clip.clip_id, clip.prediction, encoded(strip, "WEBP"), strip.size)
+            for clip, strip in zip(shown, strips, strict=True)
+        ),
+    )
+
+
+def input_size(one: ReportRun) -> tuple[int, int, int]:
+    """Channels, frames and side of a run's clips as they enter the network.
+
+    Without the clip store, channels and side are as configured.
+    """
+    config = one.run.config
+    num_frames: int = config["clips"]["num_frames"]
+    if one.store is not None:
+        return one.store.header.num_channels, num_frames, one.store.header.size
+    return int(config["model"].get("in_channels", 3)), num_frames, config["faces"]["crop"]["size"]
+
+
+def _run_section(one: ReportRun, *, faces: bool) -> Section:
+    subjects = subjects_table(one.evaluation)
+    pictures = [confusion_picture(one, LAST_EPOCH), curves_part(one), subjects_part(one), reliability_picture(one)]
+    missed = missed_part(one, faces=faces)
+    parts: list[Part] = [
+        DataTable(measures_table(one.evaluation)),
+        Gallery(tuple(picture for picture in pictures if isinstance(picture, Picture))),
+        *(part for part in pictures if not isinstance(part, Picture)),
+        missed,
+        DataTable(recall_table(one.evaluation)),
+    ]
+    if subjects.rows:
+        parts.append(DataTable(subjects))
+    return Section(f"run-{one.slug}", one.label, tuple(parts), caution=one.run.caution)
+
+
+def _chosen_table(run: RunResults) -> Table:
+    """What the search of each outer fold of a nested run chose."""
+    chosen = {fold.fold: fold.info["chosen"] for fold in run.folds}
+    names = list(dict.fromkeys(name for choice in chosen.values() for name in choice["params"]))
+    return Table(
+        title="What each fold's own search chose",
+        columns=("outer fold", "trial", "inner accuracy", *names),
+        rows=tuple(
+            (
+                str(fold),
+                str(choice["trial"]),
+                percent(choice["accuracy"]),
+                *(_short(choice["params"].get(name, "")) for name in names),
+            )
+            for fold, choice in chosen.items()
+        ),
+        note="Inner accuracies are those that the searches chose by, and optimistic; the run's own are not.",
+        caution=run.caution,
+    )
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _provenance(one: ReportRun) -> Section:
+    run = one.run
+    told = {key: run.config[key] for key in _TOLD if key in run.config}
+    return Section(
+        f"provenance-{one.slug}",
+        one.label,
+        (
+            Facts(tuple(_facts(one))),
+            *([DataTable(_chosen_table(run))] if run.is_nested else []),
+            Folded("Configuration", OmegaConf.to_yaml(OmegaConf.create(told))),
+        ),
+        caution=run.caution,
+    )
+
+
+def _facts(one: ReportRun) -> list[tuple[str, str]]:
+    run = one.run
+    return [
+        ("Run", str(run.info["run"])),
+        ("Digest", run.digest),
+        ("Corpus", f"{one.corpus_title} ({run.info['num_clips']} clips)"),
+        ("Clip store", str(run.info["clip_store"]) + ("" if one.store else " (not found here)")),
+        ("Folds", _folds(one)),
+        ("Seed", str(run.seed)),
+        ("Starts from", _start(one)),
+        ("Device", f"{_all(one, 'device')}, {_all(one, 'precision')}"),
+        ("Training time", duration_text(sum(float(fold.info["seconds"]) for fold in run.folds))),
+        ("Finished", max(str(fold.info["finished"]) for fold in run.folds)),
+        ("Versions", "; ".join(f"{name} {version}" for name, version in run.versions.items())),
+    ]
+
+
+def _folds(one: ReportRun) -> str:
+    run = one.run
+    there = f"{len(run.folds)} of {run.num_folds}" if run.partial else str(run.num_folds)
+    sizes = [len(fold.clip_ids) for fold in run.folds]
+    least, most = min(sizes), max(sizes)
+    each = f"{least if least == most else f'{least} to {most}'} held-out clips each"
+    return f"{there} ({run.fold_rule}), {each}{independence_text(run.fold_kind, run.independence)}"
+
+
+def _start(one: ReportRun) -> str:
+    """Where the folds' weights come from: a transfer says which network."""
+    origin = one.run.info.get("start_from")
+    if not origin:
+        return "scratch"
+    kind = "SYNTHETIC clips of " if origin["synthetic"] else ""
+    run, weights = str(origin["digest"])[:8], str(origin["weights"])[:8]
+    return f"a network trained on {kind}{origin['corpus']} (run {run}, fold {origin['fold']}, weights {weights})"
+
+
+def _all(one: ReportRun, key: str) -> str:
+    """What the folds say, each thing once."""
+    return ", ".join(sorted({str(fold.info[key]) for fold in one.run.folds}))
+
+
+def _named(labels: Sequence[str], runs: Sequence[ReportRun]) -> str:
+    if len(labels) == len(runs):
+        return "everything here was"
+    return f"{', '.join(labels)} {'was' if len(labels) == 1 else 'were'}"
+
+
+def _terms(one: ReportRun) -> str:
+    """What to mind before real faces are published."""
+    if one.run.corpus in ("ckplus", "oulu_casia"):
+        return f"The licence of {one.corpus_title} restricts publishing these images."
+    return f"These are real people: look at the terms of {one.corpus_title} before you publish their images."
+
+
+def _confusions(outcome: Outcome) -> str:
+    """The most frequent confusions as a sentence."""
+    counts = outcome.measures.confusion
+    wrong = [
+        (-int(counts[label, said]), label, said)
+        for label in range(len(counts))
+        for said in range(len(counts))
+        if label != said and counts[label, said]
+    ]
+    if not wrong:
+        return "No clip was taken for another emotion."
+    named = (
+        f"{outcome.emotions[label]} for {outcome.emotions[said]} ({-count})"
+        for count, label, said in sorted(wrong)[:_NAMED]
+    )
+    return f"Most often taken for another: {', '.join(named)}."

@@ -1,0 +1,320 @@
+"""Frames of clips as pictures: of clips that a run missed, and of explanations, with the evidence laid over them."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from fer3d.clips.store import ClipStore
+from fer3d.evaluation.protocols import HeldOutPredictions
+from fer3d.evaluation.run_results import EvaluationError, RunResults
+from fer3d.explanation.curves import Curves
+from fer3d.explanation.explain_clip import Explanation, find_evidence
+from fer3d.explanation.gradcam import METHODS, ExplanationError
+from fer3d.explanation.sources import ShownClip, TrainedNetwork
+from fer3d.reporting.theme import ACCENTS, ALERT, GRID, INK, MUTED, PAPER, SMALL, new_figure, share_text, style
+from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, CheckpointError
+from fer3d.training.results import fold_folder
+
+# Missed clips that are shown.
+MAX_CLIPS = 12
+
+_MAX_FRAMES = 10  # in a row of a strip
+# Pixels.
+_FRAME = 96
+_GAP = 2
+_MARGIN = 12
+_BETWEEN = "#808080"  # can be seen on a light and on a dark page
+
+_OPACITY = 0.7
+# All voxels above this quantile are equally bright: a single one would leave the others dark.
+_BRIGHTEST = 0.998
+# Rises evenly in lightness, for colour-blind readers as well.
+_COLOURS = "inferno"
+
+
+@dataclass(frozen=True, slots=True)
+class MissedClip:
+    """A held-out clip that was predicted wrongly.
+
+    Attributes:
+        clip_id: Such as `S005/001`.
+        emotion: The true one.
+        predicted: The predicted one.
+        probability: Of the predicted one.
+    """
+
+    clip_id: str
+    emotion: str
+    predicted: str
+    probability: float
+
+    @property
+    def prediction(self) -> str:
+        """What was predicted for what, in words."""
+        return f"{self.emotion}, predicted {self.predicted} ({share_text(self.probability)})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MissedMaps:
+    """Maps of missed clips.
+
+    Attributes:
+        maps: By clip, `(S, H, W)`, at least 0; 0 in frames that the network does not take.
+        said: What the maps are, or why clips have none: sentences.
+    """
+
+    maps: Mapping[str, NDArray[np.float32]]
+    said: str
+
+
+def missed_clips(predictions: HeldOutPredictions, emotions: Sequence[str]) -> list[MissedClip]:
+    """Returns the clips that were predicted wrongly, the most confident ones first.
+
+    Args:
+        predictions: A run's predictions under one epoch protocol.
+        emotions: The class names.
+    """
+    missed = [
+        MissedClip(
+            clip_id=predictions.clip_ids[clip],
+            emotion=emotions[predictions.labels[clip]],
+            predicted=emotions[predictions.predicted[clip]],
+            probability=float(predictions.probabilities[clip].max()),
+        )
+        for clip in np.flatnonzero(~predictions.correct)
+    ]
+    return sorted(missed, key=lambda clip: (-clip.probability, clip.clip_id))
+
+
+def missed_maps(run: RunResults, store: ClipStore, missed: Sequence[MissedClip]) -> MissedMaps:
+    """Looks for the evidence for the wrong emotion in each clip, by the network that missed it after its last epoch.
+
+    Only code of fer3d is run.
+
+    Args:
+        run: The run.
+        store: Its clips.
+        missed: Its missed clips that are shown.
+    """
+    maps: dict[str, NDArray[np.float32]] = {}
+    faults: dict[str, None] = {}
+    for fold in run.folds:
+        clips = [clip for clip in missed if clip.clip_id in fold.clip_ids]
+        path = fold_folder(run.folder, fold.fold) / CHECKPOINT_NAME
+        if not clips or not path.is_file():
+            continue
+        try:
+            checkpoint = Checkpoint.read(path, "the checkpoint")
+            if (checkpoint.digest, checkpoint.fold) != (run.digest, fold.fold):
+                raise CheckpointError(f"the {CHECKPOINT_NAME} of fold {fold.fold} is that of another fold or run")
+            trained = TrainedNetwork.of(checkpoint, path)
+            for clip in clips:
+                maps[clip.clip_id] = _map(trained, store, clip)
+        except (CheckpointError, ExplanationError) as error:
+            # Without the folders of the machine that this runs on.
+            faults[str(error).replace(str(path), f"fold {fold.fold}'s {CHECKPOINT_NAME}")] = None
+    return MissedMaps(maps, _maps_said(len(maps), len(missed), list(faults)))
+
+
+def missed_strips(
+    store: ClipStore, missed: Sequence[MissedClip], maps: Mapping[str, NDArray[np.float32]]
+) -> list[Image.Image]:
+    """Returns a film strip of each clip: its frames from first to last, in rows of at most 10.
+
+    Args:
+        store: The clips that the run was trained on.
+        missed: The clips.
+        maps: Where the network saw the wrong emotion, by clip: `(T, H, W)`, at least 0; laid over the frames.
+
+    Raises:
+        EvaluationError: A clip is not in the store.
+    """
+    places = {clip_id: place for place, clip_id in enumerate(store.clip_ids)}
+    strips = []
+    for clip in missed:
+        if clip.clip_id not in places:
+            raise EvaluationError(
+                f"{store.folder} does not hold {clip.clip_id}, which the run predicted: it is not the store that the "
+                "run was trained on; give that one, or leave the clips' frames out of the report"
+            )
+        frames, evidence = np.asarray(store.clips[places[clip.clip_id]]), maps.get(clip.clip_id)
+        strips.append(_strip(frames if evidence is None else with_map(frames, evidence)))
+    return strips
+
+
+def contact_sheet(
+    strips: Sequence[Image.Image], missed: Sequence[MissedClip], title: str, caution: str, note: str
+) -> Image.Image:
+    """Puts strips below each other in one picture that says by itself what it shows.
+
+    Args:
+        strips: The strips.
+        missed: Their clips.
+        title: What the picture shows.
+        caution: `SYNTHETIC data` and the like, or nothing.
+        note: Which clips these are.
+    """
+    width = _MAX_FRAMES * (_FRAME + _GAP) - _GAP + 2 * _MARGIN
+    bold, plain = (ImageFont.truetype(findfont(FontProperties(weight=weight)), 20) for weight in ("bold", "normal"))
+    heading = [(line, INK, bold) for line in textwrap.wrap(title, 72)]
+    heading += [(line, ALERT, bold) for line in textwrap.wrap(caution, 72)]
+    heading += [(line, MUTED, plain) for line in textwrap.wrap(note, 80)]
+    line = 28
+    height = len(heading) * line + sum(strip.height + line + _MARGIN for strip in strips) + 2 * _MARGIN
+    sheet = Image.new("RGB", (width, height), PAPER)
+    draw, y = ImageDraw.Draw(sheet), _MARGIN
+    for text, colour, font in heading:
+        draw.text((_MARGIN, y), text, colour, font)
+        y += line
+    for clip, strip in zip(missed, strips, strict=True):
+        draw.text((_MARGIN, y), clip.clip_id, INK, bold)
+        draw.text((width - _MARGIN, y), clip.prediction, INK, plain, anchor="ra")
+        sheet.paste(strip, (_MARGIN, y + line))
+        y += line + strip.height + _MARGIN
+    return sheet
+
+
+def encoded(image: Image.Image, kind: str) -> bytes:
+    """Returns an image as the bytes of a `PNG`, `JPEG` or `WEBP` file."""
+    file = io.BytesIO()
+    image.save(file, kind, quality=75)
+    return file.getvalue()
+
+
+def image_svg(image: Image.Image, title: str) -> str:
+    """Returns an image as an SVG file, so that every figure has one, with its heading for screen readers."""
+    width, height = image.size
+    address = f"data:image/jpeg;base64,{base64.b64encode(encoded(image, 'JPEG')).decode()}"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+        f'<title>{html.escape(title)}</title><image href="{address}" width="{width}" height="{height}"/></svg>\n'
+    )
+
+
+def with_map(frames: NDArray[np.uint8], evidence: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Lays a map over frames: no evidence leaves a frame as it is, the most in all frames is bright.
+
+    Args:
+        frames: `(T, H, W, C)`, grey or RGB.
+        evidence: `(T, H, W)`, at least 0.
+
+    Returns:
+        RGB `(T, H, W, 3)`.
+    """
+    brightest = float(np.quantile(evidence, _BRIGHTEST)) or float(evidence.max())
+    level = (evidence / brightest).clip(max=1) if brightest > 0 else evidence
+    colours = matplotlib.colormaps[_COLOURS](0.25 + 0.75 * level)[..., :3] * 255
+    opacity = _OPACITY * level[..., None] ** 0.75
+    return np.asarray((frames * (1 - opacity) + colours * opacity).round(), dtype=np.uint8)
+
+
+@style()
+def explanation_figure(
+    clip: ShownClip, explanation: Explanation, emotions: tuple[str, ...], said: tuple[str, float]
+) -> Figure:
+    """Draws the explanation of one emotion of a clip: the frames with the map, their shares, and the check.
+
+    Args:
+        clip: The clip.
+        explanation: The explanation.
+        emotions: The class names.
+        said: What the network says of the clip, and with which probability.
+    """
+    emotion, evidence = emotions[explanation.label], explanation.evidence
+    note = (
+        f"{f'Label {clip.label}; the' if clip.label else 'The'} network says {said[0]} ({share_text(said[1])}). The "
+        f"brighter, the more evidence for {emotion} ({METHODS[evidence.method]} of layer {evidence.layer}); bars are "
+        "the shares of frames."
+    )
+    num_frames, height, width = evidence.map.shape
+    num_columns = 5 if num_frames <= 20 else 8
+    num_rows = ceil(num_frames / num_columns)
+    rows_height = num_rows * (4.4 / num_columns * height / width + 0.35)
+    title = f"{clip.name}: why {emotion} ({share_text(explanation.probability)})"
+    caution = ". ".join(filter(None, (clip.caution, explanation.doubt)))
+    figure = new_figure(title, caution, rows_height + 1.9, note)
+    above, below = np.asarray(figure.subfigures(2, height_ratios=[rows_height, 1.9]))
+    pictures, shares = with_map(clip.pixels, evidence.map.numpy()), evidence.shares.numpy()
+    for number, axes in enumerate(above.subplots(num_rows, num_columns, squeeze=False).flat):
+        axes.set_axis_off()
+        if number < num_frames:
+            _draw_frame(axes, pictures[number], float(shares[number]), float(shares.max()))
+    _draw_check(below.subplots(1, 2), explanation.curves)
+    return figure
+
+
+def _draw_frame(axes: Axes, picture: NDArray[np.uint8], share: float, largest: float) -> None:
+    axes.imshow(picture, interpolation="hanning")
+    for length, colour in ((1.0, GRID), (share / largest if share > 0 else 0.0, ACCENTS[0])):
+        axes.barh(-0.07, length, 0.07, color=colour, transform=axes.transAxes, clip_on=False)
+    axes.text(0.5, -0.13, f"{share:.0%}", size=SMALL, va="top", ha="center", transform=axes.transAxes)
+
+
+def _draw_check(panels: Sequence[Axes], curves: Curves) -> None:
+    shown = (
+        ("Deletion", "blurred", curves.deletion, curves.random_deletion),
+        ("Insertion", "sharp", curves.insertion, curves.random_insertion),
+    )
+    for axes, (name, done, own, random) in zip(panels, shown, strict=True):
+        axes.plot(curves.shares, random.T, color=MUTED, linewidth=0.7)
+        axes.plot(curves.shares, own, color=ACCENTS[0], linewidth=1.8)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), xlabel=f"share {done}")
+        axes.grid(axis="y")
+        areas = curves.area(random)
+        axes.set_title(f"{name}: area {curves.area(own):.2f}", color=ACCENTS[0], pad=16)
+        axes.text(
+            0, 1.05, f"random maps: {areas.min():.2f} to {areas.max():.2f}", color=MUTED, transform=axes.transAxes
+        )
+    panels[0].set_ylabel("probability")
+
+
+def _strip(clip: NDArray[np.uint8]) -> Image.Image:
+    """Puts the frames `(T, H, W, C)` of a clip side by side."""
+    num_frames, height, width, _ = clip.shape
+    num_rows = ceil(num_frames / _MAX_FRAMES)
+    num_columns = ceil(num_frames / num_rows)
+    size = (_FRAME, round(_FRAME * height / width))
+    strip = Image.new("RGB", (num_columns * (size[0] + _GAP) - _GAP, num_rows * (size[1] + _GAP) - _GAP), _BETWEEN)
+    for number, frame in enumerate(clip):
+        row, column = divmod(number, num_columns)
+        rgb = np.ascontiguousarray(np.broadcast_to(frame, (height, width, 3)))
+        strip.paste(Image.fromarray(rgb).resize(size), (column * (size[0] + _GAP), row * (size[1] + _GAP)))
+    return strip
+
+
+def _map(trained: TrainedNetwork, store: ClipStore, clip: MissedClip) -> NDArray[np.float32]:
+    shown = trained.stored_clip(store, clip.clip_id)
+    label = trained.trained.emotions.index(clip.predicted)
+    evidence = find_evidence(trained.network, trained.given(shown), label)
+    whole = np.zeros(store.clips.shape[1:4], dtype=np.float32)
+    whole[list(trained.kept)] = evidence.map.numpy()
+    return whole
+
+
+def _maps_said(num_maps: int, num_clips: int, faults: Sequence[str]) -> str:
+    if faults and not num_maps:
+        return f"Where the network saw that emotion cannot be shown: {faults[0]}."
+    if not num_maps:
+        return (
+            "Where the network saw that emotion is shown here once the run has kept its networks: the command that "
+            "trained it, with save_checkpoint=true, adds them."
+        )
+    rest = "" if num_maps == num_clips else f" The networks of {num_clips - num_maps} clips were not kept."
+    return (
+        f"The brighter, the more evidence the network had there for the predicted emotion ({METHODS['hirescam']}); "
+        f"`fer3d explain` says how much of it is in each frame, and checks it.{rest}"
+    )
