@@ -120,7 +120,7 @@ def _explain_clip(
     from fer3d.atomic_file import write_file
     from fer3d.clips.preprocess import to_unit_range
     from fer3d.explanation import explain_clip
-    from fer3d.reporting.explanation_strips import explanation_figure
+    from fer3d.reporting.strips import explanation_figure
     from fer3d.reporting.theme import png, svg
 
     given, emotions = trained.given(clip), trained.trained.emotions
@@ -152,7 +152,7 @@ def _explain_clip(
 
 def _free_name(text: str, files: Sequence[str]) -> str:
     """A file name from a text, unique among `files`, without a suffix."""
-    from fer3d.reporting.parts import slug
+    from fer3d.reporting.page import slug
 
     name = slug(text)
     while f"{name}.png" in files:

@@ -20,7 +20,7 @@ import fer3d.reporting.study_report as study_report_module
 from fer3d.clips.store import ClipStore
 from fer3d.reporting.page import Page
 from fer3d.reporting.report import Wing
-from fer3d.reporting.report_runs import ReportRun
+from fer3d.reporting.runs import ReportRun
 from fer3d.search.records import StudyRecord
 from fer3d.training.run import Run
 

@@ -17,9 +17,9 @@ from fer3d.evaluation.published import BENCHMARKS, Benchmark, benchmark_of, diff
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.evaluation.significance import FoldTests
 from fer3d.evaluation.tables import Table, percent
-from fer3d.reporting.drawings import architecture_part, input_size
-from fer3d.reporting.parts import Bullets, DataTable, Gallery, Part, Picture, Prose, Section
-from fer3d.reporting.report_runs import CORPUS_TITLES, ReportRun, alike, joint_caution
+from fer3d.reporting.page import Bullets, DataTable, Gallery, Part, Picture, Prose, Section
+from fer3d.reporting.runs import CORPUS_TITLES, ReportRun, alike, joint_caution
+from fer3d.reporting.sections import architecture_part, input_size
 from fer3d.training.identity import leaves
 
 # A row of a table and the runs that it shows.

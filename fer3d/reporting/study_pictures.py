@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from matplotlib.figure import Figure
-
-from fer3d.evaluation.tables import percent
-from fer3d.reporting.drawings import draw
-from fer3d.reporting.parts import Part, Picture, Prose, Section, slug
-from fer3d.reporting.run_sections import duration_text
 from fer3d.reporting.study_axes import accuracy_threshold
 from fer3d.reporting.study_figure2 import figure2, figure2_trials
 from fer3d.reporting.study_history import history_figure
@@ -19,6 +13,11 @@ from fer3d.reporting.study_parallel import parallel_figure
 from fer3d.reporting.study_settings import Setting, read_settings, value_text
 from fer3d.reporting.study_slices import slices_figure
 from fer3d.reporting.study_timeline import timeline_figure
+from matplotlib.figure import Figure
+
+from fer3d.evaluation.tables import percent
+from fer3d.reporting.page import Part, Picture, Prose, Section, draw, slug
+from fer3d.reporting.sections import duration_text
 from fer3d.reporting.theme import Theme
 from fer3d.search.records import StudyRecord
 

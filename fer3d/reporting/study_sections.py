@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from fer3d.reporting.study_settings import read_settings
 from omegaconf import OmegaConf
 
 from fer3d.clips.independence import NOT_INDEPENDENT, SEEN_BEFORE
 from fer3d.evaluation.run_results import name_cross_validation
 from fer3d.evaluation.tables import percent
-from fer3d.reporting.page import Headline
-from fer3d.reporting.parts import DataTable, Facts, Folded, Part, Prose, Section
-from fer3d.reporting.report_runs import CORPUS_TITLES
-from fer3d.reporting.run_sections import duration_text, independence_text
-from fer3d.reporting.study_settings import read_settings
+from fer3d.reporting.page import DataTable, Facts, Folded, Headline, Part, Prose, Section
+from fer3d.reporting.runs import CORPUS_TITLES
+from fer3d.reporting.sections import duration_text, independence_text
 from fer3d.reporting.study_tables import Effort, best_table, failures_table, folds_table, saved_table, trial_score
 from fer3d.search.records import StudyRecord
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fer3d.reporting.study_settings import Setting, value_text
+
 from fer3d.evaluation.measures import Score
 from fer3d.evaluation.run_results import name_folds
 from fer3d.evaluation.tables import Table, percent
-from fer3d.reporting.run_sections import duration_text
-from fer3d.reporting.study_settings import Setting, value_text
+from fer3d.reporting.sections import duration_text
 from fer3d.search.outcomes import mistakes
 from fer3d.search.records import State, StudyRecord, TrialRecord
 

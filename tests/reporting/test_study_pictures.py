@@ -4,9 +4,9 @@ import re
 
 import pytest
 from fake_studies import FakeTrial, fake_record
-
-from fer3d.reporting.parts import Part, Picture, Prose
 from fer3d.reporting.study_pictures import picture_sections
+
+from fer3d.reporting.page import Part, Picture, Prose
 from fer3d.search.records import StudyRecord
 
 KINDS = ["figure-2", "history", "importances", "slices", "parallel", "timeline"]

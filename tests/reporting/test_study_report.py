@@ -12,8 +12,7 @@ from chromium import Browser
 from fake_studies import FakeTrial, searched, write_study
 from test_report_in_chromium import OUTSIDE, PHONE, PICTURES, SCROLL_WIDTH, WIDE, problems
 
-from fer3d.reporting.page import render
-from fer3d.reporting.parts import DataTable, Section
+from fer3d.reporting.page import DataTable, Section, render
 from fer3d.reporting.study_report import compose_study_page, make_study_report
 from fer3d.search.records import StudyRecord
 from fer3d.search.storage import StudyError

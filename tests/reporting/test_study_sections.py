@@ -2,10 +2,6 @@ from __future__ import annotations
 
 import pytest
 from fake_studies import FakeTrial, fake_record
-
-from fer3d.clips.independence import Independence
-from fer3d.evaluation.measures import Score
-from fer3d.reporting.parts import DataTable, Facts, Folded, Prose, Section
 from fer3d.reporting.study_sections import (
     best_section,
     failures_section,
@@ -14,6 +10,10 @@ from fer3d.reporting.study_sections import (
     study_banners,
     study_headline,
 )
+
+from fer3d.clips.independence import Independence
+from fer3d.evaluation.measures import Score
+from fer3d.reporting.page import DataTable, Facts, Folded, Prose, Section
 from fer3d.search.records import StudyRecord
 
 COMPLETE = FakeTrial("complete", [0] * 8 + [1] * 2, {"optimizer": "adam"})
