@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -29,6 +30,7 @@ from fer3d.training.prepare import prepare
 from fer3d.training.run import Run
 from fer3d.training.tracking import wandb_mode
 
+_logger = logging.getLogger(__name__)
 SEARCH_FOLDER = "search"
 # Settings that all trials of a study share.
 _SHARED = ("cv", "data", "search", "outputs", "name", "fold", "trial", "experiment")
@@ -131,10 +133,9 @@ class FoldSearch:
         """
         sizes = {fold.number: len(fold.held_out) for fold in self.base_run.folds}
         kind = f"{self.base_run.independence.mark}{'SYNTHETIC ' if self.base_run.store.synthetic else ''}"
-        print(
+        _logger.info(
             f"study {self.folder}: {len(self.space.distributions)} settings, {self.sweeper.num_trials} trials of "
-            f"{len(sizes)} folds, {sum(sizes.values())} {kind}held-out clips",
-            flush=True,
+            f"{len(sizes)} folds, {sum(sizes.values())} {kind}held-out clips"
         )
         objective = CrossValidation(
             settings=self.settings,
@@ -215,12 +216,12 @@ class FoldSearch:
     def _say(self, study: Study) -> None:
         trials = counted(study)
         counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
-        print(
+        _logger.info(
             f"study {self.folder}: {counts[TrialState.COMPLETE]} trials complete, {counts[TrialState.PRUNED]} pruned, "
             f"{counts[TrialState.FAIL]} failed"
         )
         if not self._has_best(study):
-            print("no trial is complete: search.pruning.threshold may be too high", flush=True)
+            _logger.info("no trial is complete: search.pruning.threshold may be too high")
             return
         best = study.best_trial
         said = [
@@ -229,11 +230,12 @@ class FoldSearch:
             "DEBUG" if self.base_run.config.num_batches else "",
             self.settings.protocol.title,
         ]
-        print(
+        _logger.info(
             f"best: trial {best.number} with {best.value:.2%} ({', '.join(filter(None, said))}; selected on these same "
             "folds, so optimistic)"
         )
-        print("\n".join(f"  {setting}" for setting in self.space.overrides(best.params)), flush=True)
+        for setting in self.space.overrides(best.params):
+            _logger.info("  %s", setting)
 
     @staticmethod
     def _has_best(study: Study) -> bool:

@@ -1,9 +1,10 @@
-"""Nested cross-validation of a search: what its choice is worth on subjects that it never saw."""
+"""Nested cross-validation of a search: its choice, tested on subjects that the search never saw."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,8 @@ from fer3d.search.sweeper_settings import SweeperSettings
 from fer3d.settings import checked
 from fer3d.training.results import FoldResult, fold_folder, read_result, write_result
 
-# The outer folds themselves, on which the best trials are tested.
+_logger = logging.getLogger(__name__)
+# Selects the outer folds, on which the best trials are tested.
 OUTER = "cv.inner=null"
 
 
@@ -43,17 +45,17 @@ def is_nested(base: DictConfig) -> bool:
 
 @dataclass(frozen=True)
 class NestedSearch:
-    """One search for each outer fold, among its training subjects, and a test of the best trial on the others.
+    """One search for each outer fold, on its training subjects, and a test of the best trial on the held-out ones.
 
-    The results form a run of their own, `outputs/search/<name>/nested-<digest>`, which can be evaluated and reported as
-    any other. Nothing of an outer fold's held-out clips reaches its search: not the folds, and so neither the pruning
-    nor the order that it learns.
+    The results form a run, `outputs/search/<name>/nested-<digest>`, which can be evaluated and reported like any other.
+    An outer fold's held-out clips never reach its search: they are in none of its folds, and so influence neither
+    pruning nor the fold order.
 
     Attributes:
-        compose: Composes a configuration from settings as on the command line.
-        sweeper: The sweeper's settings, of all searches.
+        compose: Composes a configuration from command-line settings.
+        sweeper: The sweeper's settings, shared by all searches.
         arguments: The settings of the command line.
-        outer: The search as it would be on the outer folds: their clips, the space, the settings that all share.
+        outer: A search on the outer folds, for their clips, the space and the shared settings; it never runs.
     """
 
     compose: Compose
@@ -63,7 +65,7 @@ class NestedSearch:
 
     @classmethod
     def of(cls, compose: Compose, sweeper: SweeperSettings, arguments: Sequence[str]) -> NestedSearch:
-        """Reads what is to be searched.
+        """Makes the search on the outer folds.
 
         Raises:
             SpaceError, ValueError: As `FoldSearch.of`.
@@ -72,7 +74,7 @@ class NestedSearch:
 
     @property
     def name(self) -> str:
-        """The name that all its studies begin with."""
+        """The common prefix of its studies' names."""
         return self.outer.name
 
     @property
@@ -92,33 +94,33 @@ class NestedSearch:
         return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
     def run(self, launcher: Launcher) -> float:
-        """Searches and tests fold by fold, skips what is done, and says what it does.
+        """Searches and tests fold by fold, and skips the folds that are done.
 
         Returns:
             The accuracy of the best trials on the outer folds' held-out clips, after the last epoch.
 
         Raises:
-            StudyError: A search has no complete trial, or cannot be carried out, or the test of its best trial failed.
-            ResultError: A fold's result cannot be read, or is another fold's or run's.
+            StudyError: A search has no complete trial or fails, or the test of its best trial fails.
+            ResultError: A fold's result cannot be read, or belongs to another fold or run.
         """
         folder = self.folder / f"nested-{self.digest[:8]}"
         results = []
         for fold in self.outer.base_run.folds:
             done = fold_folder(folder, fold.number)
             if not done.exists():
-                print(f"== outer fold {fold.number} of {len(self.outer.base_run.folds)}", flush=True)
+                _logger.info("== outer fold %d of %d", fold.number, len(self.outer.base_run.folds))
                 study = self._search(fold.number, launcher)
                 self._keep(self._test(fold.number, study, launcher), study, done)
             results.append(read_result(done, {**self.outer.base_run.expected(fold), "digest": self.digest}))
-            print(results[-1].summary(), flush=True)
-        print(f"nested run {folder}: python -m fer3d.report {shlex.quote(str(folder))}")
+            _logger.info("%s", results[-1].summary())
+        _logger.info("nested run %s: fer3d report %s", folder, shlex.quote(str(folder)))
         num_clips = sum(len(result.labels) for result in results)
         return sum(int(result.num_correct[-1]) for result in results) / num_clips
 
     def _search(self, outer_fold: int, launcher: Launcher) -> StudyRecord:
         sweeper = replace(self.sweeper, study_name=f"{self.name}/outer_{outer_fold:02d}")
         search = FoldSearch.of(self.compose, sweeper, [*self.arguments, f"cv.outer_fold={outer_fold}"])
-        # Another process may still be at the trial that turns out to be the best one.
+        # The best trial may still be running in another process.
         return StudyRecord.of(search.search(launcher, wait_for_others=True))
 
     def _test(self, outer_fold: int, study: StudyRecord, launcher: Launcher) -> FoldResult:
@@ -145,11 +147,11 @@ class NestedSearch:
             error, fault = result.error, fault_of(result.error)
             if fault.blame in (Blame.SETTINGS, Blame.DAMAGE):
                 break
-            print(f"{title}: {fault.sentence}; tried {num_retries + 1} times", flush=True)
+            _logger.info("%s: %s; tried %d times", title, fault.sentence, num_retries + 1)
         raise StudyError(f"{title}, could not be trained on all its training subjects: {fault.sentence}") from error
 
     def _keep(self, tested: FoldResult, study: StudyRecord, folder: Path) -> None:
-        """Keeps a fold's test as a fold of the nested run, whose folds differ in their settings."""
+        """Stores a fold's test as a fold of the nested run, whose folds differ in their settings."""
         best = _best(study)
         chosen = {"study": study.name, "trial": best.number, "accuracy": best.attainable, "params": dict(best.params)}
         info: dict[str, Any] = {**tested.info, "run": folder.parent.name, "digest": self.digest, "chosen": chosen}
@@ -159,7 +161,5 @@ class NestedSearch:
 
 def _best(study: StudyRecord) -> TrialRecord:
     if study.best is None:
-        raise StudyError(
-            f"the search {study.name} has no complete trial to test: search.pruning.threshold may be out of reach"
-        )
+        raise StudyError(f"study {study.name} has no complete trial to test: search.pruning.threshold may be too high")
     return study.best

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from fer3d.search.space import SearchSpace
 from fer3d.search.storage import StudyError
 from fer3d.training.results import ResultError
 
+_logger = logging.getLogger(__name__)
 ERROR = "error"
 # A retried trial is a new one with the same settings; this attribute holds the number of the trial that it replaces.
 RETRY_OF = "retry_of"
@@ -97,7 +99,7 @@ class Search:
     retry_failed: bool = False
     extend: Callable[[Trial], None] | None = None
     wait_for_others: bool = False
-    say: Callable[[str], None] = lambda sentence: print(sentence, flush=True)
+    say: Callable[[str], None] = _logger.info
     show: Callable[[int, Mapping[int, Steps]], None] = lambda num_finished, active: None
     _active: dict[int, Active] = field(default_factory=dict)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -10,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from fer3d.search.objective import Steps
+
+_logger = logging.getLogger(__name__)
 
 
 class SearchProgress:
@@ -89,7 +92,8 @@ class SearchProgress:
 
     def say(self, sentence: str) -> None:
         """Prints a message above the bars."""
-        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        # Rich moves its bars out of the way of what a handler prints.
+        _logger.info("%s", sentence)
 
 
 def _duration(seconds: float) -> str:

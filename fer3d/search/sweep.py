@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from fer3d.search.session import run_search
 from fer3d.search.space import SearchSpace, SpaceError
 from fer3d.search.sweeper_settings import SweeperSettings
 
+_logger = logging.getLogger(__name__)
 RESULTS_NAME = "optimization_results.yaml"
 
 
@@ -78,7 +80,7 @@ def _search_function(base: DictConfig, settings: SweeperSettings, launcher: Laun
     results = _results(study)
     text = OmegaConf.to_yaml(OmegaConf.create(results))
     write_file(folder / RESULTS_NAME, text)
-    print(text, end="", flush=True)
+    _logger.info("%s", text.rstrip())
     return results.get("best_value", results.get("solutions"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,8 @@ from optuna.trial import Trial, TrialState
 from fer3d.clips.independence import NOT_INDEPENDENT, Independence
 from fer3d.search.pruning import Progress
 from fer3d.training.tracking import WandbMode, start_wandb_run
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class TrialTracker:
         try:
             self._log(trial, progress, state, error)
         except Exception as failure:
-            print(f"fer3d: trial {trial.number} was not logged to W&B: {failure}", file=sys.stderr, flush=True)
+            _logger.warning("trial %d was not logged to W&B: %s", trial.number, failure)
 
     def _log(self, trial: Trial, progress: Progress, state: TrialState, error: str | None) -> None:
         name = state.name.lower()

@@ -49,6 +49,7 @@ def search(url: str, function: Any, folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shown_messages")
 def test_a_restart_is_bridged_and_told_once_and_what_stays_away_ends_the_search(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from fer3d.search.objective import Steps
 from fer3d.search.search_progress import SearchProgress
+
+pytestmark = pytest.mark.usefixtures("shown_messages")
 
 
 def shown(*, terminal: bool) -> str:
@@ -19,20 +22,22 @@ def shown(*, terminal: bool) -> str:
     return file.getvalue()
 
 
-def test_elsewhere_than_on_a_terminal_there_is_a_line_a_job_with_what_is_left() -> None:
-    told, fold = shown(terminal=False).splitlines()
+def test_elsewhere_than_on_a_terminal_there_is_a_line_a_job_with_what_is_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown(terminal=False)
+    told, fold = capsys.readouterr().out.splitlines()
     assert told == "trial 4: pruned after [22] of 118 folds :-)"
     assert fold.startswith("trial 5: fold 9, 1 of 118, 100.00% at most; 4 of 20 trials finished, about ")
 
 
-def test_what_is_left_is_told_as_soon_as_a_trial_has_finished() -> None:
-    console = Console(file=io.StringIO(), width=200)
-    with SearchProgress(9, console) as progress:
+def test_what_is_left_is_told_as_soon_as_a_trial_has_finished(capsys: pytest.CaptureFixture[str]) -> None:
+    with SearchProgress(9, Console(file=io.StringIO())) as progress:
         for fold in range(3):
             progress.show(2, {2: Steps(fold, 9, "", "fold 1")})
-    assert isinstance(console.file, io.StringIO)
-    assert "left" not in console.file.getvalue()
-    assert len(console.file.getvalue().splitlines()) == 2
+    out = capsys.readouterr().out
+    assert "left" not in out
+    assert len(out.splitlines()) == 2
 
 
 def test_a_terminal_has_a_bar_for_the_study_and_one_for_each_trial_under_way() -> None:
