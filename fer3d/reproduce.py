@@ -7,6 +7,7 @@ import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from fer3d.command import orderly_end, user_errors
@@ -38,11 +39,13 @@ def main(arguments: Sequence[str]) -> None:
         "on them. One of them is enough; with both, the transfer between them is added. The rehearsal needs neither:\n"
         "it does the same with a small network on synthetic twins. RAVDESS is read from the folder in RAVDESS_ROOT\n"
         "and CREMA-D from that in CREMA_D_ROOT, for the literature's protocol on them; the rehearsal of videos does\n"
-        "that on synthetic twins, and trains on a folder of own videos.",
+        "that on synthetic twins, and trains on a folder of own videos.\n\n"
+        "Folds are jobs of Hydra's launcher: --jobs 2 is short for hydra/launcher=joblib hydra.launcher.n_jobs=2, and\n"
+        "hydra/launcher=submitit_slurm with its settings hands them to a cluster, as in a search.",
     )
     parser.add_argument("plan", choices=[*CORPORA, "rehearsal", "rehearsal_videos"])
     parser.add_argument("overrides", metavar="SETTING", nargs="*", help="for all runs, such as batch_size=8")
-    parser.add_argument("--jobs", type=int, help="folds to train side by side; default: 1, for a rehearsal one a core")
+    parser.add_argument("--jobs", type=int, help="jobs at once; default: 1, for a rehearsal one a core")
     parser.add_argument("--outputs", type=Path, help="default: outputs, for a rehearsal a folder there")
     # Intermixed, since otherwise no setting could follow an option.
     options = parser.parse_intermixed_args(arguments)
@@ -70,14 +73,17 @@ def _carry_out(name: str, overrides: Sequence[str], num_jobs: int | None, output
     rehearsals = {"rehearsal": rehearsal, "rehearsal_videos": rehearsal_of_videos}
     if name in rehearsals:
         plan = rehearsals[name](outputs or Path("outputs") / name, Path("outputs/corpora"))
-        return carry_out(plan, overrides=overrides, num_jobs=num_jobs or count_cores())
+        chooses_launcher = any(setting.startswith("hydra/launcher=") for setting in overrides)
+        if num_jobs is None and not chooses_launcher and find_spec("hydra_plugins.hydra_joblib_launcher"):
+            num_jobs = count_cores()
+        return carry_out(plan, overrides=overrides, num_jobs=num_jobs)
     makers = {"ckplus": reproduce_ckplus, "oulu": reproduce_oulu}
     outputs = outputs or Path("outputs")
     plan = makers[name](outputs) if name in makers else benchmark(name, outputs)
     for corpus in missing:
         print(f"without {corpus}, since {ROOTS[corpus]} is not set: no transfer runs")
         plan = plan.without(corpus)
-    return carry_out(plan, overrides=overrides, num_jobs=num_jobs or 1)
+    return carry_out(plan, overrides=overrides, num_jobs=num_jobs)
 
 
 def check_roots(plan: str, environment: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from fer3d.evaluation.evaluation_tables import measures_table
 from fer3d.evaluation.run_results import RunResults
 from fer3d.evaluation.tables import json_text
 from fer3d.overrides import override
-from fer3d.paper.fold_workers import FoldWorkers
+from fer3d.paper.fold_jobs import FoldJobs, fold_jobs
 from fer3d.paper.plan import VIDEOS, Plan, Step
 from fer3d.paper.sections import PaperWing
 from fer3d.reporting.report import make_report
@@ -28,14 +29,16 @@ from fer3d.training.prepare import prepare
 from fer3d.training.results import fold_folder
 from fer3d.training.run import Run
 
+_logger = logging.getLogger(__name__)
 
-def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int = 1) -> Path:
+
+def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None = None) -> Path:
     """Carries out a plan, skips what is done, and says what it does.
 
     Args:
         plan: What to do.
-        overrides: Settings for all runs, as on the command line of `fer3d.train`.
-        num_jobs: Number of folds to train side by side.
+        overrides: Settings for all runs, as on the command line of `fer3d.train`; Hydra's choose the launcher.
+        num_jobs: Number of jobs at once; see `fold_jobs`.
 
     Returns:
         The report's path.
@@ -43,14 +46,15 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int = 1) -
     Raises:
         HydraException, SettingsError: A setting does not exist or is wrong; found out before any work.
         CorpusError: A corpus cannot be read.
-        WorkerError: A process that trained folds was killed.
+        FoldJobError: A job that trained folds was lost, such as by a kill.
         DivergedError: A fold's training loss is no longer finite.
     """
-    common = [override("outputs", str(plan.outputs)), "progress=false", *overrides]
+    settings = [override("outputs", str(plan.outputs)), "progress=false", *overrides]
+    common = [setting for setting in settings if not setting.lstrip("+").startswith(("hydra.", "hydra/"))]
     for step in plan.steps:
         checked(compose_train(_overrides(step, common)))
-    with FoldWorkers(num_jobs) as workers:
-        folders = _train(plan, common, workers)
+    with fold_jobs(settings, num_jobs) as jobs:
+        folders = _train(plan, common, jobs)
     evaluated = {step.run: folders[step.run] for step in plan.steps if step.is_evaluated}
     with _stage("evaluate"):
         runs = {name: _evaluate(folder) for name, folder in evaluated.items()}
@@ -62,7 +66,7 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int = 1) -
         return make_report([run.folder for run in runs.values()], into=plan.outputs / plan.report, wing=wing)
 
 
-def _train(plan: Plan, common: Sequence[str], workers: FoldWorkers) -> Mapping[str, Path]:
+def _train(plan: Plan, common: Sequence[str], jobs: FoldJobs) -> Mapping[str, Path]:
     # All faces first: a corpus that cannot be read should not be found out about after hours.
     stores: dict[str, ClipStore] = {}
     for step in plan.steps:
@@ -77,7 +81,7 @@ def _train(plan: Plan, common: Sequence[str], workers: FoldWorkers) -> Mapping[s
         if step.starts_from is not None:
             settings.append(override("start_from", str(fold_folder(folders[step.starts_from], 1) / CHECKPOINT_NAME)))
         with _stage(f"train {step.run}"):
-            folders[step.run] = _train_run(settings, stores[step.corpus], workers)
+            folders[step.run] = _train_run(settings, stores[step.corpus], jobs)
     return folders
 
 
@@ -89,16 +93,16 @@ def _prepare(step: Step, common: Sequence[str]) -> ClipStore:
         return preparation.store
 
 
-def _train_run(settings: Sequence[str], store: ClipStore, workers: FoldWorkers) -> Path:
+def _train_run(settings: Sequence[str], store: ClipStore, jobs: FoldJobs) -> Path:
     run = Run.of(compose_train(settings), store)
     unfinished = run.unfinished
     if not unfinished:
-        print(f"run {run.folder}: all {len(run.folds)} folds are done already", flush=True)
+        _logger.info("run %s: all %d folds are done already", run.folder, len(run.folds))
         return run.folder
     run.check(unfinished)
     run.announce(unfinished)
-    for count, result in enumerate(workers.train(settings, store.folder, unfinished), start=1):
-        print(f"{count}/{len(unfinished)} {result.summary()}", flush=True)
+    for count, result in enumerate(jobs.train(settings, unfinished), start=1):
+        _logger.info("%d/%d %s", count, len(unfinished), result.summary())
     return run.folder
 
 
@@ -123,7 +127,7 @@ def _compare(first: RunResults, second: RunResults, path: Path) -> None:
 
 @contextmanager
 def _stage(name: str) -> Iterator[None]:
-    print(f"== {name}", flush=True)
+    _logger.info("== %s", name)
     started = time.perf_counter()
     yield
-    print(f"== {name}: {time.perf_counter() - started:.0f} s", flush=True)
+    _logger.info("== %s: %.0f s", name, time.perf_counter() - started)

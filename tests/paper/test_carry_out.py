@@ -11,20 +11,23 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing import active_children
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import skimage.data
+from hypothesis import given
+from hypothesis import strategies as st
+from joblib.externals.loky import reusable_executor
 from prepared import AWKWARD, TINY
 
-from fer3d.configuration import compose_train
+from fer3d.messages import messages_shown
 from fer3d.paper.carry_out import carry_out
-from fer3d.paper.fold_workers import FoldWorkers, WorkerError
+from fer3d.paper.fold_jobs import FoldJobError, blocks, fold_jobs
 from fer3d.paper.plan import CKPLUS, Plan, Step, reproduce_ckplus
-from fer3d.training.prepare import prepare
+from fer3d.processes import is_running
+from fer3d.training.module import DivergedError
 from fer3d.training.results import read_result
 
 SMALL_FACES = ("faces.crop.size=32",)
@@ -60,11 +63,6 @@ def plan(write_ckplus: Callable[..., Path], tmp_path: Path) -> Plan:
     return replace(whole, steps=tuple(small(step) for step in whole.steps if step.experiment in chosen))
 
 
-def settings_and_store(step: Step, tmp_path: Path) -> tuple[list[str], Path]:
-    settings = list(step.settings)
-    return settings, prepare(compose_train([*settings, f"outputs={tmp_path}"])).store.folder
-
-
 def times(outputs: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in sorted(outputs.glob("*/fold_*/*"))}
 
@@ -72,7 +70,8 @@ def times(outputs: Path) -> dict[Path, int]:
 @pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
 @pytest.mark.slow
 def test_a_plan_from_corpora_to_the_report(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
-    report = carry_out(plan)
+    with messages_shown():
+        report = carry_out(plan)
     out = capsys.readouterr().out
     runs = {path.name.rpartition("-")[0]: path for path in plan.outputs.glob("*-*") if path.is_dir()}
     assert set(runs) == {"ckplus_kfold10", "ckplus_kfold10_c2", "oulu_all", "ckplus_kfold10_c3"}
@@ -99,7 +98,8 @@ def test_a_plan_from_corpora_to_the_report(plan: Plan, capsys: pytest.CaptureFix
     for path in lost.iterdir():
         path.unlink()
     lost.rmdir()
-    carry_out(plan)
+    with messages_shown():
+        carry_out(plan)
     out = capsys.readouterr().out
     assert re.findall(r"^\d+/\d+ fold \d+", out, flags=re.MULTILINE) == ["1/1 fold 2"]
     assert re.findall(r"all (\d+) folds are done already", out) == ["2", "1", "2"]
@@ -108,42 +108,69 @@ def test_a_plan_from_corpora_to_the_report(plan: Plan, capsys: pytest.CaptureFix
     assert {path for path, written in again.items() if written != before[path]} == set(lost.iterdir())
 
 
+@given(num_folds=st.integers(0, 200), num_at_once=st.integers(1, 1000))
+def test_blocks_hold_each_fold_once_and_leave_no_worker_idle(num_folds: int, num_at_once: int) -> None:
+    numbers = list(range(1, num_folds + 1))
+    found = list(blocks(numbers, num_at_once))
+    assert [number for block in found for number in block] == numbers
+    sizes = list(map(len, found))
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(found) >= min(num_folds, 2 * num_at_once)
+    assert not sizes or sizes[-1] == 1
+
+
 @pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
 @pytest.mark.slow
 def test_folds_are_the_same_side_by_side(plan: Plan, tmp_path: Path) -> None:
-    settings, store = settings_and_store(plan.steps[0], tmp_path)
     logits = []
-    for jobs in (1, 2):
-        here = [*settings, f"outputs={tmp_path / f'jobs{jobs}'}"]
-        with FoldWorkers(jobs) as workers:
-            results = {result.fold: result for result in workers.train(here, store, [1, 2])}
+    for num_jobs in (1, 2):
+        settings = [*plan.steps[0].settings, f"outputs={tmp_path / str(num_jobs)}"]
+        with fold_jobs(settings, num_jobs) as jobs:
+            results = {result.fold: result for result in jobs.train(settings, [1, 2])}
         assert sorted(results) == [1, 2]
         logits.append([results[number].logits for number in (1, 2)])
     np.testing.assert_allclose(logits[0], logits[1], rtol=1e-4, atol=1e-5)
+    assert not workers()
 
 
 @pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
 @pytest.mark.slow
 def test_an_error_in_a_worker_ends_the_others(plan: Plan, tmp_path: Path) -> None:
-    settings, store = settings_and_store(plan.steps[0], tmp_path)
-    settings += [f"outputs={tmp_path / 'o'}", "optimizer.lr=1e30"]
-    with pytest.raises(Exception, match=r"the training loss became|no longer finite"), FoldWorkers(2) as workers:
-        list(workers.train(settings, store, [1, 2]))
+    settings = [*plan.steps[0].settings, f"outputs={tmp_path / 'o'}", "optimizer.lr=1e30"]
+    with pytest.raises(DivergedError), fold_jobs(settings, 2) as jobs:
+        list(jobs.train(settings, [1, 2]))
     assert not list((tmp_path / "o").glob("*/fold_*"))
+    assert not workers()
 
 
 @pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
 @pytest.mark.slow
 def test_a_killed_worker_is_one_sentence(plan: Plan, tmp_path: Path) -> None:
-    settings, store = settings_and_store(plan.steps[0], tmp_path)
-    with FoldWorkers(2) as workers:
-        # Four folds for two processes: when the first is done, the last is still to come.
-        results = workers.train([*settings, "cv.num_folds=4", f"outputs={tmp_path / 'o'}"], store, [1, 2, 3, 4])
+    settings = [*plan.steps[0].settings, "cv.num_folds=4", f"outputs={tmp_path / 'o'}"]
+    with fold_jobs(settings, 2) as jobs:
+        # Four folds for two workers: when the first is done, the last is still to come.
+        results = jobs.train(settings, [1, 2, 3, 4])
         next(results)
-        for process in active_children():
-            process.kill()
-        with pytest.raises(WorkerError, match="fewer --jobs than 2"):
+        for process in workers():
+            os.kill(process, signal.SIGKILL)
+        with pytest.raises(FoldJobError, match="same command continues"):
             list(results)
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
+@pytest.mark.slow
+def test_a_plan_on_another_launcher(plan: Plan) -> None:
+    first = replace(plan, steps=plan.steps[:1], comparisons=())
+    carry_out(first, overrides=["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"])
+    (run,) = plan.outputs.glob("ckplus_kfold10-*")
+    assert len(list(run.glob("fold_*/result.json"))) == 2
+    assert len(list(plan.outputs.glob(".submitit/*/*_submitted.pkl"))) == 2
+
+
+def workers() -> list[int]:
+    """Process ids of this process's joblib workers."""
+    executor = getattr(reusable_executor, "_executor", None)
+    return [pid for pid in getattr(executor, "_processes", None) or {} if is_running(pid)]
 
 
 @pytest.mark.slow
