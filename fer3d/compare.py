@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def compare(arguments: Sequence[str] | None = None) -> None:
-    """Prints how two runs compare under every epoch protocol that both allow, and writes it with `--json`.
+    """Prints how two runs compare under every epoch protocol that applies to both; `--json` writes the numbers.
 
     Args:
         arguments: The command line; None for the real one.
@@ -37,7 +37,7 @@ def compare(arguments: Sequence[str] | None = None) -> None:
 
 
 def _say_differences(first: RunResults, second: RunResults) -> None:
-    """Says in which settings the runs differ, other than where and how they were carried out."""
+    """Prints the settings in which the runs differ, except for names, folders and logging."""
     from fer3d.training.identity import differences
 
     apart = ("name", "configuration", "outputs", "logger", "progress", "search", "selected_by", "save_checkpoint")
@@ -49,7 +49,7 @@ def _say_differences(first: RunResults, second: RunResults) -> None:
 
 
 def _say_left_out(first: RunResults, second: RunResults) -> None:
-    """Says which epoch protocols only one of the runs allows."""
+    """Prints which epoch protocols apply to only one of the runs."""
     from fer3d.evaluation.protocols import protocols_of
 
     for run, other in ((first, second), (second, first)):
@@ -72,10 +72,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m fer3d.compare",
         description="Compares two runs under every epoch protocol, paired over the folds and clips that both held out.",
     )
-    parser.add_argument("first", type=Path, help="a run's folder, such as outputs/<run>: is it better?")
-    parser.add_argument("second", type=Path, help="the folder of the run that it is compared with")
-    parser.add_argument("--partial", action="store_true", help="go on where both lack the same folds, and say so")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there, too")
+    parser.add_argument("first", type=Path, help="folder of the run that may be better, such as outputs/<run>")
+    parser.add_argument("second", type=Path, help="folder of the reference run")
+    parser.add_argument("--partial", action="store_true", help="allow both runs to lack the same folds, and say so")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file, too")
     return parser
 
 

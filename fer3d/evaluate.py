@@ -1,4 +1,4 @@
-"""Evaluates runs: `python -m fer3d.evaluate outputs/<run>`; several runs are taken for seeds of one configuration."""
+"""Evaluates a run, or several as seeds of one configuration: `python -m fer3d.evaluate outputs/<run>`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def evaluate(arguments: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(arguments)
     with user_errors():
-        from fer3d.evaluation.own_protocols import own_protocols
         from fer3d.evaluation.evaluation import Evaluation
+        from fer3d.evaluation.own_protocols import own_protocols
         from fer3d.evaluation.run_results import RunResults
         from fer3d.evaluation.seeds import SeedGroup
 
@@ -98,20 +98,20 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m fer3d.evaluate",
         description="Evaluates a run under every epoch protocol; several runs as seeds of one configuration.",
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="run", help="a run's folder, such as outputs/<run>")
-    parser.add_argument("--partial", action="store_true", help="go on where folds are missing, and say so everywhere")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="run", help="folder of a run, such as outputs/<run>")
+    parser.add_argument("--partial", action="store_true", help="allow missing folds, and say so everywhere")
     parser.add_argument(
         "--into",
         type=Path,
         metavar="FOLDER",
-        help="where the files go; by default the folder `evaluation` of the run, or of its seeds beside them",
+        help="folder for the files; by default `evaluation` in the run's folder, or in one for all seeds beside it",
     )
     parser.add_argument(
         "--protocol",
         action="append",
         default=[],
         metavar="CLASS",
-        help="an epoch protocol of your own beside fer3d's, such as my_protocol.MyRule (docs/extend.md); repeatable",
+        help="an epoch protocol of your own, such as my_protocol.MyRule (docs/extend.md); may be repeated",
     )
     return parser
 

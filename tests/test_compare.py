@@ -82,10 +82,8 @@ def test_runs_that_cannot_be_paired_are_one_sentence(invoke: Invoke, runs: tuple
     other = write_run(tmp_path, BETTER, corpus="ckplus", name="other")
     status, out, err = invoke("compare", str(runs[0]), str(other), "--json", str(tmp_path / "no.json"))
     assert (status, out) == (1, "")
-    assert err == (
-        f"fer3d: {runs[0]} and {other} cannot be compared pair by pair: one is about the clips of synthetic, the other "
-        "about those of ckplus\n"
-    )
+    assert err.startswith(f"fer3d: {runs[0]} and {other} cannot be compared")
+    assert "synthetic and ckplus" in err
     assert not (tmp_path / "no.json").exists()
 
 
@@ -99,7 +97,7 @@ def test_a_wrong_command_line_says_how_it_goes(invoke: Invoke, arguments: list[A
 def test_a_folder_that_is_none_is_one_sentence(invoke: Invoke, runs: tuple[Path, Path]) -> None:
     status, _, err = invoke("compare", str(runs[0]), "nowhere")
     assert status == 1
-    assert err.startswith("fer3d: nowhere is no folder of a run")
+    assert err.startswith("fer3d: nowhere is not a run folder")
     assert "Traceback" not in err
 
 

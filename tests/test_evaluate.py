@@ -51,7 +51,7 @@ def test_shows_a_run_and_says_where_the_files_are(evaluate: Evaluate, tmp_path: 
     assert out.splitlines()[-1] == f"{folder / 'evaluation'}: {names}"
     assert sorted(path.name for path in (folder / "evaluation").iterdir()) == sorted(names.split(", "))
     words = " ".join(out.split())
-    assert "Optimistic: held-out clips have a say" in words
+    assert "Optimistic: held-out clips influence which epoch counts" in words
     content = json.loads((folder / "evaluation" / "evaluation.json").read_text())
     for told in content["epoch_protocols"].values():
         assert f"{told['num_correct']} of 24" in words

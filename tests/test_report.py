@@ -84,7 +84,7 @@ def test_errors_are_one_sentence_before_anything_is_written(report: Report, tmp_
     run = write_run(tmp_path, [right(4, 3)] * 3, only=[1, 3])
     whole = write_run(tmp_path, [right(4, 3)] * 3, name="whole")
     for arguments, message in (
-        ((tmp_path / "nowhere",), "nowhere is no folder of a run"),
+        ((tmp_path / "nowhere",), "nowhere is not a run folder"),
         ((run,), "lacks 1 of 3 folds: 2. Train them"),
         ((whole, whole), "is the same run"),
         ((whole, "--clips", tmp_path / "nowhere"), "nowhere is no folder; --clips takes one with clip stores"),

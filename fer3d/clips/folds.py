@@ -1,8 +1,8 @@
 """Folds: functions from the subject of each clip to numbered folds.
 
-No fold that is made here has a subject on two sides, and every clip is held out in exactly one fold (in none by
-`all_clips`). Folds that come with a corpus keep to neither (`fer3d.clips.given_folds`): what they mean for a result
-says `fer3d.clips.independence`.
+The folds made here never have a subject on both sides, and hold out every clip exactly once (`all_clips` holds out
+none). Neither is guaranteed for the folds of a corpus (`fer3d.clips.given_folds`); `fer3d.clips.independence` checks
+them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AnySplit = TypeVar("AnySplit", bound=Split)
 
 
 class FoldError(ValueError):
-    """A fold that does not exist, or a corpus that cannot be split as asked."""
+    """A fold does not exist, or a corpus cannot be split as configured."""
 
 
 class FoldKind(StrEnum):
@@ -86,7 +86,7 @@ class Fold:
         number: The fold's number, from 1.
         train: Indices of the training clips, ascending.
         held_out: Indices of the held-out clips, ascending.
-        inner_val: Indices of clips of training subjects that are kept from training to choose an epoch, ascending.
+        inner_val: Indices of the clips of training subjects that are kept back to choose an epoch, ascending.
     """
 
     number: int
@@ -97,14 +97,14 @@ class Fold:
 
 @of_kind(FoldKind.LOSO)
 def leave_one_subject_out(subjects: Sequence[str], inner_val: float = 0.0) -> list[Fold]:
-    """LOSO: one fold a subject, in ascending order of subject id.
+    """LOSO: one fold for each subject, in ascending order of subject id.
 
     Args:
         subjects: The subject of each clip.
-        inner_val: Share of the training subjects kept from training to choose an epoch; 0 keeps none.
+        inner_val: Share of the training subjects that are kept back to choose an epoch.
 
     Raises:
-        FoldError: There are fewer than two subjects, or `inner_val` leaves nobody to train or to choose on.
+        FoldError: There are fewer than two subjects, or `inner_val` leaves none for training or inner validation.
     """
     _check_num_subjects(subjects, 2)
     return _folds(LeaveOneGroupOut().split(subjects, groups=subjects), subjects, inner_val)
@@ -113,17 +113,17 @@ def leave_one_subject_out(subjects: Sequence[str], inner_val: float = 0.0) -> li
 def step_folds(subjects: Sequence[str], num_folds: int = 10, inner_val: float = 0.0) -> list[Fold]:
     """Subject number i in ascending order of id (from 0) goes to fold `i % num_folds + 1`.
 
-    The rule of Frame Attention Networks (Meng et al., ICIP 2019) and others on CK+, where it gives ten folds of 22 to
+    Frame Attention Networks (Meng et al., ICIP 2019) and others use this rule on CK+, where it makes ten folds of 22 to
     40 clips.
 
     Args:
         subjects: The subject of each clip.
         num_folds: Number of folds.
-        inner_val: Share of the training subjects kept from training to choose an epoch; 0 keeps none.
+        inner_val: Share of the training subjects that are kept back to choose an epoch.
 
     Raises:
-        FoldError: There are fewer subjects than folds or fewer than two folds, or `inner_val` leaves nobody to train
-            or to choose on.
+        FoldError: There are fewer subjects than folds or fewer than two folds, or `inner_val` leaves no subjects for
+            training or inner validation.
     """
     _check_num_subjects(subjects, num_folds)
     _, rank = np.unique(np.asarray(subjects), return_inverse=True)
@@ -131,18 +131,18 @@ def step_folds(subjects: Sequence[str], num_folds: int = 10, inner_val: float = 
 
 
 def balanced_folds(subjects: Sequence[str], num_folds: int = 10, inner_val: float = 0.0) -> list[Fold]:
-    """Folds of nearly equal numbers of clips: the largest subjects are dealt out first.
+    """Folds with nearly equal numbers of clips: the largest subjects are assigned first.
 
-    The paper's Table 4 fits folds of 30 to 33 clips, which this gives on CK+ and the rule of `step_folds` does not.
+    On CK+ it makes ten folds of 32 or 33 clips.
 
     Args:
         subjects: The subject of each clip.
         num_folds: Number of folds.
-        inner_val: Share of the training subjects kept from training to choose an epoch; 0 keeps none.
+        inner_val: Share of the training subjects that are kept back to choose an epoch.
 
     Raises:
-        FoldError: There are fewer subjects than folds or fewer than two folds, or `inner_val` leaves nobody to train
-            or to choose on.
+        FoldError: There are fewer subjects than folds or fewer than two folds, or `inner_val` leaves no subjects for
+            training or inner validation.
     """
     _check_num_subjects(subjects, num_folds)
     return _folds(GroupKFold(num_folds).split(subjects, groups=subjects), subjects, inner_val)
@@ -150,22 +150,22 @@ def balanced_folds(subjects: Sequence[str], num_folds: int = 10, inner_val: floa
 
 @of_kind(FoldKind.RANGES)
 def range_folds(subjects: Sequence[str], ranges: Sequence[tuple[int, int]], inner_val: float = 0.0) -> list[Fold]:
-    """A fold for each range of subject numbers, as the literature on RAVDESS and CREMA-D splits their actors.
+    """One fold for each range of subject numbers, as in the literature on RAVDESS and CREMA-D.
 
     Args:
-        subjects: The subject of each clip, whose ids are whole numbers such as `01` or `1001`.
-        ranges: The first and the last number of each fold's held-out subjects.
-        inner_val: Share of the training subjects kept from training to choose an epoch; 0 keeps none.
+        subjects: The subject of each clip; ids are whole numbers such as `01` or `1001`.
+        ranges: The first and last number of each fold's held-out subjects.
+        inner_val: Share of the training subjects that are kept back to choose an epoch.
 
     Raises:
-        FoldError: The ranges are no ranges, or overlap; a subject is in none of them, or none is in one of them; or
-            `inner_val` leaves nobody to train or to choose on.
+        FoldError: The ranges are invalid or overlap; a subject is outside all ranges, or a range has no subject; or
+            `inner_val` leaves no subjects for training or inner validation.
     """
     _check_ranges(ranges)
     people = sorted(set(subjects))
-    other = f"take folds that go by no numbers, such as cv=kfold10 cv.num_folds={min(len(ranges), len(people))}"
+    other = f"choose other folds, such as cv=kfold10 cv.num_folds={min(len(ranges), len(people))}"
     if named := [subject for subject in people if not re.fullmatch(r"[0-9]{1,18}", subject)]:
-        raise FoldError(f"cv.ranges go by subjects' numbers, and these are none: {name_some(named)}; {other}")
+        raise FoldError(f"cv.ranges need subjects with whole numbers as ids, got {name_some(named)}: {other}")
     fold_of = {
         subject: place
         for subject in people
@@ -173,11 +173,9 @@ def range_folds(subjects: Sequence[str], ranges: Sequence[tuple[int, int]], inne
         if first <= int(subject) <= last
     }
     if outside := [subject for subject in people if subject not in fold_of]:
-        raise FoldError(f"no fold of cv.ranges holds out the subjects {name_some(outside)}: set cv.ranges, or {other}")
+        raise FoldError(f"cv.ranges leave out the subjects {name_some(outside)}: extend cv.ranges, or {other}")
     if empty := [_range_text(each) for place, each in enumerate(ranges) if place not in fold_of.values()]:
-        raise FoldError(
-            f"the corpus has {len(people)} subjects, and none of them is among {name_some(empty)} (cv.ranges): {other}"
-        )
+        raise FoldError(f"the corpus has {len(people)} subjects, but none in {name_some(empty)} (cv.ranges): {other}")
     return dealt_folds([fold_of[subject] for subject in subjects], subjects, inner_val)
 
 
@@ -189,26 +187,26 @@ def nested_folds(
     outer_fold: int | None = None,
     splits: Sequence[str] = (),
 ) -> list[Fold]:
-    """The folds of one search within a nested cross-validation: inner folds of an outer fold's training clips alone.
+    """The folds of one search in a nested cross-validation: inner folds of an outer fold's training clips.
 
-    The outer fold's held-out clips are in none of them, so that a search on them knows nothing of those clips.
+    They exclude the outer fold's held-out clips, which the search therefore never sees.
 
     Args:
         subjects: The subject of each clip.
         outer: Makes the outer folds.
-        inner: Makes the inner folds; None for the outer folds themselves, on which the best trials are tested.
+        inner: Makes the inner folds; None for the outer folds, on which the best trials are tested.
         outer_fold: The number of the outer fold.
         splits: As of `make_folds`.
 
     Raises:
-        FoldError: There is no such outer fold, or the clips cannot be split as asked.
+        FoldError: The outer fold does not exist, or the clips cannot be split as configured.
     """
     if inner is None:
         return make_folds(outer, subjects, splits)
     if outer_fold is None:
         raise FoldError(
-            "cv=nested is a search's: python -m fer3d.train -m hydra/sweeper=optuna cv=nested. To train the inner "
-            "folds of one outer fold, set cv.outer_fold"
+            "cv=nested is for searches: python -m fer3d.train -m hydra/sweeper=optuna cv=nested. To train the inner "
+            "folds of a single outer fold, set cv.outer_fold"
         )
     (chosen,) = select_folds(make_folds(outer, subjects, splits), outer_fold)
     there = chosen.train
@@ -227,19 +225,19 @@ def make_folds(split: Split, subjects: Sequence[str], splits: Sequence[str] = ()
     """Splits clips.
 
     Args:
-        split: Makes the folds of `subjects`, and of `splits` where it has a parameter of that name.
+        split: Makes the folds of `subjects`, and of `splits` if it has a parameter of that name.
         subjects: The subject of each clip.
-        splits: What the corpus says of each clip's fold, empty where it says nothing; none at all is the same.
+        splits: The entry of each clip in the corpus's column `split`, an empty text if it has none; empty is the same.
 
     Raises:
-        FoldError: The clips cannot be split as asked.
+        FoldError: The clips cannot be split as configured.
     """
     return split(subjects, splits=splits) if "splits" in inspect.signature(split).parameters else split(subjects)
 
 
 @of_kind(FoldKind.ALL_CLIPS)
 def all_clips(subjects: Sequence[str]) -> list[Fold]:
-    """One fold that trains on every clip and holds out none: the start of a transfer, not a cross-validation.
+    """One fold that trains on every clip and holds out none: for transfer or prediction, not a cross-validation.
 
     Args:
         subjects: The subject of each clip.
@@ -248,20 +246,20 @@ def all_clips(subjects: Sequence[str]) -> list[Fold]:
 
 
 def select_folds(folds: Sequence[Fold], numbers: int | Iterable[int] | None) -> list[Fold]:
-    """Returns the folds with the given numbers in that order, or all of them for None.
+    """Returns the folds with the given numbers in that order, or all folds for None.
 
     Raises:
-        FoldError: A number is not a whole number in the range, or stands there twice, or there is none.
+        FoldError: A number is not an integer in the range, or occurs twice, or the list is empty.
     """
     if numbers is None:
         return list(folds)
     wanted = list(numbers) if isinstance(numbers, Iterable) and not isinstance(numbers, str) else [numbers]
     span = f"folds are numbered from 1 to {len(folds)}"
     if not wanted:
-        raise FoldError(f"fold={numbers} names no fold: {span}")
+        raise FoldError(f"fold={numbers} is empty: {span}")
     for number in wanted:
         if isinstance(number, bool) or not isinstance(number, int):
-            raise FoldError(f"fold={number!r} is no fold number: {span}; give one (+fold=3) or a list (+fold=[1,2,5])")
+            raise FoldError(f"fold={number!r} is not a fold number: {span}; set +fold=3 or a list, +fold=[1,2,5]")
         if not 1 <= number <= len(folds):
             raise FoldError(f"fold={number} does not exist: {span}")
     if len(set(wanted)) < len(wanted):
@@ -270,15 +268,15 @@ def select_folds(folds: Sequence[Fold], numbers: int | Iterable[int] | None) -> 
 
 
 def dealt_folds(places: Sequence[int], subjects: Sequence[str], inner_val: float = 0.0) -> list[Fold]:
-    """Folds of which each clip has its own.
+    """Folds by an assignment of clips.
 
     Args:
-        places: The fold that holds out each clip, from 0; -1 for a clip that none does.
+        places: The fold that holds out each clip, from 0; -1 for a clip that is never held out.
         subjects: The subject of each clip.
-        inner_val: Share of the training subjects kept from training to choose an epoch; 0 keeps none.
+        inner_val: Share of the training subjects that are kept back to choose an epoch.
 
     Raises:
-        FoldError: `inner_val` leaves nobody to train or to choose on.
+        FoldError: `inner_val` leaves no subjects for training or inner validation.
     """
     return _folds(PredefinedSplit(places).split(), subjects, inner_val)
 
@@ -294,13 +292,13 @@ def _folds(
 
 
 def _keep_back(fold: Fold, subjects: Sequence[str], share: float) -> Fold:
-    """Moves the clips of a share of the training subjects, drawn by the fold's number alone, to `inner_val`."""
+    """Moves the clips of a share of the training subjects to `inner_val`; the fold's number seeds the draw."""
     people = [subjects[index] for index in fold.train]
     num_people = len(set(people))
     if not 0 <= share < 1 or not 1 <= round(share * num_people) < num_people:
         raise FoldError(
-            f"cv.inner_val must be a share of the training subjects that leaves some to train and some to choose an "
-            f"epoch on, got {share} of {num_people} subjects in fold {fold.number}"
+            f"cv.inner_val must be a share of the training subjects that leaves subjects for training and for inner "
+            f"validation, got {share} of {num_people} subjects in fold {fold.number}"
         )
     split = GroupShuffleSplit(1, test_size=round(share * num_people), random_state=fold.number)
     train, inner_val = next(split.split(people, groups=people))
@@ -316,7 +314,7 @@ def _check_num_subjects(subjects: Sequence[str], num_folds: int) -> None:
         raise FoldError(f"cv.num_folds must be at least 2, got {num_folds}")
     if len(set(subjects)) < num_folds:
         raise FoldError(
-            f"{num_folds} subject-independent folds need as many subjects, the corpus has {len(set(subjects))}; "
+            f"{num_folds} subject-independent folds need as many subjects, the corpus has {len(set(subjects))}: "
             f"set cv.num_folds to {max(2, len(set(subjects)))} or less"
         )
 
@@ -324,12 +322,12 @@ def _check_num_subjects(subjects: Sequence[str], num_folds: int) -> None:
 def _check_ranges(ranges: Sequence[tuple[int, int]]) -> None:
     if len(ranges) < 2 or not all(len(each) == 2 and 0 <= each[0] <= each[1] for each in ranges):
         raise FoldError(
-            f"cv.ranges must be at least two pairs of a first and a last subject number, such as [[1, 4], [5, 8]], got "
+            f"cv.ranges must be at least two pairs of a first and last subject number, such as [[1, 4], [5, 8]], got "
             f"{[list(each) for each in ranges]}"
         )
     for one, other in pairwise(sorted(tuple(each) for each in ranges)):
         if other[0] <= one[1]:
-            raise FoldError(f"cv.ranges overlap: {_range_text(one)} and {_range_text(other)}; a subject has one fold")
+            raise FoldError(f"cv.ranges must not overlap, got {_range_text(one)} and {_range_text(other)}")
 
 
 def _range_text(each: Sequence[int]) -> str:

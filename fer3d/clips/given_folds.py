@@ -1,4 +1,4 @@
-"""Folds that come with a corpus, in its table's column `split`: train and test, or the name of each clip's fold."""
+"""Folds of a corpus, from the column `split` of its table: train and test, or the name of each clip's fold."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from fer3d.corpora.layout import name_some
 
 TRAIN, TEST, VAL = "train", "test", "val"
 _WORDS = {TRAIN: TRAIN, TEST: TEST, VAL: VAL, "valid": VAL, "validation": VAL}
-_EXPECTED = "train and test (or val), or for each clip the name of the fold that holds it out, such as 1 to 5"
+_EXPECTED = "train and test (or val), or the name of the fold that holds out the clip, such as 1 to 5"
 
 _Key = tuple[tuple[bool, int, str], ...]
 
 
 @of_kind(FoldKind.GIVEN)
 def given_folds(subjects: Sequence[str], splits: Sequence[str] = (), inner_val: float = 0.0) -> list[Fold]:
-    """The folds that the corpus's table gives, as AFEW, DFEW and FERV39k come.
+    """The folds of the corpus's table, as distributed with AFEW, DFEW and FERV39k.
 
-    `train` and `test` make one fold. Clips of `val` (`valid`, `validation`) are then kept from training to choose an
-    epoch; they are held out where there is no `test`. All other texts name folds, each of which holds out its clips,
-    in natural order: 2 before 10. A subject may be on both sides of such a fold, which `fer3d.clips.independence` finds
-    out.
+    `train` and `test` make one fold. Clips of `val` (`valid`, `validation`) are then kept back to choose an epoch;
+    without `test`, they are held out. All other entries name folds, each of which holds out its clips, in natural
+    order: 2 before 10. A subject may be on both sides of such a fold; `fer3d.clips.independence` checks that.
 
     Args:
         subjects: The subject of each clip.
-        splits: What the table says of each clip; neither case nor space around it counts.
-        inner_val: Share of the training subjects kept from training to choose an epoch; 0 keeps none.
+        splits: The entry of each clip; case and surrounding space are ignored.
+        inner_val: Share of the training subjects that are kept back to choose an epoch.
 
     Raises:
-        FoldError: There is no column `split`, a clip's entry is empty, the entries mix both kinds or are too few, one
-            fold is written in two ways; or `inner_val` leaves nobody to train or to choose on, or is set beside `val`.
+        FoldError: There is no column `split`, a clip's entry is empty, the entries mix both kinds or make no fold, a
+            fold has two spellings; or `inner_val` leaves no subjects for training or inner validation, or is set
+            beside `val`.
     """
     names = [split.strip() for split in splits]
     if not any(names):
         raise FoldError(
-            f"cv=given needs a column split in the corpus's table: {_EXPECTED}. This corpus has none; take another cv, "
-            "such as cv=kfold10"
+            f"cv=given needs a column split in the corpus's table: {_EXPECTED}. This corpus has none; choose another "
+            "cv, such as cv=kfold10"
         )
     if empty := [subject for subject, name in zip(subjects, names, strict=True) if not name]:
         raise FoldError(
@@ -59,13 +59,13 @@ def _one_fold(words: Sequence[str], subjects: Sequence[str], inner_val: float) -
     held_out = TEST if TEST in there else VAL
     if TRAIN not in there or held_out not in there:
         raise FoldError(
-            f"the column split says {' and '.join(sorted(there))} and nothing else, so that there is nothing to "
+            f"the column split has only {' and '.join(sorted(there))}, so there is nothing to "
             f"{'hold out' if TRAIN in there else 'train on'}: give {_EXPECTED}"
         )
     if {TRAIN, TEST, VAL} == there and inner_val:
         raise FoldError(
-            f"cv.inner_val is {inner_val}, but the column split says itself which clips are kept from training (val): "
-            "leave cv.inner_val at 0"
+            f"cv.inner_val is {inner_val}, but the column split already names the clips for inner validation (val): "
+            "set cv.inner_val=0"
         )
     (fold,) = dealt_folds([0 if word == held_out else -1 for word in words], subjects, inner_val)
     if held_out == VAL:
@@ -80,15 +80,15 @@ def _named_folds(names: Sequence[str], subjects: Sequence[str], inner_val: float
     for name in names:
         first = spellings.setdefault(_natural(name), name)
         if first != name:
-            raise FoldError(f"the column split writes one fold in two ways, {first!r} and {name!r}: write it in one")
+            raise FoldError(f"the column split spells one fold in two ways, {first!r} and {name!r}: choose one")
     if len(spellings) < 2:
-        raise FoldError(f"the column split says {names[0]!r} of every clip, which is no split: give {_EXPECTED}")
+        raise FoldError(f"the column split has {names[0]!r} for every clip, which is no split: give {_EXPECTED}")
     places = {key: place for place, key in enumerate(sorted(spellings))}
     return dealt_folds([places[_natural(name)] for name in names], subjects, inner_val)
 
 
 def _natural(name: str) -> _Key:
-    """Sorts texts as people do: by the numbers in them, and by the words around these without regard to case."""
+    """Sort key of natural order: numbers by value, words without regard to case."""
     parts = re.findall(r"([0-9]+)|([^0-9]+)", name.casefold())
     numbers = ((number.lstrip("0"), word) for number, word in parts)
     return tuple((bool(word), len(number), word or number) for number, word in numbers)

@@ -1,1 +1,1 @@
-"""Numbers out of fold results: epoch protocols, measures, significance tests, the paper's numbers, and tables."""
+"""From fold results to numbers: epoch protocols, measures, significance tests, comparisons, and tables."""

@@ -1,4 +1,4 @@
-"""Whether a run is right as often as it is sure: expected calibration error, before and after temperature scaling."""
+"""Calibration of a run's probabilities: expected calibration error before and after temperature scaling."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _RANGE = (0.025, 0.975)
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """Clips of about the same confidence.
+    """Clips of similar confidence.
 
     Attributes:
-        low: Their confidences are above this.
-        high: And at most this.
-        confidence: Their mean confidence.
-        score: How many of them were right; at least one clip.
+        low: Lower edge of the bin, exclusive.
+        high: Upper edge, inclusive.
+        confidence: Mean confidence of the clips.
+        score: How many of them are right; at least one clip.
     """
 
     low: float
@@ -39,11 +39,11 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How sure a run is of some clips, and how often it is right.
+    """Confidences of a run's predictions beside their correctness.
 
     Attributes:
-        confidences: `(num_clips,)` the probability of each clip's most probable class, ascending; at least one.
-        correct: `(num_clips,)` whether that is the label.
+        confidences: `(num_clips,)` probability of each clip's most probable class, ascending; at least one.
+        correct: `(num_clips,)` whether that class is the label.
     """
 
     confidences: NDArray[np.float64]
@@ -51,27 +51,29 @@ class Calibration:
 
     @classmethod
     def of(cls, confidences: ArrayLike, correct: ArrayLike) -> Calibration:
-        """Takes clips in any order.
+        """Sorts clips by confidence.
 
         Args:
-            confidences: `(num_clips,)` the probability of each clip's most probable class.
-            correct: `(num_clips,)` whether that is the label.
+            confidences: `(num_clips,)` probability of each clip's most probable class.
+            correct: `(num_clips,)` whether that class is the label.
 
         Raises:
-            ValueError: There are no clips, not as many of both, or a confidence is no probability.
+            ValueError: There are no clips, the shapes differ, or a confidence is not a probability above 0.
         """
         sure, right = np.asarray(confidences, dtype=np.float64), np.asarray(correct, dtype=np.bool_)
         if sure.ndim != 1 or sure.shape != right.shape or not len(sure):
-            raise ValueError(f"confidences of shape {sure.shape} and answers of shape {right.shape} are not of clips")
+            raise ValueError(
+                f"confidences and correct must have one shape (num_clips,), got {sure.shape} and {right.shape}"
+            )
         # A sum of probabilities may be a rounding error above 1.
         if not ((sure > 0) & (sure <= 1 + 1e-9)).all():
-            raise ValueError("a confidence is a probability above 0")
+            raise ValueError("confidences must be probabilities above 0")
         order = np.lexsort((right, sure))
         return cls(np.minimum(sure[order], 1), right[order])
 
     @cached_property
     def bins(self) -> tuple[ReliabilityBin, ...]:
-        """The bins that have clips, of 15 of equal width, each with its upper edge."""
+        """The non-empty ones of 15 bins of equal width."""
         return tuple(
             ReliabilityBin(
                 low=number / NUM_BINS,
@@ -84,7 +86,7 @@ class Calibration:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: the gap between confidence and accuracy in a bin, in the mean over clips.
+        """Expected calibration error: the gap between confidence and accuracy of a bin, averaged over clips.
 
         Naeini, Cooper and Hauskrecht, AAAI 2015, for the most probable class as in Guo et al., ICML 2017.
         """
@@ -93,11 +95,11 @@ class Calibration:
 
     @cached_property
     def ece_if_calibrated(self) -> tuple[float, float]:
-        """Between which 95 % of ECEs would be, if clips were right exactly as often as the run is sure of them.
+        """The range that holds 95 % of the ECEs of a perfectly calibrated run with these confidences.
 
-        It is above 0, and far above with few clips: some of each bin's clips happen to be right. An ECE in this range
-        says nothing against the run. Clips are drawn as independent ones (consistency resampling: Bröcker and Smith,
-        Weather and Forecasting 22(3), 2007), always the same way.
+        It lies above 0, and far above with few clips, because the accuracy of a bin varies by chance. An ECE in this
+        range is no evidence of miscalibration. Clips are resampled independently (consistency resampling: Bröcker and
+        Smith, Weather and Forecasting 22(3), 2007), with a fixed seed.
         """
         rng = np.random.default_rng(0)
         gaps = np.zeros(_NUM_DRAWS)
@@ -109,26 +111,26 @@ class Calibration:
 
     @property
     def _clips_of_bins(self) -> list[tuple[int, NDArray[np.bool_]]]:
-        """The number of each bin that has clips, from 0, and which clips it has."""
+        """The number of each non-empty bin, from 0, and a mask of its clips."""
         upper = np.arange(1, NUM_BINS) / NUM_BINS
         places = np.searchsorted(upper, self.confidences, side="left")
         return [(int(number), places == number) for number in np.unique(places)]
 
 
 def held_out_calibration(predictions: HeldOutPredictions) -> Calibration:
-    """The calibration of a run as it was trained, all held-out clips together."""
+    """The calibration of all held-out predictions, without temperature scaling."""
     return Calibration.of(predictions.probabilities.max(-1), predictions.correct)
 
 
 def inner_temperatures(run: RunResults, epochs: Mapping[int, int]) -> dict[int, float]:
-    """The temperature of each fold, fitted to what its network said, after the same epoch, of its clips kept back.
+    """Fits the temperature of each fold to its inner validation predictions of the same epoch.
 
     Args:
         run: The fold results.
         epochs: The epoch that counts in each fold, from 1.
 
     Returns:
-        Temperatures by the number of the fold; none where a fold kept no training subjects back (`cv.inner_val`).
+        Temperatures by the number of the fold; empty if a fold kept no training subjects back (`cv.inner_val`).
     """
     kept = {fold.fold: fold.inner_val for fold in run.folds if fold.inner_val is not None}
     if len(kept) < len(run.folds):
@@ -139,7 +141,7 @@ def inner_temperatures(run: RunResults, epochs: Mapping[int, int]) -> dict[int, 
 def scaled_calibration(
     run: RunResults, predictions: HeldOutPredictions, temperatures: Mapping[int, float]
 ) -> Calibration:
-    """The calibration with each fold's logits divided by its temperature; what is predicted stays.
+    """The calibration with each fold's logits divided by its temperature; the predicted classes stay the same.
 
     Args:
         run: The fold results.

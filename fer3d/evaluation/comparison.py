@@ -1,4 +1,4 @@
-"""Two runs side by side, paired over the folds and the clips that both held out."""
+"""Comparison of two runs, paired over the folds and clips that both held out."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Comparison:
     """Two runs compared under one epoch protocol.
 
     Attributes:
-        first: The run that may be better.
-        second: The run it is compared with.
+        first: The run that is tested for being better.
+        second: The reference.
         protocol: The epoch protocol of both.
-        folds: Tests and effects paired over folds.
-        clips: The test and effects paired over clips.
+        folds: Tests and effect sizes paired over folds.
+        clips: Test and effect sizes paired over clips.
     """
 
     first: RunResults
@@ -39,7 +39,7 @@ class Comparison:
         """Compares two runs.
 
         Raises:
-            EvaluationError: The runs cannot be paired, or one of them does not allow the protocol.
+            EvaluationError: The runs cannot be paired, or the protocol cannot choose epochs for one of them.
         """
         check_paired(first, second)
         right, also_right = _right(first, protocol), _right(second, protocol)
@@ -56,12 +56,12 @@ class Comparison:
 
     @property
     def caution(self) -> str:
-        """What every heading over the comparison has to say of either run, or nothing."""
+        """The cautions of both runs as one phrase, for every heading; empty without any."""
         return ", ".join(dict.fromkeys([*self.first.cautions, *self.second.cautions]))
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """All numbers by name, and whether the epoch protocol makes them optimistic."""
+        """All numbers by name, and whether the epoch protocol is optimistic."""
         return {
             "optimistic": self.protocol.optimistic,
             "folds": asdict(self.folds) | {"mean_difference": self.folds.mean_difference},
@@ -70,7 +70,7 @@ class Comparison:
 
 
 def compare_runs(first: RunResults, second: RunResults) -> tuple[Comparison, ...]:
-    """Compares two runs under every epoch protocol that both allow.
+    """Compares two runs under every epoch protocol that applies to both.
 
     Raises:
         EvaluationError: The runs cannot be paired.
@@ -80,10 +80,10 @@ def compare_runs(first: RunResults, second: RunResults) -> tuple[Comparison, ...
 
 
 def comparison_json(comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    """The numbers of two runs' comparisons as plain values for JSON, which knows neither NaN nor infinity: None.
+    """The numbers of two runs' comparisons in plain values for JSON, with None for NaN and infinity.
 
     Args:
-        comparisons: Those of the same two runs, such as `compare_runs` makes; at least one.
+        comparisons: Comparisons of the same two runs, as `compare_runs` makes them; at least one.
     """
     either = comparisons[0]
     return {
@@ -98,7 +98,7 @@ def check_paired(first: RunResults, second: RunResults) -> None:
     """Checks that two runs held out the same clips in the same folds; their clip stores and settings may differ.
 
     Raises:
-        EvaluationError: They did not; says what differs.
+        EvaluationError: The runs differ in their clips or folds; the message says how.
     """
     reason = _whole_difference(first, second) or _clip_difference(first, second)
     if reason:
@@ -106,7 +106,7 @@ def check_paired(first: RunResults, second: RunResults) -> None:
 
 
 def _right(run: RunResults, protocol: EpochProtocol) -> dict[str, bool]:
-    """Whether the run gets a clip right, by its id: two runs may hold out a fold's clips in another order."""
+    """Whether each clip is right, by its id, since the order of clips in a fold may differ between runs."""
     predictions = held_out_predictions(run, protocol)
     return dict(zip(predictions.clip_ids, predictions.correct.tolist(), strict=True))
 
@@ -117,11 +117,11 @@ def _test_train_ratio(first: RunResults, second: RunResults) -> float:
 
 
 def _whole_difference(first: RunResults, second: RunResults) -> str:
-    """What is wrong with the runs as wholes; nothing if nothing is."""
+    """How corpus, emotions or folds differ; empty if they match."""
     if first.corpus != second.corpus:
-        return f"one is about the clips of {first.corpus}, the other about those of {second.corpus}"
+        return f"their corpora are {first.corpus} and {second.corpus}"
     if first.emotions != second.emotions:
-        return f"one tells apart {', '.join(first.emotions)}, the other {', '.join(second.emotions)}"
+        return f"their emotions are {', '.join(first.emotions)} and {', '.join(second.emotions)}"
     if first.num_folds != second.num_folds:
         kinds = (f"{run.num_folds} folds ({run.cross_validation})" for run in (first, second))
         return f"their cross-validations are {' and '.join(kinds)}"
@@ -132,12 +132,12 @@ def _whole_difference(first: RunResults, second: RunResults) -> str:
             for run, here, there in ((first, numbers, others), (second, others, numbers))
             if there - here
         ]
-        return f"they are partial in different folds ({'; '.join(lacking)}). Train those, or set the others aside"
+        return f"they lack different folds ({'; '.join(lacking)}). Train these folds"
     return ""
 
 
 def _clip_difference(first: RunResults, second: RunResults) -> str:
-    """Which clips stand in the way; nothing if none do."""
+    """How the held-out clips, their folds or their labels differ; empty if they match."""
     clips, others = _held_out(first), _held_out(second)
     alone = [
         f"{len(only)} by {run.folder} alone, such as {', '.join(only[:_MAX_CLIPS_NAMED])}"
@@ -145,13 +145,13 @@ def _clip_difference(first: RunResults, second: RunResults) -> str:
         if only
     ]
     if alone:
-        return f"they hold out other clips: {'; '.join(alone)}"
+        return f"they hold out different clips: {'; '.join(alone)}"
     moved = [clip_id for clip_id, (fold, _) in clips.items() if fold != others[clip_id][0]]
     if moved:
         folds = clips[moved[0]][0], others[moved[0]][0]
         return (
-            f"they hold out the same clips in other folds ({len(moved)}, such as {moved[0]} in fold {folds[0]} of "
-            f"one and in fold {folds[1]} of the other)"
+            f"they hold out the same clips in different folds ({len(moved)}, such as {moved[0]}: fold {folds[0]} "
+            f"and fold {folds[1]})"
         )
     renamed = [clip_id for clip_id, (_, emotion) in clips.items() if emotion != others[clip_id][1]]
     if renamed:

@@ -1,4 +1,4 @@
-"""The tables of a comparison: accuracies, tests and effect sizes, epoch protocols side by side."""
+"""Tables of a comparison: accuracies, tests and effect sizes, with a column for each epoch protocol."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from fer3d.evaluation.run_results import RunResults
 from fer3d.evaluation.significance import Interval
 from fer3d.evaluation.tables import Table, percent
 
-# A row's name, and what stands in it for each comparison.
+# The name of a row, and its cell for a comparison.
 Rows = tuple[tuple[str, Callable[[Comparison], str]], ...]
 
 
 def comparison_tables(comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
-    """Tables of the accuracies, the tests and the effect sizes of two runs, a column an epoch protocol.
+    """Tables of the accuracies, tests and effect sizes of two runs, with a column for each epoch protocol.
 
     Args:
-        comparisons: Those of the same two runs, such as `compare_runs` makes; at least one.
+        comparisons: Comparisons of the same two runs, as `compare_runs` makes them; at least one.
     """
     first, second = comparisons[0].first, comparisons[0].second
     return (
@@ -31,17 +31,17 @@ def comparison_tables(comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
 
 def _tests_note(run: RunResults) -> str:
     if run.num_folds == 1:
-        right = "Here McNemar's test counts: one fold has no spread to judge by."
+        advice = "Use McNemar's test here: a single fold has no variance."
     elif run.fold_kind is FoldKind.LOSO:
-        right = "Here McNemar's test counts: LOSO folds are too small and too unequal for t-tests."
+        advice = "Use McNemar's test here: LOSO folds are too small and too unequal for t-tests."
     else:
-        right = (
-            "Here the corrected t-test (Nadeau and Bengio) counts: folds share training clips, which makes the plain "
-            "ones too sure; McNemar's, on pooled clips, is the one for LOSO, whose folds are too small for t-tests."
+        advice = (
+            "Use the corrected t-test (Nadeau and Bengio) here: folds share training clips, so the plain t-test finds "
+            "differences too easily. McNemar's test, on pooled clips, is for LOSO: its folds are too small for t-tests."
         )
     return (
-        f"{right} One-sided asks whether first is better, and is what the paper prints; all others are two-sided. "
-        "Wilcoxon's and McNemar's are exact."
+        f"{advice} The one-sided test asks whether first is better; all others are two-sided. Wilcoxon's and McNemar's "
+        "are exact."
     )
 
 
@@ -56,7 +56,7 @@ def _table(comparisons: Sequence[Comparison], title: str, rows: Rows, note: str)
 
 
 def p_value(value: float) -> str:
-    """A p-value with the paper's five decimals; a dash where a test could not be made (NaN)."""
+    """A p-value with five decimals; a dash for NaN, where the test is undefined."""
     if isnan(value):
         return "-"
     return f"{value:.5f}" if value >= 1e-5 else "< 0.00001"
@@ -92,8 +92,8 @@ _TESTS: Rows = (
     ("clips: McNemar", lambda it: p_value(it.clips.mcnemar)),
 )
 _EFFECTS_NOTE = (
-    "Points are percentage points. First is better where a difference, d_z or the rank-biserial correlation is above 0 "
-    "and odds are above 1: clips right in first alone to those right in second alone."
+    "Points are percentage points. First is better if a difference, d_z or the rank-biserial correlation is above 0, "
+    "or the odds are above 1: clips right in first alone to clips right in second alone."
 )
 _EFFECTS: Rows = (
     ("folds: mean, points", lambda it: _points(it.folds.mean_difference)),

@@ -1,4 +1,4 @@
-"""The evaluation of a run: its measures under every epoch protocol that it allows, and where it fails."""
+"""The evaluation of a run: measures, errors and calibration under every epoch protocol that applies."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from fer3d.evaluation.run_results import EvaluationError, RunResults
 
 @dataclass(frozen=True)
 class ClipPrediction:
-    """What a run says of one held-out clip.
+    """The prediction for one held-out clip.
 
     Attributes:
         clip_id: The clip's id.
         subject: Its subject.
         fold: The fold that held it out.
         epoch: The epoch that counts in that fold, from 1.
-        label: The emotion it shows.
-        predicted: The emotion it was taken for.
+        label: Its emotion.
+        predicted: The predicted emotion.
         probability: The probability of `predicted`.
-        correct: Whether that is the label.
+        correct: Whether the prediction is right.
     """
 
     clip_id: str
@@ -44,12 +44,12 @@ class ClipPrediction:
 
 @dataclass(frozen=True)
 class SubjectScore:
-    """How many of a subject's clips were right.
+    """The score of one subject.
 
     Attributes:
         subject: The subject's id.
         fold: The fold that held it out.
-        score: How many were right.
+        score: How many of its clips are right.
     """
 
     subject: str
@@ -59,15 +59,15 @@ class SubjectScore:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run's held-out clips came to under one epoch protocol.
+    """The result of a run under one epoch protocol.
 
     Attributes:
-        predictions: What the run says of each clip.
-        measures: What that is worth.
+        predictions: The held-out predictions.
+        measures: Their measures.
         emotions: The class names.
-        calibration: Whether it is right as often as it is sure.
-        temperatures: Each fold's, fitted to the training subjects that it kept back; none where it kept none.
-        scaled: The calibration with these; None where there are none.
+        calibration: Their calibration.
+        temperatures: The temperature of each fold, fitted to its inner validation predictions; empty without any.
+        scaled: The calibration with these temperatures; None without any.
     """
 
     predictions: HeldOutPredictions
@@ -82,7 +82,7 @@ class Outcome:
         """Measures a run under an epoch protocol.
 
         Raises:
-            EvaluationError: The protocol cannot choose.
+            EvaluationError: The protocol cannot choose epochs for this run.
         """
         predictions = held_out_predictions(run, protocol)
         temperatures = inner_temperatures(run, predictions.epochs)
@@ -101,8 +101,18 @@ class Outcome:
         return self.predictions.protocol
 
     @property
+    def score(self) -> Score:
+        """All held-out clips together: the headline."""
+        return self.measures.pooled
+
+    @property
+    def accuracy(self) -> float:
+        """The pooled accuracy."""
+        return self.score.accuracy
+
+    @property
     def numbers(self) -> dict[str, float]:
-        """The measures that are one number each, and those of calibration, by their names in JSON and CSV."""
+        """The scalar measures, calibration errors included, by their names in JSON and CSV files."""
         scaled = {"ece_scaled": self.scaled.ece} if self.scaled else {}
         return {**self.measures.numbers, "ece": self.calibration.ece, **scaled}
 
@@ -127,22 +137,22 @@ class Outcome:
 
     @property
     def subjects(self) -> tuple[SubjectScore, ...]:
-        """Every subject, by its id; none where nobody knows who is seen."""
+        """The score of each subject, by id; empty if subjects are unknown."""
         return self._of_subjects(self.measures.per_subject)
 
     def hardest_subjects(self, most: int = 10) -> tuple[SubjectScore, ...]:
-        """The first subjects of `hardest_first`.
+        """The subjects with the most wrong clips, in the order of `hardest_first`.
 
         Args:
-            most: At most so many; subjects without a wrong clip are not among them.
+            most: Maximum number of subjects; those without a wrong clip are left out.
         """
         return self._of_subjects(hardest_first(self.measures.per_subject))[:most]
 
     def most_confidently_wrong(self, most: int = 10) -> tuple[ClipPrediction, ...]:
-        """The wrong clips by the probability of the wrong emotion, highest first; of equals the lower id.
+        """The wrong clips by the probability of the predicted emotion, highest first; ties by id.
 
         Args:
-            most: At most so many.
+            most: Maximum number of clips.
         """
         wrong = [clip for clip in self.clips if not clip.correct]
         return tuple(sorted(wrong, key=lambda clip: (-clip.probability, clip.clip_id))[:most])
@@ -154,11 +164,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run and what it came to.
+    """A run and its outcomes.
 
     Attributes:
         run: The fold results.
-        outcomes: One for each epoch protocol that the run allows, in the order of `PROTOCOLS`; then the user's own.
+        outcomes: One for each epoch protocol that applies, in the order of `PROTOCOLS`; then the user's own.
     """
 
     run: RunResults
@@ -173,7 +183,7 @@ class Evaluation:
             own: Epoch protocols of the user's own.
 
         Raises:
-            EvaluationError: One of them cannot choose.
+            EvaluationError: One of these cannot choose epochs for this run.
         """
         return cls(run, tuple(Outcome.of(run, protocol) for protocol in (*protocols_of(run), *own)))
 
@@ -181,9 +191,28 @@ class Evaluation:
         """The outcome under one epoch protocol.
 
         Raises:
-            EvaluationError: The run does not allow it: it kept no training subjects back to choose an epoch on.
+            EvaluationError: The run was not evaluated under it, such as `inner_val` without `cv.inner_val`.
         """
         for outcome in self.outcomes:
-            if outcome.protocol == protocol:
+            if outcome.protocol is protocol:
                 return outcome
-        raise EvaluationError(f"{self.run.folder} does not allow the epoch protocol {protocol.name}")
+        raise EvaluationError(
+            f"{self.run.folder} was not evaluated under {protocol.name}, but under "
+            f"{', '.join(outcome.protocol.name for outcome in self.outcomes)}"
+        )
+
+    def score(self, protocol: EpochProtocol) -> Score:
+        """How many of all held-out clips are right under one epoch protocol.
+
+        Raises:
+            EvaluationError: As `under`.
+        """
+        return self.under(protocol).score
+
+    def accuracy(self, protocol: EpochProtocol) -> float:
+        """The pooled accuracy under one epoch protocol.
+
+        Raises:
+            EvaluationError: As `under`.
+        """
+        return self.under(protocol).accuracy

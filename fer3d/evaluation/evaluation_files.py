@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves: everything as JSON for programs, rows as CSV for spreadsheets and pandas."""
+"""The files of an evaluation: JSON with everything, CSV files with rows for spreadsheets and pandas."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Row = dict[str, Any]
 def write_evaluation(evaluation: Evaluation, folder: Path | None = None) -> list[Path]:
     """Writes `evaluation.json`, `measures.csv`, `folds.csv`, `subjects.csv`, `emotions.csv` and `clips.csv`.
 
-    Where nobody knows who is seen, there is no `subjects.csv`.
+    There is no `subjects.csv` if subjects are unknown.
 
     Args:
         evaluation: What to write; files of an earlier evaluation are replaced.
-        folder: Where to; by default `evaluation` in the run's folder.
+        folder: The destination; by default `evaluation` in the run's folder.
 
     Returns:
         The files.
@@ -52,7 +52,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path | None = None) -> list
 
 
 def evaluation_content(evaluation: Evaluation) -> dict[str, Any]:
-    """Everything but each clip's prediction, in plain values for JSON; None where an emotion has no clips."""
+    """Everything except the prediction for each clip, in plain values for JSON; None for NaN."""
     content = {
         outcome.protocol.name: {
             **protocol_content(outcome),
@@ -71,13 +71,13 @@ def evaluation_content(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def protocol_content(outcome: Outcome) -> dict[str, Any]:
-    """What a reader of JSON has to know of an outcome's epoch protocol."""
+    """Describes the epoch protocol of an outcome, in plain values for JSON."""
     told: dict[str, Any] = {"optimistic": outcome.protocol.optimistic, "meaning": outcome.protocol.meaning}
     return told | ({"own": outcome.protocol.own} if outcome.protocol.own else {})
 
 
 def measures_rows(evaluations: Iterable[Evaluation]) -> list[Row]:
-    """A row a run and epoch protocol."""
+    """A row for each run and epoch protocol."""
     return [
         {**_origin(evaluation.run, outcome), "optimistic": outcome.protocol.optimistic, **_numbers(outcome)}
         for evaluation in evaluations
@@ -86,7 +86,7 @@ def measures_rows(evaluations: Iterable[Evaluation]) -> list[Row]:
 
 
 def fold_rows(outcome: Outcome) -> list[Row]:
-    """A row a fold, with the epoch that counts there and, where it kept clips back, the temperature fitted to them."""
+    """A row for each fold, with the epoch that counts there and, with inner validation, its temperature."""
     epochs, temperatures = outcome.predictions.epochs, outcome.temperatures
     return [
         {"fold": fold, "epoch": epochs[fold], **_score(score)}
@@ -96,12 +96,12 @@ def fold_rows(outcome: Outcome) -> list[Row]:
 
 
 def subject_rows(outcome: Outcome) -> list[Row]:
-    """A row a subject."""
+    """A row for each subject."""
     return list(map(_subject_row, outcome.subjects))
 
 
 def emotion_rows(outcome: Outcome) -> list[Row]:
-    """A row an emotion: its recall, and how many of its clips were taken for which emotion."""
+    """A row for each emotion: its recall and its row of the confusion matrix."""
     confusion, recall = outcome.measures.confusion.tolist(), outcome.measures.recall.tolist()
     return [
         {
@@ -116,12 +116,12 @@ def emotion_rows(outcome: Outcome) -> list[Row]:
 
 
 def clip_rows(outcome: Outcome) -> list[Row]:
-    """A row a held-out clip."""
+    """A row for each held-out clip."""
     return [asdict(clip) for clip in outcome.clips]
 
 
 def reliability_rows(outcome: Outcome) -> list[Row]:
-    """A row for each bin of confidences that has clips, of the run as it was trained."""
+    """A row for each non-empty bin of the reliability diagram, without temperature scaling."""
     return [
         {"low": one.low, "high": one.high, "mean_confidence": one.confidence, **_score(one.score)}
         | _interval("wilson_95", one.score.interval())
@@ -130,18 +130,18 @@ def reliability_rows(outcome: Outcome) -> list[Row]:
 
 
 def number_or_none(value: float) -> float | None:
-    """None for NaN, which JSON does not know."""
+    """The number, or None for NaN, which JSON lacks."""
     return None if math.isnan(value) else value
 
 
 def rows_text(rows: Iterable[Row]) -> str:
-    """Returns the content of a CSV file with a row for each of `rows`, which have the same keys; at least one."""
+    """Returns the content of a CSV file with at least one row; all rows have the same keys."""
     listed = list(rows)
     return csv_text(list(listed[0]), [list(row.values()) for row in listed])
 
 
 def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
-    """Writes files, each of them whole or not at all, and returns where they are.
+    """Writes files, each of them atomically, and returns their paths.
 
     Raises:
         EvaluationError: The folder cannot be written to.
@@ -150,12 +150,12 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
         for name, text in texts.items():
             write_file(folder / name, text)
     except OSError as error:
-        raise EvaluationError(f"cannot write to {folder}: {error}. --into FOLDER writes elsewhere") from error
+        raise EvaluationError(f"cannot write to {folder}: {error}. Choose another folder with --into FOLDER") from error
     return [folder / name for name in texts]
 
 
 def _origin(run: RunResults, outcome: Outcome) -> Row:
-    """The columns that every CSV file begins with."""
+    """The first columns of every CSV file."""
     return {
         "run": run.info["run"],
         "corpus": run.corpus,
@@ -168,7 +168,7 @@ def _origin(run: RunResults, outcome: Outcome) -> Row:
 
 
 def _numbers(outcome: Outcome) -> Row:
-    pooled = outcome.measures.pooled
+    pooled = outcome.score
     return {
         "num_correct": pooled.num_correct,
         "num_clips": pooled.num_clips,
@@ -191,7 +191,7 @@ def _score(score: Score) -> Row:
 
 
 def _flat(row: Row) -> Row:
-    """The row with `predicted_anger` and so on in place of a dictionary."""
+    """The row with dictionaries spread out into columns such as `predicted_anger`."""
     flat: Row = {}
     for key, value in row.items():
         flat |= {f"{key}_{name}": each for name, each in value.items()} if isinstance(value, dict) else {key: value}

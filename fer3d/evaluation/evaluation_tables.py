@@ -1,4 +1,4 @@
-"""The tables of an evaluation: epoch protocols side by side, and where the run fails."""
+"""Tables of an evaluation: epoch protocols side by side, and the hardest emotions, subjects and clips."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from fer3d.evaluation.protocols import LAST_EPOCH, EpochProtocol
 from fer3d.evaluation.tables import Table, percent
 
 ECE_NOTE = (
-    f"ECE: the gap between confidence and accuracy, in {NUM_BINS} bins; where clips are few, even a calibrated network "
-    "has one."
+    f"ECE: the gap between confidence and accuracy, in {NUM_BINS} bins; with few clips, even a perfectly calibrated "
+    "network has one."
 )
-# The names for people of what `Outcome.numbers` holds.
+# The titles of `Outcome.numbers` in tables.
 NUMBER_TITLES = {
     "pooled_accuracy": "pooled accuracy",
     "mean_over_folds": "mean over folds",
@@ -25,19 +25,19 @@ NUMBER_TITLES = {
 
 
 def measures_table(evaluation: Evaluation) -> Table:
-    """The measures, a column an epoch protocol."""
+    """The measures, with a column for each epoch protocol."""
     columns = [_measures_column(outcome) for outcome in evaluation.outcomes]
     return Table(
         title="Measures",
         columns=("", *(outcome.protocol.title for outcome in evaluation.outcomes)),
         rows=tuple((title, *(column[title] for column in columns)) for title in columns[0]),
-        note=f"Optimistic: held-out clips have a say in which epoch counts. {ECE_NOTE}",
+        note=f"Optimistic: held-out clips influence which epoch counts. {ECE_NOTE}",
         caution=evaluation.run.caution,
     )
 
 
 def recall_table(evaluation: Evaluation) -> Table:
-    """Each emotion's recall, a column an epoch protocol; a dash for an emotion without clips."""
+    """Recall of each emotion, with a column for each epoch protocol; a dash for an emotion without clips."""
     num_clips = evaluation.outcomes[0].measures.confusion.sum(1)
     recalls = [outcome.measures.recall for outcome in evaluation.outcomes]
     return Table(
@@ -52,10 +52,10 @@ def recall_table(evaluation: Evaluation) -> Table:
 
 
 def confusion_table(evaluation: Evaluation, protocol: EpochProtocol = LAST_EPOCH) -> Table:
-    """How many clips of each emotion were taken for which.
+    """The confusion matrix.
 
     Raises:
-        EvaluationError: The run does not allow the epoch protocol.
+        EvaluationError: The run was not evaluated under the epoch protocol.
     """
     emotions = evaluation.run.emotions
     confusion = evaluation.under(protocol).measures.confusion
@@ -72,7 +72,7 @@ def subjects_table(evaluation: Evaluation, protocol: EpochProtocol = LAST_EPOCH)
     """The hardest subjects, at most ten.
 
     Raises:
-        EvaluationError: The run does not allow the epoch protocol.
+        EvaluationError: The run was not evaluated under the epoch protocol.
     """
     hardest = evaluation.under(protocol).hardest_subjects()
     return Table(
@@ -94,10 +94,10 @@ def subjects_table(evaluation: Evaluation, protocol: EpochProtocol = LAST_EPOCH)
 
 
 def wrong_clips_table(evaluation: Evaluation, protocol: EpochProtocol = LAST_EPOCH) -> Table:
-    """The clips most confidently wrong, at most ten.
+    """The wrong clips with the highest confidence, at most ten.
 
     Raises:
-        EvaluationError: The run does not allow the epoch protocol.
+        EvaluationError: The run was not evaluated under the epoch protocol.
     """
     wrong = evaluation.under(protocol).most_confidently_wrong()
     return Table(
@@ -111,27 +111,26 @@ def wrong_clips_table(evaluation: Evaluation, protocol: EpochProtocol = LAST_EPO
 
 
 def evaluation_tables(evaluation: Evaluation) -> list[Table]:
-    """All of them, without those that have no rows."""
+    """All tables that have rows."""
     makers = (measures_table, recall_table, confusion_table, subjects_table, wrong_clips_table)
     return [table for table in (make(evaluation) for make in makers) if table.rows]
 
 
 def epochs_text(outcome: Outcome) -> str:
-    """The epoch that counts, or the first and the last of those that count in the folds."""
+    """The epoch that counts, or the range of the epochs that count in the folds."""
     epochs = outcome.predictions.epochs.values()
     first, last = min(epochs), max(epochs)
     return str(first) if first == last else f"{first} to {last}"
 
 
 def _measures_column(outcome: Outcome) -> dict[str, str]:
-    measures = outcome.measures
     pooled = {
         "epoch": epochs_text(outcome),
-        "clips right": f"{measures.pooled.num_correct} of {measures.pooled.num_clips}",
-        NUMBER_TITLES["pooled_accuracy"]: percent(measures.pooled.accuracy),
-        "95% Wilson interval": " to ".join(map(percent, measures.pooled.interval())),
+        "clips right": f"{outcome.score.num_correct} of {outcome.score.num_clips}",
+        NUMBER_TITLES["pooled_accuracy"]: percent(outcome.accuracy),
+        "95% Wilson interval": " to ".join(map(percent, outcome.score.interval())),
     }
-    numbers = {NUMBER_TITLES[name]: percent(value) for name, value in measures.numbers.items()}
+    numbers = {NUMBER_TITLES[name]: percent(value) for name, value in outcome.measures.numbers.items()}
     return pooled | numbers | _calibration_column(outcome)
 
 

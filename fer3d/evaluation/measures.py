@@ -14,19 +14,19 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix, 
 
 from fer3d.evaluation.protocols import HeldOutPredictions
 
-# The order of `hardest_first` for people.
-HARDEST_FIRST = "most clips wrong first; of equals the lower accuracy, then by name"
+# The order of `hardest_first`, as a note under tables.
+HARDEST_FIRST = "most wrong clips first; ties by lower accuracy, then by name"
 
 Key = TypeVar("Key", int, str)
 
 
 @dataclass(frozen=True)
 class Score:
-    """How many of some clips were right.
+    """How many clips are right.
 
     Attributes:
-        num_correct: Clips that were right.
-        num_clips: All of them, at least one.
+        num_correct: Number of clips that are right.
+        num_clips: Number of all clips, at least one.
     """
 
     num_correct: int
@@ -34,30 +34,30 @@ class Score:
 
     @property
     def num_wrong(self) -> int:
-        """How many were wrong."""
+        """Number of clips that are wrong."""
         return self.num_clips - self.num_correct
 
     @property
     def accuracy(self) -> float:
-        """The share that was right."""
+        """Share of clips that are right."""
         return self.num_correct / self.num_clips
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Wilson's score interval of the accuracy, which takes the clips as independent."""
+        """Wilson's score interval of the accuracy, assuming independent clips."""
         bounds = binomtest(self.num_correct, self.num_clips).proportion_ci(confidence, method="wilson")
         return float(bounds.low), float(bounds.high)
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What a run achieved under one epoch protocol.
+    """The measures of a run under one epoch protocol.
 
     Attributes:
         pooled: All held-out clips together: the headline.
-        per_fold: Each fold's score, by its number, in ascending order.
-        per_subject: Each subject's score, by its id, in ascending order; none where nobody knows who is seen.
-        confusion: `(num_classes, num_classes)` clips by label (row) and prediction (column).
-        recall: `(num_classes,)` share of each emotion's clips that was right; NaN for an emotion without clips.
+        per_fold: The score of each fold, by number, in ascending order.
+        per_subject: The score of each subject, by id, in ascending order; empty if subjects are unknown.
+        confusion: `(num_classes, num_classes)` number of clips by label (row) and prediction (column).
+        recall: `(num_classes,)` share of each emotion's clips that are right; NaN for an emotion without clips.
         macro_f1: Mean over emotions of the harmonic mean of precision and recall.
     """
 
@@ -70,12 +70,12 @@ class Measures:
 
     @property
     def mean_over_folds(self) -> float:
-        """Mean of the folds' accuracies, which counts a small fold as much as a large one."""
+        """Mean of the folds' accuracies, in which small and large folds have equal weight."""
         return float(np.mean([score.accuracy for score in self.per_fold.values()]))
 
     @property
     def mean_over_subjects(self) -> float:
-        """Mean of the subjects' accuracies; NaN where nobody knows who is seen."""
+        """Mean of the subjects' accuracies; NaN if subjects are unknown."""
         return float(np.mean([score.accuracy for score in self.per_subject.values()] or np.nan))
 
     @property
@@ -85,7 +85,7 @@ class Measures:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """The measures that are one number each, by their names in JSON and CSV."""
+        """The scalar measures, by their names in JSON and CSV files."""
         return {
             "pooled_accuracy": self.pooled.accuracy,
             "mean_over_folds": self.mean_over_folds,
@@ -101,13 +101,13 @@ def measure(predictions: HeldOutPredictions, num_classes: int, *, subjects_known
     Args:
         predictions: The predictions.
         num_classes: Number of emotions.
-        subjects_known: Whether the clips' subjects say who is seen.
+        subjects_known: Whether the subjects of the clips are known.
     """
     correct = predictions.correct
     said, labels = torch.from_numpy(predictions.predicted), torch.from_numpy(predictions.labels)
     confusion = multiclass_confusion_matrix(said, labels, num_classes).numpy().astype(np.int64)
     num_clips = confusion.sum(1)
-    # Zero by zero is no recall at all, and no reason for a warning.
+    # The recall of an emotion without clips is NaN, without a warning about 0 / 0.
     recall = np.divide(confusion.diagonal(), num_clips, out=np.full(num_classes, np.nan), where=num_clips > 0)
     return Measures(
         pooled=Score(int(correct.sum()), len(correct)),
@@ -120,7 +120,7 @@ def measure(predictions: HeldOutPredictions, num_classes: int, *, subjects_known
 
 
 def hardest_first(per_subject: Mapping[str, Score]) -> dict[str, Score]:
-    """Returns the subjects with wrong clips, most of them first; of equals the lower accuracy, then the lower id."""
+    """Returns the subjects with wrong clips, most wrong clips first; ties by lower accuracy, then by id."""
     failed = [(subject, score) for subject, score in per_subject.items() if score.num_wrong]
     return dict(sorted(failed, key=lambda item: (-item[1].num_wrong, item[1].accuracy, item[0])))
 

@@ -100,7 +100,7 @@ class BestEpoch(EpochProtocol):
 
     name = "best_epoch"
     title = "best epoch of each fold (optimistic)"
-    meaning = "each fold's own best epoch on its held-out clips: the paper's protocol"
+    meaning = "each fold's own best epoch on its held-out clips"
     looks_at = "held_out"
 
     def choose(self, folds: Mapping[int, EpochCounts]) -> dict[int, int]:

@@ -1,7 +1,7 @@
-"""What is published on RAVDESS and CREMA-D, and under which protocol; whether a run may stand beside it.
+"""Published results on RAVDESS and CREMA-D with their protocols, and whether a run is comparable.
 
-Accuracies are weighted (WAR: the share of all held-out clips that is right), in percent, of the face alone, with no
-subject on both sides of a fold. They are as the sources list them; how they were measured was not checked.
+Accuracies are weighted (WAR: the share of all held-out clips that are right), in percent, from the face alone, in
+subject-independent folds. They are quoted from the sources; how they were measured was not checked.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class Published:
     """A published accuracy.
 
     Attributes:
-        approach: Who or what was measured.
+        approach: The network, or the people who rated the clips.
         accuracy: WAR in percent.
-        pretraining: What the network was trained on before, as far as the source says.
+        pretraining: The data of its pretraining, if the source names it.
         source: Where the number is printed.
     """
 
@@ -32,7 +32,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A corpus under the literature's protocol.
+    """A corpus under the protocol of the literature.
 
     Attributes:
         corpus: As in `RunResults.corpus`.
@@ -40,10 +40,10 @@ class Benchmark:
         cv: The file of `conf/cv` with the literature's folds.
         ranges: The first and the last number of the subjects that each fold holds out.
         emotions: All classes.
-        wanted: What else has to be so, by the keys of the configuration's section `data`.
+        wanted: Required settings, by the keys of the configuration's section `data`.
         num_clips: Number of clips of the whole corpus.
         num_largest: Number of clips of its largest class.
-        results: What is published, in ascending order of accuracy.
+        results: The published results, in ascending order of accuracy.
         warning: Which figures in circulation do not belong beside these.
     """
 
@@ -124,19 +124,19 @@ _NEARLY_ALL = 0.99
 
 
 def benchmark_of(corpus: str) -> Benchmark | None:
-    """The benchmark of a corpus or of a synthetic twin, as of a run; None where nothing is published here."""
+    """The benchmark of a corpus or of its synthetic twin; None for other corpora."""
     return next((benchmark for benchmark in BENCHMARKS if corpus in (benchmark.corpus, benchmark.twin)), None)
 
 
 def differences(run: RunResults, benchmark: Benchmark) -> list[str]:
-    """In what a run differs from the literature's protocol; empty where it belongs beside the published numbers."""
+    """How a run differs from the protocol of the literature; empty if it is comparable."""
     return list(_differences(run, benchmark))
 
 
 def _differences(run: RunResults, benchmark: Benchmark) -> Iterator[str]:
     cv, data = run.config["cv"], run.config["data"]
     if run.fold_kind is not FoldKind.RANGES or tuple(map(tuple, cv.get("ranges", ()))) != benchmark.ranges:
-        yield f"its folds are others ({run.cross_validation}, not cv={benchmark.cv})"
+        yield f"its folds differ ({run.cross_validation}, not cv={benchmark.cv})"
     if set(run.emotions) != set(benchmark.emotions):
         yield f"it has {len(run.emotions)} of the {len(benchmark.emotions)} emotions (data.emotions)"
     for key, value in benchmark.wanted.items():
@@ -145,6 +145,6 @@ def _differences(run: RunResults, benchmark: Benchmark) -> Iterator[str]:
     if run.partial:
         yield f"{len(run.missing)} of its {run.num_folds} folds are missing"
     num_clips = sum(len(fold.clip_ids) for fold in run.folds)
-    # A twin may be of any size, and a few clips that cannot be decoded do not matter.
+    # A twin may have any size, and a few clips may fail to decode.
     if not run.synthetic and not run.partial and num_clips < _NEARLY_ALL * benchmark.num_clips:
         yield f"it holds out {num_clips:,} of the corpus's {benchmark.num_clips:,} clips"

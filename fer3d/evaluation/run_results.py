@@ -1,4 +1,4 @@
-"""The fold results of a run, read back and checked before anything is computed from them."""
+"""The fold results of a run, read and checked before anything is computed from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_NAMED = 12
 
 
 class EvaluationError(Exception):
-    """Results that cannot be evaluated, compared or reported: which, why, and what to do."""
+    """Results that cannot be evaluated, compared or reported; says which, why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class RunResults:
 
     Attributes:
         folder: The run's folder.
-        folds: The fold results that are there, in ascending order; at least one.
-        missing: Numbers of the folds that are not there.
+        folds: The fold results on disk, in ascending order; at least one.
+        missing: Numbers of the missing folds.
     """
 
     folder: Path
@@ -41,18 +41,18 @@ class RunResults:
 
         Args:
             folder: Such as `outputs/ckplus_loso-1a2b3c4d`.
-            partial: Whether to go on where folds are missing.
+            partial: Whether missing folds are allowed.
 
         Raises:
             EvaluationError: There are no folds; folds are missing and `partial` is not set; folds come from different
                 configurations; a clip was predicted twice; the run holds out nothing.
-            ResultError: A fold's result cannot be read, or is not that fold's or not that run's.
+            ResultError: A fold's result cannot be read, or belongs to another fold or run.
         """
         folds = _read_folds(folder)
         _check_one_configuration(folder, folds)
         if not any(fold.clip_ids for fold in folds):
             raise EvaluationError(
-                f"{folder} trained on all clips and held out none (cv=all_clips): there is nothing to evaluate"
+                f"{folder} trained on all clips and held out none (cv=all_clips), so there is nothing to evaluate"
             )
         _check_no_clip_twice(folder, folds)
         present = {fold.fold for fold in folds}
@@ -60,7 +60,7 @@ class RunResults:
         if missing and not partial:
             raise EvaluationError(
                 f"{folder} lacks {len(missing)} of {folds[0].info['num_folds']} folds: {name_folds(missing)}. Train "
-                "them (the command that made the others continues), or evaluate what is there with --partial"
+                "them by running the same command again, or evaluate the other folds with --partial"
             )
         return cls(folder, tuple(folds), missing)
 
@@ -71,7 +71,7 @@ class RunResults:
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """What the first fold's `result.json` says; digest, corpus and configuration are those of all folds."""
+        """The content of the first fold's `result.json`; digest, corpus and configuration are the same in all folds."""
         return self.folds[0].info
 
     @property
@@ -97,12 +97,12 @@ class RunResults:
 
     @property
     def synthetic(self) -> bool:
-        """Whether the clips are rendered, so that every number, table and figure must say so."""
+        """Whether the clips are rendered; every number, table and figure must say so."""
         return bool(self.info["synthetic"])
 
     @property
     def independence(self) -> Independence:
-        """Whether the folds are subject-independent; where not, every number, table and figure must say so."""
+        """Whether the folds are subject-independent; if not, every number, table and figure must say so."""
         return Independence.told(self.info)
 
     @property
@@ -122,17 +122,17 @@ class RunResults:
 
     @property
     def partial(self) -> bool:
-        """Whether folds are missing, so that every number, table and figure must say so."""
+        """Whether folds are missing; every number, table and figure must say so."""
         return bool(self.missing)
 
     @property
     def num_subjects(self) -> int:
-        """Number of subjects of the held-out clips; that of the clips, where nobody knows who is seen."""
+        """Number of subjects of the held-out clips; the number of clips if subjects are unknown."""
         return len({subject for fold in self.folds for subject in fold.subjects})
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions of fer3d and its libraries; of all folds, where they were trained with different ones."""
+        """Versions of fer3d and its libraries; all of them if folds were trained with different ones."""
         told = [fold.info["versions"] for fold in self.folds]
         names = sorted({name for versions in told for name in versions})
         return {name: ", ".join(sorted({str(each[name]) for each in told if name in each})) for name in names}
@@ -155,24 +155,24 @@ class RunResults:
 
     @property
     def selected_by(self) -> Mapping[str, Any] | None:
-        """The study, the number of its trial, and the corpus that it searched; None where no search had a part."""
-        # Of all folds: a search leaves alone those that a single run of the same settings has trained before.
-        told: list[Mapping[str, Any]] = [fold.info["config"].get("selected_by") for fold in self.folds]
-        return next(filter(None, told), None)
+        """The study, trial number and searched corpus, if a search proposed the settings; otherwise None."""
+        # Any fold may tell, since a search reuses the folds that a single run of the same settings has trained.
+        stored: list[Mapping[str, Any]] = [fold.info["config"].get("selected_by") for fold in self.folds]
+        return next(filter(None, stored), None)
 
     @property
     def is_selected(self) -> bool:
-        """Whether the settings were tried by a search on this very corpus, by whose scores they may be selected."""
+        """Whether a search on this corpus tried the settings, so that they may be selected by these scores."""
         return self.selected_by is not None and self.selected_by["corpus"] == self.corpus
 
     @property
     def is_nested(self) -> bool:
-        """Whether each fold has settings of its own, from a search among its training subjects."""
+        """Whether each fold has its own settings, from a search on its training subjects."""
         return "chosen" in self.info
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """What every heading over the run's numbers has to say: synthetic, people seen, a try, a search's, partial."""
+        """The cautions for every heading: synthetic, not subject-independent, debug, chosen by a search, partial."""
         tried = "CHOSEN BY A SEARCH on these clips" if self.is_selected else ""
         missing = f"PARTIAL: {len(self.missing)} of {self.num_folds} folds missing" if self.missing else ""
         debug = f"DEBUG: {batches} batches an epoch" if (batches := self.config.get("num_batches")) else ""
@@ -181,11 +181,11 @@ class RunResults:
 
     @property
     def caution(self) -> str:
-        """The cautions as one phrase, or nothing."""
+        """The cautions as one phrase; empty without any."""
         return ", ".join(self.cautions)
 
     def provenance(self) -> dict[str, Any]:
-        """Where the run's numbers come from, in plain values for JSON."""
+        """The provenance of the run's numbers, in plain values for JSON."""
         return {
             "run": self.info["run"],
             "name": self.name,
@@ -234,12 +234,17 @@ def name_folds(numbers: Sequence[int]) -> str:
 
 def _read_folds(folder: Path) -> list[FoldResult]:
     if not folder.is_dir():
-        raise EvaluationError(f"{folder} is no folder of a run; give one such as outputs/ckplus_loso-1a2b3c4d")
+        raise EvaluationError(
+            f"{folder} is not a run folder; expected something like outputs/ckplus_loso-1a2b3c4d with "
+            "fold_001/result.json in it"
+        )
     numbered = {
         path: int(match[1]) for path in sorted(folder.iterdir()) if (match := _FOLD_FOLDER.fullmatch(path.name))
     }
     if not numbered:
-        raise EvaluationError(f"{folder} holds no folds (folders such as fold_001): nothing was trained there yet")
+        raise EvaluationError(
+            f"{folder} holds no folds; expected folders such as fold_001. Give the folder of a run, or train it first"
+        )
     folds = []
     for path, number in numbered.items():
         folds.append(read_result(path, {"fold number": number}))
@@ -253,7 +258,7 @@ def _check_one_configuration(folder: Path, folds: Sequence[FoldResult]) -> None:
     if len(made_by) > 1:
         parts = "; ".join(f"{digest[:8]} made {name_folds(numbers)}" for digest, numbers in made_by.items())
         raise EvaluationError(
-            f"{folder} mixes folds of different configurations: {parts}. Move those that do not belong to it elsewhere"
+            f"{folder} mixes folds of different configurations: {parts}. Move the folds of other runs elsewhere"
         )
     first = facts(folds[0])
     shared = {name: first[name] for name in SHARED}
@@ -267,6 +272,6 @@ def _check_no_clip_twice(folder: Path, folds: Sequence[FoldResult]) -> None:
     if twice:
         where = [str(fold.fold) for fold in folds if twice[0] in fold.clip_ids]
         raise EvaluationError(
-            f"{folder} predicts {len(twice)} clips more than once, such as {twice[0]} in folds {', '.join(where)}: "
-            "a clip counts once; remove the folds that do not belong there"
+            f"{folder} predicts {len(twice)} clips more than once, such as {twice[0]} in folds {', '.join(where)}. "
+            "Remove the folds that do not belong there"
         )

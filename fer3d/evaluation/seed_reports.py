@@ -1,4 +1,4 @@
-"""What is shown and written of several seeds: their spread under every epoch protocol."""
+"""Tables and files of several seeds: the spread under every epoch protocol."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from fer3d.evaluation.tables import Table, json_text, percent
 
 
 def write_seeds(group: SeedGroup, folder: Path | None = None) -> list[Path]:
-    """Writes `seeds.json`, `seeds.csv` (a row a protocol and measure) and `measures.csv` (a row a run and protocol).
+    """Writes `seeds.json`, `seeds.csv` (rows by protocol and measure) and `measures.csv` (rows by run and protocol).
 
     Args:
         group: What to write; files of an earlier evaluation are replaced.
-        folder: Where to; by default `evaluation` in the group's folder.
+        folder: The destination; by default `evaluation` in the group's folder.
 
     Returns:
         The files.
@@ -42,7 +42,7 @@ def write_seeds(group: SeedGroup, folder: Path | None = None) -> list[Path]:
 
 
 def seeds_content(group: SeedGroup) -> dict[str, Any]:
-    """Each measure's spread over the seeds, and where it comes from, in plain values for JSON."""
+    """The spread of each measure over the seeds and its provenance, in plain values for JSON."""
     first = group.runs[0]
     return {
         "format": FORMAT_VERSION,
@@ -64,7 +64,7 @@ def seeds_content(group: SeedGroup) -> dict[str, Any]:
 
 
 def seeds_tables(group: SeedGroup) -> list[Table]:
-    """The spread of each measure and of each emotion's recall, and the runs themselves."""
+    """The spread of each measure, the spread of each emotion's recall, and the runs."""
     spreads = [group.spreads(protocol) for protocol in group.protocols]
     titles = tuple(protocol.title for protocol in group.protocols)
     caution = group.runs[0].caution
@@ -74,7 +74,7 @@ def seeds_tables(group: SeedGroup) -> list[Table]:
     recalls = tuple(
         (emotion, *(_text(of[f"recall_{emotion}"]) for of in spreads)) for emotion in group.runs[0].emotions
     )
-    note = "Mean and standard deviation of a seed; below them the lowest and the highest."
+    note = "Mean and standard deviation over seeds; below them, the lowest and the highest value."
     return [
         Table(f"Measures of {len(group.runs)} seeds", ("", *titles), measures, f"{note} {ECE_NOTE}", caution),
         Table(f"Recall of each emotion, {len(group.runs)} seeds", ("emotion", *titles), recalls, note, caution),
@@ -87,10 +87,7 @@ def _runs_table(group: SeedGroup, titles: tuple[str, ...], caution: str) -> Tabl
         (
             evaluation.run.folder.name,
             str(evaluation.run.seed),
-            *(
-                f"{outcome.measures.pooled.num_correct} of {outcome.measures.pooled.num_clips}"
-                for outcome in evaluation.outcomes
-            ),
+            *(f"{outcome.score.num_correct} of {outcome.score.num_clips}" for outcome in evaluation.outcomes),
         )
         for evaluation in group.evaluations
     )

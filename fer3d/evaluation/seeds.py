@@ -1,4 +1,4 @@
-"""Several seeds of one configuration: how much of a result is luck."""
+"""Several seeds of one configuration: the spread of each measure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Spread:
     """One measure over seeds.
 
     Attributes:
-        values: A value a seed, at least two; NaN where an emotion has no clips, which makes all below NaN.
+        values: One value for each seed, at least two; NaN for an emotion without clips, as are then all statistics.
     """
 
     values: tuple[float, ...]
@@ -36,7 +36,7 @@ class Spread:
 
     @property
     def deviation(self) -> float:
-        """The standard deviation of a seed, estimated from these (divided by their number less one)."""
+        """The sample standard deviation (`ddof=1`)."""
         return float(np.std(self.values, ddof=1))
 
     @property
@@ -52,10 +52,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class SeedGroup:
-    """Runs that differ in nothing but the seed.
+    """Runs that differ only in the seed.
 
     Attributes:
-        evaluations: Their evaluations in ascending order of seed; at least two.
+        evaluations: Their evaluations, in ascending order of seed; at least two.
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -69,8 +69,8 @@ class SeedGroup:
             own: Epoch protocols of the user's own.
 
         Raises:
-            EvaluationError: There are fewer than two runs; they differ in more than the seed, or not in the seed; not
-                all of them have the same folds; or an epoch protocol cannot choose.
+            EvaluationError: There are fewer than two runs; they differ in other settings, or not in the seed; they do
+                not have the same folds; or an epoch protocol cannot choose epochs.
         """
         if len(runs) < 2:
             raise EvaluationError(f"a spread over seeds needs at least two runs, got {len(runs)}")
@@ -91,21 +91,21 @@ class SeedGroup:
 
     @property
     def protocols(self) -> tuple[EpochProtocol, ...]:
-        """The epoch protocols that the runs allow."""
+        """The epoch protocols that apply to the runs."""
         return tuple(outcome.protocol for outcome in self.evaluations[0].outcomes)
 
     @property
     def folder(self) -> Path:
-        """A folder for what is said of all seeds, beside the first: `outputs/<name>-seeds-<digest of theirs>`."""
+        """The folder of the group, beside that of the first seed: `outputs/<name>-seeds-<digest of all digests>`."""
         first = self.runs[0]
         digest = hashlib.sha256(" ".join(sorted(run.digest for run in self.runs)).encode()).hexdigest()
         return first.folder.resolve().parent / f"{first.name}-seeds-{digest[:8]}"
 
     def spreads(self, protocol: EpochProtocol) -> dict[str, Spread]:
-        """Each measure over the seeds, by its name: those of `Outcome.numbers`, and `recall_anger` and so on.
+        """The spread of each measure, by name: those of `Outcome.numbers`, and `recall_anger` and so on.
 
         Raises:
-            EvaluationError: The runs do not allow the epoch protocol.
+            EvaluationError: The runs were not evaluated under the epoch protocol.
         """
         named = [_named_values(evaluation.under(protocol)) for evaluation in self.evaluations]
         return {name: Spread(tuple(values[name] for values in named)) for name in named[0]}
@@ -129,7 +129,7 @@ def _check_one_configuration(first: RunResults, other: RunResults) -> None:
 
 
 def _check_same_folds(first: RunResults, other: RunResults) -> None:
-    """Partial runs may lack different folds, so that their measures would be those of different clips."""
+    """Partial runs may lack different folds; their measures would be those of different clips."""
     numbers = [{fold.fold for fold in run.folds} for run in (first, other)]
     if numbers[0] != numbers[1]:
         raise EvaluationError(
@@ -139,7 +139,7 @@ def _check_same_folds(first: RunResults, other: RunResults) -> None:
 
 
 def _counted(run: RunResults) -> dict[str, Any]:
-    """What the run's digest is made of, but for the seed."""
+    """The settings that count for the run's digest, without the seed."""
     start = run.info.get("start_from")
     try:
         counted = counted_settings(
@@ -150,6 +150,6 @@ def _counted(run: RunResults) -> dict[str, Any]:
         )
     except KeyError as error:
         raise EvaluationError(
-            f"{run.folder} was trained by another version of fer3d: its configuration has no {error}. Train it again"
+            f"{run.folder} was trained by another version of fer3d, whose configuration lacks {error}. Train it again"
         ) from error
     return {key: value for key, value in counted.items() if key != "seed"}

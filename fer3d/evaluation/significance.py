@@ -1,4 +1,4 @@
-"""Tests of whether one run is better than another: paired over folds, and paired over clips."""
+"""Significance tests and effect sizes of two runs, paired over folds and paired over clips."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, rankdata
 from scipy.stats import t as student
 
-# Of every interval.
+# Level of every interval.
 CONFIDENCE = 0.95
 # Shares such as 30/33 - 28/33 and 31/33 - 29/33 are equal, but not to the last bit.
 _DECIMALS = 12
@@ -20,33 +20,31 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class FoldTests:
-    """How two runs differ over the same folds; a difference is first minus second, and positive where first is better.
+    """How two runs differ over the same folds. A difference is first minus second, so positive if first is better.
 
-    Where there is no difference at all, every p-value is 1 and every effect 0. Where there is one fold, or every fold
-    differs by the same amount, there is no spread to judge a mean by: what needs it is NaN.
+    If all differences are 0, every p-value is 1 and every effect 0. With one fold, or equal differences in all folds,
+    the variance is 0, and whatever divides by it is NaN.
 
     Attributes:
         num_folds: Number of folds.
-        num_better: Folds in which first is better.
-        num_worse: Folds in which second is better.
-        mean_first: First's mean accuracy over the folds.
-        mean_second: Second's.
-        t_one_sided: p-value of the paired t-test whose alternative is that first is better: what the paper prints in
-            its Tables 4 and 5.
-        t_two_sided: p-value of the two-sided paired t-test. Folds share training clips, which it leaves out of account:
-            it finds differences too easily (Dietterich, Neural Computation 10(7), 1998).
+        num_better: Number of folds in which first is better.
+        num_worse: Number of folds in which second is better.
+        mean_first: Mean accuracy of first over the folds.
+        mean_second: Mean accuracy of second.
+        t_one_sided: p-value of the paired t-test with the alternative that first is better.
+        t_two_sided: p-value of the two-sided paired t-test. It ignores that folds share training clips, and so finds
+            differences too easily (Dietterich, Neural Computation 10(7), 1998).
         t_corrected: p-value of the corrected resampled t-test, two-sided: the variance of the mean is
             `(1 / num_folds + n_test / n_train)` times that of the differences (Nadeau and Bengio, Machine Learning
             52(3), 2003).
-        wilcoxon: p-value of Wilcoxon's signed-rank test, two-sided. Folds without a difference are dropped, as by
-            Wilcoxon (Biometrics Bulletin 1(6), 1945); equal differences share their mean rank; the p-value is exact for
-            those ranks, out of all ways to set the signs. (Tables for ranks without ties give another one: .160 instead
-            of .154 for c2 and c1 in the paper's Table 5.)
+        wilcoxon: p-value of Wilcoxon's signed-rank test, two-sided. Folds without a difference are dropped (Wilcoxon,
+            Biometrics Bulletin 1(6), 1945); tied differences share their mean rank; the p-value is exact for these
+            ranks, over all assignments of signs. Tables for ranks without ties give slightly different values.
         interval: 95 % interval of the mean difference, by the paired t-test.
-        interval_corrected: The same by the corrected test.
-        cohens_dz: Mean difference over the standard deviation of the differences (Cohen 1988).
-        rank_biserial: Matched-pairs rank-biserial correlation, from -1 to 1: the share of Wilcoxon's ranks that favours
-            first, less the share that favours second (Kerby, Comprehensive Psychology 3, 2014).
+        interval_corrected: 95 % interval by the corrected test.
+        cohens_dz: Mean difference divided by the standard deviation of the differences (Cohen 1988).
+        rank_biserial: Matched-pairs rank-biserial correlation, from -1 to 1: the share of the rank sum that favours
+            first minus the share that favours second (Kerby, Comprehensive Psychology 3, 2014).
     """
 
     num_folds: int
@@ -65,12 +63,12 @@ class FoldTests:
 
     @property
     def num_equal(self) -> int:
-        """Folds in which the runs are equal."""
+        """Number of folds in which the runs are equal."""
         return self.num_folds - self.num_better - self.num_worse
 
     @property
     def mean_difference(self) -> float:
-        """By how much first is better, in the mean over folds."""
+        """Mean difference over folds."""
         return self.mean_first - self.mean_second
 
 
@@ -80,15 +78,15 @@ class ClipTest:
 
     Attributes:
         num_clips: Number of clips.
-        correct_first: Clips that first gets right.
-        correct_second: Clips that second gets right.
-        only_first: Clips that first alone gets right.
-        only_second: Clips that second alone gets right.
-        mcnemar: p-value of McNemar's exact two-sided test: whether clips that one run alone gets right fall to both
-            alike (McNemar, Psychometrika 12, 1947); 1 where there are none. It takes clips as independent.
-        odds_ratio: `only_first / only_second`; infinite where second has none, NaN where both have none.
-        odds_interval: 95 % interval of the odds ratio: Clopper and Pearson's exact one (Biometrika 26, 1934) of the
-            share of `only_first` in both, as odds.
+        correct_first: Number of clips that first gets right.
+        correct_second: Number of clips that second gets right.
+        only_first: Number of clips that first alone gets right.
+        only_second: Number of clips that second alone gets right.
+        mcnemar: p-value of McNemar's exact two-sided test, that each of the discordant clips is equally likely to be
+            right in either run (McNemar, Psychometrika 12, 1947); 1 without any. It assumes independent clips.
+        odds_ratio: `only_first / only_second`; infinite if only second has none, NaN if both have none.
+        odds_interval: 95 % interval of the odds ratio: the exact interval of Clopper and Pearson (Biometrika 26, 1934)
+            for the share of `only_first` in both, as odds.
     """
 
     num_clips: int
@@ -102,7 +100,7 @@ class ClipTest:
 
     @property
     def difference(self) -> float:
-        """First's pooled accuracy less second's."""
+        """Pooled accuracy of first minus that of second."""
         return (self.only_first - self.only_second) / self.num_clips
 
 
@@ -111,17 +109,17 @@ def compare_folds(first: ArrayLike, second: ArrayLike, test_train_ratio: float) 
 
     Args:
         first: `(num_folds,)` accuracy of the first run in each fold, from 0 to 1.
-        second: The second run's, in the same order of folds.
-        test_train_ratio: Held-out clips of a fold over its training clips: 1/9 with ten equal folds.
+        second: `(num_folds,)` accuracy of the second run, in the same order of folds.
+        test_train_ratio: Ratio of held-out to training clips: 1/9 with ten equal folds.
 
     Raises:
-        ValueError: There are no folds, not the same ones, or the ratio is no share of clips.
+        ValueError: There are no folds, the shapes differ, or the ratio is negative.
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if a.ndim != 1 or a.shape != b.shape or not len(a):
-        raise ValueError(f"two runs are compared over the same folds, not over {a.shape} and {b.shape}")
+        raise ValueError(f"both runs must have one accuracy for each fold, got the shapes {a.shape} and {b.shape}")
     if not test_train_ratio >= 0:
-        raise ValueError(f"test_train_ratio={test_train_ratio} is no number of held-out clips for each training clip")
+        raise ValueError(f"test_train_ratio must be at least 0, got {test_train_ratio}")
     differences = np.round(a - b, _DECIMALS)
     k = len(differences)
     plain, corrected = (_standard_error(differences, share) for share in (1 / k, 1 / k + test_train_ratio))
@@ -148,14 +146,14 @@ def compare_clips(first_correct: ArrayLike, second_correct: ArrayLike) -> ClipTe
 
     Args:
         first_correct: `(num_clips,)` whether the first run gets each clip right.
-        second_correct: The second run's, in the same order of clips.
+        second_correct: `(num_clips,)` for the second run, in the same order of clips.
 
     Raises:
-        ValueError: There are no clips, or not the same ones.
+        ValueError: There are no clips, or the shapes differ.
     """
     a, b = np.asarray(first_correct, dtype=bool), np.asarray(second_correct, dtype=bool)
     if a.ndim != 1 or a.shape != b.shape or not len(a):
-        raise ValueError(f"two runs are compared over the same clips, not over {a.shape} and {b.shape}")
+        raise ValueError(f"both runs must have one value for each clip, got the shapes {a.shape} and {b.shape}")
     only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
     p_value, interval = 1.0, (0.0, inf)
     if only_first + only_second:
@@ -175,8 +173,8 @@ def compare_clips(first_correct: ArrayLike, second_correct: ArrayLike) -> ClipTe
 
 
 def _standard_error(differences: NDArray[np.float64], share: float) -> float:
-    """The standard error of the mean, where its variance is a share of that of the differences; NaN without spread."""
-    if np.ptp(differences) == 0:  # of one fold, too; what rounding leaves of a variance of zero would be taken for one
+    """The standard error of the mean, with `share` of the variance of the differences; NaN if these are all equal."""
+    if np.ptp(differences) == 0:  # computed, this variance may be a rounding error above 0
         return nan
     return sqrt(differences.var(ddof=1) * share)
 
@@ -186,7 +184,7 @@ def _over(differences: NDArray[np.float64], scale: float) -> float:
 
 
 def _t_test(differences: NDArray[np.float64], error: float) -> tuple[float, float]:
-    """One-sided (first is better) and two-sided p-value."""
+    """The one-sided (first is better) and the two-sided p-value."""
     if not differences.any():
         return 1.0, 1.0
     t, freedom = _over(differences, error), len(differences) - 1
@@ -199,12 +197,12 @@ def _t_interval(differences: NDArray[np.float64], error: float) -> Interval:
 
 
 def _signed_ranks(differences: NDArray[np.float64]) -> tuple[int, int, float]:
-    """Twice the sum of the ranks that favour first, twice the sum of all, and Wilcoxon's exact two-sided p-value."""
+    """Twice the rank sum that favours first, twice the total rank sum, and Wilcoxon's exact two-sided p-value."""
     kept = differences[differences != 0]
-    ranks = (2 * rankdata(np.abs(kept))).astype(int)  # doubled, a mean rank of ties is a whole number, too
+    ranks = (2 * rankdata(np.abs(kept))).astype(int)  # doubled, mean ranks of ties are whole numbers
     positive, total = int(ranks[kept > 0].sum()), int(ranks.sum())
-    # The probability of every sum, built up rank by rank: each counts or does not, with even odds. SciPy goes through
-    # all 2 ** num_folds ways, or resorts to an approximation.
+    # The distribution of the rank sum, one rank after the other: each counts with probability 1/2. With ties, SciPy
+    # enumerates all 2 ** num_folds signs, or approximates.
     probability = np.ones(1)
     for rank in ranks.tolist():
         probability = (np.pad(probability, (0, rank)) + np.pad(probability, (rank, 0))) / 2

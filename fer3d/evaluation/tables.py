@@ -1,4 +1,4 @@
-"""Tables as data, for the terminal, CSV files and the report alike; the texts of CSV and JSON files."""
+"""Tables as data, for the terminal and the report; the content of CSV and JSON files."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Table:
     Attributes:
         title: What the table shows.
         columns: The heading of each column.
-        rows: As many texts a row as there are columns.
-        note: What a reader has to know beside it.
-        caution: `SYNTHETIC data` and the like; stands in the title.
+        rows: A text for each column.
+        note: Explanation below the table.
+        caution: `SYNTHETIC data` and the like, shown in the title.
     """
 
     title: str
@@ -44,12 +44,12 @@ class Table:
         """Prints the table, the first column to the left and numbers to the right."""
         console = console or Console()
         table = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        # As Text, brackets and colons are what they are, and neither markup nor emoji.
+        # Text, since a plain string is parsed for markup and emoji.
         for number, column in enumerate(self.columns):
             table.add_column(Text(column), justify="right" if number else "left", no_wrap=not number, overflow="fold")
         for row in self.rows:
             table.add_row(*map(Text, row))
-        # Not the title of rich's table, which would be broken to the table's width.
+        # Outside the table, whose own title would wrap at the table's width.
         console.print(Text(self.heading, style="bold"))
         console.print(table)
         if self.note:
@@ -58,12 +58,12 @@ class Table:
 
 
 def percent(share: float) -> str:
-    """A share for people, with the two decimals of the paper; a dash where there is none (NaN)."""
+    """A share in percent with two decimals; a dash for NaN."""
     return "-" if math.isnan(share) else f"{share:.2%}"
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Returns a CSV file's content; truth as JSON writes it, NaN and None as nothing."""
+    """Returns the content of a CSV file; booleans as in JSON, NaN and None as empty cells."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -75,7 +75,7 @@ def json_text(content: Any) -> str:
     """Returns a JSON file's content.
 
     Raises:
-        ValueError: It holds a NaN, which JSON does not know; say None instead.
+        ValueError: It holds NaN or infinity, which JSON lacks; use None instead.
     """
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

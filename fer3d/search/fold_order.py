@@ -1,4 +1,4 @@
-"""Which fold of a trial comes next: the hardest first, so that a losing trial ends early, with the same verdict."""
+"""The order of a trial's folds: the hardest first, to prune bad trials early. The order changes no verdict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fer3d.search.outcomes import FoldOutcome
 Order = Literal["hardest_first", "shuffled", "by_number"]
 ORDERS: tuple[Order, ...] = ("hardest_first", "shuffled", "by_number")
 
-# Mistakes' worth of belief that a fold is as hard as any other, against the chance in the first trials.
+# Prior for equally hard folds, in mistakes; it smooths the estimates of the first trials.
 _PRIOR = 1.0
 _NUM_ROUNDS = 20
 
@@ -27,15 +27,14 @@ def fold_order(
 ) -> list[int]:
     """Returns the numbers of all folds in the order in which a trial trains them.
 
-    A function of its arguments alone, whatever the order of `history`, so that processes that know the same trials
-    agree.
+    It depends on the arguments alone, and not on the order of `history`, so that processes with the same trials agree.
 
     Args:
-        order: `hardest_first` by what is known so far, `shuffled` by the seed, or `by_number`.
+        order: `hardest_first` by the history, `shuffled` by the seed, or `by_number`.
         sizes: Number of held-out clips of each fold.
         history: The outcomes of each trial so far; trials need not have run all folds.
         protocol: The epoch protocol.
-        seed: Decides between folds of which no more is known.
+        seed: Breaks ties in the order.
     """
     numbers = sorted(sizes)
     if order == "by_number":
@@ -44,18 +43,18 @@ def fold_order(
     if order == "shuffled":
         return shuffled
     expected = expected_wrong(sizes, history, protocol)
-    # Rounded, since sums in another order differ in their last digits.
+    # Rounded, since the last digits depend on the order of the sum.
     return sorted(shuffled, key=lambda number: -round(expected[number], 9))
 
 
 def expected_wrong(
     sizes: dict[int, int], history: Sequence[Sequence[FoldOutcome]], protocol: EpochProtocol
 ) -> dict[int, float]:
-    """How many clips of each fold an average trial is expected to get wrong.
+    """The expected number of wrong clips of each fold in an average trial.
 
-    A bad trial is cut after its hardest folds, and only a good one runs the easy ones, so that mistakes cannot simply
-    be averaged. A fold's mistakes in a trial are taken for Poisson distributed around its size times its difficulty
-    times the trial's badness, and both are fitted in turn.
+    A plain average is biased: a bad trial is pruned after its hardest folds, and only a good one runs the easy folds.
+    Instead, the mistakes of a fold in a trial follow a Poisson distribution whose mean is the fold's size times its
+    difficulty times the trial's badness, and alternating updates fit difficulty and badness.
     """
     place = {fold: column for column, fold in enumerate(sorted(sizes))}
     size = np.array([sizes[fold] for fold in place], dtype=float)

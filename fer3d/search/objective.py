@@ -1,4 +1,4 @@
-"""What a search needs to know of the thing it optimises: a cross-validation, or any function."""
+"""The interface between a search and its objective: a cross-validation, or any function."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fer3d.search.jobs import Job
 
 @dataclass(frozen=True)
 class Steps:
-    """How far a trial has come, for people.
+    """The progress of a trial for the progress display.
 
     Attributes:
-        done: Number of its steps that are done.
-        total: Number of all its steps.
-        said: What is known of it.
-        last: The step that was done last.
+        done: Number of steps that are done.
+        total: Number of all steps.
+        said: Interim result, as text.
+        last: The last step, as text.
     """
 
     done: int
@@ -35,8 +35,8 @@ class Verdict:
 
     Attributes:
         state: Complete or pruned.
-        values: One for each direction; none where it was pruned.
-        sentence: The verdict for people.
+        values: One for each direction; None if it was pruned.
+        sentence: The verdict as text.
     """
 
     state: TrialState
@@ -45,33 +45,33 @@ class Verdict:
 
 
 class TrialRun(Protocol):
-    """A trial that is being carried out, job after job."""
+    """A running trial, job after job."""
 
     def next_job(self) -> Job | None:
-        """The job to do next; None where the trial has its verdict."""
+        """The next job; None if the trial has its verdict."""
 
     def receive(self, returned: Any) -> None:
-        """Takes what the job before returned.
+        """Takes the return value of the last job.
 
         Raises:
-            ValueError: It is not what the objective needs.
-            ResultError: It is of something else than the job was to do.
+            ValueError: It has the wrong type.
+            ResultError: It belongs to another job.
         """
 
     @property
     def steps(self) -> Steps:
-        """How far the trial has come."""
+        """The progress of the trial."""
 
     @property
     def verdict(self) -> Verdict:
         """How the trial ended."""
 
     def close(self, state: TrialState, error: str | None = None) -> None:
-        """Is told that the trial is over, before Optuna is."""
+        """Called when the trial is over, before Optuna is told."""
 
 
 class Objective(Protocol):
-    """What trials are carried out on."""
+    """What the trials of a search evaluate."""
 
     @property
     def directions(self) -> Sequence[str]:
@@ -81,18 +81,18 @@ class Objective(Protocol):
         """The pruner that the study is opened with."""
 
     def check(self, study: str, trials: Sequence[FrozenTrial], params: Sequence[str]) -> None:
-        """Checks the trials that a study has, whose searched settings are `params`.
+        """Checks the stored trials of a study, whose searched settings are `params`.
 
         Raises:
-            StudyError: One of them lacks what it must have.
+            StudyError: A trial is incomplete.
         """
 
     def begin(self, trial: Trial, overrides: Sequence[str]) -> TrialRun:
-        """Begins a trial, or goes on with one that was interrupted."""
+        """Starts a trial, or resumes an interrupted one."""
 
 
 class FunctionObjective:
-    """A function that is called once a trial, and returns a value for each direction.
+    """A function that is called once for each trial, and returns a value for each direction.
 
     Args:
         directions: `minimize` or `maximize`, one for each value.
@@ -102,14 +102,14 @@ class FunctionObjective:
         self.directions: Sequence[str] = directions
 
     def pruner(self) -> BasePruner:
-        """None: a function says nothing before it is done."""
+        """No pruning: a function reports no intermediate values."""
         return NopPruner()
 
     def check(self, study: str, trials: Sequence[FrozenTrial], params: Sequence[str]) -> None:
-        """Nothing: a trial keeps nothing but its value."""
+        """Nothing to check: a trial stores only its values."""
 
     def begin(self, trial: Trial, overrides: Sequence[str]) -> TrialRun:
-        """Begins a trial."""
+        """Starts a trial."""
         return _FunctionRun(trial, tuple(overrides), len(self.directions))
 
 

@@ -1,4 +1,4 @@
-"""What the folds of a trial came to, and what the trial can still reach: the exact bound under each epoch protocol."""
+"""Outcomes of a trial's folds, and the accuracy that the trial can still reach: an exact bound under each protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEARCH_PROTOCOLS = {
 
 @dataclass(frozen=True)
 class FoldOutcome:
-    """What a trained fold adds to its trial's accuracy.
+    """The contribution of a trained fold to its trial's accuracy.
 
     Attributes:
         fold: The fold's number.
@@ -25,7 +25,7 @@ class FoldOutcome:
         num_correct: How many of them each epoch got right.
         inner_epochs: The epoch, from 1, under each protocol that needs inner validation, by its name; empty if the fold
             kept no training subjects back.
-        seconds: How long the training took.
+        seconds: Duration of the training.
     """
 
     fold: int

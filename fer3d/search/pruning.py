@@ -1,4 +1,4 @@
-"""When a trial ends before its last fold."""
+"""Pruning: whether a trial ends before its last fold."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from fer3d.search.outcomes import FoldOutcome, attainable_accuracy
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a trial has come.
+    """The progress of a trial.
 
     Attributes:
-        outcomes: Its folds in the order of their training.
+        outcomes: The folds that are done, in the order of their training.
         num_clips: Number of clips that all folds hold out together.
         num_folds: Number of all folds.
         protocol: The epoch protocol.
@@ -34,7 +34,7 @@ class Progress:
 
     @property
     def attainable(self) -> float:
-        """The accuracy that is still within reach; the trial's accuracy once all folds are done."""
+        """The highest accuracy that the trial can reach; its accuracy once all folds are done."""
         return attainable_accuracy(self.outcomes, self.num_clips, self.protocol)
 
     @property
@@ -44,16 +44,16 @@ class Progress:
 
 
 class Pruning(Protocol):
-    """Decides after each job of a trial whether the trial ends."""
+    """Decides after each job of a trial whether to prune it."""
 
-    # Where a finished trial is worth showing; None where every one is.
+    # The accuracy above which reports show a trial; None to show all.
     threshold: float | Literal["best"] | None
 
     def pruner(self) -> BasePruner:
-        """The pruner of Optuna's that a study is opened with."""
+        """The Optuna pruner that the study is opened with."""
 
     def prunes(self, trial: Trial, progress: Progress) -> bool:
-        """Reports how far a trial has come, and says whether it ends here."""
+        """Reports the progress of a trial to Optuna, and returns whether to prune the trial."""
 
 
 class NoPruning:
@@ -72,17 +72,17 @@ class NoPruning:
 
 
 class ExactBound:
-    """Ends a trial as soon as the threshold is out of reach, whatever its other folds give; see `attainable_accuracy`.
+    """Prunes a trial as soon as it cannot reach the threshold in any case; see `attainable_accuracy`.
 
-    The paper prunes trials that "will yield a LOSO cross-validation accuracy less than 96.5%" (section 3). Stock
-    pruners judge what a trial has reached so far: a mean over folds rises again, so that a threshold on it kills good
-    trials.
+    Stock pruners judge what a trial has reached so far. A mean over folds can rise again, so a threshold on it prunes
+    good trials. Haddad et al. (ISVC 2020, section 3) prune trials that "will yield a LOSO cross-validation accuracy
+    less than 96.5%".
 
     Args:
-        threshold: The accuracy that a trial must be able to reach; `best`: that of the best finished trial.
+        threshold: The accuracy that a trial must be able to reach; `best` for that of the best finished trial.
 
     Raises:
-        ValueError: The threshold is neither `best` nor a share.
+        ValueError: The threshold is neither `best` nor between 0 and 1.
     """
 
     def __init__(self, threshold: float | Literal["best"]) -> None:
@@ -96,7 +96,7 @@ class ExactBound:
         return NopPruner() if self.threshold == "best" else ThresholdPruner(lower=self.threshold)
 
     def prunes(self, trial: Trial, progress: Progress) -> bool:
-        """Reports the attainable accuracy, and prunes where it is below the threshold."""
+        """Reports the attainable accuracy, and prunes if it is below the threshold."""
         _report(trial, progress.attainable, len(progress.outcomes))
         if self.threshold != "best":
             return trial.should_prune()
@@ -105,13 +105,13 @@ class ExactBound:
 
 
 class Wilcoxon:
-    """Ends a trial that a signed-rank test finds worse than the best one on the folds that both have run.
+    """Prunes a trial that a signed-rank test finds worse than the best trial on the folds that both have run.
 
-    Statistical, not exact: it ends good trials, too. In simulated studies (`benchmarks/search_cost.py`) it cut one in
-    seven of those that would have reached 96.5 %.
+    This is statistical, not exact, and prunes good trials, too: in simulated studies (`benchmarks/search_cost.py`), one
+    in seven of those that would have reached 96.5 %.
 
     Args:
-        p_threshold: The p-value below which a trial ends.
+        p_threshold: The p-value below which a trial is pruned.
         num_startup_folds: Number of folds that every trial runs.
     """
 
@@ -128,22 +128,22 @@ class Wilcoxon:
             return WilcoxonPruner(p_threshold=self.p_threshold, n_startup_steps=self.num_startup_folds)
 
     def prunes(self, trial: Trial, progress: Progress) -> bool:
-        """Reports each fold's accuracy under the fold's number, which pairs it with the best trial's."""
+        """Reports each fold's accuracy with the fold's number as its step, which pairs folds with the best trial's."""
         last_step = progress.num_folds + 1
         if last_step in _reported(trial):
-            return True  # the process ended before Optuna was told
+            return True  # pruned before an interruption
         accuracies = {outcome.fold: outcome.accuracy(progress.protocol) for outcome in progress.outcomes}
         for fold, accuracy in accuracies.items():
             _report(trial, accuracy, fold)
         if not trial.should_prune():
             return False
-        # The last step is what Optuna takes for the value of a pruned trial; one fold's accuracy would say little.
+        # Optuna uses the last step as the value of a pruned trial: here, the mean instead of one fold's accuracy.
         _report(trial, sum(accuracies.values()) / len(accuracies), last_step)
         return True
 
 
 def _report(trial: Trial, value: float, step: int) -> None:
-    """Reports a value once: a trial that goes on after an interruption has reported some already."""
+    """Reports a value once, since a resumed trial has reported some already."""
     if step not in _reported(trial):
         trial.report(value, step)
 

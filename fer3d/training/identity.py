@@ -1,4 +1,4 @@
-"""What a run is: everything that changes its numbers, as one digest."""
+"""The identity of a run: a digest of everything that changes its numbers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Sections and keys of the configuration that change a run's numbers; what `data` and `faces` make counts by the digest
-# of the clips, and what `start_from` names by the digest of the checkpoint.
+# Sections and keys of the configuration that change a run's numbers. `data` and `faces` count by the digest of the
+# clips, and `start_from` by the digest of the checkpoint.
 COUNTED = (
     "seed",
     "model",
@@ -22,22 +22,22 @@ COUNTED = (
     "compile",
 )
 COUNTED_CLIPS = ("clahe", "normalise")
-# Those that count only where they are set: runs without them keep their names.
+# Keys that count only if they are set: runs without them keep their names.
 COUNTED_IF_SET = ("callbacks", "num_batches", "class_sampler")
-# Trainer settings that say where to compute, or what to watch, and not what.
+# Trainer settings that choose hardware or diagnostics and change no numbers.
 UNCOUNTED_TRAINER = ("accelerator", "devices", "detect_anomaly", "profiler")
 
 
 def counted_settings(
     config: Mapping[str, Any], *, precision: str, clip_store: str, start_from: str | None
 ) -> dict[str, Any]:
-    """What makes two runs the same run.
+    """The settings that identify a run: two runs with equal ones are the same.
 
     Args:
         config: The resolved configuration.
-        precision: The number format that `precision` came down to.
+        precision: The resolved number format.
         clip_store: The clip store's digest.
-        start_from: The digest of the checkpoint that the folds start from; None where they start from scratch.
+        start_from: The digest of the checkpoint that the folds start from; None if they start from scratch.
     """
     counted = {key: config[key] for key in COUNTED} | {key: config[key] for key in COUNTED_IF_SET if config.get(key)}
     counted["trainer"] = {key: value for key, value in config["trainer"].items() if key not in UNCOUNTED_TRAINER}
@@ -48,17 +48,17 @@ def counted_settings(
 
 
 def _counts_frames(config: Mapping[str, Any]) -> bool:
-    """Whether the sampling of frames changes numbers; the last frames are told in full by the clips themselves."""
+    """Whether the sampling of frames counts by itself; for the last frames, the clip store's digest covers it."""
     return str(config["frames"]["_target_"]) != "fer3d.clips.frames.LastFrames"
 
 
 def run_digest(counted: Mapping[str, Any]) -> str:
-    """SHA-256 of what `counted_settings` returns."""
+    """The SHA-256 digest of what `counted_settings` returns."""
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
 
 def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields the settings that hold no others, by their dotted names."""
+    """Yields the leaf settings with their dotted names."""
     for key, value in settings.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
@@ -68,6 +68,6 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Both values of each setting that two configurations do not share, by its dotted name; None where it is absent."""
+    """Both values of each setting that differs between two configurations, by its dotted name; None if absent."""
     ours, theirs = dict(leaves(first)), dict(leaves(second))
     return {key: (ours.get(key), theirs.get(key)) for key in ours | theirs if ours.get(key) != theirs.get(key)}

@@ -1,4 +1,4 @@
-"""What `result.json` holds: its entries and their kinds."""
+"""The schema of `result.json`."""
 
 from __future__ import annotations
 
@@ -119,13 +119,13 @@ class _Result(_Entries):
 
 
 def check_entries(content: Any) -> Mapping[str, Any]:
-    """Makes sure that every entry that is read somewhere is there and of its kind; others are taken as they are.
+    """Checks that every entry that fer3d reads exists and has the right type; other entries are kept.
 
     Raises:
-        ValueError: One is not; the message names the first of them.
+        ValueError: An entry is missing or has another type; the message names the first.
     """
     if not isinstance(content, dict):
-        raise ValueError(f"it is a {type(content).__name__} instead of an object")
+        raise ValueError(f"the file holds a {type(content).__name__} instead of an object")
     if content.get("format") != FORMAT_VERSION:
         raise ValueError(f"its format is {content.get('format')!r} instead of {FORMAT_VERSION}")
     try:

@@ -1,4 +1,4 @@
-"""Fold results on disk: `result.json` for people and programs, `logits.npz` with the held-out logits of every epoch."""
+"""Fold results on disk: `result.json` with provenance and counts, `logits.npz` with the logits of every epoch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fer3d.training.result_schema import FORMAT_VERSION, check_entries
 RESULT_NAME = "result.json"
 LOGITS_NAME = "logits.npz"
 _LOGITS_DIGEST = "logits_sha256"
-# What is written besides a result's own `info`.
+# The entries of `result.json` that are not part of `info`.
 _DERIVED = ("format", "fold", "num_held_out", "num_correct", _LOGITS_DIGEST, CHECKSUM)
 _INNER_VAL = "inner_val_"
 # The facts that all folds of a run share.
@@ -30,12 +30,12 @@ SHARED = (*_OF_THE_RUN, *Independence().entries, "emotions", "number of epochs",
 
 
 class ResultError(Exception):
-    """A fold result that cannot be used: which, why, and what to do."""
+    """A fold result that cannot be used; says which, why, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochPredictions:
-    """What the network said of some clips after each epoch.
+    """Predictions for some clips after each epoch.
 
     Attributes:
         logits: `(num_epochs, num_clips, num_classes)` float32.
@@ -62,14 +62,14 @@ class EpochPredictions:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldResult(EpochPredictions):
-    """What a trained fold leaves: the predictions of its held-out clips, and where they come from.
+    """The result of a trained fold: the predictions for its held-out clips, and their provenance.
 
     Attributes:
         fold: The fold's number, from 1.
         emotions: The class names.
-        info: Everything else that `result.json` holds: config, digest, seed, versions, timings.
-        inner_val: The predictions of the training subjects held back to choose an epoch (see `cv.inner_val`); None
-            where there were none.
+        info: Everything else in `result.json`: configuration, digest, seed, versions, timings.
+        inner_val: The predictions for the training subjects kept back to choose an epoch (`cv.inner_val`); None
+            without any.
     """
 
     fold: int
@@ -79,16 +79,13 @@ class FoldResult(EpochPredictions):
 
     @property
     def held_out_kind(self) -> str:
-        """What the numbers were measured on: `held-out clips`, called synthetic where they are, and a quick try one.
-
-        Clips of people whom the network may have seen are said to be so, too.
-        """
+        """`held-out clips` with the cautions that apply: debug, not subject-independent, synthetic."""
         debug = "DEBUG, " if self.info["config"].get("num_batches") else ""
         synthetic = "SYNTHETIC " if self.info.get("synthetic") else ""
         return f"{debug}{Independence.told(self.info).mark}{synthetic}held-out clips"
 
     def summary(self) -> str:
-        """The fold's accuracy in a sentence; the best epoch and synthetic clips are labelled as what they are."""
+        """The fold's accuracy in a sentence, with all cautions."""
         correct, total = self.num_correct, len(self.labels)
         if not total:
             return f"fold {self.fold}: trained on all {self.info['num_train']} clips, nothing was held out"
@@ -101,14 +98,14 @@ class FoldResult(EpochPredictions):
 
 
 def fold_folder(run_folder: Path, fold: int) -> Path:
-    """Where a fold's result lies, such as `fold_003`."""
+    """The folder of a fold's result, such as `fold_003`."""
     return run_folder / f"fold_{fold:03d}"
 
 
 def write_result(result: FoldResult, folder: Path) -> None:
     """Writes a result into a folder, `result.json` last.
 
-    The folder is meant to be a work folder of `fer3d.atomic_folder`.
+    Use a work folder of `fer3d.atomic_folder`, so that readers never see half a result.
     """
     arrays: dict[str, Any] = {"emotions": np.array(result.emotions), **_arrays(result, "")}
     if result.inner_val is not None:
@@ -129,50 +126,50 @@ def write_result(result: FoldResult, folder: Path) -> None:
 
 
 def read_result(folder: Path, expected: Mapping[str, object] | None = None) -> FoldResult:
-    """Reads a fold's result and checks it against what it says of itself, and against what the reader knows of it.
+    """Reads a fold's result and checks its checksums, its consistency and the expected facts.
 
     Args:
         folder: The fold's folder.
-        expected: What is known of it beforehand, by the names of `facts`.
+        expected: Expected facts, by the names of `facts`.
 
     Raises:
-        ResultError: The folder holds no result, a damaged one, one of another format, or another result than expected.
+        ResultError: The result is missing, damaged or of another format, or is not the expected one.
     """
     try:
         result = _read(folder)
     except PermissionError as error:
-        raise ResultError(f"{folder} may not be read: {error}") from error
-    except Exception as error:  # the layers of a damaged archive raise whatever they like
+        raise ResultError(f"{folder} is not readable: {error}. Check its permissions") from error
+    except Exception as error:  # a damaged archive raises errors of any type
         reason = f"no entry {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise ResultError(
-            f"{folder} holds no usable fold result: {reason}. Delete it to train the fold again."
+            f"{folder} holds no usable fold result: {reason}. Delete it to train the fold again"
         ) from error
     check_facts(result, folder, expected or {})
     return result
 
 
 def check_facts(result: FoldResult, folder: Path, expected: Mapping[str, object]) -> None:
-    """Makes sure that a folder holds the result that it should.
+    """Checks that a folder holds the expected result.
 
     Args:
-        result: What it holds.
+        result: The result that it holds.
         folder: The fold's folder.
-        expected: Some of what `facts` should return.
+        expected: Expected facts, by the names of `facts`.
 
     Raises:
-        ResultError: It holds another one.
+        ResultError: A fact differs.
     """
     found = facts(result)
     for name, want in expected.items():
         if found[name] != want:
             raise ResultError(
-                f"{folder} holds another result than it should: its {name} {_difference(found[name], want)}. It was "
+                f"{folder} holds another result than expected: its {name} {_difference(found[name], want)}. It was "
                 "renamed, copied or edited: move it elsewhere or delete it, and run the same command again"
             )
 
 
 def facts(result: FoldResult) -> dict[str, object]:
-    """What tells a fold's result from that of another fold, run or corpus, by names for people."""
+    """The facts that identify a fold's result, by readable names."""
     return {
         "fold number": result.fold,
         **{name: result.info[name] for name in _OF_THE_RUN},
@@ -188,7 +185,7 @@ def facts(result: FoldResult) -> dict[str, object]:
 def same_numbers(first: FoldResult, second: FoldResult) -> bool:
     """Whether two trainings of a fold gave the same logits, bit by bit.
 
-    Where the fold holds out nothing, nothing tells but the versions and the device that computed.
+    Without held-out clips there are no logits, and versions and device are compared instead.
     """
     if not (first.clips or first.inner_val):
         return all(first.info[name] == second.info[name] for name in ("versions", "device"))
@@ -205,7 +202,7 @@ def _read(folder: Path) -> FoldResult:
     info["cv_kind"] = str(stored_kind(info, info["config"]["cv"]))
     content = (folder / LOGITS_NAME).read_bytes()
     if info.get(_LOGITS_DIGEST, hashlib.sha256(content).hexdigest()) != hashlib.sha256(content).hexdigest():
-        raise ValueError(f"{LOGITS_NAME} is not the one that {RESULT_NAME} was written with")
+        raise ValueError(f"{LOGITS_NAME} does not match the checksum in {RESULT_NAME}")
     with np.load(BytesIO(content), allow_pickle=False) as arrays:
         emotions = _texts(arrays, "emotions")
         kept_back = f"{_INNER_VAL}logits" in arrays
@@ -223,7 +220,7 @@ def _read(folder: Path) -> FoldResult:
 
 
 def _check_told(info: Mapping[str, Any], result: FoldResult) -> None:
-    """Compares what `result.json` says of the arrays with the arrays."""
+    """Checks the entries of `result.json` about the arrays."""
     told = {
         "num_held_out": len(result.labels),
         "num_correct": _counts(result),
@@ -235,7 +232,7 @@ def _check_told(info: Mapping[str, Any], result: FoldResult) -> None:
         if found != want:
             raise ValueError(f"{name} in {RESULT_NAME} contradicts {LOGITS_NAME}")
     if result.fold > info["num_folds"]:
-        raise ValueError(f"it is fold {result.fold} of {info['num_folds']}")
+        raise ValueError(f"its fold number is {result.fold}, but num_folds is {info['num_folds']}")
 
 
 def _counts(predictions: EpochPredictions) -> dict[str, Any]:
@@ -268,7 +265,7 @@ def _predictions(arrays: Mapping[str, NDArray[Any]], prefix: str, emotions: tupl
     if not np.isfinite(logits).all():
         raise ValueError(f"{LOGITS_NAME} holds {prefix}logits that are not finite")
     if not ((labels >= 0) & (labels < len(emotions))).all():
-        raise ValueError(f"{LOGITS_NAME} holds {prefix}labels that are none of {len(emotions)} emotions")
+        raise ValueError(f"{LOGITS_NAME} holds {prefix}labels outside the {len(emotions)} emotions")
     return {"logits": logits, "labels": labels, "clip_ids": clip_ids, "subjects": subjects}
 
 
@@ -277,12 +274,12 @@ def _texts(arrays: Mapping[str, NDArray[Any]], name: str) -> tuple[str, ...]:
     if array.ndim != 1 or array.dtype.kind != "U":
         raise ValueError(f"{LOGITS_NAME} holds {name} of {array.dtype} {array.shape} instead of texts")
     if name.endswith(("clip_ids", "emotions")) and len(set(array.tolist())) < len(array):
-        raise ValueError(f"{LOGITS_NAME} names one of its {name} twice")
+        raise ValueError(f"{LOGITS_NAME} holds duplicate {name}")
     return tuple(array.tolist())
 
 
 def _difference(found: object, want: object) -> str:
-    """How a fact differs from what was expected: for clips, the first that does."""
+    """How a fact differs from the expected one: for clips, the first difference."""
     if isinstance(found, tuple) and isinstance(want, tuple):
         if len(found) != len(want):
             return f"are {len(found)} instead of {len(want)}"

@@ -134,7 +134,7 @@ def test_loso_needs_two_subjects() -> None:
 @pytest.mark.parametrize("split", NUMBERED)
 def test_folds_need_as_many_subjects(split: Splitter) -> None:
     nine = [f"S{number}" for number in range(9)] * 2
-    with pytest.raises(FoldError, match=r"10 .* need as many subjects.* 9; set cv\.num_folds to 9 or less"):
+    with pytest.raises(FoldError, match=r"10 .* need as many subjects.* 9: set cv\.num_folds to 9 or less"):
         split(nine)
     assert len(split(nine, 9)) == 9
 
@@ -162,7 +162,7 @@ def test_a_fold_that_does_not_exist_is_an_error_that_gives_the_range(numbers: ob
 
 @pytest.mark.parametrize("numbers", [True, [True], "2", ["2"], 1.0, [1, None]])
 def test_what_is_no_whole_number_is_an_error_that_says_what_to_write(numbers: object) -> None:
-    with pytest.raises(FoldError, match=r"is no fold number: folds are numbered from 1 to 3; give one \(\+fold=3\)"):
+    with pytest.raises(FoldError, match=r"is not a fold number: folds are numbered from 1 to 3; .*\+fold=3"):
         select_folds(THREE_FOLDS, numbers)  # type: ignore[arg-type]
 
 
@@ -230,14 +230,14 @@ def test_ranges_read_ids_as_whole_numbers() -> None:
 @pytest.mark.parametrize(
     ("subjects", "ranges", "said"),
     [
-        (["1", "5", "9"], [(1, 4), (5, 8)], r"the subjects 9: set cv\.ranges"),
-        (["1", "anna", "5"], [(1, 4), (5, 8)], "these are none: anna;"),
-        (["1", "\u0661", "5"], [(1, 4), (5, 8)], "these are none"),
-        (["1", "-2", "5"], [(1, 4), (5, 8)], "these are none: -2;"),
-        (["1", "9" * 5000, "5"], [(1, 4), (5, 8)], "these are none"),
-        (["1", "2", "9"], [(1, 4), (5, 8), (9, 12)], r"among 5 to 8 .*cv=kfold10 cv\.num_folds=3"),
+        (["1", "5", "9"], [(1, 4), (5, 8)], r"the subjects 9: .*cv\.ranges"),
+        (["1", "anna", "5"], [(1, 4), (5, 8)], "got anna:"),
+        (["1", "\u0661", "5"], [(1, 4), (5, 8)], "whole numbers"),
+        (["1", "-2", "5"], [(1, 4), (5, 8)], "got -2:"),
+        (["1", "9" * 5000, "5"], [(1, 4), (5, 8)], "whole numbers"),
+        (["1", "2", "9"], [(1, 4), (5, 8), (9, 12)], r"none in 5 to 8 .*cv=kfold10 cv\.num_folds=3"),
         (["1", "2"], [(1, 4), (5, 8), (9, 12)], r"2 subjects.* 5 to 8, 9 to 12 .*cv\.num_folds=2"),
-        (["1", "5"], [(5, 8), (1, 5)], "overlap: 1 to 5 and 5 to 8"),
+        (["1", "5"], [(5, 8), (1, 5)], "overlap.* 1 to 5 and 5 to 8"),
         (["1", "5"], [(1, 4)], "at least two pairs"),
         (["1", "5"], [(4, 1), (5, 8)], r"at least two pairs .* got \[\[4, 1\], \[5, 8\]\]"),
         (["1", "5"], [(1, 4), (5, 8, 9)], "at least two pairs"),

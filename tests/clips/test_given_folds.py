@@ -45,7 +45,7 @@ def test_training_subjects_can_be_kept_back_where_the_column_says_no_val() -> No
     assert len(fold.inner_val) == 2
     assert len({subjects[index] for index in fold.inner_val}) == 1
     assert [len(fold.inner_val) for fold in given_folds(subjects[:6], list("112233"), inner_val=0.5)] == [2] * 3
-    with pytest.raises(FoldError, match=r"cv\.inner_val is 0\.34, but the column split says itself"):
+    with pytest.raises(FoldError, match=r"cv\.inner_val is 0\.34, but the column split"):
         given_folds(list("abc"), ["train", "val", "test"], inner_val=0.34)
 
 
@@ -58,13 +58,13 @@ def test_training_subjects_can_be_kept_back_where_the_column_says_no_val() -> No
         (["1", " ", ""], "empty for 2 of 3 clips, of the subjects b, c"),
         (["train", "test", "3"], "mixes test, train with 3"),
         (["train", "testing", "test"], "mixes test, train with testing"),
-        (["train", "train", "Train"], "says train and nothing else, .* nothing to hold out"),
-        (["test", "val", "test"], "says test and val and nothing else, .* nothing to train on"),
+        (["train", "train", "Train"], "only train, .* nothing to hold out"),
+        (["test", "val", "test"], "only test and val, .* nothing to train on"),
         (["val", "val", "val"], "nothing to train on"),
-        (["1", "1", "1"], "says '1' of every clip"),
+        (["1", "1", "1"], "'1' for every clip"),
         (["1", "01", "2"], "one fold in two ways, '1' and '01'"),
         (["A", "a", "b"], "one fold in two ways, 'A' and 'a'"),
-        (["\u00b2", "\u00b2", "\u00b2"], "of every clip"),
+        (["\u00b2", "\u00b2", "\u00b2"], "for every clip"),
     ],
 )
 def test_what_is_no_split_is_refused(splits: list[str], said: str) -> None:

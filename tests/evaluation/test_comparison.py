@@ -135,12 +135,12 @@ def test_runs_with_the_same_missing_folds_can_be_compared(make: Make) -> None:
 
 def test_other_corpora(make: Make) -> None:
     told = refusal(make(), make(corpus="ckplus"))
-    assert told == "one is about the clips of synthetic, the other about those of ckplus"
+    assert told == "their corpora are synthetic and ckplus"
 
 
 def test_other_emotions(make: Make) -> None:
     told = refusal(make(), make(emotions=EMOTIONS[:6]))
-    assert told.startswith("one tells apart anger, contempt, disgust, fear, happy, sadness, surprise, the other anger,")
+    assert told.startswith("their emotions are anger, contempt, disgust, fear, happy, sadness, surprise and anger,")
 
 
 def test_other_cross_validations(make: Make) -> None:
@@ -152,18 +152,18 @@ def test_partial_in_different_folds(make: Make) -> None:
     first, second, whole = make(0.8, only=[1, 2]), make(0.7, only=[2, 3]), make(0.6)
     names = first.folder, second.folder
     told = refusal(first, second)
-    assert told.startswith(f"they are partial in different folds ({names[0]} lacks 3; {names[1]} lacks 1).")
-    assert refusal(whole, second).startswith(f"they are partial in different folds ({names[1]} lacks 1).")
+    assert told.startswith(f"they lack different folds ({names[0]} lacks 3; {names[1]} lacks 1).")
+    assert refusal(whole, second).startswith(f"they lack different folds ({names[1]} lacks 1).")
 
 
 def test_other_clips(make: Make) -> None:
     first, second = make(clips_per_subject=4), make(clips_per_subject=5)
     told = refusal(first, second)
-    assert told == f"they hold out other clips: 6 by {second.folder} alone, such as S001/005, S002/005, S003/005"
+    assert told == f"they hold out different clips: 6 by {second.folder} alone, such as S001/005, S002/005, S003/005"
     assert refusal(second, first) == told
     renamed = with_fold(first, 1, clip_ids=("new", *first.folds[0].clip_ids[1:]))
     assert refusal(first, renamed) == (
-        f"they hold out other clips: 1 by {first.folder} alone, such as S001/001; 1 by {first.folder} alone, "
+        f"they hold out different clips: 1 by {first.folder} alone, such as S001/001; 1 by {first.folder} alone, "
         "such as new"
     )
 
@@ -172,7 +172,7 @@ def test_the_same_clips_in_other_folds(make: Make) -> None:
     run = make()
     exchanged = replace(run, folds=(replace(run.folds[1], fold=1), replace(run.folds[0], fold=2), run.folds[2]))
     assert refusal(run, exchanged) == (
-        "they hold out the same clips in other folds (16, such as S001/001 in fold 1 of one and in fold 2 of the other)"
+        "they hold out the same clips in different folds (16, such as S001/001: fold 1 and fold 2)"
     )
 
 
@@ -228,5 +228,5 @@ def test_one_given_fold_is_compared_by_its_clips(make: Make) -> None:
     comparisons = compare_runs(make(0.9, **given), make(0.1, **given))
     assert all(comparison.clips.mcnemar < 0.05 for comparison in comparisons)
     _, tests, _ = comparison_tables(comparisons)
-    assert "one fold has no spread" in tests.note
+    assert "single fold" in tests.note
     assert "NOT SUBJECT-INDEPENDENT" in tests.heading

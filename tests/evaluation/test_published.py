@@ -79,13 +79,13 @@ def test_a_run_under_the_protocol_belongs_beside_it_whatever_the_order_of_its_em
 @pytest.mark.parametrize(
     ("benchmark", "fields", "said"),
     [
-        (RAVDESS, {"cv": "kfold10"}, "its folds are others (6-fold, not cv=ravdess6)"),
-        (RAVDESS, {"cv": "loso"}, "its folds are others (LOSO, not cv=ravdess6)"),
-        (RAVDESS, {"cv": "crema_d5"}, "its folds are others (6-fold, not cv=ravdess6)"),
+        (RAVDESS, {"cv": "kfold10"}, "its folds differ (6-fold, not cv=ravdess6)"),
+        (RAVDESS, {"cv": "loso"}, "its folds differ (LOSO, not cv=ravdess6)"),
+        (RAVDESS, {"cv": "crema_d5"}, "its folds differ (6-fold, not cv=ravdess6)"),
         (
             RAVDESS,
             {"overrides": ["cv.ranges=[[1,4],[5,8],[9,12],[13,16],[17,20],[21,23]]"]},
-            "its folds are others (6-fold, not cv=ravdess6)",
+            "its folds differ (6-fold, not cv=ravdess6)",
         ),
         (RAVDESS, {"emotions": ("happy", "sad")}, "it has 2 of the 8 emotions (data.emotions)"),
         (

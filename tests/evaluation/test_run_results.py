@@ -55,10 +55,8 @@ def test_missing_folds_are_named_with_the_two_ways_out(tmp_path: Path) -> None:
     folder = write_run(tmp_path, num_folds=5, only=[1, 4])
     with pytest.raises(EvaluationError) as caught:
         RunResults.read(folder)
-    assert str(caught.value) == (
-        f"{folder} lacks 3 of 5 folds: 2, 3, 5. Train them (the command that made the others continues), or evaluate "
-        "what is there with --partial"
-    )
+    assert str(caught.value).startswith(f"{folder} lacks 3 of 5 folds: 2, 3, 5. ")
+    assert "--partial" in str(caught.value)
 
 
 def test_a_partial_run_says_so(tmp_path: Path) -> None:
@@ -83,7 +81,7 @@ def test_the_cross_validation_has_a_name(tmp_path: Path, cv: str, name: str) -> 
 @pytest.mark.parametrize("make", [lambda folder: None, lambda folder: folder.write_text("")], ids=["none", "file"])
 def test_a_run_is_a_folder(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "run")
-    with pytest.raises(EvaluationError, match=r"run is no folder of a run; give one such as outputs/"):
+    with pytest.raises(EvaluationError, match=r"run is not a run folder; .* outputs/"):
         RunResults.read(tmp_path / "run")
 
 
@@ -113,7 +111,7 @@ def test_a_clip_counts_once(tmp_path: Path) -> None:
     first = read_result(folder / "fold_001")
     second = read_result(folder / "fold_002")
     write_result(replace(second, clip_ids=(*second.clip_ids[:-1], first.clip_ids[0])), folder / "fold_002")
-    with pytest.raises(EvaluationError, match=rf"1 clips more than once, such as {first.clip_ids[0]} in folds 1, 2: "):
+    with pytest.raises(EvaluationError, match=rf"1 clips more than once, such as {first.clip_ids[0]} in folds 1, 2"):
         RunResults.read(folder)
 
 
@@ -129,7 +127,7 @@ def test_a_clip_counts_once(tmp_path: Path) -> None:
 def test_folds_of_one_run_agree(tmp_path: Path, change: dict[str, object], told: str) -> None:
     folder = write_run(tmp_path)
     edit(folder, 2, **change)
-    with pytest.raises(ResultError, match=rf"fold_002 holds another result than it should: its {told}"):
+    with pytest.raises(ResultError, match=rf"fold_002 holds another result .* its {told}"):
         RunResults.read(folder)
 
 
@@ -241,5 +239,5 @@ def test_folds_by_clips_and_given_ones_are_called_so(
 def test_folds_that_do_not_agree_on_their_independence_are_refused(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
     edit(folder, 2, **Independence(num_shared=1).entries)
-    with pytest.raises(ResultError, match="fold_002 holds another result than it should: its subject_independent"):
+    with pytest.raises(ResultError, match=r"fold_002 holds another result .* its subject_independent"):
         RunResults.read(folder)

@@ -50,7 +50,7 @@ def test_training_without_a_search_is_refused(prepared: PreparedCKPlus, invoke: 
     settings = [setting for setting in prepared.settings if setting != "cv.num_folds=2"]
     status, _, err = invoke("train", *settings, f"outputs={prepared.outputs}", "cv=nested")
     assert status == 1
-    assert "cv=nested is a search's: python -m fer3d.train -m hydra/sweeper=optuna cv=nested" in err
+    assert "cv=nested is for searches: python -m fer3d.train -m hydra/sweeper=optuna cv=nested" in err
 
 
 @pytest.mark.slow
