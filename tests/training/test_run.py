@@ -366,7 +366,7 @@ def test_a_result_of_other_clips_is_not_believed(
     changed = (*values, *list(getattr(result, name))[len(values) :])
     lie = np.array(changed) if name == "labels" else changed
     write_result(replace(result, info=info, **{name: lie}), run.folder / "fold_001")
-    with pytest.raises(ResultError, match=rf"fold_001 holds another result than it should: its {told}"):
+    with pytest.raises(ResultError, match=rf"fold_001 holds another result .* its {told}"):
         run.train(1)
 
 
