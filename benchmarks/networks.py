@@ -35,8 +35,7 @@ from fer3d.prediction.onnx_export import export_network
 from fer3d.prediction.onnx_network import from_bytes
 from fer3d.prediction.trained import Trained
 from fer3d.training.checkpoint import Checkpoint
-from fer3d.training.networks import make_network
-from fer3d.training.restore import restore_network
+from fer3d.training.networks import make_network, restore_network
 
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 REFERENCE = "PyTorch"

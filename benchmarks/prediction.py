@@ -38,8 +38,7 @@ from fer3d.models.network import Task
 from fer3d.prediction.predictor import Predictor
 from fer3d.prediction.sources import VideoFile
 from fer3d.training.checkpoint import Checkpoint
-from fer3d.training.networks import make_network
-from fer3d.training.restore import restore_network
+from fer3d.training.networks import make_network, restore_network
 
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 WIDTH, HEIGHT, RATE = 640, 480, 30

@@ -25,8 +25,8 @@ from fer3d.clips.folds import Fold
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 from fer3d.configuration import compose_train
 from fer3d.models.network import Task
+from fer3d.training.device import resolve_precision
 from fer3d.training.networks import make_network
-from fer3d.training.precision import resolve_precision
 
 EMOTIONS = tuple("abcdefgh")
 NUM_STORED, SIZE = 32, 112

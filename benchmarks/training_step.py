@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from fer3d.configuration import config_folder
 from fer3d.models.network import Task
+from fer3d.training.device import resolve_precision
 from fer3d.training.networks import make_network
-from fer3d.training.precision import resolve_precision
 
 
 def main(overrides: list[str], num_steps: int = 10) -> None:

@@ -93,7 +93,7 @@ def test_a_network_of_ones_own_becomes_a_file_beside_its_checkpoint(
 def test_mistakes_are_a_sentence(export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "run"
     for arguments, said in (
-        ([tmp_path / "nothing.ckpt"], "nothing.ckpt, which is no file"),
+        ([tmp_path / "nothing.ckpt"], "nothing.ckpt, which is not a file"),
         ([tmp_path], "contains no checkpoint"),
         ([tmp_path / "last.ckpt", "--out", tmp_path / "x.txt"], "end in .onnx"),
         ([run, "--out", tmp_path / "x.onnx"], "contains 2 checkpoints"),

@@ -254,7 +254,7 @@ def test_any_name_will_do(predict: Predict, video: Path, tmp_path: Path, name: s
     ("arguments", "said"),
     [
         (["nowhere.mp4"], "nowhere.mp4 does not exist"),
-        (["{video}", "--with", "nowhere.ckpt"], "--with is nowhere.ckpt, which is no file"),
+        (["{video}", "--with", "nowhere.ckpt"], "--with is nowhere.ckpt, which is not a file"),
         (["{video}", "--with", "{folder}"], "contains no checkpoint"),
         (["{video}", "--with", "{video}"], "is not a checkpoint of this version of fer3d"),
         (["{video}", "--with", "{network}"], "--trust bright_faces"),

@@ -17,7 +17,7 @@ from fer3d.explanation.explain_clip import ViewedNetwork
 from fer3d.explanation.gradcam import ExplanationError
 from fer3d.prediction.trained import Trained
 from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint
-from fer3d.training.restore import restore_network
+from fer3d.training.networks import restore_network
 from fer3d.training.results import fold_folder, read_result
 
 SEEN = "SEEN IN TRAINING"

@@ -1,1 +1,1 @@
-"""Networks as plain `torch.nn.Module`s; they know neither Lightning nor Hydra."""
+"""Networks as plain `torch.nn.Module`s, without Lightning or Hydra."""

@@ -1,4 +1,4 @@
-"""The 3D convolutional network of the paper (section 3.1, Figure 1), with everything that its search varies."""
+"""The 3D convolutional network of the paper (section 3.1, Figure 1), with all hyper-parameters of its search."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ POOLS = (
 
 
 def pytorch_default(weight: Tensor) -> Tensor:
-    """The initializer `none` of Table 3: leaves a weight as PyTorch made it."""
+    """The initializer `none` of Table 3: keeps PyTorch's initialization."""
     return weight
 
 
 class GreyConv3d(nn.Conv3d):
-    """A convolution that takes one grey channel for as many equal ones as its weights have.
+    """A convolution that treats one grey channel as `in_channels` equal ones.
 
-    Summing the weights over the input channels gives the same result as repeating the channel, at a third of the work.
+    Summing the weights over the input channels equals repeating the channel, at a third of the cost for RGB weights.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,38 +37,38 @@ class GreyConv3d(nn.Conv3d):
         weight = self.weight if x.shape[1] == self.in_channels else self.weight.sum(1, keepdim=True)
         if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return torch.as_tensor(self._conv_forward(x, weight, self.bias))
-        # With padding in time of its own, PyTorch 2.13's bf16 weight gradient on a CPU reads memory that nobody wrote
-        # where the clip is about as short as the kernel (2 frames, kernel of 3): it is not a number, or just wrong.
+        # If the convolution itself pads in time, PyTorch 2.13's bf16 weight gradient on a CPU reads uninitialised
+        # memory for clips about as short as the kernel (2 frames, kernel of 3): it is NaN or wrong.
         time, height, width = (int(padding) for padding in self.padding)
         padded = F.pad(x, (0, 0, 0, 0, time, time))
         return F.conv3d(padded, weight, self.bias, self.stride, (0, height, width))
 
 
 class CNN3d(nn.Module):
-    """Five groups of convolutions and a pool each, two hidden fully connected layers, and the classifier.
+    """Five groups of convolutions with a pool each, two hidden fully connected layers, and a classifier.
 
-    A convolution is `Conv3d(k,3,3) -> BatchNorm3d(momentum 0.1) -> activation` and keeps its input's shape. The filter
-    counts of the paper's figures are not in its text; the defaults are C3D's (Tran et al., ICCV 2015), on which the
-    paper builds.
+    Each convolution is `Conv3d(k,3,3) -> BatchNorm3d(momentum 0.1) -> activation` and keeps its input's shape. The
+    paper gives filter counts only in its figures; the defaults are those of C3D (Tran et al., ICCV 2015), on which it
+    builds.
 
     Args:
         num_classes: Number of classes.
-        in_channels: Channels that the first convolution's weights have; one grey channel is taken for all of them.
-        num_frames: Frames of a clip, `T`.
+        in_channels: Input channels of the first convolution; a single grey channel stands for all of them.
+        num_frames: Number of frames per clip, `T`.
         size: Height and width of a frame in pixels.
-        downsample: Side of the square of pixels that is averaged into one before the first convolution; 1 keeps the
-            frame as it is, as the paper does.
-        filters: For each of the five groups, the filter count of each of its convolutions.
+        downsample: Side of the pixel squares that are averaged before the first convolution; 1, as in the paper, keeps
+            the frames.
+        filters: For each of the five groups, the filter count of each convolution.
         second_conv: Whether groups 1 and 2 repeat their last convolution.
         hidden: Widths of the hidden fully connected layers.
         temporal_kernel: Extent `k` of every convolution in time; odd.
-        activation: Makes one activation module.
-        pooling: Makes one pool from `kernel`, `stride` and `padding`.
-        initializer: Sets the weight of each convolution and linear layer in place.
-        dropout: Probability of dropping a unit after each hidden layer's activation.
+        activation: Creates an activation module.
+        pooling: Creates a pool from `kernel`, `stride` and `padding`.
+        initializer: Initialises the weight of each convolution and linear layer in place.
+        dropout: Dropout probability after each hidden layer's activation.
 
     Raises:
-        ValueError: A setting is impossible; the message names its key below `model`.
+        ValueError: A setting is out of range; the message names its key below `model`.
     """
 
     def __init__(
@@ -107,8 +107,8 @@ class CNN3d(nn.Module):
             channels, shape = group[-1], pool.output_shape(shape)
             if min(shape) < 1:
                 raise ValueError(
-                    f"clips of {num_frames} frames of {size}x{size} pixels are too small for the network: nothing is "
-                    f"left after pool {number}; raise clips.num_frames or faces.crop.size (the paper has 10 and 112)"
+                    f"clips of {num_frames} frames of {size}x{size} pixels are too small for the network: pool "
+                    f"{number} has no output; raise clips.num_frames or faces.crop.size (the paper has 10 and 112)"
                     + (" or lower model.downsample" if downsample > 1 else "")
                 )
         self.features = nn.Sequential(*features)
@@ -128,7 +128,7 @@ class CNN3d(nn.Module):
         """Returns the logits `(B, num_classes)` of clips `(B, 1 or in_channels, T, H, W)`.
 
         Raises:
-            ValueError: The clips have another shape than the network was built for.
+            ValueError: The clips do not have the shape that the network was built for.
         """
         if clips.ndim != 5 or clips.shape[1] not in (1, self.in_channels) or clips.shape[2:] != self.input_shape:
             raise ValueError(
@@ -144,7 +144,7 @@ def _conv(in_channels: int, out_channels: int, temporal_kernel: int, activation:
         out_channels,
         kernel_size=(temporal_kernel, 3, 3),
         padding=(temporal_kernel // 2, 1, 1),
-        bias=False,  # the batch norm that follows has one
+        bias=False,  # the following batch norm has one
     )
     return nn.Sequential(conv, nn.BatchNorm3d(out_channels, momentum=0.1), activation)
 
@@ -159,7 +159,7 @@ def _check(
     dropout: float,
 ) -> None:
     if num_classes < 2:
-        raise ValueError(f"a classifier needs at least 2 classes, the corpus has {num_classes}")
+        raise ValueError(f"a classifier needs at least 2 classes, but the corpus has {num_classes}")
     if in_channels < 1:
         raise ValueError(f"model.in_channels must be at least 1, got {in_channels}")
     if downsample < 1:
@@ -170,7 +170,7 @@ def _check(
         raise ValueError(f"model.hidden must hold positive widths, got {hidden}")
     if temporal_kernel < 1 or temporal_kernel % 2 == 0:
         raise ValueError(
-            f"model.temporal_kernel must be odd and positive to keep the clip's length, got {temporal_kernel}"
+            f"model.temporal_kernel must be odd and positive, so that clips keep their length, got {temporal_kernel}"
         )
     if not 0 <= dropout <= 1:
         raise ValueError(f"model.dropout must be a probability between 0 and 1, got {dropout}")

@@ -1,4 +1,4 @@
-"""What a network must look like, whoever wrote it: what it may ask for, what it takes and what it returns."""
+"""The interface of networks: the arguments they may request, their inputs and their outputs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch.nn.parameter import is_lazy
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is told of its task, as far as it asks.
+    """The sizes that a network may request.
 
-    It knows no more: neither the corpus nor the names of its emotions, neither folds nor subjects nor labels.
+    A network knows nothing else: neither the corpus, its emotions, labels and subjects, nor the folds.
 
     Attributes:
         num_classes: Number of classes.
-        num_frames: Frames of a clip, `T`.
+        num_frames: Number of frames per clip, `T`.
         size: Height and width of a frame in pixels.
-        num_channels: Channels of a clip: 1 for grey frames, 3 for coloured ones.
+        num_channels: 1 for grey clips, 3 for RGB.
     """
 
     num_classes: int
@@ -36,22 +36,21 @@ class Task:
         return self.num_channels, self.num_frames, self.size, self.size
 
     def told(self, target: Callable[..., Any]) -> dict[str, int]:
-        """What of it a class or function asks for: the arguments that its signature names, or all with `**kwargs`."""
+        """Returns the sizes that a class or function names in its signature, or all of them for `**kwargs`."""
         parameters = inspect.signature(target).parameters
         takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
         return {name: value for name, value in asdict(self).items() if takes_any or name in parameters}
 
 
 class Network(Protocol):
-    """What `model` describes: a `torch.nn.Module` that turns clips into logits.
+    """A `torch.nn.Module` that maps clips to logits, as configured by `model`.
 
-    `model._target_` names a class, or a function that returns such a module. It takes `num_classes` as a keyword
-    argument and asks for `num_frames`, `size` and `num_channels` by naming them too (see `Task`); all its other
-    arguments are settings, as keys below `model`.
+    `model._target_` names a class, or a function that returns such a module. It takes the keyword argument
+    `num_classes` and may also request `num_frames`, `size` and `num_channels` by name (see `Task`); its other arguments
+    are keys below `model`.
 
-    It has parameters to train, all of a size that is known from the start: none of PyTorch's lazy layers. Where
-    `start_from` names a checkpoint of other emotions, the part named `classifier` is the one that starts afresh; a
-    network without it can start from checkpoints of its own emotions only.
+    A network has trainable parameters and no lazy layers. If `start_from` names a checkpoint of other emotions, only
+    its submodule `classifier` is not loaded; a network without one can start only from checkpoints of its own emotions.
     """
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -59,8 +58,8 @@ class Network(Protocol):
 
         Args:
             clips: `(B, num_channels, num_frames, size, size)`, floating-point in [0, 1], or in [-1, 1] with
-                `clips.normalise=true`; `B` may be any number from 1 up. What a clip's logits are does not depend on the
-                other clips, but for batch norm in training.
+                `clips.normalise=true`; `B` is at least 1. Except for batch norm in training, a clip's logits must not
+                depend on the other clips.
 
         Returns:
             `(B, num_classes)`, floating-point and finite.
@@ -69,26 +68,25 @@ class Network(Protocol):
 
 
 def check_network(network: nn.Module, task: Task, *, batch_size: int, normalise: bool) -> None:
-    """Tries a network out on random clips, so that one that is no `Network` fails before any work.
+    """Runs a network on random clips, so that an invalid `Network` fails before any work.
 
     Args:
-        network: The network; a try in training mode changes the statistics of its batch norm.
-        task: What it was told.
-        batch_size: Clips a batch in training.
+        network: The network; the run in training mode changes its batch norm statistics.
+        task: The sizes it was built for.
+        batch_size: Clips per batch in training.
         normalise: Whether clips enter it in [-1, 1] instead of [0, 1].
 
     Raises:
-        ValueError: It has nothing to train, or layers without a size; it cannot take such clips; or what it returns
-            are no logits.
+        ValueError: It has no trainable parameters, has lazy layers, rejects such clips, or does not return logits.
     """
     if any(map(is_lazy, [*network.parameters(), *network.buffers()])):
         raise ValueError(
-            "the network that model describes has lazy layers, whose size nobody knows before the first clip: ask for "
-            "num_channels, num_frames and size in its arguments, and give each layer its size"
+            "the network configured by model has lazy layers, whose sizes are unknown before the first clip: add "
+            "num_channels, num_frames and size to its arguments, and give each layer its size"
         )
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise ValueError("the network that model describes has nothing to train: no parameter of it requires gradients")
-    # In prediction a batch may hold a single clip; in training it does only where batch_size is 1.
+        raise ValueError("the network configured by model has no trainable parameter: none requires gradients")
+    # A single clip may be a batch in prediction; in training only if batch_size is 1.
     for training, num_clips in ((False, 1), (True, min(2, batch_size))):
         with torch.set_grad_enabled(training):
             _try_out(network.train(training), (num_clips, *task.clip_shape), task.num_classes, normalise)
@@ -102,11 +100,10 @@ def _try_out(network: nn.Module, shape: tuple[int, ...], num_classes: int, norma
     except Exception as error:
         said = " ".join(str(error).split())
         raise ValueError(
-            f"the network that model describes cannot take clips of shape {shape} in {mode}: "
-            f"{type(error).__name__}: {said}"
+            f"the network configured by model rejects clips of shape {shape} in {mode}: {type(error).__name__}: {said}"
         ) from error
     wanted = f"logits of shape {(shape[0], num_classes)}"
-    made = f"the network that model describes makes {{}} of clips of shape {shape} in {mode}, instead of {wanted}"
+    made = f"the network configured by model returns {{}} for clips of shape {shape} in {mode}, instead of {wanted}"
     if not isinstance(logits, Tensor):
         raise ValueError(made.format(f"a {type(logits).__name__}"))
     if logits.shape != (shape[0], num_classes):
@@ -116,4 +113,4 @@ def _try_out(network: nn.Module, shape: tuple[int, ...], num_classes: int, norma
     if not logits.isfinite().all():
         raise ValueError(made.format("values that are not finite"))
     if network.training and not logits.requires_grad:
-        raise ValueError(made.format("values that no parameter can change"))
+        raise ValueError(made.format("values that do not depend on its parameters"))

@@ -1,8 +1,8 @@
-"""Pooling over blocks that do not overlap, written as element-wise operations on the cells of a block.
+"""3D pooling over non-overlapping blocks, implemented with element-wise operations.
 
-PyTorch's own 3D pools have no deterministic backward pass on CUDA and no bf16 kernel for the average on a CPU, where
-autocast therefore copies every activation to fp32 and back. Taking a block apart axis by axis has neither trouble and
-gives the same numbers. In fp32 on a CPU the average is about as fast as PyTorch's, the maximum about three times slower
+PyTorch's 3D pools have no deterministic backward pass on CUDA, and average pooling has no bf16 kernel on the CPU, where
+autocast copies every activation to fp32 and back. Reducing blocks axis by axis avoids both and gives the same numbers.
+In fp32 on a CPU, the average is about as fast as PyTorch's and the maximum about three times slower
 (`benchmarks/pooling.py`).
 """
 
@@ -19,16 +19,16 @@ from torch.nn import functional as F
 
 
 def pooled_length(length: int, kernel: int, stride: int, padding: int) -> int:
-    """Length of one axis after a pool, as PyTorch's pools count it (a rest smaller than the kernel is dropped)."""
+    """Output length of one axis, as in PyTorch's pools: a remainder smaller than the kernel is dropped."""
     return (length + 2 * padding - kernel) // stride + 1
 
 
 class BlockPool3d(nn.Module, ABC):
-    """A 3D pool with windows that do not overlap; `(B, C, T, H, W)` in and out.
+    """A 3D pool with non-overlapping windows; `(B, C, T, H, W)` in and out.
 
     Args:
         kernel: Window over `(T, H, W)`.
-        stride: Step over `(T, H, W)`; at least the kernel, axis by axis.
+        stride: Step over `(T, H, W)`; at least the kernel on each axis.
         padding: Cells added before and after `(T, H, W)`.
 
     Raises:
@@ -40,7 +40,7 @@ class BlockPool3d(nn.Module, ABC):
     def __init__(self, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> None:
         super().__init__()
         if any(s < k for s, k in zip(stride, kernel, strict=True)):
-            raise ValueError(f"pooling windows may not overlap: kernel {tuple(kernel)}, stride {tuple(stride)}")
+            raise ValueError(f"pooling windows must not overlap: kernel {tuple(kernel)}, stride {tuple(stride)}")
         self.kernel, self.stride, self.padding = tuple(kernel), tuple(stride), tuple(padding)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class BlockPool3d(nn.Module, ABC):
         return self.finish(x)
 
     def output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """`(T, H, W)` after the pool; a number below 1 means that the pool does not fit."""
+        """Output shape `(T, H, W)`; a number below 1 means that the input is too small."""
         return tuple(map(pooled_length, shape, self.kernel, self.stride, self.padding))
 
     @abstractmethod
@@ -61,7 +61,7 @@ class BlockPool3d(nn.Module, ABC):
         """Combines two cells of each block."""
 
     def finish(self, x: Tensor) -> Tensor:
-        """Makes the result out of the combined cells."""
+        """Computes the result from the combined cells."""
         return x
 
     def extra_repr(self) -> str:  # noqa: D102
@@ -83,24 +83,24 @@ class BlockAvgPool3d(BlockPool3d):
 
 
 class BlockMaxPool3d(BlockPool3d):
-    """Maximum over each block; padding never wins, and one of equal maxima gets the gradient.
+    """Maximum over each block, ignoring padding.
 
-    That is not always the one to which `torch.nn.MaxPool3d` gives it.
+    In a tie one of the maxima gets the gradient, not always the same one as in `torch.nn.MaxPool3d`.
     """
 
     padding_value = -torch.inf
 
     def combine(self, first: Tensor, second: Tensor) -> Tensor:
-        """Takes the larger of two cells; not a number wins, as it must not get lost."""
-        # The backward pass of `torch.maximum` is several times slower on a CPU.
+        """Takes the larger of two cells; NaN propagates."""
+        # On a CPU, the backward pass of `torch.maximum` is several times slower.
         return torch.where((second > first) | second.isnan(), second, first)
 
 
 def _cells(x: Tensor, axis: int, kernel: int, stride: int) -> tuple[Tensor, ...]:
-    """Takes the blocks along one axis apart: their first cells, their second cells, and so on."""
+    """Splits the blocks along one axis into their first cells, second cells, and so on."""
     num_blocks = pooled_length(x.shape[axis], kernel, stride, 0)
     if kernel == stride:
         whole = x.narrow(axis, 0, num_blocks * kernel)
-        # The backward pass of `unbind` is one copy; that of slices is one for each slice.
+        # The backward pass of `unbind` is a single copy; slices need one each.
         return whole.unflatten(axis, (num_blocks, kernel)).unbind(axis + 1)  # type: ignore[no-any-return, no-untyped-call]
     return x.unfold(axis, kernel, stride).unbind(-1)

@@ -27,7 +27,7 @@ from fer3d.prediction.onnx_network import ENTRY, FORMAT_VERSION, INPUT, LOGITS, 
 from fer3d.prediction.torch_network import TorchNetwork
 from fer3d.prediction.trained import PredictionError, Trained
 from fer3d.training.checkpoint import Checkpoint
-from fer3d.training.restore import restore_network
+from fer3d.training.networks import restore_network
 
 # ONNX operator set, supported by ONNX Runtime since 1.14.
 OPSET = 18

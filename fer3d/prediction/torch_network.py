@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fer3d.clips.preprocess import normalise, to_unit_range
 from fer3d.prediction.trained import PredictionError, Trained
 from fer3d.training.checkpoint import Checkpoint, CheckpointError
-from fer3d.training.restore import restore_network
+from fer3d.training.networks import restore_network
 
 
 class TorchNetwork:

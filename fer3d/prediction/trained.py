@@ -82,7 +82,7 @@ class Trained:
         Raises:
             CheckpointError: The checkpoint names code that is not trusted.
         """
-        from fer3d.training.restore import check_targets
+        from fer3d.training.networks import check_targets
 
         config = checkpoint.config
         check_targets(config["frames"], ("fer3d.clips.frames", *trusted))

@@ -1,4 +1,4 @@
-"""Checkpoints: a fold's last network with what is needed to start another training from it, or to refuse to."""
+"""Checkpoints: a fold's last network, with the provenance needed to start another training from it or to refuse."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from fer3d.training.identity import differences, leaves
 
 FORMAT_VERSION = 1
 CHECKPOINT_NAME = "last.ckpt"
-# The part of a network that knows the emotions, by the name that fer3d's networks give it.
+# Name of the submodule that maps features to emotions.
 CLASSIFIER = "classifier"
 _MAX_NAMED = 6
-_OTHER_CORPUS = "Start from a checkpoint of another corpus (data.name tells those of your own apart)"
+_OTHER_CORPUS = "Start from a checkpoint of another corpus (give your own corpora different values of data.name)"
 
 
 class CheckpointError(Exception):
-    """A checkpoint that cannot be used: which, why, and what to do."""
+    """A checkpoint cannot be used; the message says which, why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network and where it comes from.
+    """A trained network and its provenance.
 
     Attributes:
         state_dict: The network's parameters and buffers.
@@ -42,16 +42,14 @@ class Checkpoint:
         corpus: The corpus's name.
         synthetic: Whether its clips are rendered.
         clip_store: The clip store's digest.
-        subjects: The subjects whose clips took part in training, be it only to choose an epoch.
+        subjects: Subjects whose clips were used for training or checkpoint selection.
         digest: The run's digest.
         fold: The fold's number.
-        config: The run's configuration, resolved.
-        subjects_known: Whether the subjects say who is seen; otherwise each clip has one of its own.
-        num_channels: Channels of a clip: 1 for grey, 3 for RGB; None where the checkpoint does not say.
-        temperature: What logits are divided by to be calibrated, fitted on `inner_val` clips; None where there were
-            none.
-        training_clips: What the training clips look like (see `fer3d.clips.measures`); None where the checkpoint does
-            not say.
+        config: The run's resolved configuration.
+        subjects_known: Whether the subjects identify people; otherwise each clip has its own.
+        num_channels: 1 for grey clips, 3 for RGB; None in old checkpoints.
+        temperature: Divisor that calibrates logits, fitted on `inner_val` clips; None without such clips.
+        training_clips: Statistics of the training clips (see `fer3d.clips.measures`); None in old checkpoints.
     """
 
     state_dict: Mapping[str, Tensor]
@@ -69,40 +67,40 @@ class Checkpoint:
     training_clips: Mapping[str, list[float]] | None = None
 
     def write(self, path: Path) -> None:
-        """Writes it so that `torch.load(weights_only=True)` accepts it: tensors and plain values."""
+        """Writes tensors and plain values only, as `torch.load(weights_only=True)` requires."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "state_dict"}
         plain |= {"emotions": list(self.emotions), "subjects": list(self.subjects), "weights": self.weights_digest}
         content = {"format": FORMAT_VERSION, **sealed(plain), "state_dict": dict(self.state_dict)}
-        # PyTorch says less than the file system about a disk that is full.
+        # Through memory, because PyTorch hides the reason of a failed write, such as a full disk.
         archive = BytesIO()
         torch.save(content, archive)
         path.write_bytes(archive.getbuffer())
 
     @classmethod
     def read(cls, path: Path, named: str = "start_from") -> Checkpoint:
-        """Reads a checkpoint that fer3d wrote, without running any code that the file may hold.
+        """Reads a checkpoint without running any code that the file may contain.
 
         Args:
             path: The file.
-            named: What the user names it by.
+            named: The setting that names it, for messages.
 
         Raises:
-            CheckpointError: There is no such file, or it is something else, or damaged.
+            CheckpointError: The file does not exist, is not a checkpoint, or is damaged.
         """
         if not path.is_file():
             raise CheckpointError(
-                f"{named} is {path}, which is no file; give the last.ckpt of a run with save_checkpoint=true, such "
+                f"{named} is {path}, which is not a file; give the last.ckpt of a run with save_checkpoint=true, such "
                 "as one of cv=all_clips"
             )
         try:
             with warnings.catch_warnings():
-                # PyTorch muses about other pickles' protocols before it refuses them.
+                # torch.load warns about the pickle protocol before it raises.
                 warnings.simplefilter("ignore")
                 loaded = torch.load(path, map_location="cpu", weights_only=True)
             return cls._checked(loaded)
         except pickle.UnpicklingError as error:
-            raise _unreadable(path, named, "it holds more than tensors and plain values") from error
-        except Exception as error:  # the layers of a damaged archive raise whatever they like
+            raise _unreadable(path, named, "it contains more than tensors and plain values") from error
+        except Exception as error:  # reading a damaged archive may raise anything
             raise _unreadable(path, named, error) from error
 
     @classmethod
@@ -114,7 +112,7 @@ class Checkpoint:
         weights = loaded.pop("weights", None)
         loaded.pop(CHECKSUM, None)
         if not all(isinstance(loaded[name], list) for name in ("emotions", "subjects")):
-            raise ValueError("its emotions or subjects are no list")
+            raise ValueError("its emotions or subjects are not a list")
         loaded |= {"emotions": tuple(loaded["emotions"]), "subjects": tuple(loaded["subjects"])}
         try:
             _FIELDS.model_validate({**loaded, "state_dict": tensors})
@@ -122,17 +120,17 @@ class Checkpoint:
             raise ValueError(first_error(error)) from error
         checkpoint = cls(**loaded, state_dict=tensors)
         if not tensors:
-            raise ValueError("it holds no weights")
+            raise ValueError("it has no weights")
         for name, tensor in tensors.items():
             if tensor.layout != torch.strided or not torch.isfinite(tensor).all():
                 raise ValueError(f"the weights {name} are not finite")
         if weights not in (None, checkpoint.weights_digest):
-            raise ValueError("its weights were edited or damaged: they and their digest differ")
+            raise ValueError("its weights were edited or damaged: they do not match their digest")
         return checkpoint
 
     @cached_property
     def weights_digest(self) -> str:
-        """SHA-256 of the weights: the same wherever the file lies and whatever else it says."""
+        """SHA-256 of the weights alone."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self.state_dict.items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -140,78 +138,78 @@ class Checkpoint:
         return digest.hexdigest()
 
     def origin(self) -> dict[str, Any]:
-        """Where it comes from, for a fold's result."""
+        """Provenance for a fold's result."""
         named = ("corpus", "synthetic", "clip_store", "digest", "fold")
         return {name: getattr(self, name) for name in named} | {"weights": self.weights_digest}
 
     def check_unseen(
         self, corpus: str, clip_store: str, held_out: Collection[str], *, subjects_known: bool = True
     ) -> None:
-        """Makes sure that no held-out subject took part in the checkpoint's training.
+        """Checks that the checkpoint was not trained on any held-out subject.
 
-        Where the subjects are unknown, no clip did: which can be told within one clip store alone.
+        With unknown subjects this checks clips instead, which is possible only within one clip store.
 
         Args:
             corpus: The run's corpus.
             clip_store: The digest of the run's clip store.
             held_out: All subjects that the run holds out.
-            subjects_known: Whether these say who is seen.
+            subjects_known: Whether these identify people.
 
         Raises:
-            CheckpointError: One did, so that its clips would not be held out at all; or nobody can tell.
+            CheckpointError: It was trained on a held-out subject, or this cannot be determined.
         """
         if self.corpus != corpus and self.clip_store != clip_store:
             return
         if held_out and self.clip_store != clip_store and not (self.subjects_known and subjects_known):
             whose = "this run's clips" if self.subjects_known else "its clips"
             raise CheckpointError(
-                f"start_from was trained on {corpus}, and the subjects of {whose} are unknown: nobody can tell whether "
-                f"it has seen what this run holds out. {_OTHER_CORPUS}, or say who is seen in both"
+                f"start_from was trained on {corpus}, and the subjects of {whose} are unknown, so it may have seen the "
+                f"people that this run holds out. {_OTHER_CORPUS}, or name the subjects of both"
             )
         seen = sorted(set(held_out) & set(self.subjects))
         if seen:
             who = "subjects" if subjects_known else "clips"
             raise CheckpointError(
                 f"start_from was trained on {len(seen)} {who} of {corpus} that this run holds out, such as "
-                f"{', '.join(seen[:_MAX_NAMED])}: their clips would not be held out at all. {_OTHER_CORPUS}"
+                f"{', '.join(seen[:_MAX_NAMED])}, so their clips would not be held out. {_OTHER_CORPUS}"
             )
 
     def check_same_parts(self, config: Mapping[str, Any]) -> None:
-        """Makes sure that the weights were trained for what they are going to be used for.
+        """Checks that the weights were trained in the same kind of network.
 
-        Shapes do not tell all: weights trained with ReLU fit a network with LeakyReLU, too, and mean something else
-        there.
+        Equal shapes are not enough: weights trained with ReLU also fit a network with LeakyReLU, but mean something
+        else there.
 
         Args:
-            config: The configuration of the run that starts from the checkpoint, resolved.
+            config: The resolved configuration of the run that starts from the checkpoint.
 
         Raises:
-            CheckpointError: The network's parts, or the range of the values that enter it, are others.
+            CheckpointError: The network's parts or its input range differ.
         """
         found = differences(_parts(self.config), _parts(config))
         if found:
             named = "; ".join(f"{key} is {there} there and {here} here" for key, (there, here) in found.items())
             raise CheckpointError(
-                f"start_from was trained with another network: {named}. Use the same, or train a checkpoint that has "
-                "what this run has"
+                f"start_from was trained with another network: {named}. Use the same settings, or train a checkpoint "
+                "with those of this run"
             )
 
     def start(self, network: nn.Module, emotions: tuple[str, ...]) -> bool:
-        """Loads the weights into a network; where the emotions differ, its classifier keeps its own.
+        """Loads the weights into a network, without those of the classifier if the emotions differ.
 
         Returns:
-            Whether the classifier was loaded, too.
+            Whether the classifier was loaded.
 
         Raises:
-            CheckpointError: The checkpoint is of another network; the message names what differs.
+            CheckpointError: The weights do not fit the network; the message names the differences.
         """
         own = network.state_dict()
         same_emotions = self.emotions == emotions
         replaced = {name for name in own if name.partition(".")[0] == CLASSIFIER}
         if not same_emotions and not replaced:
             raise CheckpointError(
-                f"start_from knows {', '.join(self.emotions)} and this corpus has {', '.join(emotions)}, so that the "
-                f"classifier has to be replaced, but {type(network).__name__} has no part named `{CLASSIFIER}`"
+                f"start_from was trained on {', '.join(self.emotions)} and this corpus has {', '.join(emotions)}, so "
+                f"the classifier must be replaced, but {type(network).__name__} has no submodule named `{CLASSIFIER}`"
             )
         left_out = set() if same_emotions else replaced
         wanted = {name: tensor for name, tensor in own.items() if name not in left_out}
@@ -225,8 +223,8 @@ class Checkpoint:
             rest = len(differences) - _MAX_NAMED
             raise CheckpointError(
                 f"start_from does not fit the network in {len(differences)} places: "
-                f"{'; '.join(differences[:_MAX_NAMED])}{f'; and {rest} more' if rest > 0 else ''}. Train with the "
-                "network of the checkpoint (its configuration is in the result.json beside it)"
+                f"{'; '.join(differences[:_MAX_NAMED])}{f'; and {rest} more' if rest > 0 else ''}. Use the network of "
+                "the checkpoint (its configuration is in the result.json beside it)"
             )
         network.load_state_dict({**own, **given})
         return same_emotions
@@ -236,7 +234,7 @@ _FIELDS = create_model(
     "_FIELDS",
     __config__=ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True),
     **{  # type: ignore[call-overload]
-        # Checkpoints of older versions do not say what has a default.
+        # Old checkpoints lack entries that have a default.
         name: (kind, getattr(Checkpoint, name, ...))
         for name, kind in get_type_hints(Checkpoint).items()
     },
@@ -244,7 +242,7 @@ _FIELDS = create_model(
 
 
 def _parts(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What gives weights their meaning: the classes that make up the network, and the range of its input."""
+    """The settings that give weights their meaning: the network's classes and its input range."""
     parts = {name: value for name, value in config["model"].items() if name != "initializer"}
     targets = {name: value for name, value in leaves(parts, "model.") if name.endswith("_target_")}
     return {**targets, "clips.normalise": config["clips"]["normalise"]}
@@ -267,20 +265,20 @@ def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
 def _unreadable(path: Path, named: str, reason: object) -> CheckpointError:
     what = str(reason).partition("\n")[0]
     if isinstance(reason, KeyError):
-        # PyTorch takes a file of another kind for a pickle, and its first byte for the number of an operation.
+        # PyTorch parses any other file as a pickle and reports its first byte as an unknown opcode.
         is_entry = isinstance(reason.args[0], str)
-        what = f"no entry {reason}" if is_entry else "it is a file of another kind"
+        what = f"missing entry {reason}" if is_entry else "it has another file format"
     return CheckpointError(
         f"{named} is {path}, which is not a checkpoint of this version of fer3d: {what}. Give the last.ckpt "
-        "of a run with save_checkpoint=true; where that is damaged, delete it, and the run's command makes it again"
+        "of a run with save_checkpoint=true; if it is damaged, delete it and run the run's command again"
     )
 
 
 def lacking(path: Path, digest: str, fold: int) -> str | None:
-    """Says why there is no checkpoint of a run's fold, such as `without last.ckpt`; None if there is.
+    """Describes why a fold has no valid checkpoint, such as `without last.ckpt`; None if it has one.
 
     Args:
-        path: Where it should be.
+        path: Expected path of the checkpoint.
         digest: The run's digest.
         fold: The fold's number.
     """
@@ -302,18 +300,18 @@ def starting_checkpoint(
     held_out: Collection[str],
     subjects_known: bool = True,
 ) -> Checkpoint | None:
-    """Reads the checkpoint from which every fold of a run starts, and makes sure that it may.
+    """Reads and validates the checkpoint that every fold of a run starts from.
 
     Args:
-        start_from: Its path; `required` where the user has to name one; None where folds start from scratch.
+        start_from: Its path; `required` if the user must name one; None: folds start from scratch.
         config: The run's configuration.
         corpus: The run's corpus.
         clip_store: The digest of the run's clip store.
         held_out: All subjects that the run holds out.
-        subjects_known: Whether these say who is seen.
+        subjects_known: Whether these identify people.
 
     Raises:
-        CheckpointError: There is none, it is one of another network, or it has seen a held-out subject.
+        CheckpointError: It is missing, belongs to another network, or was trained on a held-out subject.
     """
     if start_from == "required":
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""Which GPU a process trains on, where there are several: folds run side by side as processes, one GPU each."""
+"""The device and number format to train with; parallel processes use one GPU each."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import os
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from fer3d.file_lock import try_lock
 
+Precision = Literal["32-true", "bf16-mixed"]
+
 
 def trainer_devices(accelerator: str, devices: Any) -> Any:
-    """What Lightning's trainer is told for `trainer.devices`: of several GPUs, the one that this process has picked.
+    """Returns `devices` for Lightning's trainer: the GPU that this process picked, if there are several.
 
     Args:
         accelerator: `trainer.accelerator`.
-        devices: `trainer.devices`; anything but 1 is the user's own choice and stays.
+        devices: `trainer.devices`; values other than 1 are the user's choice and are kept.
     """
     num_gpus = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 0
     return [pick_gpu(num_gpus, os.getpid())] if devices == 1 and num_gpus > 1 else devices
 
 
 def training_device(accelerator: str, devices: Any) -> torch.device:
-    """The device that Lightning's trainer is going to use; the CPU where that is neither this nor a CUDA GPU.
+    """Returns the device that Lightning's trainer will use; the CPU for anything but a CUDA GPU.
 
     Args:
         accelerator: `trainer.accelerator`.
@@ -39,18 +41,18 @@ def training_device(accelerator: str, devices: Any) -> torch.device:
 
 @lru_cache(maxsize=1)
 def pick_gpu(num_gpus: int, pid: int) -> int:
-    """Picks a GPU that no other fer3d process of this machine uses, and keeps it until the process ends.
+    """Picks a GPU that no other fer3d process on this machine uses, and holds it until the process ends.
 
-    Launchers that start processes on one machine do not spread them; Slurm does, and then each sees one GPU. Where all
-    are taken, processes spread by their numbers.
+    Local launchers do not distribute processes over GPUs; Slurm does, and each process then sees one GPU. If all GPUs
+    are taken, processes are distributed by process id.
 
     Args:
-        num_gpus: Number of GPUs that this process sees.
-        pid: This process's number; a forked one picks anew.
+        num_gpus: Number of visible GPUs.
+        pid: This process's id; part of the cache key, so that a forked process picks anew.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     names = visible if len(visible) == num_gpus else [str(gpu) for gpu in range(num_gpus)]
-    # By number, since a container may know no name; another user's file could not be opened.
+    # The user's id, because a container may lack the name; per user, because others' lock files cannot be opened.
     user = os.getuid() if hasattr(os, "getuid") else ""
     for gpu, name in enumerate(names):
         lock = try_lock(Path(tempfile.gettempdir()) / f"fer3d-gpu-{user}-{name}.lock")
@@ -60,5 +62,30 @@ def pick_gpu(num_gpus: int, pid: int) -> int:
     return pid % num_gpus
 
 
-# A lock ends when its file is closed, be it by the garbage collector.
+# Keeps lock files open: garbage collection would close them and release the locks.
 _KEPT: list[Any] = []
+
+
+def resolve_precision(precision: str, accelerator: str = "auto") -> Precision:
+    """Resolves `auto` to bf16 where it is fast (GPUs with bf16, CPUs with AMX) and to fp32 elsewhere.
+
+    Args:
+        precision: `auto`, `32-true` or `bf16-mixed`.
+        accelerator: `trainer.accelerator`; `auto` uses a GPU if there is one.
+
+    Raises:
+        ValueError: The precision is unknown.
+    """
+    if precision == "auto":
+        return "bf16-mixed" if _fast_bf16(accelerator) else "32-true"
+    if precision == "bf16-mixed":
+        return "bf16-mixed"
+    if precision == "32-true":
+        return "32-true"
+    raise ValueError(f"precision must be auto, 32-true or bf16-mixed, got {precision!r}")
+
+
+def _fast_bf16(accelerator: str) -> bool:
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))

@@ -1,4 +1,4 @@
-"""One fold: from clips, a split and the parts of a training to the held-out logits of every epoch."""
+"""Trains one fold and returns the held-out logits of every epoch."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ from fer3d.clips.data import FoldData
 from fer3d.clips.folds import Fold
 from fer3d.clips.frames import FrameSampling
 from fer3d.cores import count_threads
+from fer3d.training.device import Precision
 from fer3d.training.module import FoldModule, balanced_class_weights
-from fer3d.training.precision import Precision
 from fer3d.training.progress import progress_callback
 from fer3d.training.seeding import FoldSeeds
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a fold is trained.
+    """The parts and settings of a fold's training.
 
     Attributes:
-        network: Makes the network.
-        optimizer: Makes the optimizer from the network's parameters.
-        scheduler: Makes the schedule of the learning rate from the optimizer and the number of steps.
-        augmentation: The extra copies of training clips.
-        trainer: Makes the Lightning trainer.
-        batch_size: Clips a batch.
+        network: Creates the network.
+        optimizer: Creates the optimizer from the network's parameters.
+        scheduler: Creates the learning rate scheduler from the optimizer and the number of steps.
+        augmentation: Extra copies of training clips.
+        trainer: Creates the Lightning trainer.
+        batch_size: Clips per batch.
         normalise: Whether clips enter the network in [-1, 1].
-        class_weights: Whether the loss weighs every class alike.
-        precision: The number format of activations.
-        compile: Whether the network goes through `torch.compile`.
-        callbacks: Makes Lightning's callbacks, anew for each fold.
-        num_batches: Training batches of an epoch; None for all.
-        sampling: Which of a clip's frames the network gets; None for all that the store has.
-        num_frames: How many it gets; None for all.
-        class_sampler: Whether an epoch draws its rows so that every class is equally likely.
+        class_weights: Whether the loss weights all classes equally.
+        precision: Number format of activations.
+        compile: Whether to use `torch.compile`.
+        callbacks: Creates Lightning's callbacks, anew for each fold.
+        num_batches: Training batches per epoch; None: all.
+        sampling: Chooses the frames that the network gets; None: all stored ones.
+        num_frames: Number of frames that the network gets; None: all.
+        class_sampler: Whether to draw an epoch's rows with every class equally likely.
     """
 
     network: Callable[[], nn.Module]
@@ -75,15 +75,15 @@ class Training:
 
 @dataclass(frozen=True)
 class TrainedFold:
-    """What training leaves in memory.
+    """Result of training, in memory.
 
     Attributes:
         network: The network after the last epoch.
         data: The fold's data module.
-        logits: `(num_epochs, num_held_out, num_classes)` float32.
-        inner_val_logits: The same for the clips of `fold.inner_val`; None where there are none.
+        logits: Held-out logits `(num_epochs, num_held_out, num_classes)`, float32.
+        inner_val_logits: The same for the clips of `fold.inner_val`; None if there are none.
         device: The device's name.
-        seconds: How long training took.
+        seconds: Duration of training.
     """
 
     network: nn.Module
@@ -106,22 +106,22 @@ def train_fold(
     folder: Path,
     progress: bool,
 ) -> TrainedFold:
-    """Trains a network on a fold's training clips and watches it on the held-out ones.
+    """Trains a network on a fold's training clips and predicts the held-out ones after every epoch.
 
     Args:
-        training: How to train.
-        clips: All clips of the corpus: a source of them, or uint8 `(N, C, S, H, W)`.
+        training: Parts and settings of the training.
+        clips: All clips of the corpus, as a source or as uint8 `(N, C, S, H, W)`.
         labels: Their labels, `(N,)`.
         emotions: The class names.
         fold: The split.
         seeds: The fold's seeds.
-        loggers: Where the curves go.
-        folder: Where Lightning may write.
+        loggers: Loggers of the curves.
+        folder: Folder that Lightning may write to.
         progress: Whether to show progress.
 
     Raises:
-        DivergedError: The training loss is no longer finite.
-        ValueError: There is no epoch to train, or a callback ended training early.
+        DivergedError: The training loss or the logits are no longer finite.
+        ValueError: `trainer.max_epochs` is below 1, or a callback ended training early.
     """
     torch.set_num_threads(count_threads())
     torch.manual_seed(seeds.network)
@@ -141,7 +141,7 @@ def train_fold(
     )
     network = training.network()
     if training.precision == "bf16-mixed":
-        # What bf16 convolutions are fast in; fp32 ones on a CPU are not.
+        # The fast memory format for bf16 convolutions, but not for fp32 ones on a CPU.
         for parameter in network.parameters():
             if parameter.ndim == 5:
                 parameter.data = parameter.data.to(memory_format=torch.channels_last_3d)
@@ -149,7 +149,7 @@ def train_fold(
     trained = _compiled(network) if training.compile else network
     module = FoldModule(trained, training.optimizer, training.scheduler, len(emotions), weights)
     trainer = make_trainer(training, loggers, folder, progress, predicts=bool(fold.held_out))
-    # Before the training, which should not be lost to a question about the device.
+    # Before training, so that an error here does not lose its result.
     device = _device_name(trainer)
     if not trainer.max_epochs or trainer.max_epochs < 1:
         raise ValueError(f"trainer.max_epochs must be at least 1, got {trainer.max_epochs}")
@@ -159,8 +159,8 @@ def train_fold(
     num_epochs = trainer.current_epoch
     if num_epochs != trainer.max_epochs or trainer.should_stop:
         raise ValueError(
-            f"a callback ended training in or after epoch {num_epochs} of {trainer.max_epochs}: every fold trains all "
-            "of them, and the epoch protocols choose one afterwards; leave it out, or lower trainer.max_epochs"
+            f"a callback ended training in or after epoch {num_epochs} of {trainer.max_epochs}, but every fold must "
+            "train all epochs, among which the epoch protocols choose; remove it, or lower trainer.max_epochs"
         )
     nothing = np.empty((num_epochs, 0, len(emotions)), dtype=np.float32)
     return TrainedFold(
@@ -176,22 +176,22 @@ def train_fold(
 def make_trainer(
     training: Training, loggers: Sequence[Logger], folder: Path, progress: bool, predicts: bool
 ) -> pl.Trainer:
-    """Makes Lightning's trainer for a fold.
+    """Creates Lightning's trainer for a fold.
 
     Args:
-        training: How to train.
-        loggers: Where the curves go.
-        folder: Where Lightning may write.
+        training: Parts and settings of the training.
+        loggers: Loggers of the curves.
+        folder: Folder that Lightning may write to.
         progress: Whether to show progress.
-        predicts: Whether the fold holds clips out.
+        predicts: Whether the fold has held-out clips.
 
     Raises:
-        MisconfigurationException: The device is not there, or the trainer refuses a setting.
+        MisconfigurationException: The device is not available, or the trainer rejects a setting.
     """
-    # Lightning warns about data loaders that are not there.
+    # Otherwise Lightning warns about missing validation data.
     no_prediction = {} if predicts else {"limit_val_batches": 0}
-    # One device a fold, whatever surrounds it: Lightning would take the tasks of a Slurm job for its own, and write no
-    # metrics in all but the first.
+    # One device per fold: inside a Slurm job, Lightning would treat the job's tasks as one distributed training and
+    # write metrics in the first one only.
     alone = LightningEnvironment()
     alone.set_global_rank(0)
     with _lightning_quiet():
@@ -222,13 +222,13 @@ def _device_name(trainer: pl.Trainer) -> str:
 
 @contextmanager
 def _lightning_quiet() -> Iterator[None]:
-    """Mutes what a user can do nothing about.
+    """Mutes warnings that users can ignore.
 
-    Worker processes would only slow the loaders down, whose batches are a handful of integers; `srun` is the launcher's
-    business; and Lightning 2.6 asks PyTorch 2.13 for a class that is going to leave.
+    Worker processes would only slow down loaders whose batches are a few integers; the launcher takes care of `srun`;
+    and Lightning 2.6 uses a class that PyTorch 2.13 deprecates.
     """
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
-    # The report of trainer.profiler, which is of level INFO.
+    # Keeps the report of trainer.profiler, which has level INFO.
     logging.getLogger("pytorch_lightning.profilers").setLevel(logging.INFO)
     levels = [logger.level for logger in loggers]
     for logger in loggers:

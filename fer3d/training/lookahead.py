@@ -11,17 +11,17 @@ from torch.optim.optimizer import ParamsT
 
 
 class Lookahead(Optimizer):
-    """Wraps an optimizer: after every `k` of its steps the slow weights move by `alpha` towards the fast ones.
+    """Wraps an optimizer: after every `k` of its steps, the slow weights move by `alpha` towards the fast ones.
 
     Algorithm 1 of the paper: fast weights start from the slow ones, the inner optimizer takes `k` steps, the slow
-    weights become `slow + alpha * (fast - slow)`, and the fast ones restart from there. The inner optimizer's own state
-    (Adam's moments) is kept, as in the paper. The network always holds the fast weights.
+    weights become `slow + alpha * (fast - slow)`, and the fast ones restart from there. The inner optimizer's state
+    (such as Adam's moments) is kept, as in the paper. The network always has the fast weights.
 
     Args:
-        params: Parameters or groups of them.
-        inner: Makes the inner optimizer from them.
-        k: Inner steps between two moves of the slow weights.
-        alpha: Step of the slow weights, in (0, 1].
+        params: Parameters or parameter groups.
+        inner: Creates the inner optimizer from them.
+        k: Inner steps between updates of the slow weights.
+        alpha: Step size of the slow weights, in (0, 1].
 
     Raises:
         ValueError: `k` or `alpha` is out of range.
@@ -35,20 +35,19 @@ class Lookahead(Optimizer):
         self.inner = inner(params)
         self._slow: list[torch.Tensor] = []
         super().__init__(self.inner.param_groups, self.inner.defaults)
-        # Groups and state are the inner optimizer's own objects: schedulers that change a group, and
-        # checkpoints, then reach both.
+        # Share groups and state with the inner optimizer, so that schedulers and checkpoints affect both.
         self.param_groups = self.inner.param_groups
         self.state = self.inner.state
         self.k, self.alpha, self.num_steps = k, alpha, 0
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds a group, whose slow weights start from its fast ones."""
+        """Adds a parameter group; its slow weights start from the fast ones."""
         super().add_param_group(param_group)
         self._slow += [p.detach().clone() for p in self.param_groups[-1]["params"]]
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Takes one inner step and, every `k`-th time, moves the slow weights."""
+        """Performs one inner step and updates the slow weights every `k` steps."""
         loss = self.inner.step(closure)
         self.num_steps += 1
         if self.num_steps % self.k == 0:
@@ -58,7 +57,7 @@ class Lookahead(Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """The inner optimizer's state with the slow weights and the number of steps."""
+        """Returns the inner optimizer's state with the slow weights and the number of steps."""
         lookahead = {"slow": [slow.clone() for slow in self._slow], "num_steps": self.num_steps}
         return {**self.inner.state_dict(), "lookahead": lookahead}
 
@@ -67,7 +66,7 @@ class Lookahead(Optimizer):
         """Restores what `state_dict` returned.
 
         Raises:
-            ValueError: The state is another optimizer's, or for other parameters.
+            ValueError: The state belongs to another optimizer or to other parameters.
         """
         if "lookahead" not in state_dict:
             raise ValueError("this state was not saved by Lookahead: it has no slow weights")

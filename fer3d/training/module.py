@@ -1,4 +1,4 @@
-"""The Lightning module: it trains and watches any network that turns clips into logits."""
+"""The Lightning module that trains and evaluates a network on one fold."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from fer3d.clips.data import Batch
 
 
 class DivergedError(RuntimeError):
-    """The training loss, or what the network says of held-out clips, is no longer a finite number."""
+    """The training loss or the held-out logits are no longer finite."""
 
 
 class FoldModule(pl.LightningModule):
-    """Trains a network on a fold's training clips and keeps what it says of other clips after every epoch.
+    """Trains a network on a fold's training clips and stores its held-out logits after every epoch.
 
     Args:
-        network: Turns clips `(B, C, T, H, W)` into logits `(B, num_classes)`.
-        optimizer: Makes the optimizer from the network's parameters.
-        scheduler: Makes the schedule of the learning rate from the optimizer and the fold's number of steps.
+        network: Maps clips `(B, C, T, H, W)` to logits `(B, num_classes)`.
+        optimizer: Creates the optimizer from the network's parameters.
+        scheduler: Creates the learning rate scheduler from the optimizer and the fold's number of steps.
         num_classes: Number of classes.
-        class_weights: Weight of each class in the loss, `(num_classes,)`; None weighs all clips alike.
+        class_weights: Weight of each class in the loss, `(num_classes,)`; None: all clips count alike.
 
     Attributes:
-        held_out_logits: One array `(num_held_out, num_classes)` for each finished epoch.
-        inner_val_logits: The same for the clips kept back to choose an epoch.
+        held_out_logits: One array `(num_held_out, num_classes)` per finished epoch.
+        inner_val_logits: The same for the clips kept back for checkpoint selection.
     """
 
     class_weights: Tensor | None
@@ -55,8 +55,8 @@ class FoldModule(pl.LightningModule):
         self.held_out_logits: list[NDArray[np.float32]] = []
         self.inner_val_logits: list[NDArray[np.float32]] = []
         self._logits: tuple[list[Tensor], list[Tensor]] = [], []
-        # `disable` neither hides a NaN nor looks for one on the device; it also ignores weights (torchmetrics 1.9), so
-        # these get one value a clip.
+        # `disable` keeps NaNs without a check that synchronises the device. It also ignores weights (torchmetrics 1.9),
+        # so the metrics get one value per clip.
         self._train_loss, self._held_out_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
         self._train_confusion = MulticlassConfusionMatrix(num_classes)
         self._held_out_confusion = MulticlassConfusionMatrix(num_classes)
@@ -70,7 +70,7 @@ class FoldModule(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Predicts a batch of held-out clips, or of those kept back to choose an epoch (dataloader 1)."""
+        """Predicts a batch of held-out clips, or of `inner_val` clips (dataloader 1)."""
         logits = mean_over_views(self.network(batch.clips).float(), len(batch.labels))
         self._logits[dataloader_idx].append(logits)
         if dataloader_idx == 0:
@@ -86,10 +86,10 @@ class FoldModule(pl.LightningModule):
         self._check_training_loss()
 
     def on_validation_epoch_end(self) -> None:
-        """Keeps the epoch's logits and logs its curves.
+        """Stores the epoch's logits and logs its curves.
 
         Raises:
-            DivergedError: The epoch's last step broke the network, which no training loss has seen.
+            DivergedError: The logits are not finite; the epoch's last step may break the network after its last loss.
         """
         for kept, batches in zip((self.held_out_logits, self.inner_val_logits), self._logits, strict=True):
             if not batches:
@@ -103,7 +103,7 @@ class FoldModule(pl.LightningModule):
         self._log_curves("held_out", self._held_out_loss, self._held_out_confusion)
 
     def on_train_epoch_end(self) -> None:
-        """Does what validation would, where a fold holds out nothing.
+        """Replaces the validation hooks in a fold without held-out clips.
 
         Raises:
             DivergedError: The epoch's training loss is not finite.
@@ -113,13 +113,13 @@ class FoldModule(pl.LightningModule):
             self._log_curves("train", self._train_loss, self._train_confusion)
 
     def configure_optimizers(self) -> Any:
-        """Returns the optimizer and the schedule of its learning rate, which moves every step."""
+        """Returns the optimizer and its learning rate scheduler, which is updated every step."""
         optimizer = self._optimizer(self.network.parameters())
         schedule = self._scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _check_training_loss(self) -> None:
-        # Once an epoch, since looking at a loss makes the host wait for the device.
+        # Only once per epoch, because reading a loss synchronises with the device.
         loss = float(self._train_loss.compute())
         if not math.isfinite(loss):
             raise self._diverged(f"the training loss became {loss}")
@@ -142,10 +142,10 @@ class FoldModule(pl.LightningModule):
 
 
 def mean_over_views(logits: Tensor, num_clips: int) -> Tensor:
-    """Averages the probabilities of each clip's views, and returns them as logits `(num_clips, num_classes)`.
+    """Averages the probabilities over each clip's views; returns log-probabilities `(num_clips, num_classes)`.
 
     Args:
-        logits: Of all views, those of a clip side by side, `(num_clips * K, num_classes)`; as they are where `K` is 1.
+        logits: `(num_clips * K, num_classes)`, a clip's views consecutive; returned unchanged if `K` is 1.
         num_clips: Number of clips.
     """
     num_views = len(logits) // num_clips
@@ -155,11 +155,11 @@ def mean_over_views(logits: Tensor, num_clips: int) -> Tensor:
 
 
 def balanced_class_weights(num_rows_per_emotion: Tensor) -> Tensor:
-    """Weights by which every class counts alike in the loss: inverse to its rows, 1 on average over rows.
+    """Class weights inversely proportional to the number of rows, with mean 1 over rows.
 
     Args:
-        num_rows_per_emotion: Rows of the training fold's epoch of each class, copies counted, `(num_classes,)`; an
-            absent class gets weight 0.
+        num_rows_per_emotion: Number of training rows per class, including copies, `(num_classes,)`; an absent class
+            gets weight 0.
     """
     num_present = int((num_rows_per_emotion > 0).sum())
     weights = num_rows_per_emotion.sum() / (num_present * num_rows_per_emotion.clamp(min=1).float())

@@ -1,4 +1,4 @@
-"""From a configuration to the parts of a training, and the check that they can be made."""
+"""Creates the parts of a training from a configuration and checks them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ from fer3d.clips.augment import make_augmentation
 from fer3d.clips.store import StoreHeader
 from fer3d.models.network import Task, check_network
 from fer3d.training.checkpoint import Checkpoint
-from fer3d.training.device import trainer_devices
+from fer3d.training.device import Precision, trainer_devices
 from fer3d.training.fold import Training, make_trainer
 from fer3d.training.networks import check_kind, make_network
-from fer3d.training.precision import Precision
 
 
 def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | None, precision: Precision) -> Training:
-    """Makes the parts of a training from a run's configuration.
+    """Creates the parts of a training from a run's configuration.
 
     Args:
-        config: The configuration, checked.
-        header: What the clips are.
-        start: The checkpoint that every fold starts from; None where folds start from scratch.
-        precision: The number format, resolved.
+        config: The validated configuration.
+        header: Header of the clip store.
+        start: The checkpoint that every fold starts from; None: folds start from scratch.
+        precision: The resolved number format.
     """
     task = _task(header, config.clips.num_frames)
 
@@ -62,22 +61,22 @@ def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | N
 
 
 def check_training(training: Training, header: StoreHeader) -> int:
-    """Makes once everything that a fold needs, so that what cannot work fails before any work.
+    """Creates everything that a fold needs once, so that impossible settings fail before any work.
 
     Args:
-        training: How folds are to be trained.
-        header: What the clips are.
+        training: Parts and settings of the training.
+        header: Header of the clip store.
 
     Returns:
-        The number of bytes of the network's parameters and buffers.
+        Size of the network's parameters and buffers in bytes.
 
     Raises:
-        ValueError: A setting is impossible, or `compile` has no compiler.
-        MisconfigurationException: The device is not there, or Lightning's trainer refuses a setting.
+        ValueError: A setting is impossible, or `compile` is set without a compiler.
+        MisconfigurationException: The device is not available, or Lightning's trainer rejects a setting.
     """
     _check_callbacks(training.callbacks())
     if training.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
-        raise ValueError("compile=true needs a C++ compiler, and there is none: install g++, or set compile=false")
+        raise ValueError("compile=true needs a C++ compiler, but none was found: install g++, or set compile=false")
     network = training.network()
     task = _task(header, training.num_frames or header.num_frames)
     check_network(network, task, batch_size=training.batch_size, normalise=training.normalise)
@@ -97,13 +96,13 @@ def _check_callbacks(callbacks: Iterable[Callback]) -> None:
     for callback in callbacks:
         name = type(callback).__name__
         if not isinstance(callback, Callback):
-            raise ValueError(f"callbacks must be Lightning's (pytorch_lightning.Callback), and one is {callback!r}")
+            raise ValueError(f"callbacks must be instances of pytorch_lightning.Callback, got {callback!r}")
         if isinstance(callback, EarlyStopping | Timer):
             raise ValueError(
-                f"{name} in callbacks would end folds early: every fold trains trainer.max_epochs epochs, and the "
-                "epoch protocols choose one afterwards; leave it out"
+                f"{name} in callbacks would end folds early, but every fold must train trainer.max_epochs epochs, "
+                "among which the epoch protocols choose; remove it"
             )
         if isinstance(callback, CheckpointCallback):
-            raise ValueError(f"{name} in callbacks cannot be used: save_checkpoint=true keeps a fold's last network")
+            raise ValueError(f"{name} in callbacks is not supported: set save_checkpoint=true to keep the last network")
         if isinstance(callback, ProgressBar):
-            raise ValueError(f"{name} in callbacks cannot be used: fer3d shows its own with progress=true")
+            raise ValueError(f"{name} in callbacks is not supported: set progress=true to show fer3d's progress bar")

@@ -1,4 +1,4 @@
-"""What a person sees while a fold trains."""
+"""Progress display during training."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _logger = logging.getLogger(__name__)
 
 
 class EpochLines(ProgressBar):
-    """A line an epoch, for logs and pipes, where a moving bar would be noise."""
+    """One line per epoch, for logs and pipes, where a progress bar would be noise."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prints the curves of the epoch before, all of which are known only now."""
+        """Prints the previous epoch's curves, which are complete only now."""
         self._print_epoch(trainer, trainer.current_epoch)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -34,10 +34,10 @@ class EpochLines(ProgressBar):
             self.print(f"epoch {num_finished}/{trainer.max_epochs}: {'; '.join(curves)}")
 
     def print(self, *args: Any, **kwargs: Any) -> None:
-        """Lightning's and a network's own `self.print` end here, too."""
+        """Logs messages, including those of `self.print` in Lightning and in networks."""
         _logger.info("%s", " ".join(map(str, args)))
 
 
 def progress_callback() -> ProgressBar:
-    """A Rich progress bar on a terminal, a line an epoch elsewhere."""
+    """A Rich progress bar on a terminal, one line per epoch elsewhere."""
     return RichProgressBar() if Console().is_terminal else EpochLines()

@@ -1,4 +1,4 @@
-"""How the learning rate changes over a fold."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler
 
 
 def constant(optimizer: Optimizer, num_steps: int) -> LRScheduler:
-    """Keeps the learning rate as it is, as the paper does."""
+    """Keeps the learning rate constant, as the paper does."""
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
 def cosine(optimizer: Optimizer, num_steps: int) -> LRScheduler:
-    """Lowers the learning rate to zero over a fold's `num_steps` steps, along half a cosine wave.
+    """Cosine annealing to zero over a fold's `num_steps` steps.
 
-    The last epoch then is about as good as the best one, which an honest epoch protocol needs.
+    The last epoch is then about as good as the best one, which suits honest epoch protocols.
     """
     return CosineAnnealingLR(optimizer, num_steps)

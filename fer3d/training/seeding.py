@@ -1,4 +1,4 @@
-"""Seeds of a fold: it gives the same numbers alone, after other folds, or in another process."""
+"""Seeds of a fold, independent of other folds and of the process that trains it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class FoldSeeds:
-    """Independent seeds for what is random in a fold.
+    """Independent seeds for a fold's sources of randomness.
 
     Attributes:
         network: Initial weights and dropout.
@@ -26,7 +26,7 @@ class FoldSeeds:
         """Derives the seeds of a fold from the run's seed and the fold's number.
 
         Raises:
-            ValueError: The seed is negative.
+            ValueError: `seed` is negative.
         """
         if seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")

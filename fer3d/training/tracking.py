@@ -1,4 +1,4 @@
-"""Where curves go: a CSV file always, Weights & Biases as configured."""
+"""Experiment tracking: a CSV file always, Weights & Biases as configured."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from fer3d.training.results import FoldResult
 WandbMode = Literal["online", "offline", "disabled"]
 
 _logger = logging.getLogger(__name__)
-# Seconds that W&B may take to answer at a run's start (it takes one or two), and to upload what is left at its end.
+# Timeouts of W&B in seconds: to start a run (it usually takes one or two) and to upload the rest at its end.
 _INIT_SECONDS, _FINISH_SECONDS = 10.0, 60.0
-# What W&B refuses in an id, and how long names may be; an id is part of the names of the run's tables.
+# Characters that W&B rejects in an id, and its length limits; an id is also part of table names.
 _NOT_IN_ID = re.compile(r"[^\w.-]", re.ASCII)
 _MAX_LENGTHS = {"id": 96, "group": 128, "name": 128}
-# The mode that stands in for one that has failed in this process.
+# Fallback for a mode that failed in this process.
 _fallback: dict[WandbMode, WandbMode] = {}
 
 
 def csv_logger(*, folder: Path, run_folder: Path, fold: int, config: Mapping[str, Any]) -> Logger:
-    """Makes the logger that writes `metrics.csv` into the fold's folder."""
+    """Creates the logger that writes `metrics.csv` to the fold's folder."""
     return CSVLogger(folder, name="", version="")
 
 
@@ -49,7 +49,7 @@ def wandb_logger(
     entity: str | None = None,
     mode: str | None = None,
 ) -> Logger:
-    """Makes the logger of one W&B run: the folds of a run form a group, with `fold` as a column of its config.
+    """Creates the logger of one W&B run; the folds of a run form a group, and `fold` is in each config.
 
     Args:
         folder: The fold's folder.
@@ -61,8 +61,8 @@ def wandb_logger(
         mode: `online`, `offline` or `disabled`; None: see `wandb_mode`.
     """
     run_folder.mkdir(parents=True, exist_ok=True)
-    # Not left to Lightning, which would go on with a W&B run that is open in this process, sets an option that W&B 0.31
-    # warns about, and flattens the configuration.
+    # Lightning would reuse a W&B run that is open in this process, set an option that W&B 0.31 warns about, and flatten
+    # the configuration.
     run = start_wandb_run(
         project=project,
         entity=entity,
@@ -78,15 +78,15 @@ def wandb_logger(
 
 
 def start_wandb_run(*, mode: WandbMode, **settings: Any) -> wandb.Run:
-    """Starts a W&B run, which costs nothing but itself: where W&B fails, the process logs offline from there on.
+    """Starts a W&B run; if W&B fails, this process logs offline from then on.
 
     Args:
-        mode: Where the run goes.
-        settings: Arguments of `wandb.init`; an `id`, a `group` and a `name` are made such that W&B takes them.
+        mode: The W&B mode.
+        settings: Arguments of `wandb.init`; `id`, `group` and `name` are adapted to W&B's limits.
     """
     texts = {key: str(settings[key]) for key in _MAX_LENGTHS if settings.get(key)}
     modes: dict[WandbMode, None] = dict.fromkeys((_fallback.get(mode, mode), "offline", "disabled"))
-    # W&B keeps the id of a run whose start failed.
+    # W&B does not release the id of a run that failed to start.
     for attempt, suffix in zip(modes, ("", "-again", "-more"), strict=False):
         if "id" in texts:
             texts["id"] = settings["id"] + suffix
@@ -111,25 +111,25 @@ def start_wandb_run(*, mode: WandbMode, **settings: Any) -> wandb.Run:
 
 
 def wandb_mode(mode: str | None) -> WandbMode:
-    """Decides where W&B runs go, without ever asking: the setting, else `WANDB_MODE`, else online if there is a key.
+    """Determines the W&B mode without prompting: the setting, else `WANDB_MODE`, else online if there is an API key.
 
     Raises:
-        ValueError: The mode is not online, offline or disabled; or it is online and there is no key, for which W&B
-            would ask.
+        ValueError: The mode is not online, offline or disabled, or it is online without an API key, where W&B would
+            prompt for one.
     """
     chosen = mode or os.environ.get("WANDB_MODE") or ("online" if _has_wandb_key() else "offline")
     if chosen not in ("online", "offline", "disabled"):
         raise ValueError(f"logger.wandb.mode (or WANDB_MODE) must be online, offline or disabled, got {chosen!r}")
     if chosen == "online" and not _has_wandb_key():
         raise ValueError(
-            "logger.wandb.mode (or WANDB_MODE) is online, but there is no key for W&B: set WANDB_API_KEY, run "
+            "logger.wandb.mode (or WANDB_MODE) is online, but there is no W&B API key: set WANDB_API_KEY, run "
             "`wandb login`, or use logger.wandb.mode=offline"
         )
     return cast(WandbMode, chosen)
 
 
 def log_fold(loggers: Sequence[Logger], result: FoldResult, data: FoldData) -> None:
-    """Logs to W&B what a curve cannot show: the held-out confusion matrix and clips as they enter the network."""
+    """Logs the held-out confusion matrix and sample clips, as they enter the network, to W&B."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             strips = [wandb.Image(strip, caption=caption) for strip, caption in sample_strips(data)]
@@ -147,21 +147,21 @@ def log_fold(loggers: Sequence[Logger], result: FoldResult, data: FoldData) -> N
 
 
 def finish(loggers: Sequence[Logger], status: Literal["success", "failed"]) -> None:
-    """Ends a fold's W&B run, which Lightning would leave open for the next fold."""
+    """Finishes a fold's W&B run, which Lightning would leave open for the next fold."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish(exit_code=0 if status == "success" else 1)
 
 
 def sample_strips(data: FoldData) -> list[tuple[NDArray[np.uint8], str]]:
-    """Film strips of a training clip for each way of changing it and of a held-out clip, with captions.
+    """Film strips of an unchanged training clip, one per augmentation operation, and a held-out clip, with captions.
 
     Returns:
-        Pictures `(H, T * W, C)` and their captions.
+        Images `(H, T * W, C)` with captions.
     """
     operations = data.plan.operation
     rows = torch.stack([torch.nonzero(operations == number)[0, 0] for number in torch.unique(operations)])
-    # A last batch of the training's own kind: same draws, same conversion.
+    # One more training batch, with the same draws and conversion.
     train, held_out = (
         data.training_batch(rows),
         data.prediction_batch(torch.tensor(data.fold.held_out[:1], dtype=torch.long)),
@@ -174,7 +174,7 @@ def sample_strips(data: FoldData) -> list[tuple[NDArray[np.uint8], str]]:
 
 
 def _named(key: str, text: str) -> str:
-    """A name that W&B takes; where that is another one, with a digest of the text, which tells it from others."""
+    """A name that W&B accepts; a changed name gets a digest of the original, to stay unique."""
     taken = _NOT_IN_ID.sub("-", text) if key == "id" else text
     if taken == text and len(text) <= _MAX_LENGTHS[key]:
         return text
@@ -191,7 +191,7 @@ def _strip(clip: Tensor, normalised: bool) -> NDArray[np.uint8]:
 def _has_wandb_key() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
-    # The file and the host that W&B itself looks for; a self-hosted server's has its port.
+    # The file and host that W&B itself looks up; a self-hosted server's includes its port.
     files = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
     host = urlparse(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc
     for file in map(Path, files):

@@ -101,7 +101,7 @@ def test_a_pool_that_does_not_fit_announces_nothing() -> None:
 @pytest.mark.parametrize("stride", [(1, 2, 2), (2, 1, 2), (2, 2, 1)])
 @pytest.mark.parametrize("pool", [BlockAvgPool3d, BlockMaxPool3d])
 def test_overlapping_windows_are_refused(pool: type[BlockPool3d], stride: Triple) -> None:
-    with pytest.raises(ValueError, match="may not overlap"):
+    with pytest.raises(ValueError, match="must not overlap"):
         pool((2, 2, 2), stride, (0, 0, 0))
 
 

@@ -140,7 +140,7 @@ def test_a_runs_folder_stands_for_all_its_folds(write: Callable[..., Path], tmp_
 def test_what_is_no_network_is_a_sentence(write: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(PredictionError, match="--with"):
         load()
-    with pytest.raises(PredictionError, match=r"--with is .*nothing\.ckpt, which is no file"):
+    with pytest.raises(PredictionError, match=r"--with is .*nothing\.ckpt, which is not a file"):
         load(tmp_path / "nothing.ckpt")
     path = write()
     path.write_bytes(path.read_bytes()[:-1000])
@@ -149,7 +149,7 @@ def test_what_is_no_network_is_a_sentence(write: Callable[..., Path], tmp_path: 
 
 
 def test_a_checkpoint_of_an_earlier_version_says_so_and_which_it_is(write: Callable[..., Path]) -> None:
-    with pytest.raises(PredictionError, match=r"last\.ckpt: .*an earlier version of fer3d wrote it"):
+    with pytest.raises(PredictionError, match=r"last\.ckpt: .*an old version of fer3d wrote it"):
         load(write(num_channels=None))
 
 

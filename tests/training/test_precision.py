@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fer3d.training.precision import resolve_precision
+from fer3d.training.device import resolve_precision
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 

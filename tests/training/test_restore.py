@@ -13,8 +13,7 @@ from trained_networks import make_checkpoint
 
 from fer3d.models.network import Task
 from fer3d.training.checkpoint import Checkpoint, CheckpointError
-from fer3d.training.networks import make_network
-from fer3d.training.restore import restore_network
+from fer3d.training.networks import make_network, restore_network
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def test_a_network_comes_back_as_it_was_ready_to_predict(checkpoint: Checkpoint,
 
 
 def test_what_a_checkpoint_does_not_say_is_not_guessed(checkpoint: Checkpoint) -> None:
-    with pytest.raises(CheckpointError, match="whether its clips are grey or coloured"):
+    with pytest.raises(CheckpointError, match="whether its clips are grey or RGB"):
         restore_network(replace(checkpoint, num_channels=None))
 
 

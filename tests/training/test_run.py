@@ -262,7 +262,7 @@ def test_callbacks_look_on_and_count_for_the_digest(compose_tiny: Compose, store
         ("{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:train/loss}", "EarlyStopping .* would end folds"),
         ("{_target_:pytorch_lightning.callbacks.ModelCheckpoint}", "ModelCheckpoint .* save_checkpoint=true"),
         ("{_target_:pytorch_lightning.callbacks.RichProgressBar}", "RichProgressBar .* progress=true"),
-        ("{_target_:os.getcwd}", "callbacks must be Lightning's"),
+        ("{_target_:os.getcwd}", "callbacks must be instances of pytorch_lightning.Callback"),
     ],
 )
 def test_callbacks_that_break_what_a_result_means_are_refused(
@@ -315,7 +315,7 @@ def test_what_cannot_work_fails_before_any_work(
     many = "augment.copies.flip.fear=1000000000000000000000000000000"
     for settings, said in [
         (["model.activation._target_=builtins.print"], "rejects clips of shape"),
-        (["scheduler._target_=builtins.print"], "scheduler._target_ must make an instance of PyTorch's LRScheduler"),
+        (["scheduler._target_=builtins.print"], "scheduler._target_ must create an instance of PyTorch's LRScheduler"),
         ([many], "augment.copies.flip.fear must be a whole number from 0 to"),
     ]:
         with pytest.raises((ValueError, HydraException), match=said):

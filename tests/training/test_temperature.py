@@ -92,12 +92,12 @@ def test_only_differences_between_classes_count_and_no_order(seed: int) -> None:
 @pytest.mark.parametrize(
     ("logits", "labels", "said"),
     [
-        (np.zeros((3, 7)), np.zeros(2, dtype=int), "do not belong together"),
-        (np.zeros(7), np.zeros(7, dtype=int), "do not belong together"),
-        (np.zeros((1, 0)), np.zeros(1, dtype=int), "do not belong together"),
+        (np.zeros((3, 7)), np.zeros(2, dtype=int), "do not match"),
+        (np.zeros(7), np.zeros(7, dtype=int), "do not match"),
+        (np.zeros((1, 0)), np.zeros(1, dtype=int), "do not match"),
         (np.full((1, 7), np.nan), np.zeros(1, dtype=int), "must be finite"),
-        (np.zeros((1, 7)), np.array([7]), "classes from 0 to 6"),
-        (np.zeros((1, 7)), np.array([-1]), "classes from 0 to 6"),
+        (np.zeros((1, 7)), np.array([7]), "labels in 0..6"),
+        (np.zeros((1, 7)), np.array([-1]), "labels in 0..6"),
     ],
 )
 def test_what_are_no_logits_and_labels_is_refused(logits: Any, labels: Any, said: str) -> None:

@@ -248,5 +248,5 @@ def test_a_fold_is_trained_alone_whatever_surrounds_it(
 
 
 def test_online_without_a_key_is_an_error_and_no_question(home: Path) -> None:
-    with pytest.raises(ValueError, match="there is no key for W&B: set WANDB_API_KEY"):
+    with pytest.raises(ValueError, match="there is no W&B API key: set WANDB_API_KEY"):
         wandb_mode("online")
