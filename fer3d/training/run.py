@@ -1,4 +1,4 @@
-"""A run: one configuration on one clip store, as many folds as asked for, in a folder named by what it computes."""
+"""A run: the folds of one configuration on one clip store, in a folder named by a digest of what it computes."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ from fer3d.training.temperature import fit_temperature
 from fer3d.training.tracking import finish, log_fold
 
 _logger = logging.getLogger(__name__)
-# What a fold's result takes on the disk, checkpoint aside: curves, logits, configuration.
+# Disk space of a fold's curves, logits and configuration, without the checkpoint.
 _LEAST_FOLD_BYTES = 1_000_000
-# Keys of a configuration that say how a run came to be tried, and which of its folds are trained.
+# Keys that only say which search started the run and which folds to train.
 NOT_OF_THE_RUN = ("search", "trial", "fold")
 LIBRARIES = ("torch", "pytorch-lightning", "kornia", "opencv-python-headless", "numpy", "scikit-learn", "hydra-core")
 
@@ -59,13 +59,13 @@ class Run:
     """One configuration on one clip store.
 
     Attributes:
-        config: The configuration, resolved.
+        config: The resolved configuration.
         store: The clip store.
         folds: All folds of the cross-validation.
-        start: The checkpoint that every fold starts from; None where folds start from scratch.
-        precision: The number format, resolved.
+        start: The checkpoint that every fold starts from; None: folds start from scratch.
+        precision: The resolved number format.
         digest: SHA-256 of everything that changes the numbers.
-        folder: Where the fold results go.
+        folder: Folder of the fold results.
     """
 
     config: DictConfig
@@ -78,13 +78,13 @@ class Run:
 
     @classmethod
     def of(cls, config: DictConfig, store: ClipStore) -> Run:
-        """Makes the run of a configuration.
+        """Creates the run of a configuration.
 
         Raises:
-            FoldError: The corpus cannot be split as asked.
-            CheckpointError: `start_from` is no checkpoint, one of another network, or one that has seen the held-out
+            FoldError: The corpus cannot be split as configured.
+            CheckpointError: `start_from` is not a checkpoint, belongs to another network, or was trained on held-out
                 subjects.
-            SettingsError: A setting does not exist, or is of another kind.
+            SettingsError: A setting does not exist or has the wrong type.
             ValueError: A setting is out of range.
         """
         config = checked(config)
@@ -110,18 +110,18 @@ class Run:
         return cls(config, store, folds, start, precision, digest, folder)
 
     def train(self, numbers: int | Iterable[int] | None = None) -> list[FoldResult]:
-        """Trains folds one after the other, skips those that are done, and says what it does.
+        """Trains folds one after the other, skipping finished ones, and logs progress.
 
         Args:
-            numbers: A fold's number, several, or None for all.
+            numbers: One or several fold numbers; None: all folds.
 
         Raises:
-            FoldError: There is no such fold.
-            ResultError: A result on disk cannot be read or is another fold's or run's, or a checkpoint that it lacks
-                cannot be made again.
+            FoldError: A fold does not exist.
+            ResultError: A stored result is damaged or belongs to another fold or run, or its missing checkpoint cannot
+                be recreated.
             CheckpointError: `start_from` does not fit the network.
-            DivergedError: A fold's training loss is no longer finite.
-            ValueError, DiskError: As `check`.
+            DivergedError: A fold's training loss or logits are no longer finite.
+            ValueError, DiskError: See `check`.
         """
         chosen = select_folds(self.folds, numbers)
         self.check([fold.number for fold in chosen])
@@ -134,19 +134,19 @@ class Run:
         return results
 
     def fold_result(self, number: int) -> FoldResult:
-        """Reads a fold's result, or trains the fold where there is none.
+        """Reads a fold's result, or trains the fold if there is none.
 
-        Says nothing unless it waits for another process, or makes a checkpoint that is asked for and missing.
+        Logs only if it waits for another process or recreates a missing checkpoint.
 
         Raises:
-            FoldError, ResultError, DivergedError, CheckpointError: As `train`.
+            FoldError, ResultError, DivergedError, CheckpointError: See `train`.
         """
         (fold,) = select_folds(self.folds, number)
         lock = self.folder / f".{self._folder(fold).name}.lock"
         if self._is_done(fold):
             remove_unheld(lock)
             return self._read(fold)
-        # Another process may be at it: trials of a search share the folds of equal settings.
+        # Another process may be training it: trials of a search share folds with equal settings.
         with file_lock(lock, f"fold {number} of {self.folder} is being trained"):
             if self._is_done(fold):
                 return self._read(fold)
@@ -160,19 +160,19 @@ class Run:
 
     @property
     def unfinished(self) -> list[int]:
-        """Numbers of the folds that have no result yet, or not the checkpoint that is asked for."""
+        """Numbers of the folds without a result or without a requested checkpoint."""
         return [fold.number for fold in self.folds if not self._is_done(fold)]
 
     def check(self, numbers: Collection[int]) -> None:
-        """Finds out before any work what would fail folds after it has begun, or even after their training.
+        """Checks in advance for problems that would otherwise appear during or after training.
 
         Args:
-            numbers: The folds that are about to be trained.
+            numbers: The folds to train.
 
         Raises:
-            ValueError: A part cannot be made of its settings, or `compile` has no compiler.
-            MisconfigurationException: The device is not there, or Lightning's trainer refuses a setting.
-            DiskError: The disk lacks the space for their results.
+            ValueError: A part cannot be created from its settings, or `compile` is set without a compiler.
+            MisconfigurationException: The device is not available, or Lightning's trainer rejects a setting.
+            DiskError: The disk lacks space for the results.
         """
         num_unfinished = len(set(numbers) & set(self.unfinished))
         if not num_unfinished:
@@ -183,7 +183,7 @@ class Run:
 
     @property
     def _keeps_checkpoints(self) -> bool:
-        """Whether folds keep their networks: unless said otherwise, where these are all that a run makes."""
+        """Whether to save checkpoints: by default only in runs without held-out clips, which produce nothing else."""
         chosen = self.config.save_checkpoint
         return not any(fold.held_out for fold in self.folds) if chosen is None else bool(chosen)
 
@@ -197,7 +197,7 @@ class Run:
         return lacking(self._folder(fold) / CHECKPOINT_NAME, self.digest, fold.number)
 
     def expected(self, fold: Fold) -> dict[str, object]:
-        """What a fold's result has to say, in the words of `fer3d.training.results.facts`."""
+        """Returns the expected `fer3d.training.results.facts` of a fold's result."""
         return {
             "fold number": fold.number,
             "digest": self.digest,
@@ -218,18 +218,18 @@ class Run:
         return tuple((store.clip_ids[index], store.subjects[index], int(store.labels[index])) for index in indices)
 
     def _complete(self, fold: Fold) -> FoldResult:
-        """Trains a finished fold again for the checkpoint that it lacks; nothing else of it changes."""
+        """Retrains a finished fold to add its missing checkpoint, leaving the rest unchanged."""
         stored, folder = self._read(fold), self._folder(fold)
         why = self._lacks_checkpoint(fold)
-        _logger.info("fold %d: done already, but %s: training it again", fold.number, why)
+        _logger.info("fold %d: finished, but %s; training it again", fold.number, why)
         with work_folder(folder) as work:
             trained = self._trained(fold, [], work)
             again = self._result(fold, trained, self._info(fold))
             if not same_numbers(stored, again):
                 raise ResultError(
-                    f"{folder} was trained without the {CHECKPOINT_NAME} that save_checkpoint=true asks for, and to "
-                    "train it again gave other numbers (other versions, or another machine), so that the checkpoint "
-                    "would not be its own: delete the folder and run the same command again, or set another name"
+                    f"{folder} has no {CHECKPOINT_NAME}, which save_checkpoint=true requires, and training it again "
+                    "gave other numbers (other library versions or another machine), so the checkpoint would not match "
+                    "the result: delete the folder and run the same command again, or set another name"
                 )
             self._checkpoint(trained, fold).write(work / CHECKPOINT_NAME)
             (work / CHECKPOINT_NAME).replace(folder / CHECKPOINT_NAME)
@@ -238,7 +238,7 @@ class Run:
     def _train(self, fold: Fold) -> FoldResult:
         loggers: list[Logger] = []
         status: Literal["success", "failed"] = "failed"
-        # Before the training, which should not be lost to a question for the record.
+        # Before training, so that an error here does not lose its result.
         known = self._info(fold)
         try:
             with atomic_folder(self._folder(fold)) as work:
@@ -248,7 +248,7 @@ class Run:
                     self._checkpoint(trained, fold).write(work / CHECKPOINT_NAME)
                 result = self._result(fold, trained, known)
                 write_result(result, work)
-            # The result is safe by now, whatever becomes of a connection.
+            # Only now that the result is stored, because the connection may fail.
             log_fold(loggers, result, trained.data)
             status = "success"
         finally:
@@ -269,7 +269,7 @@ class Run:
         )
 
     def _loggers(self, fold: Fold, folder: Path) -> Iterator[Logger]:
-        """Makes the loggers one by one, so that those made before one that fails can be finished."""
+        """Creates the loggers one by one, so that if one fails, the previous ones can be finished."""
         config = {**_container(self.config), **self._origin(), "precision": self.precision}
         for make in instantiate(self.config.logger).values():
             yield make(folder=folder, run_folder=self.folder, fold=fold.number, config=config)
@@ -298,7 +298,7 @@ class Run:
             fold=fold.number,
             config=_container(self.config),
             num_channels=self.store.num_channels,
-            # Of the last epoch, whose network this is.
+            # From the last epoch, as the network.
             temperature=None if kept_back is None else fit_temperature(kept_back[-1], labels),
             training_clips=store_measures(self.store, fold.train),
         )
@@ -341,7 +341,7 @@ class Run:
         }
 
     def _info(self, fold: Fold) -> dict[str, Any]:
-        """What a fold's result says of where it comes from, as far as it is known before the training."""
+        """Provenance of a fold's result, as far as it is known before training."""
         return {
             "run": self.folder.name,
             **self._origin(),
@@ -357,7 +357,7 @@ class Run:
         }
 
     def announce(self, numbers: Sequence[int]) -> None:
-        """Says which run this is and how many of its folds are about to be trained."""
+        """Logs the run and the number of folds to train."""
         kind = "SYNTHETIC " if self.store.synthetic else ""
         people = self.independence.subjects_text(len(set(self.store.subjects)))
         folds = f"{len(numbers)} of {len(self.folds)} folds"
@@ -369,7 +369,7 @@ class Run:
 def _versions() -> dict[str, str]:
     found = {"fer3d": fer3d.__version__, "python": platform.python_version()}
     for name in LIBRARIES:
-        # A library may be there under another name, such as an OpenCV with windows.
+        # A library may have another distribution name, such as OpenCV with a GUI.
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

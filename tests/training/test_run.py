@@ -391,7 +391,7 @@ def test_a_checkpoint_that_is_asked_for_later_is_made(
     assert Checkpoint.read(run.folder / "fold_001" / "last.ckpt").weights_digest == want
     assert before == {name: content for name, content in after.items() if name != "last.ckpt"}
     told = capsys.readouterr().out.splitlines()[1:]
-    assert told[0] == "fold 1: done already, but without last.ckpt: training it again"
+    assert told[0] == "fold 1: finished, but without last.ckpt; training it again"
     assert told[1].startswith("fold 1: ")
     assert 1 not in run.unfinished
     assert [path.name for path in run.folder.iterdir()] == ["fold_001"]
@@ -428,7 +428,7 @@ def test_a_damaged_checkpoint_or_another_folds_counts_as_missing(
     for content, why in ((second.read_bytes(), "the last.ckpt of another fold or run"), (b"", "a damaged last.ckpt")):
         first.write_bytes(content)
         run.fold_result(1)
-        assert capsys.readouterr().out.endswith(f"fold 1: done already, but with {why}: training it again\n")
+        assert capsys.readouterr().out.endswith(f"fold 1: finished, but with {why}; training it again\n")
         assert Checkpoint.read(first).weights_digest == want
 
 
@@ -443,7 +443,7 @@ def test_a_checkpoint_that_would_not_be_the_results_own_is_not_added(
     write_result(replace(result, logits=logits, info=elsewhere), run.folder / "fold_001")
     before = contents(run.folder / "fold_001")
     asking = Run.of(compose_tiny(*settings, "save_checkpoint=true"), store)
-    with pytest.raises(ResultError, match=r"fold_001 was trained without .* other numbers .* delete the folder"):
+    with pytest.raises(ResultError, match=r"fold_001 has no last\.ckpt, .* other numbers .* delete the folder"):
         asking.train(1)
     assert contents(run.folder / "fold_001") == before
 
