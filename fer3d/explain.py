@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer3d.command import orderly_end, user_errors
+from fer3d.options import CommandParser
 
 if TYPE_CHECKING:
     from fer3d.clips.store import ClipStore
@@ -51,7 +52,7 @@ def _explain_all(options: argparse.Namespace) -> None:
         what.setdefault(checkpoint_of(options.checkpoint, clip_id), []).append(clip_id)
     if options.video:
         what.setdefault(checkpoint_of(options.checkpoint), []).extend(find_sources(options.video))
-    into = options.into or _default_folder(next(iter(what)))
+    out = options.out or _default_folder(next(iter(what)))
     store: ClipStore | None = None
     told: list[dict[str, Any]] = []
     files: list[str] = [EXPLANATION_NAME]
@@ -60,11 +61,11 @@ def _explain_all(options: argparse.Namespace) -> None:
         if options.clip and store is None:
             store = _store(trained, options)
         for one in named:
-            told.append(_explain_clip(trained, _clip(trained, store, one, options), options, into, files))
+            told.append(_explain_clip(trained, _clip(trained, store, one, options), options, out, files))
     caution = ", ".join(dict.fromkeys(filter(None, (one["caution"] for one in told))))
     content = {"format": _FORMAT, "caution": caution, "clips": told}
-    write_file(into / EXPLANATION_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    print(f"{into}: {', '.join(files)}")
+    write_file(out / EXPLANATION_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    print(f"{out}: {', '.join(files)}")
 
 
 def _store(trained: TrainedNetwork, options: argparse.Namespace) -> ClipStore:
@@ -112,7 +113,7 @@ def _label(trained: TrainedNetwork, emotion: str) -> int:
 
 
 def _explain_clip(
-    trained: TrainedNetwork, clip: ShownClip, options: argparse.Namespace, into: Path, files: list[str]
+    trained: TrainedNetwork, clip: ShownClip, options: argparse.Namespace, out: Path, files: list[str]
 ) -> dict[str, Any]:
     """Explains a clip, writes its figures, appends their names to `files`, and returns the JSON entry."""
     import torch
@@ -134,8 +135,8 @@ def _explain_clip(
         )
         figure = explanation_figure(clip, found, emotions, (said, probability))
         name = _free_name(f"{clip.name} {emotion}", files)
-        write_file(into / f"{name}.png", png(figure))
-        write_file(into / f"{name}.svg", svg(figure))
+        write_file(out / f"{name}.png", png(figure))
+        write_file(out / f"{name}.svg", svg(figure))
         files += [f"{name}.png", f"{name}.svg"]
         explained.append({"emotion": emotion, **_told(found, clip), "files": files[-2:]})
         _say(clip, emotion, found)
@@ -211,10 +212,9 @@ def _default_folder(checkpoint: Path) -> Path:
     return (folder.parent if folder.name.startswith("fold_") else folder) / "explanation"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fer3d explain",
-        description="Shows where and when a network has evidence for an emotion, and tests the map's faithfulness.",
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "explain", "Shows where and when a network has evidence for an emotion, and tests the map's faithfulness."
     )
     add = parser.add_argument
     add(
@@ -229,11 +229,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--at", type=float, metavar="SECONDS", help="end of the clip in a video (that of the most confident clip)")
     add("--layer", metavar="NAME", help="layer of the map, such as features.3.0")
     add("--method", choices=("hirescam", "gradcam"), default="hirescam", help="gradcam averages gradients (hirescam)")
-    add("--into", type=Path, metavar="FOLDER", help="output folder (explanation/ in the run folder)")
-    add("--clips", type=Path, metavar="FOLDER", help="folder of the clip stores (clips/ beside the run)")
-    add(
-        "--trust", action="append", default=[], metavar="PACKAGE", help="whose code the checkpoint may name; repeatable"
-    )
+    parser.add_out("explanation/ in the run's folder")
+    parser.add_clips()
+    parser.add_trust()
     return parser
 
 

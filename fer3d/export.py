@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from fer3d.command import orderly_end, user_errors
+from fer3d.options import CommandParser
 
 
 def export(arguments: Sequence[str] | None = None) -> None:
@@ -59,22 +59,13 @@ def _target(checkpoint: Path, out: Path | None, name: str) -> Path:
     return out if out.suffix.lower() == ".onnx" else out / name
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fer3d export",
-        description="Exports a trained network to ONNX, for prediction without PyTorch (docs/export.md).",
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "export", "Exports a trained network to ONNX, for prediction without PyTorch (docs/export.md)."
     )
     parser.add_argument("checkpoint", type=Path, help="last.ckpt of a fold, or a run folder for all its folds")
-    parser.add_argument(
-        "--out", type=Path, help="a file that ends in .onnx, or a folder (last.onnx beside the checkpoint)"
-    )
-    parser.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="PACKAGE",
-        help="allow the checkpoint to name code of this package; repeatable",
-    )
+    parser.add_out("last.onnx beside the checkpoint; a .onnx file or a folder", "PATH")
+    parser.add_trust()
     return parser
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer3d.command import orderly_end, user_errors
 from fer3d.cores import tell_libraries
+from fer3d.options import CommandParser
 
 if TYPE_CHECKING:
     from fer3d.prediction.jobs import Done, Target
@@ -223,12 +223,9 @@ def _say(predictor: Predictor, source: Source, result: Done, target: Target, wat
     print(f"  {files}", flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fer3d predict",
-        usage="fer3d predict WHAT... --with CHECKPOINT... [options]",
-        description="Predicts the emotions of all faces in videos over time, with trained networks.",
-    )
+def _parser() -> CommandParser:
+    parser = CommandParser("predict", "Predicts the emotions of all faces in videos over time, with trained networks.")
+    parser.usage = "fer3d predict WHAT... --with CHECKPOINT... [options]"
     add = parser.add_argument
     what = "video files, folders of videos or of frame images, patterns such as '*.mp4', a camera's number such as 0"
     add("what", nargs="*", metavar="WHAT", help=what)
@@ -242,12 +239,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CHECKPOINT",
         help="last.ckpt of a fold, an ONNX file, or a run folder for all its folds; several networks are averaged",
     )
-    add(
-        "--out",
-        type=Path,
-        default=Path("predictions"),
-        help="a folder for one table per video (default: predictions), or one .csv or .parquet file for all videos",
-    )
+    parser.add_out("predictions, with one table per video; a .csv or .parquet file is one for all videos", "PATH")
+    parser.set_defaults(out=Path("predictions"))
     for kind, what in (
         ("overlay", "write the video with boxes, labels and bars (.mp4)"),
         ("timeline", "write a figure of the curves (.svg, .png, .pdf)"),
@@ -265,13 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate", type=float, metavar="FPS", help="frames per second of folders of images (30)")
     add("--seconds", type=float, metavar="SECONDS", help="duration of a camera (until Ctrl-C)")
     add("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (auto)")
-    add(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="PACKAGE",
-        help="allow a checkpoint to name code of this package; repeatable",
-    )
+    parser.add_trust()
     return parser
 
 

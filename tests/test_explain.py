@@ -31,7 +31,7 @@ def told(folder: Path) -> dict[str, object]:
 
 def test_explains_clips_by_the_folds_that_held_them_out(explain: Explain, kept: KeptRun, tmp_path: Path) -> None:
     first, second = (kept.results.folds[number].clip_ids[0] for number in (0, 2))
-    status, out, err = explain(kept.folder, "--clip", first, "--clip", second, "--into", tmp_path / "into")
+    status, out, err = explain(kept.folder, "--clip", first, "--clip", second, "--out", tmp_path / "into")
     assert (status, err) == (0, "")
     content = told(tmp_path / "into")
     assert content["caution"] == "SYNTHETIC data"
@@ -61,7 +61,7 @@ def test_emotions_layer_and_method_can_be_chosen_and_a_network_that_has_seen_the
 ) -> None:
     clip_id = kept.results.folds[0].clip_ids[0]
     chosen = ["--emotion", "fear", "--emotion", "anger", "--layer", "features.1.0", "--method", "gradcam"]
-    status, out, err = explain(kept.checkpoint(2), "--clip", clip_id, *chosen, "--into", tmp_path / "into")
+    status, out, err = explain(kept.checkpoint(2), "--clip", clip_id, *chosen, "--out", tmp_path / "into")
     assert (status, err) == (0, "")
     content = told(tmp_path / "into")
     (clip,) = content["clips"]  # type: ignore[misc]
@@ -79,14 +79,14 @@ def test_emotions_layer_and_method_can_be_chosen_and_a_network_that_has_seen_the
 
 @pytest.mark.slow
 def test_explains_frames_of_a_folder(explain: Explain, kept: KeptRun, tmp_path: Path, astronaut: Path) -> None:
-    status, _, err = explain(kept.checkpoint(1), astronaut, "--into", tmp_path / "into")
+    status, _, err = explain(kept.checkpoint(1), astronaut, "--out", tmp_path / "into")
     assert (status, err) == (0, "")
     (clip,) = told(tmp_path / "into")["clips"]  # type: ignore[misc, attr-defined]
     assert clip["clip"].startswith("astronaut, face 1, ")
     assert clip["caution"].startswith("SYNTHETIC: trained on rendered faces")
     assert clip["label"] is None
     assert clip["explained"][0]["frames"][0]["frame"].endswith(" s")
-    status, _, err = explain(kept.checkpoint(1), astronaut, "--face", 2, "--into", tmp_path / "into")
+    status, _, err = explain(kept.checkpoint(1), astronaut, "--face", 2, "--out", tmp_path / "into")
     assert (status, err) == (1, f"fer3d: {astronaut} shows no face 2; it shows 1\n")
 
 
@@ -125,7 +125,7 @@ def test_what_cannot_be_explained_is_a_sentence(
 ) -> None:
     run = str(kept.folder)
     given = [argument.format(run=run) for argument in arguments]
-    status, out, err = explain(*given, "--into", tmp_path / "into")
+    status, out, err = explain(*given, "--out", tmp_path / "into")
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert said.format(run=run).replace(f"{kept.folder.name}/../", "") in err
     assert not (tmp_path / "into").exists()

