@@ -157,21 +157,24 @@ def _predict(
 def _pictures(
     target: Target, name: str, emotions: Sequence[str], caution: str, told: Mapping[str, Any]
 ) -> Iterator[Any]:
-    title = Path(name).name
-    shared: dict[str, Any] = {"emotions": emotions, "caution": caution, "title": title, "source": _shown(told)}
+    if not (target.overlay or target.timeline or target.page):
+        return
     # Imported on demand: they need Matplotlib and more.
+    from fer3d.prediction.pictures.style import PictureInfo
+
+    info = PictureInfo(emotions, caution, Path(name).name, _shown(told))
     if target.overlay:
         from fer3d.prediction.pictures.overlay import Overlay
 
-        yield Overlay(target.overlay, **shared)
+        yield Overlay(target.overlay, info)
     if target.timeline:
         from fer3d.prediction.pictures.timeline import Timeline
 
-        yield Timeline(target.timeline, **shared)
+        yield Timeline(target.timeline, info)
     if target.page:
         from fer3d.prediction.pictures.page import Page
 
-        yield Page(target.page, **shared)
+        yield Page(target.page, info)
 
 
 def _shown(told: Mapping[str, Any]) -> dict[str, Any]:

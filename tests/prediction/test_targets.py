@@ -12,6 +12,7 @@ from fer3d.disk import DiskError
 from fer3d.prediction.camera import Camera
 from fer3d.prediction.jobs import Target
 from fer3d.prediction.pictures.overlay import Overlay
+from fer3d.prediction.pictures.style import PictureInfo
 from fer3d.prediction.sources import FrameFolder, Source, VideoFile
 from fer3d.prediction.table import TableWriter
 from fer3d.prediction.targets import BESIDE, make_targets, summary_path
@@ -120,7 +121,7 @@ def test_no_video_is_written_over(tmp_path: Path) -> None:
 
 def test_an_overlay_may_be_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "drawn.mp4"
-    with Overlay(path, emotions=EMOTIONS, source={"checkpoint": "c0ffee"}) as overlay:
+    with Overlay(path, PictureInfo(EMOTIONS, source={"checkpoint": "c0ffee"})) as overlay:
         for step in made_steps(4, height=48, width=64):
             overlay.add(step)
     (target,) = make_targets(videos("a.mp4"), tmp_path, {**NONE, "overlay": path})

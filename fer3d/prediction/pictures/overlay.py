@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from fer3d.atomic_folder import work_folder
 from fer3d.clips.detectors import Box, Image
 from fer3d.prediction.pictures.drawing import Area, BarsPlace, draw_bars, draw_box, draw_caution, draw_tag, place_bars
-from fer3d.prediction.pictures.style import face_colour, short
+from fer3d.prediction.pictures.style import PictureInfo, face_colour, short
 from fer3d.prediction.pictures.video_writer import H264, Fit, VideoWriter, VideoWriterError
 from fer3d.prediction.steps import Prediction, Step
 
@@ -27,10 +27,7 @@ class Overlay:
 
     Args:
         path: The file.
-        emotions: Names of the classes.
-        caution: Shown in every frame; empty for none.
-        title: Title in the file's metadata.
-        source: Provenance of the prediction; the file's metadata name the checkpoint.
+        info: What to show; the file's metadata contain the title, the caution and the checkpoint.
         rate: Approximate frames per second; frames keep their own times.
 
     Raises:
@@ -38,22 +35,11 @@ class Overlay:
         DiskError: The disk is full or not writable.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        emotions: Sequence[str],
-        caution: str = "",
-        title: str = "",
-        source: Mapping[str, Any] | None = None,
-        rate: float = 25.0,
-    ) -> None:
-        self._path = path
-        self._emotions = tuple(emotions)
-        self._caution = caution
-        self._rate = rate
-        comment = "; ".join(filter(None, (caution, f"checkpoint {(source or {}).get('checkpoint', '')}".strip())))
-        self._metadata = {"title": title, "comment": comment}
+    def __init__(self, path: Path, info: PictureInfo, *, rate: float = 25.0) -> None:
+        self._path, self._info, self._rate = path, info, rate
+        checkpoint = f"checkpoint {info.source.get('checkpoint', '')}".strip()
+        comment = "; ".join(filter(None, (info.caution, checkpoint)))
+        self._metadata = {"title": info.title, "comment": comment}
         self._fit: Fit | None = None
         # Of the faces in the last frame.
         self._latest: dict[int, Prediction | None] = {}
@@ -86,7 +72,7 @@ class Overlay:
         for face in order:
             draw_box(picture, boxes[face], face_colour(face))
         tags = [draw_tag(picture, boxes[face], self._tag(face), face_colour(face)) for face in order]
-        caution = draw_caution(picture, self._caution)
+        caution = draw_caution(picture, self._info.caution)
         taken = [_area(box) for box in boxes.values()] + [area for area in (*tags, caution) if area]
         self._draw_bars(picture, [(face, boxes[face]) for face in reversed(order)], taken)
         self._writer.add(picture, step.frame.time)
@@ -98,9 +84,9 @@ class Overlay:
             prediction = self._latest[face]
             if prediction is None or prediction.smoothed is None:
                 continue
-            place = place_bars(picture, box, self._emotions, taken, before.get(face))
+            place = place_bars(picture, box, self._info.emotions, taken, before.get(face))
             if place is not None:
-                draw_bars(picture, place, self._emotions, prediction.smoothed)
+                draw_bars(picture, place, self._info.emotions, prediction.smoothed)
                 self._places[face] = place
                 taken.append(place.area)
 

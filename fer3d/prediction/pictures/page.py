@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fer3d.atomic_folder import work_folder
-from fer3d.prediction.pictures.style import emotion_colours, face_colour, short
+from fer3d.prediction.pictures.style import PictureInfo, emotion_colours, face_colour, short
 from fer3d.prediction.pictures.video_writer import Fit, VideoFormat, VideoWriter
 from fer3d.prediction.steps import Prediction, Step
 
@@ -50,11 +50,7 @@ class Page:
 
     Args:
         path: The file.
-        emotions: Names of the classes.
-        caution: Shown in the heading and over the video; empty for none.
-        title: Name of the source.
-        source: Provenance of the prediction, shown as a table; its `warnings`, a list of sentences, may grow until the
-            block ends.
+        info: What to show; the caution stands in the heading and over the video, the provenance in a table.
         rate: Approximate frames per second; frames keep their own times.
         most_bytes: Maximum size of the embedded video.
 
@@ -63,22 +59,8 @@ class Page:
         DiskError: The disk is full or not writable.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        emotions: Sequence[str],
-        caution: str = "",
-        title: str = "",
-        source: Mapping[str, Any] | None = None,
-        rate: float = 25.0,
-        most_bytes: int = MOST_BYTES,
-    ) -> None:
-        self._path = path
-        self._emotions = tuple(emotions)
-        self._caution = caution
-        self._title = title
-        self._source = dict(source or {})
+    def __init__(self, path: Path, info: PictureInfo, *, rate: float = 25.0, most_bytes: int = MOST_BYTES) -> None:
+        self._path, self._info = path, info
         self._rate = rate if rate > 0 else 25.0
         self._most_bytes = most_bytes
         self._fit: Fit | None = None
@@ -122,7 +104,7 @@ class Page:
 
     def _predict(self, face: int, prediction: Prediction) -> None:
         said = self._said.setdefault((prediction.label, short(prediction.why)), len(self._said))
-        shares = np.full(2 * len(self._emotions), _WHOLE + 1, np.uint16)
+        shares = np.full(2 * len(self._info.emotions), _WHOLE + 1, np.uint16)
         if prediction.smoothed is not None and prediction.probabilities is not None:
             shares = _shares([*prediction.smoothed, *prediction.probabilities])
         self._record("predictions", face, [said, *shares])
@@ -156,18 +138,18 @@ class Page:
         script = f'"use strict";\n(() => {{\n{"".join(parts)}}})();\n'
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         blocks = [(name, _blocks(self._work / name)) for name in _DATA]
-        rows = [(name, _as_text(value)) for name, value in self._source.items() if name != "warnings"]
+        rows = [(name, _as_text(value)) for name, value in self._info.source.items() if name != "warnings"]
         page = environment.get_template("page.html.j2").generate(
-            title=self._title or self._path.stem,
-            caution=self._caution,
-            warnings=[str(warning) for warning in self._source.get("warnings", ())],
+            title=self._info.title or self._path.stem,
+            caution=self._info.caution,
+            warnings=[str(warning) for warning in self._info.source.get("warnings", ())],
             sentence=sentence,
             rows=rows,
             width=self._fit.width if self._fit else 16,
             height=self._fit.height if self._fit else 9,
-            colours=[emotion_colours(len(self._emotions), dark=dark) for dark in (False, True)],
+            colours=[emotion_colours(len(self._info.emotions), dark=dark) for dark in (False, True)],
             facts={
-                "emotions": self._emotions,
+                "emotions": self._info.emotions,
                 "said": [*self._said],
                 "faceColours": [face_colour(number + 1) for number in range(8)],
                 "interval": self._interval(),

@@ -8,7 +8,10 @@ Their contrast with the background is at least 3, as WCAG 2 requires of graphics
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.ft2font import FT2Font
@@ -19,6 +22,24 @@ _ON_LIGHT = ("#f4525b", "#533179", "#0095b8", "#cc7186", "#887000", "#16322b", "
 _ON_DARK = ("#ff3a73", "#ac95b5", "#7cd9ff", "#ffabb4", "#f9e745", "#04936e", "#98a6ff", "#ee7f38")
 # Lines on a video have a dark rim.
 _FACES = ("#ee7f38", "#7cd9ff", "#f9e745", "#ff3a73", "#04936e", "#ffabb4", "#98a6ff", "#ac95b5")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureInfo:
+    """What a picture of a prediction shows besides its frames.
+
+    Attributes:
+        emotions: Names of the classes.
+        caution: Shown in the picture; empty for none.
+        title: Name of the source.
+        source: Provenance of the prediction, such as its `checkpoint`; a list of `warnings` may grow until the picture
+            is complete.
+    """
+
+    emotions: Sequence[str]
+    caution: str = ""
+    title: str = ""
+    source: Mapping[str, Any] = field(default_factory=dict)
 
 
 def emotion_colours(num_emotions: int, *, dark: bool = False) -> list[str]:

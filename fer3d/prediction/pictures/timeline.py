@@ -6,7 +6,7 @@ import io
 import textwrap
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fer3d.atomic_file import write_file
 from fer3d.prediction.pictures.face_history import FaceHistory, Point
-from fer3d.prediction.pictures.style import emotion_colours, face_colour, font_families, short, text_on
+from fer3d.prediction.pictures.style import PictureInfo, emotion_colours, face_colour, font_families, short, text_on
 from fer3d.prediction.steps import Prediction, Step
 from fer3d.prediction.trained import PredictionError
 
@@ -66,31 +66,16 @@ class Timeline:
 
     Args:
         path: The file; its suffix selects SVG, PNG or PDF.
-        emotions: Names of the classes.
-        caution: Shown in the heading; empty for none.
-        title: Name of the source.
-        source: Provenance of the prediction; the figure names its `checkpoint`.
+        info: What to show; of the provenance, the figure names the `checkpoint`.
 
     Raises:
         TimelineError: The suffix is not supported.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        emotions: Sequence[str],
-        caution: str = "",
-        title: str = "",
-        source: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, path: Path, info: PictureInfo) -> None:
         if path.suffix.lower() not in ENDINGS:
             raise TimelineError(f"{path.name} must end in {', '.join(ENDINGS)}: rename it")
-        self._path = path
-        self._emotions = tuple(emotions)
-        self._caution = caution
-        self._title = title
-        self._source = dict(source or {})
+        self._path, self._info = path, info
         self._width = 0.01  # seconds per bin
         self._num_frames = 0
         self._time = 0.0  # of the last frame
@@ -123,7 +108,7 @@ class Timeline:
 
     def _predict(self, face: FaceHistory, prediction: Prediction) -> None:
         said = Counter({(prediction.label, short(prediction.why)): 1})
-        point = Point(np.zeros((2, len(self._emotions))), said=said)
+        point = Point(np.zeros((2, len(self._info.emotions))), said=said)
         if prediction.smoothed is not None and prediction.probabilities is not None:
             point.sums[:] = prediction.smoothed, prediction.probabilities
             point.time, point.number = prediction.time_to, 1
@@ -131,23 +116,23 @@ class Timeline:
 
     def figure(self) -> Figure:
         """Returns the figure of the frames so far."""
-        with _plain_settings("".join((self._title, self._caution, *self._emotions))):
+        with _plain_settings("".join((self._info.title, self._info.caution, *self._info.emotions))):
             return self._figure()
 
     def _drawn(self) -> bytes:
         file = io.BytesIO()
         ending = self._path.suffix.lower()
         left_out = {".svg": ("Date", "Creator"), ".png": ("Software",), ".pdf": ("CreationDate", "Creator")}[ending]
-        metadata: Any = {"Title": f"{self._title} {self._caution}".strip()} | dict.fromkeys(left_out)
-        with _plain_settings("".join((self._title, self._caution, *self._emotions))):
+        metadata: Any = {"Title": f"{self._info.title} {self._info.caution}".strip()} | dict.fromkeys(left_out)
+        with _plain_settings("".join((self._info.title, self._info.caution, *self._info.emotions))):
             self._figure().savefig(file, format=ending[1:], metadata=metadata, dpi=150)
         return file.getvalue()
 
     def _figure(self) -> Figure:
         by_length = sorted(self._faces, key=lambda face: -sum(last - first for first, last in self._faces[face].spans))
         shown = sorted(by_length[:MOST_FACES])
-        heading = [(line, 11, _INK) for line in textwrap.wrap(self._title, 90)]
-        heading += [(line, 9, _ALERT) for line in textwrap.wrap(self._caution, 110)]
+        heading = [(line, 11, _INK) for line in textwrap.wrap(self._info.title, 90)]
+        heading += [(line, 9, _ALERT) for line in textwrap.wrap(self._info.caution, 110)]
         notes = [line for note in self._notes(len(shown)) for line in textwrap.wrap(note, 150)]
         band = 1.5 if len(shown) <= 3 else 1.05
         heights = [
@@ -189,7 +174,7 @@ class Timeline:
             yield f"Each point is the mean over {self._width:.3g} s."
         if len(self._faces) > num_shown:
             yield f"{len(self._faces) - num_shown} more faces, visible for a shorter time, are not drawn."
-        if checkpoint := self._source.get("checkpoint"):
+        if checkpoint := self._info.source.get("checkpoint"):
             yield f"Checkpoint {checkpoint}"
 
     def _draw_band(self, axes: Axes, face: int, band: float) -> None:
@@ -211,17 +196,17 @@ class Timeline:
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         """Yields the colour and line style of each emotion; repeated colours are dashed."""
-        colours = emotion_colours(len(self._emotions))
+        colours = emotion_colours(len(self._info.emotions))
         for number, colour in enumerate(colours):
             yield colour, "--" if colour in colours[:number] else "-"
 
     def _name_lines(self, axes: Axes, smoothed: NDArray[np.float32], band: float) -> None:
         """Writes the emotions' names beside the ends of their lines, without overlap."""
         known = smoothed[~np.isnan(smoothed[:, 0])]
-        size = 7 if len(self._emotions) <= 8 else 5.5
-        ends = known[-1] if len(known) else np.zeros(len(self._emotions))
-        heights = _spread(ends, min(size * _LINE / band, 1 / len(self._emotions)))
-        for name, height, (colour, dashes) in zip(self._emotions, heights, self._lines(), strict=True):
+        size = 7 if len(self._info.emotions) <= 8 else 5.5
+        ends = known[-1] if len(known) else np.zeros(len(self._info.emotions))
+        heights = _spread(ends, min(size * _LINE / band, 1 / len(self._info.emotions)))
+        for name, height, (colour, dashes) in zip(self._info.emotions, heights, self._lines(), strict=True):
             beside: Any = {"transform": axes.transAxes, "clip_on": False}
             axes.plot([1.005, 1.016], [height, height], dashes, color=colour, linewidth=2, **beside)
             axes.text(1.02, height, name, size=size, va="center", **beside)
@@ -230,21 +215,21 @@ class Timeline:
         """Times (num_points,) and means (num_points, 2, num_emotions); NaN marks gaps."""
         times: list[float] = []
         means: list[NDArray[np.float64]] = []
-        gap = np.full((2, len(self._emotions)), np.nan)
+        gap = np.full((2, len(self._info.emotions)), np.nan)
         for span in face.spans:
             for place, point in face.within(span):
                 times.append(point.time / point.number if point.number else place * self._width)
                 means.append(point.sums / point.number if point.number else gap)
             times.append(span[1] * self._width)
             means.append(gap)
-        return np.array(times, np.float32), np.array(means, np.float32).reshape(-1, 2, len(self._emotions))
+        return np.array(times, np.float32), np.array(means, np.float32).reshape(-1, 2, len(self._info.emotions))
 
     def _draw_strip(self, axes: Axes, face: FaceHistory) -> None:
         axes.set(ylim=(0, 1), yticks=())
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.xaxis.set_major_locator(MultipleLocator(_step(self._end)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda second, _: _clock(second)))
-        colours = dict(zip(self._emotions, emotion_colours(len(self._emotions)), strict=True))
+        colours = dict(zip(self._info.emotions, emotion_colours(len(self._info.emotions)), strict=True))
         pieces: dict[str | None, list[tuple[float, float]]] = {}
         for start, end, (label, why) in self._stretches(face):
             colour = colours.get(label)

@@ -19,7 +19,7 @@ from fer3d.clips.videos import read_video
 from fer3d.disk import DiskError
 from fer3d.prediction.pictures.drawing import draw_caution, draw_tag, place_bars, shortened, text_bitmap, text_width
 from fer3d.prediction.pictures.overlay import Overlay
-from fer3d.prediction.pictures.style import bgr, emotion_colours, face_colour, text_on
+from fer3d.prediction.pictures.style import PictureInfo, bgr, emotion_colours, face_colour, text_on
 from fer3d.prediction.pictures.video_writer import H264, Fit, VideoWriterError
 from fer3d.prediction.steps import Step
 
@@ -27,8 +27,8 @@ GREY = 40
 
 
 def written(path: Path, steps: Iterable[Step], **arguments: Any) -> tuple[list[Image], list[float]]:
-    settings: dict[str, Any] = {"emotions": EMOTIONS, "caution": "", "title": "x.mp4", "source": SOURCE, "rate": 30.0}
-    with Overlay(path, **settings | arguments) as overlay:
+    info: dict[str, Any] = {"emotions": EMOTIONS, "title": "x.mp4", "source": SOURCE}
+    with Overlay(path, PictureInfo(**info | arguments), rate=30.0) as overlay:
         for step in steps:
             overlay.add(step)
     frames = read_video(path, lambda times: range(len(times)))
@@ -265,7 +265,7 @@ def test_nothing_is_left_after_an_exception(tmp_path: Path) -> None:
 
 
 def test_no_frame_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(VideoWriterError, match="no frame"), Overlay(tmp_path / "out.mp4", emotions=EMOTIONS):
+    with pytest.raises(VideoWriterError, match="no frame"), Overlay(tmp_path / "out.mp4", PictureInfo(EMOTIONS)):
         pass
     assert list(tmp_path.iterdir()) == []
 

@@ -19,7 +19,8 @@ from chromium import Browser
 from made_steps import CAUTION, EMOTIONS, SOURCE, box_of, is_there, made_steps
 
 from fer3d.clips.videos import read_video
-from fer3d.prediction.pictures.page import Page
+from fer3d.prediction.pictures.page import MOST_BYTES, Page
+from fer3d.prediction.pictures.style import PictureInfo
 from fer3d.prediction.steps import Step
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium.BINARY is None, reason="needs Chromium")]
@@ -45,9 +46,9 @@ def page(tmp_path_factory: pytest.TempPathFactory, steps: list[Step]) -> Path:
     return written(tmp_path_factory.mktemp("page") / "out.html", steps)
 
 
-def written(path: Path, steps: Iterator[Step] | list[Step], **arguments: Any) -> Path:
-    settings: dict[str, Any] = {"emotions": EMOTIONS, "caution": CAUTION, "title": "<b>x</b>.mp4", "source": SOURCE}
-    with Page(path, rate=RATE, **settings | arguments) as page:
+def written(path: Path, steps: Iterator[Step] | list[Step], most_bytes: int = MOST_BYTES, **arguments: Any) -> Path:
+    info: dict[str, Any] = {"emotions": EMOTIONS, "caution": CAUTION, "title": "<b>x</b>.mp4", "source": SOURCE}
+    with Page(path, PictureInfo(**info | arguments), rate=RATE, most_bytes=most_bytes) as page:
         for step in steps:
             page.add(step)
     return path

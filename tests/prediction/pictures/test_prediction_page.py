@@ -23,7 +23,8 @@ from small_disk import SmallDisk
 from fer3d.clips.videos import VideoFrames, read_video
 from fer3d.disk import DiskError
 from fer3d.prediction.pictures.overlay import Overlay
-from fer3d.prediction.pictures.page import Page
+from fer3d.prediction.pictures.page import MOST_BYTES, Page
+from fer3d.prediction.pictures.style import PictureInfo
 from fer3d.prediction.pictures.timeline import Timeline
 from fer3d.prediction.pictures.video_writer import Fit, VideoFormat
 from fer3d.prediction.steps import Step
@@ -31,15 +32,9 @@ from fer3d.prediction.steps import Step
 EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
 
 
-def written(path: Path, steps: Iterable[Step], **arguments: Any) -> Path:
-    settings: dict[str, Any] = {
-        "emotions": EMOTIONS,
-        "caution": CAUTION,
-        "title": "x.mp4",
-        "source": SOURCE,
-        "rate": 30.0,
-    }
-    with Page(path, **settings | arguments) as page:
+def written(path: Path, steps: Iterable[Step], most_bytes: int = MOST_BYTES, **arguments: Any) -> Path:
+    info: dict[str, Any] = {"emotions": EMOTIONS, "caution": CAUTION, "title": "x.mp4", "source": SOURCE}
+    with Page(path, PictureInfo(**info | arguments), rate=30.0, most_bytes=most_bytes) as page:
         for step in steps:
             page.add(step)
     return path
@@ -108,7 +103,7 @@ def test_the_page_holds_every_box_and_prediction(tmp_path: Path) -> None:
 
 
 def test_a_number_of_a_frame_may_be_large(tmp_path: Path) -> None:
-    page = Page(tmp_path / "out.html", emotions=EMOTIONS)
+    page = Page(tmp_path / "out.html", PictureInfo(EMOTIONS))
     with page:
         page._num_frames = 70_000
         for step in made_steps(2, 1, 16, 16):
@@ -175,7 +170,7 @@ def test_where_it_comes_from_is_told(tmp_path: Path) -> None:
 
 def test_warnings_may_come_while_it_is_written(tmp_path: Path) -> None:
     warnings: list[str] = []
-    with Page(tmp_path / "out.html", emotions=EMOTIONS, source={"warnings": warnings}) as page:
+    with Page(tmp_path / "out.html", PictureInfo(EMOTIONS, source={"warnings": warnings})) as page:
         for step in made_steps(2, 1, 16, 16):
             page.add(step)
         warnings.append("its faces are darker than those of the training clips")
@@ -254,9 +249,10 @@ sys.path[:0] = sys.argv[2:]
 from made_steps import EMOTIONS, made_steps
 from fer3d.prediction.pictures.overlay import Overlay
 from fer3d.prediction.pictures.page import Page
+from fer3d.prediction.pictures.style import PictureInfo
 step, *_ = made_steps(1, 1, 48, 64)
-with Overlay(Path(sys.argv[1]) / "out.mp4", emotions=EMOTIONS) as overlay, Page(
-    Path(sys.argv[1]) / "out.html", emotions=EMOTIONS
+with Overlay(Path(sys.argv[1]) / "out.mp4", PictureInfo(EMOTIONS)) as overlay, Page(
+    Path(sys.argv[1]) / "out.html", PictureInfo(EMOTIONS)
 ) as page:
     for number in itertools.count():
         overlay.add(step)
@@ -279,7 +275,7 @@ def test_a_killed_process_leaves_no_file_and_the_next_one_clears_up(tmp_path: Pa
     assert left
     assert all(path.name.startswith(".") for path in left)
     written(outputs / "out.html", made_steps(2, 1, 48, 64))
-    with Overlay(outputs / "out.mp4", emotions=EMOTIONS) as overlay:
+    with Overlay(outputs / "out.mp4", PictureInfo(EMOTIONS)) as overlay:
         for step in made_steps(2, 1, 48, 64):
             overlay.add(step)
     assert {path.name for path in outputs.iterdir()} == {"out.html", "out.mp4"}
@@ -293,9 +289,9 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
 
     steps = list(made_steps(60, 3, 48, 64))
     with (
-        Overlay(tmp_path / "out.mp4", emotions=EMOTIONS) as overlay,
-        Timeline(tmp_path / "out.svg", emotions=EMOTIONS) as timeline,
-        Page(tmp_path / "out.html", emotions=EMOTIONS) as page,
+        Overlay(tmp_path / "out.mp4", PictureInfo(EMOTIONS)) as overlay,
+        Timeline(tmp_path / "out.svg", PictureInfo(EMOTIONS)) as timeline,
+        Page(tmp_path / "out.html", PictureInfo(EMOTIONS)) as page,
     ):
         before = growth = 0
         for number in range(5_000):

@@ -14,12 +14,13 @@ from made_steps import CAUTION, EMOTIONS, SOURCE, is_there, made_steps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fer3d.prediction.pictures.style import PictureInfo
 from fer3d.prediction.pictures.timeline import MOST_FACES, MOST_POINTS, Timeline, TimelineError
 from fer3d.prediction.steps import Frame, Prediction, Step, TrackedFace
 
 
 def fed(steps: Iterable[Step], **arguments: Any) -> Figure:
-    timeline = Timeline(Path("unwritten.svg"), **{"emotions": EMOTIONS, "source": SOURCE} | arguments)
+    timeline = Timeline(Path("unwritten.svg"), PictureInfo(**{"emotions": EMOTIONS, "source": SOURCE} | arguments))
     for step in steps:
         timeline.add(step)
     return timeline.figure()
@@ -59,7 +60,7 @@ def even_steps(num_frames: int, labels: str = "", faces: Iterable[int] = (1,), s
 
 @pytest.mark.parametrize(("ending", "head"), [(".svg", b"<?xml"), (".PNG", b"\x89PNG"), (".pdf", b"%PDF")])
 def test_the_ending_says_what_it_is(ending: str, head: bytes, tmp_path: Path) -> None:
-    with Timeline(tmp_path / f"out{ending}", emotions=EMOTIONS, caution=CAUTION, title="x.mp4"):
+    with Timeline(tmp_path / f"out{ending}", PictureInfo(EMOTIONS, CAUTION, "x.mp4")):
         pass
     assert (tmp_path / f"out{ending}").read_bytes().startswith(head)
 
@@ -69,7 +70,7 @@ def test_the_ending_says_what_it_is(ending: str, head: bytes, tmp_path: Path) ->
 def test_the_same_steps_give_the_same_bytes(ending: str, tmp_path: Path) -> None:
     written = []
     for name in ("one", "two"):
-        with Timeline(tmp_path / f"{name}{ending}", emotions=EMOTIONS, caution=CAUTION, title="x.mp4") as timeline:
+        with Timeline(tmp_path / f"{name}{ending}", PictureInfo(EMOTIONS, CAUTION, "x.mp4")) as timeline:
             for step in made_steps(30, 1, 48, 64):
                 timeline.add(step)
         written.append((tmp_path / f"{name}{ending}").read_bytes())
@@ -78,7 +79,7 @@ def test_the_same_steps_give_the_same_bytes(ending: str, tmp_path: Path) -> None
 
 def test_another_ending_is_refused_before_anything_is_drawn() -> None:
     with pytest.raises(TimelineError, match=r"\.gif"):
-        Timeline(Path("out.gif"), emotions=EMOTIONS)
+        Timeline(Path("out.gif"), PictureInfo(EMOTIONS))
 
 
 def test_curves_hold_the_predictions_with_gaps_where_a_face_is_away() -> None:
@@ -103,7 +104,7 @@ def test_curves_hold_the_predictions_with_gaps_where_a_face_is_away() -> None:
 def test_title_caution_names_and_reasons_are_in_the_picture(tmp_path: Path) -> None:
     path = tmp_path / "out.svg"
     title, emotions = 'a "$x$" <b> & --.mp4', ("anger", "Überraschung", "радость", "d", "e", "f", "g")
-    with Timeline(path, emotions=emotions, caution=CAUTION, title=title, source=SOURCE) as timeline:
+    with Timeline(path, PictureInfo(emotions, CAUTION, title, SOURCE)) as timeline:
         for step in made_steps(30, 1, 48, 64, emotions=emotions):
             timeline.add(step)
     ElementTree.parse(path)
@@ -171,6 +172,6 @@ def test_names_of_lines_do_not_touch() -> None:
 
 
 def test_nothing_is_left_after_an_exception(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), Timeline(tmp_path / "out.svg", emotions=EMOTIONS):
+    with pytest.raises(ZeroDivisionError), Timeline(tmp_path / "out.svg", PictureInfo(EMOTIONS)):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
