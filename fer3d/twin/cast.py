@@ -23,7 +23,7 @@ SEQUENCES_PER_EMOTION = {
     "sadness": 28,
     "surprise": 83,
 }
-# Number of sequences -> number of people who have that many.
+# Number of sequences -> number of people with that many.
 SUBJECTS_PER_SIZE = {1: 21, 2: 22, 3: 47, 4: 20, 5: 7, 6: 1}
 _REDUCED_SIZE = 3
 _NUM_SWAPS = 5_000
@@ -62,15 +62,15 @@ CREMA_D_CODES = {
     "neutral": "NEU",
     "sadness": "SAD",
 }
-# CREMA-D's sentences; it has levels of the emotion for the first alone, and none of a neutral face.
+# CREMA-D's sentences. Only the first is said at several levels of the emotion, except for neutral.
 CREMA_D_SENTENCES = ("IEO", "DFA", "IOM", "ITH", "ITS", "IWL", "IWW", "MTI", "TAI", "TIE", "TSI", "WSI")
 _LEVEL, _NO_LEVEL = "HI", "XX"
 
-# RAVDESS's and CREMA-D's folds are ranges of actors; a small cast has people in as many folds as it can.
+# RAVDESS's folds are ranges of actors; a small cast is spread over as many folds as possible.
 _RAVDESS_FOLD, _NUM_RAVDESS_FOLDS = 4, 6
 
-# The second word of every seed, after the user's: a cast draws from [seed, stream], its people from [seed, stream + 1]
-# and their takes from [seed, stream + 2]. Twins of the same seed thus share nobody.
+# The second word of every seed, after the user's: the cast is drawn from [seed, stream], its people from
+# [seed, stream + 1] and their takes from [seed, stream + 2]. So twins with the same seed have no person in common.
 CKPLUS_STREAM, OULU_STREAM, RAVDESS_STREAM, CREMA_D_STREAM = 0, 3, 6, 9
 
 
@@ -94,10 +94,10 @@ class Role:
     """One person of the cast.
 
     Attributes:
-        index: Position in the cast, from 0; seeds everything drawn for this person.
+        index: Position in the cast, from 0; part of the seed of everything drawn for this person.
         subject: The subject's id, such as `S005` in CK+ and `P001` in Oulu-CASIA.
-        sequences: What this person performs.
-        female: This person's sex; None where the corpus does not say it.
+        sequences: The sequences that this person performs.
+        female: This person's sex; None if the corpus does not tell.
     """
 
     index: int
@@ -109,8 +109,8 @@ class Role:
 def plan_cast(seed: int, settings: TwinSettings, num_subjects: int = NUM_SUBJECTS) -> list[Role]:
     """Plans CK+'s people and their sequences, sorted by subject.
 
-    With all 118 subjects the counts per emotion and per person are CK+'s. A smaller cast has three sequences a person
-    and its emotions as balanced as that allows.
+    With all 118 subjects the counts per emotion and per person are CK+'s. A smaller cast has three sequences per
+    person, with the emotions as balanced as possible.
 
     Raises:
         CorpusError: `num_subjects` is not between 1 and 118.
@@ -206,7 +206,7 @@ def plan_crema_d_cast(seed: int, settings: VideoSettings, num_subjects: int = NU
 
 
 def _check_number(num_subjects: int, largest: int, corpus: str) -> None:
-    """Raises a `CorpusError` if a twin cannot have this many people."""
+    """Raises a `CorpusError` if a twin cannot have that number of people."""
     if not 1 <= num_subjects <= largest:
         raise CorpusError(
             f"data.num_subjects is {num_subjects}, but the synthetic twin of {corpus} has 1 to {largest} people; set "
@@ -226,7 +226,7 @@ def _margins(num_subjects: int, rng: np.random.Generator) -> tuple[np.ndarray, n
 def _fill(sizes: np.ndarray, quotas: np.ndarray) -> np.ndarray:
     """Returns a boolean table (people, emotions) with these row and column sums.
 
-    Serving the largest rows first, from the columns with most left, finds a table whenever there is one (Gale, Ryser).
+    Filling the largest rows first, from the columns with most left, finds a table if one exists (Gale, Ryser).
     """
     table = np.zeros((len(sizes), len(quotas)), dtype=bool)
     left = quotas.copy()
@@ -238,7 +238,7 @@ def _fill(sizes: np.ndarray, quotas: np.ndarray) -> np.ndarray:
 
 
 def _shuffle(table: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Exchanges emotions between random pairs of people, which keeps all row and column sums."""
+    """Exchanges emotions between random pairs of people, which preserves row and column sums."""
     if len(table) < 2:
         return table
     for _ in range(_NUM_SWAPS):
@@ -280,7 +280,7 @@ def _plan_videos(
     settings: VideoSettings,
     rng: np.random.Generator,
 ) -> tuple[PlannedSequence, ...]:
-    """Plans all emotions once, then again: a twin of fewer takes, like one of fewer people, is a part of this one."""
+    """Plans every emotion once, then again, so that a twin with fewer takes is a part of the full one."""
     shortest = max(1, settings.max_frames * 3 // 4)
     return tuple(
         PlannedSequence(name(actor, take, emotion), emotion, int(rng.integers(shortest, settings.max_frames + 1)))
@@ -290,7 +290,7 @@ def _plan_videos(
 
 
 def _spread_ravdess() -> list[int]:
-    """Returns RAVDESS's actors in the order in which a growing cast takes them: fold by fold, men and women in turn."""
+    """Returns RAVDESS's actors in the order in which a growing cast adds them: fold by fold, men and women in turn."""
     return [
         fold * _RAVDESS_FOLD + place // 2 * 2 + (place + fold) % 2 + 1
         for place in range(_RAVDESS_FOLD)

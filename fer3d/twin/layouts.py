@@ -41,28 +41,28 @@ from fer3d.twin.settings import TwinSettings, VideoSettings
 
 Picture = NDArray[np.uint8]
 
-# Noise does not compress: a higher level takes several times as long for a few percent.
+# Noise does not compress; a higher level takes several times as long and saves a few percent.
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 _JPEG_OPTIONS = (cv2.IMWRITE_JPEG_QUALITY, 95)
 # The frame rate of RAVDESS's and CREMA-D's cameras.
 _RATE = Fraction(30_000, 1001)
-# How often the majority of those who saw only the face named what the actor intended.
+# Published share of clips whose majority vote, by the face alone, is the intended emotion.
 FACE_RIGHT = {"happy": 0.96, "neutral": 0.92, "anger": 0.65, "disgust": 0.63, "fear": 0.52, "sadness": 0.33}
 _TIED_SHARE = 0.1
 _COLUMNS = ("FileName", "VoiceVote", "VoiceLevel", "FaceVote", "FaceLevel", "MultiModalVote", "MultiModalLevel")
 
 
 class Layout(ABC):
-    """What makes a twin that of one corpus. A layout has no state, so that it can be sent to another process.
+    """How a twin imitates one corpus. A layout is stateless, so that it can be sent to another process.
 
     Attributes:
-        name: The `name` of the corpus, which the twin's marker file records.
+        name: The `name` of the corpus, recorded in the twin's marker file.
         title: The corpus's usual name, such as `CK+`.
-        format: A number to raise when the same seed and settings no longer give the same images.
-        settings: How hard, how varied and how large its twin is, unless told otherwise.
-        num_subjects: Number of people of the full twin, which is the most there can be.
-        in_colour: Whether pictures are (height, width, 3) in OpenCV's order, rather than grey (height, width).
-        stream: The first of the random streams of this twin; see `cast`.
+        format: A version to increase when the same seed and settings give other images.
+        settings: The default difficulty, variety and size.
+        num_subjects: Number of people of the full twin, the maximum.
+        in_colour: Whether pictures are (height, width, 3) in BGR order rather than grey (height, width).
+        stream: The first of this twin's random streams; see `cast`.
     """
 
     name: ClassVar[str]
@@ -78,7 +78,7 @@ class Layout(ABC):
         """Plans the people and their sequences, sorted by subject.
 
         Raises:
-            CorpusError: `num_subjects` is not between 1 and that of the full twin.
+            CorpusError: `num_subjects` is not between 1 and the full twin's.
         """
 
     def perform(
@@ -94,14 +94,14 @@ class Layout(ABC):
 
     @abstractmethod
     def write_sequence(self, root: Path, subject: str, sequence: PlannedSequence, pictures: Iterable[Picture]) -> None:
-        """Writes the pictures of one sequence, in the order of time, and its label.
+        """Writes the pictures of one sequence, in temporal order, and its label.
 
         Raises:
             CorpusError, OSError: A picture could not be written.
         """
 
     def write_tables(self, root: Path, roles: Sequence[Role], seed: int) -> None:  # noqa: B027
-        """Writes what the corpus has beside its sequences: nothing, unless told otherwise."""
+        """Writes the corpus's tables, if it has any."""
 
 
 class CKPlusLayout(Layout):
@@ -156,11 +156,11 @@ class OuluLayout(Layout):
 
 
 class TalkingLayout(Layout):
-    """What the twins of talking people share.
+    """Base of the twins of talking people.
 
     Attributes:
-        codes: The corpus's code of each emotion that people show.
-        recorder: How the videos are written.
+        codes: The corpus's code of each emotion.
+        recorder: Encoder of the videos.
     """
 
     in_colour = True
@@ -185,7 +185,7 @@ class TalkingLayout(Layout):
 class RavdessLayout(TalkingLayout):
     """RAVDESS, video only: `Actor_01/02-01-06-01-01-01-01.mp4`, H.264, 1280x720 in colour.
 
-    The camera films at half the size, which costs a quarter: no prepared face has more pixels than that.
+    Pictures are rendered at half the size, which costs a quarter; prepared faces have fewer pixels than that.
     """
 
     name = "ravdess"
@@ -197,7 +197,7 @@ class RavdessLayout(TalkingLayout):
     num_subjects = NUM_RAVDESS_ACTORS
     stream = RAVDESS_STREAM
     codes = RAVDESS_CODES
-    # Faster presets look no frames ahead; where libx264 does, the same pictures do not always give the same bytes.
+    # This preset has no lookahead, with which libx264's bytes are not always reproducible.
     recorder = Recorder("libx264", {"crf": "22", "preset": "superfast"}, _RATE, zoom=2)
 
     def plan_cast(self, seed: int, settings: TwinSettings, num_subjects: int) -> list[Role]:
@@ -212,7 +212,7 @@ class RavdessLayout(TalkingLayout):
 
 
 class CremaDLayout(TalkingLayout):
-    """CREMA-D: `VideoFlash/1001_IEO_HAP_HI.flv`, FLV1, 480x360 in colour, and what raters would have said."""
+    """CREMA-D: `VideoFlash/1001_IEO_HAP_HI.flv`, FLV1, 480x360 in colour, and a table of simulated votes."""
 
     name = "crema_d"
     title = "CREMA-D"
@@ -234,10 +234,10 @@ class CremaDLayout(TalkingLayout):
         self.recorder.record(folder / f"{sequence.name}.flv", pictures)
 
     def write_tables(self, root: Path, roles: Sequence[Role], seed: int) -> None:
-        """Writes `processedResults/summaryTable.csv`: raters' majorities, right as often as those of CREMA-D's raters.
+        """Writes `processedResults/summaryTable.csv`: simulated majority votes, as accurate as CREMA-D's.
 
-        Nobody looked at the pictures: the shares of each emotion are those published for the face alone, and a person's
-        face and voice together are taken for right half of the times that the face alone is not.
+        Nobody rated the videos. The accuracy per emotion is the one published for the face alone; face and voice
+        together are assumed to halve the errors.
         """
         table = root / "processedResults" / "summaryTable.csv"
         table.parent.mkdir()
@@ -260,7 +260,7 @@ def _write_picture(path: Path, picture: Picture, options: Sequence[int]) -> None
 
 
 def _judge(emotion: str, rng: np.random.Generator) -> list[str]:
-    """Returns vote and level for voice, face and both; a vote is a letter, or such as `A:D` where two come first."""
+    """Returns vote and level for voice, face and both. A vote is a letter, or `A:D` for a tie."""
     right = FACE_RIGHT[emotion]
     cells = []
     for share in (0.6, right, (1 + right) / 2):
@@ -276,7 +276,7 @@ def _judge(emotion: str, rng: np.random.Generator) -> list[str]:
 
 
 def _other(emotion: str, rng: np.random.Generator) -> str:
-    """Draws what an expression is mistaken for, mostly a neutral face."""
+    """Draws the emotion that an expression is mistaken for, most often neutral."""
     if emotion != "neutral" and rng.random() < 0.5:
         return "neutral"
     return str(rng.choice([name for name in CREMA_D_CODES if name != emotion]))

@@ -1,4 +1,4 @@
-"""One virtual person: the shape of the face, its reflectance and colours, and how strongly each facial action is used.
+"""A virtual person: face shape, reflectance, colours, and how strongly the person uses each facial action.
 
 A colour image is three grey ones of the same scene with differently tinted surfaces, backdrop and light. A tint is a
 factor for each of blue, green and red, in OpenCV's order; it keeps the brightness, so that the image converted to grey
@@ -26,7 +26,7 @@ from fer3d.twin.settings import Range, TwinSettings
 
 Tint = tuple[float, float, float]
 
-# How bright a band looks, by ITU-R BT.601: OpenCV's grey.
+# Luma weights of ITU-R BT.601, which OpenCV uses for grey.
 _BLUE, _GREEN, _RED = 0.114, 0.587, 0.299
 
 # About the shares among CK+'s subjects: 13% African, few Asian, most of European descent.
@@ -39,7 +39,7 @@ _REST_ACTIONS = ("browDown", "browInnerUp", "browOuterUp", "eyeSquint", "mouthFr
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a person's surface reflects light. Albedos are 0 to 1 in linear light, lengths decimetres on the template.
+    """Reflectance of a person's surface. Albedos are 0 to 1 in linear light, lengths decimetres on the template.
 
     Attributes:
         skin: Albedo of the skin.
@@ -51,11 +51,11 @@ class Look:
         hair: Albedo of the hair.
         hairline: How far the hairline sits above its usual place.
         iris: Albedo of the irises.
-        stubble: How much the beard darkens the skin, 0 to 1.
-        lash: How much the lashes darken the edge of the lids, 0 to 1.
+        stubble: Darkening of the skin by a beard, 0 to 1.
+        lash: Darkening of the edge of the lids by lashes, 0 to 1.
         mottling: Strength of the skin's unevenness.
-        cloth: Albedo of what the person wears.
-        noise_shift: Where in its tile of noise this person's unevenness starts, in decimetres.
+        cloth: Albedo of the clothes.
+        noise_shift: Offset into the tile of noise, in decimetres.
     """
 
     skin: float
@@ -83,7 +83,7 @@ class Palette:
         lip: Tint of the lips.
         hair: Tint of hair and brows.
         iris: Tint of the irises.
-        cloth: Tint of what the person wears.
+        cloth: Tint of the clothes.
     """
 
     skin: Tint
@@ -95,12 +95,12 @@ class Palette:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person before the camera, unposed.
+    """A person with a neutral face and an unturned head.
 
     Attributes:
         vertices: (V, 3) neutral face in decimetres; the origin is the middle of the face.
         face_height: From the chin to the hairline, in decimetres.
-        look: How the surface reflects light.
+        look: Reflectance of the surface.
         gains: (A,) factor on each facial action, symmetric.
         resting: (A,) strength of each action in this person's neutral face.
     """
@@ -117,7 +117,7 @@ def draw_person(
 ) -> Person:
     """Draws an adult: sex, age, build, ancestry, face shape, skin, hair, and manner of moving the face.
 
-    Where `female` says the sex, all else is drawn as ever.
+    The other draws do not depend on whether `female` is given.
     """
     drawn = rng.random() < _FEMALE_SHARE
     sex = int(drawn if female is None else female)
@@ -149,7 +149,7 @@ def draw_palette(rng: np.random.Generator) -> Palette:
 
 
 def tint_look(look: Look, palette: Palette) -> tuple[Look, ...]:
-    """Returns how the person's surface reflects blue, green and red light."""
+    """Returns the reflectance for blue, green and red light."""
     return tuple(
         replace(
             look,
@@ -165,7 +165,7 @@ def tint_look(look: Look, palette: Palette) -> tuple[Look, ...]:
 
 
 def draw_tint(red: Range, blue: Range, rng: np.random.Generator) -> Tint:
-    """Draws red and blue; green keeps the brightness."""
+    """Draws the factors of red and blue; that of green preserves the brightness."""
     r, b = rng.uniform(*red), rng.uniform(*blue)
     return b, (1 - _RED * r - _BLUE * b) / _GREEN, r
 

@@ -1,4 +1,4 @@
-"""Writes pictures into a video file, one after another."""
+"""Encodes pictures as a video file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from fer3d.corpora.sequences import CorpusError
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """How videos are written.
+    """A video encoder.
 
     Attributes:
         codec: FFmpeg's name of the encoder.
-        options: What the encoder is told.
-        rate: Frames a second.
-        zoom: Factor by which pictures are enlarged.
+        options: The encoder's options.
+        rate: Frames per second.
+        zoom: Factor by which to enlarge pictures.
     """
 
     codec: str
@@ -32,20 +32,20 @@ class Recorder:
     zoom: int = 1
 
     def record(self, path: Path, pictures: Iterable[NDArray[np.uint8]]) -> None:
-        """Encodes pictures as they come, with one thread, so that the same pictures give the same bytes.
+        """Encodes pictures one by one in one thread, so that the same pictures give the same bytes.
 
         Args:
             path: The file to write; its suffix decides the container.
-            pictures: (height, width, 3) pictures in OpenCV's order, of one even size.
+            pictures: (height, width, 3) pictures in BGR order, all of the same even size.
 
         Raises:
-            OSError: The disk is full, or may not be written to.
-            CorpusError: FFmpeg refuses for another reason.
+            OSError: The disk is full or not writable.
+            CorpusError: FFmpeg fails for another reason.
         """
         try:
             self._record(path, pictures)
         except av.FFmpegError as error:
-            # Its own class does not survive the way from one process to another.
+            # FFmpegError cannot be pickled on its way between processes.
             if isinstance(error, OSError):
                 raise OSError(error.errno, error.strerror, str(path)) from error
             raise CorpusError(f"Could not write {path}: {error.strerror}.") from error

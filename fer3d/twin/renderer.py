@@ -1,7 +1,7 @@
-"""Shades a head with NVIDIA Warp: a depth buffer, a soft shadow map, smooth normals, paint worked out per pixel.
+"""Shades a head with NVIDIA Warp: depth buffer, soft shadow map, smooth normals, paint computed per pixel.
 
-Rasterising takes a quarter of the time of Warp's ray query (31 against 115 ms a frame of 640x490 on one core), and its
-shadows are soft. Importing this module imports Warp; only the processes that render do so.
+Rasterising takes a quarter of the time of Warp's ray query (31 against 115 ms per frame of 640x490 on one core), and
+its shadows are soft. This module imports Warp, so only the processes that render import it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fer3d.twin.filming import Shot
 from fer3d.twin.head_model import FloatArray, HeadModel
 from fer3d.twin.people import Look
 
-# Without this Warp prints a banner from every process.
+# Otherwise Warp prints a banner from every process.
 wp.config.log_level = wp.LOG_ERROR
 # Warp's stubs leave its arrays' element types open.
 _WarpArray = Any
@@ -45,11 +45,11 @@ class Renderer:
         self._grain: _WarpArray = wp.array(_draw_grain(), dtype=wp.float32, device="cpu")
 
     def shade(self, vertices: FloatArray, looks: Sequence[Look], shot: Shot) -> list[FloatArray]:
-        """Returns, for each look, the (height, width) light that the camera sees, linear; -1 where it sees no surface.
+        """Returns the (height, width) linear light that the camera sees for each look; -1 where there is no surface.
 
         Args:
             vertices: (V, 3) positions before the camera.
-            looks: How the surface reflects light, in each band of the spectrum that the camera tells apart.
+            looks: The surface's reflectance in each colour band.
             shot: Camera and light.
         """
         scale = shot.focal / (shot.distance - vertices[:, 2])
@@ -81,7 +81,7 @@ def _vectors(rows: np.ndarray) -> _WarpArray:
 
 
 def _draw_grain() -> FloatArray:
-    """Returns a (kernels.GRAIN_SIZE, kernels.GRAIN_SIZE) tile of noise in [-1, 1] that continues at its edges."""
+    """Returns a (kernels.GRAIN_SIZE, kernels.GRAIN_SIZE) tile of noise in [-1, 1], used periodically."""
     return np.random.default_rng(0).uniform(-1, 1, (kernels.GRAIN_SIZE, kernels.GRAIN_SIZE)).astype(np.float32)
 
 

@@ -1,10 +1,10 @@
-"""Test videos of several people with known truth, composed of image sequences that already lie on disk.
+"""Test videos of several people with ground truth, composed of image sequences on disk.
 
-`python -m fer3d.twin.scene people.mp4 --twin outputs/corpora/synthetic_ckplus` writes one; `--held-out-by`
-names the result of a fold, whose network has not seen the people then.
+`python -m fer3d.twin.scene people.mp4 --twin outputs/corpora/synthetic_ckplus` writes one. With `--held-out-by RESULT`
+it shows only people who are held out in that fold, whose network has not seen them.
 
-Nothing is rendered: a person is a picture with soft edges that moves over a painted backdrop and plays a sequence from
-neutral to the apex and back. So 12 seconds of three people are written in about three.
+Nothing is rendered: a person is a soft-edged picture that moves over a painted backdrop and plays a sequence from
+neutral to the apex and back. 12 seconds with three people take about three seconds.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from numpy.typing import NDArray
 
 from fer3d.atomic_file import write_file
 from fer3d.corpora.ckplus import read_tree
-from fer3d.corpora.sequences import CorpusError, FrameSequence
+from fer3d.corpora.sequences import SYNTHETIC_MARKER, CorpusError, FrameSequence
 from fer3d.twin.recording import Recorder
 
 Picture = NDArray[np.uint8]
 Plot = Literal["together", "crossing", "leaving"]
 
-# Of a source picture, the part around the middle that is shown is no wider than this share of its height: the twin of
-# CK+ has shoulders from border to border.
+# Source pictures are cropped to this width, as a share of their height: in the twin of CK+ the shoulders span the whole
+# width.
 _WIDEST = 0.8
-# What a source sequence is played at: CK+'s were filmed faster, but an expression is easier to follow like this.
+# Frames per second at which a source sequence is played. CK+ was filmed faster, but this is easier to follow.
 _SOURCE_RATE = 15
-# Seconds that a face stays at the apex, and at neutral.
+# Seconds that a face pauses at the apex and at neutral.
 _PAUSE = 0.5
-# Libx264 looks no frames ahead in this preset, and so writes the same bytes for the same pictures.
+# This preset has no lookahead, so that the same pictures give the same bytes.
 _CODEC, _OPTIONS = "libx264", {"crf": "20", "preset": "superfast"}
 
 
@@ -47,10 +47,10 @@ class Shot:
     """What happens between two cuts.
 
     Attributes:
-        people: The places of the people in the list of subjects, from left to right.
-        plot: `together`: they sway side by side; `crossing`: the first and the last one swap their places, one passing
-            in front of the other; `leaving`: the first and then the last one walk out of the picture and come back.
-        seconds: How long it is.
+        people: The people's indices in the list of subjects, from left to right.
+        plot: `together`: they sway side by side; `crossing`: the first and the last swap places, one passing in
+            front of the other; `leaving`: the first and then the last one walk out of the picture and come back.
+        seconds: The duration.
     """
 
     people: tuple[int, ...]
@@ -65,9 +65,9 @@ class Visible:
     Attributes:
         subject: The corpus's id.
         box: x1, y1, x2, y2 of the person's picture in pixels, within the frame; the head is in the middle of the whole.
-        share: How much of the picture can be seen: the rest is behind others or beyond the border.
-        emotion: The emotion that is shown.
-        strength: How strongly, by the place in the sequence: 0 for neutral, 1 for the apex.
+        share: The visible share of the picture; the rest is behind others or beyond the border.
+        emotion: The emotion.
+        strength: Position in the sequence: 0 for neutral, 1 for the apex.
     """
 
     subject: str
@@ -79,13 +79,13 @@ class Visible:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The truth about a test video.
+    """Ground truth of a test video.
 
     Attributes:
         size: Width and height in pixels.
-        rate: Frames a second.
-        cuts: The numbers of the frames that a new shot begins with, without the first one.
-        frames: Who is visible in each frame, the one in front last.
+        rate: Frames per second.
+        cuts: Indices of the first frame of each shot, except the first shot.
+        frames: The visible people in each frame, the frontmost last.
     """
 
     size: tuple[int, int]
@@ -106,24 +106,24 @@ def write_scene(
     rate: int = 30,
     seed: int = 0,
 ) -> Scene:
-    """Writes an H.264 video, and the truth about it beside it as `<name>.json`.
+    """Writes an H.264 video, and its ground truth beside it as `<name>.json`.
 
-    The same arguments give the same video. The word SYNTHETIC is in every frame.
+    The same arguments give the same video. Every frame shows the word SYNTHETIC.
 
     Args:
-        path: The file to write, ending in `.mp4`; an older one is replaced.
+        path: The file to write, ending in `.mp4`; an existing one is replaced.
         source: The root of a synthetic twin in CK+'s layout, or sequences of any corpus, from neutral to the apex.
-        subjects: Whose sequences are played; None for all.
-        shots: What happens; None for three shots of the first `num_people`: together, leaving and crossing.
-        num_people: See `shots`.
-        seconds: How long the video is where there are no `shots`.
+        subjects: The subjects to show; None for all.
+        shots: The shots; None for three of the first `num_people`: together, leaving and crossing.
+        num_people: Number of people if there are no `shots`.
+        seconds: Duration of the video if there are no `shots`.
         size: Width and height in pixels, even numbers.
-        rate: Frames a second.
-        seed: Decides sequences, places, movements and backdrops.
+        rate: Frames per second.
+        seed: Seed of sequences, places, movements and backdrops.
 
     Raises:
-        CorpusError: The source cannot be read, is no synthetic twin, or lacks a subject; a number is out of range.
-        OSError: The disk is full, or may not be written to.
+        CorpusError: The source cannot be read, is not a synthetic twin, or lacks a subject; a number is out of range.
+        OSError: The disk is full or not writable.
     """
     rng = np.random.default_rng(seed)
     cast = _cast(source, subjects, rng)
@@ -137,7 +137,7 @@ def write_scene(
     def pictures() -> Iterator[Picture]:
         for turn, shot in enumerate(shots):
             num_frames = max(round(shot.seconds * rate), 1)
-            # Everybody plays all their sequences before one comes again.
+            # Each person plays all sequences before repeating one.
             played = [played[turn % len(played)] for played in (cast[place] for place in shot.people)]
             stage = _Stage(shot, played, size, rng)
             for number in range(num_frames):
@@ -159,7 +159,7 @@ def write_scene(
 
 
 def read_scene(path: Path) -> Scene:
-    """Reads the truth about a video that `write_scene` wrote.
+    """Reads the ground truth of a video that `write_scene` wrote.
 
     Args:
         path: The video.
@@ -178,32 +178,34 @@ def _cast(
     """Returns the sequences of each subject, shuffled."""
     sequences, synthetic = read_tree(source) if isinstance(source, Path) else (source, True)
     if not synthetic:
-        raise CorpusError(f"{source} is no synthetic twin, and its people must not be shown as SYNTHETIC.")
+        raise CorpusError(
+            f"{source} has no {SYNTHETIC_MARKER}: only people of a synthetic twin may be shown as SYNTHETIC"
+        )
     known: dict[str, list[FrameSequence]] = {}
     for sequence in sequences:
         known.setdefault(sequence.subject, []).append(sequence)
     wanted = list(known) if subjects is None else list(subjects)
     if missing := [subject for subject in wanted if subject not in known]:
-        raise CorpusError(f"no sequence of {', '.join(missing)}; there are {', '.join(known)}")
+        raise CorpusError(f"no sequence of {', '.join(missing)}; the source has {', '.join(known)}")
     return [[known[subject][i] for i in rng.permutation(len(known[subject]))] for subject in wanted]
 
 
 def _check(path: Path, shots: Sequence[Shot], cast: Sequence[object], size: tuple[int, int], rate: int) -> None:
     if path.suffix != ".mp4":
-        raise CorpusError(f"a scene is written as .mp4, not as {path.name}")
+        raise CorpusError(f"a scene must be an .mp4 file, got {path.name}")
     if any(side < 64 or side % 2 for side in size) or rate < 1:
         raise CorpusError(
-            f"a scene has even sides of at least 64 pixels and at least 1 frame a second, got {size}, {rate}"
+            f"a scene needs even sides of at least 64 pixels and at least 1 frame per second, got {size}, {rate}"
         )
     if not shots:
-        raise CorpusError("a scene has at least one shot")
+        raise CorpusError("a scene needs at least one shot")
     for shot in shots:
         if shot.plot not in get_args(Plot):
-            raise CorpusError(f"a plot is one of {', '.join(get_args(Plot))}, not {shot.plot}")
+            raise CorpusError(f"a plot must be one of {', '.join(get_args(Plot))}, got {shot.plot}")
         if not shot.people or len(set(shot.people)) < len(shot.people) or not shot.seconds > 0:
-            raise CorpusError(f"a shot has different people and some seconds, got {shot}")
+            raise CorpusError(f"a shot needs distinct people and a positive duration, got {shot}")
         if not all(0 <= place < len(cast) for place in shot.people):
-            raise CorpusError(f"a shot has the people {shot.people}, but there are {len(cast)}: 0 to {len(cast) - 1}")
+            raise CorpusError(f"a shot has the people {shot.people}, but people are numbered from 0 to {len(cast) - 1}")
 
 
 class _Stage:
@@ -218,7 +220,7 @@ class _Stage:
 
     def play(self, second: float) -> tuple[Picture, tuple[Visible, ...]]:
         picture = self._backdrop.copy()
-        # Who is seen where, at a quarter of the size.
+        # The frontmost person at each place, at a quarter of the size.
         owners = np.full((self._size[1] // 4, self._size[0] // 4), -1)
         placed = []
         for number, actor in enumerate(self._actors):
@@ -236,7 +238,7 @@ class _Stage:
         return picture, tuple(visible)
 
     def _way(self, number: int, done: float) -> tuple[float, float]:
-        """Returns a person's column, in slots, and how far beyond the border they are, from -1 (left) to 1 (right)."""
+        """Returns a person's column in slots, and how far they are beyond the border, from -1 (left) to 1 (right)."""
         last = len(self._actors) - 1
         if number not in (0, last):
             return number, 0.0
@@ -251,12 +253,12 @@ class _Stage:
 
 
 class _Actor:
-    """One person in one shot: pictures, and how they sway.
+    """One person in one shot: pictures and movement.
 
     Attributes:
         subject: The corpus's id.
-        emotion: What is shown.
-        edges: (height, width) of a picture, how much of it covers the backdrop, from 0 to 1.
+        emotion: The emotion.
+        edges: (height, width, 1) opacity of the pictures, from 0 to 1.
     """
 
     def __init__(
@@ -272,7 +274,7 @@ class _Actor:
         self._start = rng.uniform(0, 1)
 
     def face(self, second: float) -> tuple[Picture, float]:
-        """Returns the picture of a second, and the strength of the expression."""
+        """Returns the picture at a time in seconds, and the strength of the expression."""
         last = len(self._pictures) - 1
         rise = last / _SOURCE_RATE
         place = (second + self._start) % (2 * rise + 2 * _PAUSE)
@@ -282,14 +284,14 @@ class _Actor:
         return self._pictures[number], number / last if last else 1.0
 
     def place(self, second: float, column: float, beyond: float) -> tuple[float, float]:
-        """Returns the middle of the picture at a second."""
+        """Returns the centre of the picture at a time in seconds."""
         sway = np.sin(2 * math.pi * second / self._periods + self._phases) * 0.06 * self._slot
         x = (column + 0.5) * self._slot + beyond * self._slot * 1.1 + float(sway[0])
         return x, self._middle + float(sway[1]) / 2
 
 
 def _read(path: Path, height: int) -> Picture:
-    """Returns the middle of a picture at a height, BGR."""
+    """Returns the middle of a picture, scaled to a height, in BGR order."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise CorpusError(f"{path} cannot be read as an image")
@@ -309,7 +311,7 @@ def _soften(height: int, width: int) -> NDArray[np.float32]:
 
 
 def _paste(picture: Picture, image: Picture, edges: NDArray[np.float32], x: int, y: int) -> tuple[int, int, int, int]:
-    """Pastes an image with its middle at x, y, and returns the part of its box that is within the picture."""
+    """Pastes an image centred at x, y; returns the part of its box within the picture."""
     left, top = x - image.shape[1] // 2, y - image.shape[0] // 2
     x1, y1 = (min(max(value, 0), side) for value, side in ((left, picture.shape[1]), (top, picture.shape[0])))
     x2 = min(max(left + image.shape[1], x1), picture.shape[1])
@@ -344,13 +346,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Writes a scene of three people.
 
     Args:
-        arguments: The command line; None for the real one.
+        arguments: The arguments; None for those of the command line.
     """
     parser = ArgumentParser(description="Writes a video of three people of a synthetic twin in CK+'s layout.")
     parser.add_argument("video", type=Path, help="the file to write, ending in .mp4")
     parser.add_argument("--twin", type=Path, required=True, help="the twin's folder")
     parser.add_argument(
-        "--held-out-by", type=Path, metavar="RESULT", help="a fold's result.json: only its held-out people"
+        "--held-out-by", type=Path, metavar="RESULT", help="a fold's result.json; shows only its held-out people"
     )
     options = parser.parse_args(arguments)
     told = json.loads(options.held_out_by.read_text(encoding="utf-8")) if options.held_out_by else {}

@@ -1,4 +1,4 @@
-"""Every knob of the synthetic twins, in one place."""
+"""All settings of the synthetic twins."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class TwinSettings:
-    """How hard, how varied and how large the twin is. A pair is the low and high end of a uniform draw.
+    """Difficulty, variety and size of a twin. A pair holds the bounds of a uniform distribution.
 
-    The first group decides how hard the emotions are to tell apart. Strengths of facial actions are fractions of the
+    The first group determines how hard the emotions are to tell apart. Strengths of facial actions are fractions of the
     action's full blend shape.
 
     Attributes:
-        intensity: Strength of the expression at the apex, per sequence; 1 is the full prototype. The strongest knob.
+        intensity: Strength of the expression at the apex, per sequence; 1 is the full prototype. It matters
+            most.
         contempt_intensity: The same for contempt, whose prototype is small and one-sided.
         action_gain: Spread (standard deviation of the logarithm) of how strongly a person uses each action.
-        action_jitter: The same spread, drawn anew for each sequence.
-        action_dropout: Probability that an action of the prototype other than its strongest stays away.
-        action_noise: Largest strength of an action that has nothing to do with the emotion.
+        action_jitter: The same spread, redrawn for each sequence.
+        action_dropout: Probability that an action of the prototype, other than its strongest, is missing.
+        action_noise: Largest strength of an action unrelated to the emotion.
         num_noise_actions: How many such actions a sequence has.
-        blend: Largest share of a second emotion that leaks into the sequence.
+        blend: Largest share of a second emotion that is mixed in.
         asymmetry: Largest difference in strength between the two sides of the face, as a fraction.
         onset: When the expression starts, as a fraction of the sequence.
-        apex: When the expression is fully there, as a fraction of the sequence; the last frame always is the apex.
-        resting_action: Largest strength of the actions with which a person's neutral face differs from the mean one.
+        apex: When the expression is complete, as a fraction of the sequence; the last frame always is the apex.
+        resting_action: Largest strength of the actions in a person's neutral face.
         head_yaw: Largest turn of the head to a side, in degrees.
         head_pitch: Largest nod, in degrees.
         head_roll: Largest tilt, in degrees.
         head_drift: Largest change of each of these angles within a sequence, in degrees.
-        gaze: Largest strength of the look to a side, up or down.
+        gaze: Largest strength of the gaze to a side, up or down.
         blink: Probability that a sequence has a blink.
         shape_spread: Standard deviation of the local face shape (nose, chin, mouth, ...), 1 being MakeHuman's extremes.
         face_pixels: Height of the face from chin to hairline, in pixels of a 490-pixel-high image.
         key_light: Strength of the directional light.
-        ambient: Strength of the light from everywhere.
+        ambient: Strength of the ambient light.
         light_yaw: Largest angle of the light to a side, in degrees.
         background: Grey level of the background, 0 to 1.
         gain: Factor on the image.
@@ -46,8 +47,8 @@ class TwinSettings:
         width: Width of the image in pixels.
         height: Height of the image in pixels.
         short_share: Share of sequences with 6 to 9 frames; only CK+'s layout has any.
-        mean_extra_frames: Mean number of frames beyond 10 in the others, and beyond 9 in Oulu-CASIA's layout; of no
-            meaning where the twin is videos.
+        mean_extra_frames: Mean number of frames beyond 10 in the others, and beyond 9 in Oulu-CASIA's layout; not
+            used for videos.
         max_frames: Length of the longest sequence.
     """
 
@@ -91,17 +92,17 @@ class TwinSettings:
 
 @dataclass(frozen=True, slots=True)
 class VideoSettings(TwinSettings):
-    """How hard, how varied and how large a twin of talking people is, filmed as videos.
+    """Difficulty, variety and size of a twin of talking people, rendered as videos.
 
-    The expression comes and goes: `onset` and `apex` say when it comes, and here it has gone before the end. Videos
-    have three quarters of `max_frames` to `max_frames` frames.
+    The expression rises between `onset` and `apex` and fades between `release` and `rest`. Videos have
+    between three quarters of `max_frames` and `max_frames` frames.
 
     Attributes:
-        release: When the expression starts to go, as a fraction of the video.
-        rest: When it has gone.
-        speech: Factor on how far the mouth moves while talking.
-        syllables: Syllables a second.
-        num_takes: How many videos everybody has of each emotion.
+        release: When the expression starts to fade, as a fraction of the video.
+        rest: When it has faded, as a fraction of the video.
+        speech: Factor on the mouth's movement while talking.
+        syllables: Syllables per second.
+        num_takes: Number of videos per person and emotion.
     """
 
     onset: Range = (0.0, 0.1)

@@ -210,8 +210,8 @@ def test_a_choice_of_emotions_reads_the_same_twin(
 @pytest.mark.parametrize(
     ("make", "choice", "named"),
     [
-        (SyntheticRAVDESS, {"emotions": ["happy", "bored"]}, r"data\.emotions has 'bored'"),
-        (SyntheticCremaD, {"emotions": ["happy", "calm"]}, r"data\.emotions has 'calm'"),
+        (SyntheticRAVDESS, {"emotions": ["happy", "bored"]}, r"data\.emotions .*'bored'"),
+        (SyntheticCremaD, {"emotions": ["happy", "calm"]}, r"data\.emotions .*'calm'"),
         (SyntheticCremaD, {"labels": "voice"}, r"data\.labels is 'voice'"),
     ],
 )
