@@ -1,4 +1,4 @@
-"""Makes or finds the clip store that a configuration asks for, without importing PyTorch."""
+"""Prepares the clip store of a configuration, without importing PyTorch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from fer3d.settings import checked
 
 
 def prepare(config: DictConfig, *, for_training: bool = True) -> Preparation:
-    """Makes or finds the clip store that a configuration asks for.
+    """Creates the clip store of a configuration, or opens it if it exists.
 
     Args:
         config: The configuration.
-        for_training: Whether folds are to be trained; impossible ones are refused before any face is looked for.
+        for_training: Whether folds will be trained; impossible ones are then rejected before face detection.
 
     Raises:
-        SettingsError: A setting does not exist, or is of another kind.
+        SettingsError: A setting does not exist or has the wrong type.
         CorpusError: The corpus cannot be read.
         PreparationError: An image is unreadable, or a clip shows no face.
     """
@@ -42,13 +42,13 @@ def prepare(config: DictConfig, *, for_training: bool = True) -> Preparation:
 
 
 def fold_numbers(config: DictConfig) -> Any:
-    """The folds that `+fold` asks for: a number or a list; None for all."""
+    """The folds in `+fold`: a number or a list; None: all."""
     fold = config.get("fold")
     return OmegaConf.to_object(fold) if OmegaConf.is_config(fold) else fold
 
 
 def _check_folds(config: DictConfig, sequences: Sequence[LabelledSequence]) -> None:
-    """Raises a `FoldError` where the sequences cannot be split as asked, or a fold that is asked for does not exist."""
+    """Raises a `FoldError` if the sequences cannot be split as configured, or a requested fold does not exist."""
     subjects = [sequence.subject for sequence in sequences]
     splits = [sequence.columns.get("split", "") for sequence in sequences]
     select_folds(make_folds(instantiate(config.cv), subjects, splits), fold_numbers(config))
