@@ -21,6 +21,7 @@ from fer3d.clips.store import ClipStore
 from fer3d.reporting.page import Page
 from fer3d.reporting.report import Wing
 from fer3d.reporting.runs import ReportRun
+from fer3d.reporting.study_plots import PlotSection
 from fer3d.search.records import StudyRecord
 from fer3d.training.run import Run
 
@@ -63,7 +64,7 @@ def test_one_runs_report_lies_in_it_and_that_of_several_beside_them(
     first, second = (write_run(tmp_path / "outputs", [right(4, 3)] * 3, name=name) for name in ("a", "b"))
     assert report(first)[:2] == (0, f"report: {first}/report/report.html (0.0 MB)\n")
     assert report(first, second)[1].startswith(f"report: {tmp_path}/outputs/report/report.html ")
-    assert report(first, "--into", tmp_path / "x" / "y")[1].startswith(f"report: {tmp_path}/x/y/report.html ")
+    assert report(first, "--out", tmp_path / "x" / "y")[1].startswith(f"report: {tmp_path}/x/y/report.html ")
     assert [[one.label for one in runs] for runs, _ in composed] == [["a"], ["a", "b"], ["a"]]
 
 
@@ -74,10 +75,10 @@ def test_runs_of_different_folders_need_a_place_for_their_report(
     status, out, err = report(first, second)
     assert (status, out) == (1, "")
     assert err == (
-        f"fer3d: the runs lie in 2 folders, {tmp_path / 'a'} and {tmp_path / 'b'} among them: say with --into where "
+        f"fer3d: the runs lie in 2 folders, {tmp_path / 'a'} and {tmp_path / 'b'} among them: say with --out where "
         "their report goes\n"
     )
-    assert report(first, second, "--into", tmp_path / "both")[0] == 0
+    assert report(first, second, "--out", tmp_path / "both")[0] == 0
 
 
 def test_errors_are_one_sentence_before_anything_is_written(report: Report, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_a_place_that_cannot_be_written_to_is_an_error_before_any_figure(
 ) -> None:
     run = write_run(tmp_path, [right(4, 3)] * 3)
     (tmp_path / "file").touch()
-    status, _, err = report(run, "--into", tmp_path / "file" / "report")
+    status, _, err = report(run, "--out", tmp_path / "file" / "report")
     assert (status, composed) == (1, [])
     assert err == f"fer3d: the report cannot be written to {tmp_path / 'file' / 'report'}: Not a directory\n"
 
@@ -133,7 +134,7 @@ def test_missing_folds_pass_when_asked_for(report: Report, composed: list[Any], 
 def test_the_paper_comes_when_asked_for_and_where_it_has_something_to_say(report: Report, tmp_path: Path) -> None:
     folds = [right(4, 3)] * 3
     run = write_run(tmp_path, folds)
-    assert report(run, "--paper")[0] == report(run, "--into", tmp_path / "plain")[0] == 0
+    assert report(run, "--paper")[0] == report(run, "--out", tmp_path / "plain")[0] == 0
     with_paper, plain = ((where / "report.html").read_text() for where in (run / "report", tmp_path / "plain"))
     assert "beside the paper</h1>" in with_paper
     assert "paper-settings" not in plain
@@ -173,7 +174,7 @@ def composed_studies(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     """Lets the command write a page without figures, and keeps which study it was to be made of."""
     asked: list[tuple[str, bool]] = []
 
-    def compose(record: StudyRecord, *, own_database: bool) -> Page:
+    def compose(record: StudyRecord, plots: tuple[PlotSection, ...], *, own_database: bool) -> Page:
         asked.append((record.name, own_database))
         return Page("a page", (), (), ())
 
@@ -186,9 +187,9 @@ def test_the_report_of_a_search_lies_in_its_folder(
 ) -> None:
     study = write_study(tmp_path / "outputs", [FakeTrial("complete", [1] * 10)], name="a-search")
     assert report("--study", study) == (0, f"report: {study}/report/report.html (0.0 MB)\n", "")
-    assert report("--study", study, "--into", tmp_path / "x")[1] == f"report: {tmp_path}/x/report.html (0.0 MB)\n"
+    assert report("--study", study, "--out", tmp_path / "x")[1] == f"report: {tmp_path}/x/report.html (0.0 MB)\n"
     database = ("--storage", f"sqlite:///{study / 'study.db'}")
-    status, out, err = report("--study", "a-search", *database, "--into", tmp_path / "y")
+    status, out, err = report("--study", "a-search", *database, "--out", tmp_path / "y")
     assert (status, out, err) == (0, f"report: {tmp_path}/y/report.html (0.0 MB)\n", "")
     assert composed_studies == [("a-search", False), ("a-search", False), ("a-search", True)]
 
@@ -234,7 +235,7 @@ def test_help_is_quick_and_names_every_option() -> None:
         env=os.environ | {"COLUMNS": "100"},
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.stdout.startswith("usage: python -m fer3d.report")
-    for option in ("--study", "--storage", "--into", "--partial", "--no-clips", "--clips", "--paper"):
+    assert done.stdout.startswith("usage: fer3d report")
+    for option in ("--study", "--storage", "--out", "--partial", "--no-clips", "--clips", "--paper"):
         assert option in done.stdout
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2

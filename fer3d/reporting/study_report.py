@@ -1,33 +1,66 @@
-"""The report of a search, from its study to the page."""
+"""The report of a search: its page, and the interactive page beside it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from fer3d.reporting.page import Page, write_report
-from fer3d.reporting.study_pictures import picture_sections
-from fer3d.reporting.study_sections import (
-    best_section,
-    failures_section,
-    saved_section,
-    setup_section,
-    study_banners,
-    study_headline,
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from omegaconf import OmegaConf
+
+from fer3d.atomic_file import write_file
+from fer3d.clips.independence import NOT_INDEPENDENT, SEEN_BEFORE
+from fer3d.evaluation.run_results import name_cross_validation
+from fer3d.evaluation.tables import percent
+from fer3d.reporting.page import (
+    DataTable,
+    Facts,
+    Folded,
+    Headline,
+    Page,
+    Part,
+    Picture,
+    Prose,
+    Section,
+    draw,
+    slug,
+    write_report,
 )
+from fer3d.reporting.runs import CORPUS_TITLES
+from fer3d.reporting.sections import duration_text, independence_text
+from fer3d.reporting.study_figures import (
+    figure2,
+    figure2_trials,
+    fixed_threshold,
+    history_figure,
+    read_settings,
+    study_marks,
+)
+from fer3d.reporting.study_plots import PlotSection, plot_sections, render_plots
+from fer3d.reporting.study_tables import Effort, best_table, failures_table, folds_table, saved_table, trial_score
 from fer3d.search.records import StudyRecord
 from fer3d.search.storage import StudyError
 
+PLOTS_NAME = "study.html"
+
+# Settings that the page shows elsewhere.
+_SHOWN = ("pruning", "protocol")
+
 
 def make_study_report(study: str, *, storage: str | None = None, into: Path | None = None) -> Path:
-    """Writes the report of a study and returns the page's path; the same study gives the same bytes.
+    """Writes the report of a study and returns its path; the same study gives the same bytes.
+
+    The report is `report.html`, its figures as files, and `study.html` with interactive plots.
 
     Args:
-        study: The study's folder; or its name, where `storage` is given.
+        study: The study's folder; or its name if `storage` is given.
         storage: The URL of its database; None for the file in its folder.
-        into: Where the report goes; None for `report` in the study's folder.
+        into: Folder of the report; None for `report` in the study's folder.
 
     Raises:
-        StudyError: There is no such study, it is none of cross-validations, or the report cannot be written there.
+        StudyError: The study does not exist, was not created by `fer3d.train`, or the report cannot be written there.
         OSError: A file cannot be written.
     """
     record = StudyRecord.read(study, storage)
@@ -38,20 +71,25 @@ def make_study_report(study: str, *, storage: str | None = None, into: Path | No
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StudyError(f"the report cannot be written to {folder}: {error.strerror}") from error
-        return write_report(compose_study_page(record, own_database=storage is not None), folder)
+        plots = plot_sections(record)
+        write_file(folder / PLOTS_NAME, render_plots(record, plots, study_banners(record)))
+        return write_report(compose_study_page(record, plots, own_database=storage is not None), folder)
     finally:
         record.close()
 
 
-def compose_study_page(record: StudyRecord, *, own_database: bool = False) -> Page:
+def compose_study_page(record: StudyRecord, plots: tuple[PlotSection, ...], *, own_database: bool = False) -> Page:
     """Puts the page together.
 
     Args:
         record: The study.
+        plots: The sections of the interactive page.
         own_database: Whether the study is kept in another database than the file in its folder.
     """
     sections = (
-        *picture_sections(record),
+        _figure2_section(record),
+        _history_section(record),
+        _plots_section(record, plots),
         best_section(record),
         saved_section(record),
         failures_section(record),
@@ -63,3 +101,195 @@ def compose_study_page(record: StudyRecord, *, own_database: bool = False) -> Pa
         headlines=(study_headline(record),),
         sections=tuple(section for section in sections if section),
     )
+
+
+def study_banners(record: StudyRecord) -> tuple[str, ...]:
+    """What a reader must know before any number."""
+    said = []
+    if record.synthetic:
+        said.append(
+            "SYNTHETIC data: every trial was measured on rendered faces. Such numbers say whether the pipeline works, "
+            "not how well a network reads real faces."
+        )
+    if not record.independence.holds:
+        said.append(f"{NOT_INDEPENDENT}: {record.independence.sentence}. {SEEN_BEFORE}")
+    if record.best is not None:
+        said.append(
+            f"CHOSEN BY A SEARCH: trial {record.best.number} did best of all trials on these very folds, which makes "
+            "its accuracy optimistic. A nested search (cv=nested) measures what such a choice is worth."
+        )
+    if record.protocol.optimistic:
+        said.append(
+            f"OPTIMISTIC: every accuracy here, and the threshold that trials are held to, goes by the "
+            f"{record.protocol.title}: held-out clips chose the epoch, too."
+        )
+    num_running = sum(trial.state == "running" for trial in record.trials)
+    if num_running:
+        said.append(
+            f"UNFINISHED: {_counted(num_running, 'trial')} of {len(record.trials)} had not ended when this page was "
+            "made. The search may still go on."
+        )
+    return tuple(said)
+
+
+def study_headline(record: StudyRecord) -> Headline:
+    """The best trial in one sentence; or that there is none, and why that may be."""
+    states = Counter(trial.state for trial in record.trials)
+    counts = ", ".join(f"{states[state]} {state}" for state in ("complete", "pruned", "failed", "running"))
+    best = record.best
+    if best is None:
+        hint = " The pruning threshold may be out of reach." if states["pruned"] else ""
+        sentence = f"No trial is complete ({counts}), so there is no best one.{hint}"
+        return Headline(label=record.name, accuracy="-", sentence=sentence, caution=record.caution)
+    score = trial_score(record, best)
+    low, high = map(percent, score.interval())
+    kind = f"{record.independence.mark}{'SYNTHETIC ' if record.synthetic else ''}held-out clips"
+    validation = name_cross_validation(record.fold_kind, record.num_folds, record.independence)
+    return Headline(
+        label=f"{record.name}, trial {best.number}",
+        accuracy=percent(score.accuracy),
+        sentence=(
+            f"{score.num_correct} of {score.num_clips} {kind} of {_corpus(record)} are right under {validation} "
+            f"cross-validation, {record.protocol.title} (95% Wilson interval {low} to {high}): the best of "
+            f"{_counted(len(record.trials), 'trial')} ({counts}), chosen on these very folds, which is optimistic."
+        ),
+        caution=record.caution,
+    )
+
+
+def best_section(record: StudyRecord) -> Section:
+    """The best trials, and the folds that they find hard."""
+    parts: tuple[Part, ...] = (Prose("There are none: no trial is complete."),)
+    if record.best is not None:
+        folds = folds_table(record)
+        parts = (
+            DataTable(best_table(record)),
+            DataTable(folds) if folds.rows else Prose("None of their held-out clips is wrong in any fold."),
+        )
+    return Section("best", "The best trials", parts, caution=record.caution)
+
+
+def saved_section(record: StudyRecord) -> Section:
+    """What pruning saved."""
+    pruned = Effort.of([trial for trial in record.trials if trial.state == "pruned"], record.num_folds)
+    everything = Effort.of(record.trials, record.num_folds)
+    said = (
+        f"Pruning spared {pruned.num_rest} of {everything.num_all} fold trainings "
+        f"({percent(pruned.num_rest / everything.num_all)})."
+        if pruned.num_trials
+        else "No trial was pruned, so nothing was saved."
+    )
+    return Section("saved", "What pruning saved", (Prose(said), DataTable(saved_table(record))), caution=record.caution)
+
+
+def failures_section(record: StudyRecord) -> Section | None:
+    """The trials that failed and why; None if none did."""
+    table = failures_table(record)
+    return Section("failed", "Trials that failed", (DataTable(table),), caution=record.caution) if table.rows else None
+
+
+def setup_section(record: StudyRecord, *, own_database: bool) -> Section:
+    """How the search was set up, and how to train its best trial.
+
+    Args:
+        record: The study.
+        own_database: Whether the study is kept in another database than the file in its folder.
+    """
+    rest = {key: value for key, value in record.settings.items() if key not in _SHOWN}
+    return Section(
+        "setup",
+        "How it was searched",
+        (
+            Facts(tuple(_facts(record, own_database=own_database))),
+            Section("space", "What was searched", (Facts(tuple(record.space.items())),)),
+            Folded("Settings that all trials share", OmegaConf.to_yaml(OmegaConf.create(rest))),
+        ),
+    )
+
+
+def _figure2_section(record: StudyRecord) -> Section:
+    trials, threshold, best = figure2_trials(record), fixed_threshold(record), record.best
+    passed = "complete trials" if threshold is None else f"complete trials at or above {percent(threshold)}"
+    introduction = Prose(
+        "Figure 2 of the paper has a red cross for each configuration above the pruning threshold, of more than 800 "
+        "that were tested, with the best ones on the top right; after 600 trials, it says, the sampler begins to "
+        f"converge. Here the crosses are {passed}, and the rows below show which choices they made: a row whose "
+        "crosses gather in one lane has converged."
+    )
+    part: Part = Prose(f"Nothing to draw: of {len(record.trials)} trials, none is among the {passed}.")
+    if best is not None and trials:
+        said = (
+            f"{len(trials)} of {len(record.trials)} trials are {passed}; the best is trial {best.number} with "
+            f"{percent(best.attainable)}. Accuracy: {record.protocol.title}, chosen on these very folds. Below, the "
+            "choice of each of these trials; on the right, how many of them made it."
+        )
+        figure = figure2(record, read_settings(record), f"{record.name}: {passed}")
+        part = _picture(record, "figure-2", passed, said, figure)
+    return Section("figure-2", "The paper's Figure 2", (introduction, part), caution=record.caution)
+
+
+def _history_section(record: StudyRecord) -> Section:
+    part: Part = Prose("Nothing to draw: no trial has begun.")
+    if record.trials:
+        states = Counter(trial.state for trial in record.trials)
+        best = f"; the best is trial {record.best.number} with {percent(record.best.attainable)}" if record.best else ""
+        said = (
+            f"{', '.join(f'{number} {state}' for state, number in sorted(states.items()))}{best}. Accuracy: "
+            f"{record.protocol.title}. A pruned trial stands at the accuracy that it could have reached at most when "
+            "it ended."
+        )
+        heading = "accuracy of each trial"
+        part = _picture(record, "history", heading, said, history_figure(record, f"{record.name}: {heading}"))
+    return Section("history", "How the search went", (part,), caution=record.caution)
+
+
+def _plots_section(record: StudyRecord, plots: tuple[PlotSection, ...]) -> Section:
+    link = Markup('The plots of <code>optuna.visualization</code> are on a page of their own: <a href="{0}">{0}</a>.')
+    facts = Facts(tuple((section.title, section.said) for section in plots))
+    return Section("plots", "Interactive plots", (Prose(link.format(PLOTS_NAME)), facts), caution=record.caution)
+
+
+def _picture(record: StudyRecord, name: str, heading: str, said: str, figure: Figure) -> Picture:
+    alt = f"{heading.capitalize()}, of the search {record.name} [{study_marks(record)}]. {said}"
+    return draw(f"{name}-{slug(record.name)}", alt, said, figure)
+
+
+def _facts(record: StudyRecord, *, own_database: bool) -> list[tuple[str, str]]:
+    began = [trial.started for trial in record.trials if trial.started is not None]
+    ended = [trial.finished for trial in record.trials if trial.finished is not None]
+    startup = f", the first {record.num_startup_trials} trials at random" if record.num_startup_trials else ""
+    kind = "SYNTHETIC clips" if record.synthetic else "clips"
+    where = f"{record.name} study_storage=URL" if own_database else f"outputs/search/{record.name}"
+    facts = [
+        ("Study", record.name),
+        ("Trials", str(len(record.trials))),
+        ("Sampler", f"{record.sampler}{startup}"),
+        ("Pruning", _pruning(record)),
+        ("Accuracy", f"{record.protocol.title}: {record.protocol.meaning}"),
+        ("Corpus", f"{_corpus(record)}: {record.num_clips} held-out {kind}"),
+        ("Folds", f"{record.num_folds} ({record.cv}){independence_text(record.fold_kind, record.independence)}"),
+        ("Fixed on the command line", ", ".join(record.overrides) or "nothing"),
+        ("Training time", duration_text(sum(trial.seconds for trial in record.trials))),
+    ]
+    if began:
+        facts.append(("First trial began", min(began).isoformat(" ", "seconds")))
+    if ended:
+        facts.append(("Last trial ended", max(ended).isoformat(" ", "seconds")))
+    if record.best is not None:
+        facts.append(("To train the best trial", f"python -m fer3d.train from_study={where}"))
+    return facts
+
+
+def _pruning(record: StudyRecord) -> str:
+    settings: Any = record.settings.get("pruning") or {}
+    name = str(settings.get("_target_", "unknown")).rpartition(".")[2]
+    details = ", ".join(f"{key}={value}" for key, value in settings.items() if key != "_target_")
+    return f"{name} ({details})" if details else name
+
+
+def _corpus(record: StudyRecord) -> str:
+    return CORPUS_TITLES.get(record.corpus, record.corpus)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fer3d.reporting.study_settings import Setting, value_text
-
 from fer3d.evaluation.measures import Score
 from fer3d.evaluation.run_results import name_folds
 from fer3d.evaluation.tables import Table, percent
 from fer3d.reporting.sections import duration_text
+from fer3d.reporting.study_figures import read_settings, value_text
 from fer3d.search.outcomes import mistakes
 from fer3d.search.records import State, StudyRecord, TrialRecord
 
@@ -68,9 +67,9 @@ def fold_mistakes(record: StudyRecord, trial: TrialRecord) -> dict[int, int]:
     return mistakes(trial.outcomes, record.protocol)
 
 
-def best_table(record: StudyRecord, settings: Sequence[Setting]) -> Table:
+def best_table(record: StudyRecord) -> Table:
     """The best complete trials, with the settings in which they differ."""
-    best = record.complete[:MAX_BEST]
+    best, settings = record.complete[:MAX_BEST], read_settings(record)
     differing = [setting.name for setting in settings if len({_setting_text(t, setting.name) for t in best}) > 1]
     alike = [
         f"{setting.name}={_setting_text(best[0], setting.name)}"

@@ -4,7 +4,6 @@ import pytest
 from fake_studies import FakeTrial, fake_record
 
 from fer3d.evaluation.measures import Score
-from fer3d.reporting.study_settings import read_settings
 from fer3d.reporting.study_tables import (
     MAX_BEST,
     Effort,
@@ -32,13 +31,13 @@ TRIALS = [
 
 
 def best(record: StudyRecord) -> list[dict[str, str]]:
-    table = best_table(record, read_settings(record))
+    table = best_table(record)
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
 def test_the_best_trials_come_with_their_intervals_and_the_settings_in_which_they_differ() -> None:
     record = fake_record(TRIALS)
-    table = best_table(record, read_settings(record))
+    table = best_table(record)
     first, second = best(record)
     low, high = Score(26, 28).interval()
     assert first == {

@@ -1,0 +1,291 @@
+"""The figures in a study's report: the paper's Figure 2, and the history of all trials with the bounds of pruned ones.
+
+`optuna.visualization` draws complete trials only, so these two are drawn here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from fer3d.evaluation.tables import percent
+from fer3d.reporting.theme import ACCENTS, ALERT, GRID, INK, MUTED, PAPER, SMALL, new_figure, style
+from fer3d.search.records import State, StudyRecord, TrialRecord
+
+# More lanes than these make a figure that nobody reads.
+MAX_LANES = 12
+OTHERS = "other choices"
+
+# Inches.
+_PANEL = 1.7
+_LANE = 0.15
+_NUMBERS = 0.5
+_ROW_HEADING = 0.24
+
+_STATE_MARKS: dict[State, dict[str, Any]] = {
+    "complete": {"marker": "o", "color": ACCENTS[0], "markersize": 4.2},
+    "pruned": {"marker": "v", "color": ACCENTS[1], "markersize": 4.6, "markerfacecolor": PAPER},
+    "failed": {"marker": "X", "color": ALERT, "markersize": 5.2},
+    "running": {"marker": "s", "color": MUTED, "markersize": 4.2, "markerfacecolor": PAPER},
+}
+_CROSS: dict[str, Any] = {"marker": "x", "color": ALERT, "markersize": 5, "linestyle": "none", "clip_on": False}
+_RING: dict[str, Any] = {
+    "marker": "o", "color": INK, "markersize": 8, "markerfacecolor": "none", "linestyle": "none", "clip_on": False,
+}  # fmt: skip
+_THRESHOLD: dict[str, Any] = {"color": MUTED, "linestyle": (0, (4, 2)), "linewidth": 1.1}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A searched setting as an axis.
+
+    Attributes:
+        name: Its name on the command line.
+        choices: Its choices, one lane each, in the order of the space; the most frequent ones if there are more than
+            12. None for a number.
+        low: The least number.
+        high: The greatest number.
+        log: Whether the number is drawn on a logarithmic scale.
+        others: Whether further choices share a last lane.
+    """
+
+    name: str
+    choices: tuple[Any, ...] | None
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    others: bool = False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the lanes; none for a number."""
+        return (*map(value_text, self.choices or ()), *((OTHERS,) if self.others else ()))
+
+    def place(self, value: Any) -> float:
+        """The lane of a choice, from 0; a number's own value."""
+        if self.choices is None:
+            return float(value)
+        return float(self.choices.index(value) if value in self.choices else len(self.choices))
+
+
+def read_settings(record: StudyRecord) -> tuple[Setting, ...]:
+    """The settings that a study varies: those of its space in order, then those of a custom search space."""
+    distributions: dict[str, BaseDistribution] = {}
+    for trial in record.trials:
+        distributions |= trial.distributions
+    names = [name for name in record.space if name in distributions]
+    names += [name for name in distributions if name not in record.space]
+    return tuple(_setting(record, name, distributions[name]) for name in names)
+
+
+def value_text(value: Any) -> str:
+    """A setting's value as on the command line, with four digits."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def study_marks(record: StudyRecord) -> str:
+    """What every figure of a study says under its title: its cautions, and the epoch protocol of its accuracies."""
+    chosen = "CHOSEN BY A SEARCH" if record.best else ""
+    return ", ".join(filter(None, [record.caution, chosen, record.protocol.title]))
+
+
+def fixed_threshold(record: StudyRecord) -> float | None:
+    """The pruning threshold, if it is an accuracy rather than that of the best trial."""
+    return float(record.threshold) if isinstance(record.threshold, int | float) else None
+
+
+def accuracy_range(record: StudyRecord, trials: Sequence[TrialRecord]) -> tuple[float, float]:
+    """The range of an axis that holds the accuracies or bounds of trials, and the threshold."""
+    threshold = fixed_threshold(record)
+    values = [trial.attainable for trial in trials] + ([] if threshold is None else [threshold])
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    margin = max(0.08 * (high - low), 0.002)
+    return low - margin, high + margin
+
+
+def figure2_trials(record: StudyRecord) -> tuple[TrialRecord, ...]:
+    """The trials of Figure 2, by number: complete, and not below the threshold if that is an accuracy."""
+    threshold = fixed_threshold(record)
+    shown = [trial for trial in record.complete if threshold is None or trial.attainable >= threshold]
+    return tuple(sorted(shown, key=lambda trial: trial.number))
+
+
+@style()
+def figure2(record: StudyRecord, settings: Sequence[Setting], title: str) -> Figure:
+    """Draws the accuracy of each trial that passed, and below it the choices that these trials made.
+
+    A number to the right of a lane counts the trials in it.
+
+    Args:
+        record: The study.
+        settings: Its settings.
+        title: What the figure shows.
+
+    Raises:
+        ValueError: No trial passed.
+    """
+    trials, best = figure2_trials(record), record.best
+    if not trials or best is None:
+        raise ValueError("no trial passed")
+    heights = [_NUMBERS if setting.choices is None else _LANE * len(setting.labels) for setting in settings]
+    figure = new_figure(title, study_marks(record), _PANEL + 0.75 + sum(heights) + _ROW_HEADING * len(heights))
+    top, *rows = figure.subplots(
+        1 + len(settings), sharex=True, squeeze=False, height_ratios=[_PANEL - _ROW_HEADING, *heights]
+    )[:, 0]
+    _trial_axis((top, *rows)[-1], record)
+    top.tick_params(labelbottom=True)
+    passed = "complete trial" if fixed_threshold(record) is None else "trial that passed"
+    shrunk = _CROSS["markersize"] * _crowding(len(trials))
+    top.plot(
+        [t.number for t in trials], [t.attainable for t in trials], **_CROSS | {"markersize": shrunk}, label=passed
+    )
+    top.plot(best.number, best.attainable, **_RING, label=f"best: trial {best.number}, {percent(best.attainable)}")
+    _accuracy_axis(top, record, trials)
+    _legend(top)
+    for axes, setting in zip(rows, settings, strict=True):
+        made = [trial for trial in trials if setting.name in trial.params]
+        places = [setting.place(trial.params[setting.name]) for trial in made]
+        axes.set_title(_cut(setting.name, 60), fontsize=SMALL, pad=3)
+        _setting_axis(axes, setting)
+        axes.plot([trial.number for trial in made], places, **_CROSS | {"markersize": 0.75 * shrunk})
+        if setting.name in best.params:
+            axes.plot(best.number, setting.place(best.params[setting.name]), **_RING | {"markersize": 6.5})
+        counts = Counter(places)
+        for lane in range(len(setting.labels)):
+            axes.annotate(
+                str(counts[lane]), (1, lane), (18, 0), ("axes fraction", "data"), "offset points",
+                size=SMALL, color=MUTED, ha="right", va="center_baseline", annotation_clip=False,
+            )  # fmt: skip
+    for axes in (top, *rows):
+        # A line through all rows leads to the best trial's choices.
+        axes.axvline(best.number, color=INK, linewidth=0.8, linestyle=(0, (1, 1.6)), zorder=0.5)
+    (top, *rows)[-1].tick_params(bottom=True)
+    return figure
+
+
+@style()
+def history_figure(record: StudyRecord, title: str) -> Figure:
+    """Draws each trial by its number: its accuracy, or the upper bound at which it was pruned.
+
+    A failed or running trial has no accuracy and stands in a lane of its own below.
+
+    Args:
+        record: The study.
+        title: What the figure shows.
+    """
+    by_state = {state: [trial for trial in record.trials if trial.state == state] for state in _STATE_MARKS}
+    lanes: list[State] = [state for state in ("failed", "running") if by_state[state]]
+    figure = new_figure(title, study_marks(record), 2.9 + _LANE * len(lanes))
+    axes, *below = figure.subplots(
+        1 + bool(lanes), sharex=True, squeeze=False, height_ratios=[2.1, _LANE * len(lanes)] if lanes else [1]
+    )[:, 0]
+    _trial_axis((axes, *below)[-1], record)
+    axes.tick_params(bottom=not lanes)
+    # Complete trials lie on top of pruned ones.
+    names: tuple[tuple[State, str, int], ...] = (("complete", "complete", 3), ("pruned", "pruned: at most", 2))
+    for state, name, zorder in names:
+        if its := by_state[state]:
+            marks = _STATE_MARKS[state] | {"linestyle": "none", "zorder": zorder, "label": name}
+            marks["markersize"] *= _crowding(len(record.trials))
+            axes.plot([trial.number for trial in its], [trial.attainable for trial in its], **marks)
+    if complete := by_state["complete"]:
+        numbers, rising = [trial.number for trial in complete], [complete[0].attainable]
+        for trial in complete[1:]:
+            rising.append(max(rising[-1], trial.attainable))
+        last = max(len(record.trials) - 1, numbers[-1])
+        axes.step([*numbers, last], [*rising, rising[-1]], where="post", color=INK, linewidth=1.5, label="best so far")
+    if record.num_startup_trials:
+        end = min(record.num_startup_trials, len(record.trials)) - 0.5
+        axes.axvspan(axes.get_xlim()[0], end, facecolor=GRID, alpha=0.6, linewidth=0, zorder=0)
+        axes.axvline(end, color=MUTED, linestyle=":", linewidth=1)
+    _accuracy_axis(axes, record, by_state["complete"] + by_state["pruned"])
+    axes.set_ylabel("accuracy")
+    startup = Patch(facecolor=GRID, alpha=0.6, edgecolor=MUTED, linestyle=":")
+    startup.set_label(f"first {record.num_startup_trials}: drawn at random")
+    _legend(axes, [startup] if record.num_startup_trials else [])
+    for lower in below:
+        lower.set(ylim=(len(lanes) - 0.5, -0.5))
+        lower.set_yticks(range(len(lanes)), lanes)
+        lower.tick_params(axis="y", length=0)
+        for lane, state in enumerate(lanes):
+            numbers = [trial.number for trial in by_state[state]]
+            lower.plot(numbers, [lane] * len(numbers), linestyle="none", **_STATE_MARKS[state])
+    return figure
+
+
+def _setting(record: StudyRecord, name: str, distribution: Any) -> Setting:
+    if not isinstance(distribution, CategoricalDistribution):
+        return Setting(name, None, float(distribution.low), float(distribution.high), bool(distribution.log))
+    choices = distribution.choices
+    if len(choices) <= MAX_LANES:
+        return Setting(name, tuple(choices))
+    tried = Counter(trial.params[name] for trial in record.trials if name in trial.params)
+    # Sorting is stable, so that equally frequent choices stay in the order of the space.
+    kept = sorted(choices, key=lambda choice: -tried[choice])[: MAX_LANES - 1]
+    return Setting(name, tuple(choice for choice in choices if choice in kept), others=True)
+
+
+def _crowding(num_trials: int) -> float:
+    """By how much marks shrink where there are many of them."""
+    return float(max(0.55, min(1.0, (150 / max(num_trials, 1)) ** 0.35)))
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _trial_axis(axes: Axes, record: StudyRecord) -> None:
+    """Makes the x axis that of trial numbers, for all axes that share it."""
+    margin = max(0.5, 0.015 * len(record.trials))
+    axes.set(xlim=(-margin, max(len(record.trials) - 1, 1) + margin), xlabel="trial")
+    axes.xaxis.set_major_locator(MaxNLocator(9, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+
+
+def _accuracy_axis(axes: Axes, record: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+    if (threshold := fixed_threshold(record)) is not None:
+        axes.axhline(threshold, **_THRESHOLD, label=f"threshold {percent(threshold)}")
+    axes.set_ylim(accuracy_range(record, trials))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
+    axes.grid(axis="y")
+
+
+def _legend(axes: Axes, further: Sequence[Patch] = ()) -> None:
+    handles: list[Line2D | Patch] = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    axes.legend(handles=[*handles, *further], loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handlelength=2)
+
+
+def _setting_axis(axes: Axes, setting: Setting) -> None:
+    """Makes the y axis that of a setting: a lane a choice, the first on top, or its numbers."""
+    axes.tick_params(bottom=False, left=False)
+    axes.spines[["bottom", "left"]].set_visible(False)
+    axes.grid(axis="y")
+    if setting.choices is not None:
+        axes.set_ylim(len(setting.labels) - 0.5, -0.5)
+        axes.set_yticks(range(len(setting.labels)), [_cut(label, 18) for label in setting.labels])
+        return
+    low, high = setting.low, setting.high
+    if setting.log:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_yticks(list(dict.fromkeys((low, (low * high) ** 0.5, high))))
+        margin = (high / low) ** 0.06 if high > low else 1.1
+        axes.set_ylim(low / margin, high * margin)
+    else:
+        margin = 0.06 * (high - low) or 0.5
+        axes.set_ylim(low - margin, high + margin)
+        axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10], min_n_ticks=2))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: value_text(float(value))))
