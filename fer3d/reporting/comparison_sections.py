@@ -235,7 +235,10 @@ def _pretraining(one: ReportRun) -> str:
 
 def _settings_table(runs: Sequence[ReportRun]) -> DataTable:
     """The settings that describe the runs, by their names on the command line; first those that set them apart."""
-    settings = [dict(leaves(one.run.config)) for one in runs]
+    settings = [
+        {name.removesuffix("._target_"): value for name, value in leaves(one.run.config) if "._partial_" not in name}
+        for one in runs
+    ]
     names = [name for name in dict.fromkeys(name for each in settings for name in each) if not _is(name, _NOT_SHOWN)]
     differing = [name for name in names if any(each.get(name) != settings[0].get(name) for each in settings)]
     shared = [name for name in names if name not in differing and _is(name, _SHOWN)]
