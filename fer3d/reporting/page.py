@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from fer3d.atomic_file import write_file
 from fer3d.evaluation.tables import Table
-from fer3d.reporting.theme import LIGHT, Theme, png, svg
+from fer3d.reporting.theme import png, svg
 
 REPORT_NAME = "report.html"
 FIGURES_NAME = "figures"
@@ -228,10 +228,8 @@ class Page:
         return pictures
 
 
-def draw(name: str, alt: str, caption: str, figure: Figure | Callable[[Theme], Figure]) -> Picture:
+def draw(name: str, alt: str, caption: str, figure: Figure) -> Picture:
     """Makes a picture of a figure."""
-    if not isinstance(figure, Figure):
-        figure = figure(LIGHT)
     width, height = figure.get_size_inches() * _CSS_PIXELS
     return Picture(name, alt, caption, svg(figure), png(figure), (round(width), round(height)))
 

@@ -18,6 +18,7 @@ from fer3d.evaluation.measures import HARDEST_FIRST, Score
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH, PROTOCOLS, EpochProtocol
 from fer3d.evaluation.run_results import EvaluationError, RunResults, name_folds
 from fer3d.evaluation.tables import Table, percent
+from fer3d.explanation.missed_clips import missed_clips, missed_maps
 from fer3d.models.network import Task
 from fer3d.reporting.architecture import architecture_figure, configured_network, describe_network
 from fer3d.reporting.figures import (
@@ -43,38 +44,15 @@ from fer3d.reporting.page import (
     draw,
 )
 from fer3d.reporting.runs import ReportRun, joint_caution
-from fer3d.reporting.strips import (
-    MAX_CLIPS,
-    contact_sheet,
-    encoded,
-    image_svg,
-    missed_clips,
-    missed_maps,
-    missed_strips,
-)
+from fer3d.reporting.strips import contact_sheet, encoded, image_svg, missed_strips, prediction_text
 
 # What of a configuration says how numbers came about; the rest says where they went.
 _TOLD = (
-    "name",
-    "seed",
-    "data",
-    "faces",
-    "clips",
-    "cv",
-    "augment",
-    "model",
-    "optimizer",
-    "scheduler",
-    "batch_size",
-    "class_weights",
-    "class_sampler",
-    "trainer",
-    "precision",
-    "compile",
-    "start_from",
-    "selected_by",
+    *("name", "seed", "data", "faces", "clips", "cv", "augment", "model", "optimizer", "scheduler", "batch_size"),
+    *("class_weights", "class_sampler", "trainer", "precision", "compile", "start_from", "selected_by"),
 )
 
+MAX_CLIPS = 12  # missed ones that are shown
 _NAMED = 3  # clips and confusions in a sentence
 
 
@@ -205,11 +183,7 @@ def curves_part(one: ReportRun) -> Part:
     num_folds = len(curves.folds)
     said = "Loss and accuracy by epoch. Training clips are counted as they train: with dropout and augmentation."
     if num_folds > 1:
-        spread = (
-            f"band: the middle 80 % of {num_folds} folds"
-            if num_folds > MAX_LINES
-            else f"thin: each of {num_folds} folds"
-        )
+        spread = f"{'band: the middle 80 %' if num_folds > MAX_LINES else 'thin: each'} of {num_folds} folds"
         said += f" Thick: held-out clips of all folds together, training clips as the mean of the folds; {spread}."
     return draw(
         f"curves-{one.slug}",
@@ -348,7 +322,7 @@ def missed_part(one: ReportRun, *, faces: bool) -> Part:
         title,
         one.run.caution,
         tuple(
-            Strip(clip.clip_id, clip.prediction, encoded(strip, "WEBP"), strip.size)
+            Strip(clip.clip_id, prediction_text(clip), encoded(strip, "WEBP"), strip.size)
             for clip, strip in zip(shown, strips, strict=True)
         ),
     )
@@ -479,12 +453,7 @@ def _terms(one: ReportRun) -> str:
 def _confusions(outcome: Outcome) -> str:
     """The most frequent confusions as a sentence."""
     counts = outcome.measures.confusion
-    wrong = [
-        (-int(counts[label, said]), label, said)
-        for label in range(len(counts))
-        for said in range(len(counts))
-        if label != said and counts[label, said]
-    ]
+    wrong = [(-count, label, said) for (label, said), count in np.ndenumerate(counts) if label != said and count]
     if not wrong:
         return "No clip was taken for another emotion."
     named = (

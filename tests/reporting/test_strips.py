@@ -2,44 +2,35 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from drawn_texts import assert_legible, texts
-from fake_checkpoints import KeptRun, write_kept_run
+from fake_checkpoints import write_kept_run
 from PIL import Image
 
 from fer3d.clips.store import ClipStore
-from fer3d.evaluation.protocols import LAST_EPOCH, HeldOutPredictions, held_out_predictions
+from fer3d.evaluation.protocols import LAST_EPOCH, held_out_predictions
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.explanation.curves import Curves
 from fer3d.explanation.explain_clip import Evidence, Explanation
 from fer3d.explanation.gradcam import Layer, frame_shares
+from fer3d.explanation.missed_clips import MissedClip, missed_clips, missed_maps
 from fer3d.explanation.sources import ShownClip
 from fer3d.reporting.strips import (
-    MissedClip,
     contact_sheet,
     encoded,
     explanation_figure,
     image_svg,
-    missed_clips,
-    missed_maps,
     missed_strips,
     with_map,
 )
 from fer3d.reporting.theme import style
-from fer3d.training.checkpoint import Checkpoint
 
 EMOTIONS = ("anger", "fear", "happy")
 MakeStore = Callable[..., ClipStore]
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> KeptRun:
-    return write_kept_run(tmp_path_factory.mktemp("kept"))
 
 
 def missed_of(store: ClipStore) -> list[MissedClip]:
@@ -47,10 +38,6 @@ def missed_of(store: ClipStore) -> list[MissedClip]:
         MissedClip(clip_id, emotion, "surprise", 0.9)
         for clip_id, emotion in zip(store.clip_ids, store.clip_emotions, strict=True)
     ]
-
-
-def missed_by(kept: KeptRun) -> list[MissedClip]:
-    return missed_clips(held_out_predictions(kept.results, LAST_EPOCH), kept.results.emotions)
 
 
 def explained(num_frames: int, *, faithful: bool = True, empty: bool = False) -> tuple[ShownClip, Explanation]:
@@ -68,24 +55,6 @@ def explained(num_frames: int, *, faithful: bool = True, empty: bool = False) ->
     )
     found = Evidence("hirescam", Layer("features.3.0", (5, 14, 14)), evidence, frame_shares(evidence))
     return clip, Explanation(1, 0.93, found, Curves(shares, own, 1 - own, random, 1 - random))
-
-
-def test_missed_clips_come_the_most_confident_first() -> None:
-    said = [[0.1, 0.6, 0.3], [0.8, 0.1, 0.1], [0.0, 0.05, 0.95], [0.9, 0.1, 0.0]]
-    predictions = HeldOutPredictions(
-        protocol=LAST_EPOCH,
-        epochs={1: 1},
-        clip_ids=tuple(f"S001/{number + 1:03d}" for number in range(4)),
-        subjects=("S001",) * 4,
-        folds=np.ones(4, dtype=np.int64),
-        labels=np.array([0, 0, 1, 2]),
-        probabilities=np.array(said),
-    )
-    assert missed_clips(predictions, EMOTIONS) == [
-        MissedClip("S001/003", "fear", "happy", 0.95),
-        MissedClip("S001/004", "happy", "anger", 0.9),
-        MissedClip("S001/001", "anger", "fear", 0.6),
-    ]
 
 
 @pytest.mark.parametrize(("num_frames", "rows", "columns"), [(2, 1, 2), (10, 1, 10), (16, 2, 8)])
@@ -124,54 +93,14 @@ def test_a_clip_of_another_store_is_refused(make_store: MakeStore) -> None:
         missed_strips(make_store(num_subjects=1), [MissedClip("S999/001", "fear", "happy", 0.9)], {})
 
 
-def test_every_missed_clip_has_the_map_of_the_network_that_missed_it(kept: KeptRun) -> None:
-    missed = missed_by(kept)
-    assert len(missed) > 3
+def test_maps_are_laid_over_the_frames(tmp_path: Path) -> None:
+    kept = write_kept_run(tmp_path)
+    missed = missed_clips(held_out_predictions(kept.results, LAST_EPOCH), kept.results.emotions)
     found = missed_maps(kept.results, kept.store, missed)
-    assert set(found.maps) == {clip.clip_id for clip in missed}
-    for evidence in found.maps.values():
-        assert evidence.shape == kept.store.clips.shape[1:4]
-        assert (evidence >= 0).all()
-    assert any(evidence.any() for evidence in found.maps.values())
-    again = missed_maps(kept.results, kept.store, missed)
-    assert all((found.maps[clip_id] == again.maps[clip_id]).all() for clip_id in found.maps)
     for clip, plain, laid in zip(
         missed, missed_strips(kept.store, missed, {}), missed_strips(kept.store, missed, found.maps), strict=True
     ):
         assert (np.asarray(plain) != np.asarray(laid)).any() == found.maps[clip.clip_id].any()
-
-
-def test_clips_whose_network_was_not_kept_have_no_map_and_the_report_says_how_to_get_them(tmp_path: Path) -> None:
-    kept = write_kept_run(tmp_path)
-    missed = missed_by(kept)
-    kept.checkpoint(1).unlink()
-    gone = [clip for clip in missed if clip.clip_id in kept.results.folds[0].clip_ids]
-    found = missed_maps(kept.results, kept.store, missed)
-    assert len(found.maps) == len(missed) - len(gone)
-    assert f"{len(gone)} clips were not kept" in found.said
-    for fold in (2, 3):
-        kept.checkpoint(fold).unlink()
-    found = missed_maps(kept.results, kept.store, missed)
-    assert found.maps == {}
-    assert "save_checkpoint=true" in found.said
-
-
-@pytest.mark.parametrize("what", ["another fold's", "code", "damaged"])
-def test_a_network_that_cannot_be_used_is_named_without_folders(tmp_path: Path, what: str) -> None:
-    kept = write_kept_run(tmp_path)
-    for fold in (1, 2, 3):
-        path = kept.checkpoint(fold)
-        checkpoint = Checkpoint.read(path)
-        if what == "damaged":
-            path.write_bytes(path.read_bytes()[:-200])
-        elif what == "code":
-            replace(checkpoint, config={**checkpoint.config, "model": {"_target_": "os.system"}}).write(path)
-        else:
-            replace(checkpoint, fold=fold + 1).write(path)
-    found = missed_maps(kept.results, kept.store, missed_by(kept))
-    assert found.maps == {}
-    assert "cannot be shown: " in found.said
-    assert str(kept.folder) not in found.said
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
