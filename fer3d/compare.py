@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer3d.command import orderly_end, user_errors
+from fer3d.options import CommandParser
 
 if TYPE_CHECKING:
     from fer3d.evaluation.comparison import Comparison
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def compare(arguments: Sequence[str] | None = None) -> None:
-    """Prints how two runs compare under every epoch protocol that applies to both; `--json` writes the numbers.
+    """Prints how two runs compare under every epoch protocol that applies to both; `--out` writes the numbers.
 
     Args:
         arguments: The command line; None for the real one.
@@ -32,8 +32,8 @@ def compare(arguments: Sequence[str] | None = None) -> None:
             table.print()
         _say_differences(first, second)
         _say_left_out(first, second)
-        if options.json:
-            _write(options.json, comparisons)
+        if options.out:
+            _write(options.out, comparisons)
 
 
 def _say_differences(first: RunResults, second: RunResults) -> None:
@@ -67,15 +67,16 @@ def _write(path: Path, comparisons: Sequence[Comparison]) -> None:
     print(f"written: {path}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m fer3d.compare",
-        description="Compares two runs under every epoch protocol, paired over the folds and clips that both held out.",
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "compare", "Compares two runs under every epoch protocol, paired over the folds and clips that both held out."
     )
-    parser.add_argument("first", type=Path, help="folder of the run that may be better, such as outputs/<run>")
-    parser.add_argument("second", type=Path, help="folder of the reference run")
-    parser.add_argument("--partial", action="store_true", help="allow both runs to lack the same folds, and say so")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file, too")
+    parser.add_argument(
+        "first", type=Path, metavar="RUN", help="folder of the run that may be better, such as outputs/<run>"
+    )
+    parser.add_argument("second", type=Path, metavar="OTHER", help="folder of the reference run")
+    parser.add_partial()
+    parser.add_argument("--out", type=Path, metavar="FILE", help="a JSON file for the numbers (they are only printed)")
     return parser
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer3d.command import orderly_end, user_errors
+from fer3d.options import CommandParser
 
 if TYPE_CHECKING:
     from fer3d.evaluation.evaluation import Evaluation
@@ -32,9 +32,9 @@ def evaluate(arguments: Sequence[str] | None = None) -> None:
         _check_none_twice(options.runs)
         runs = [RunResults.read(folder, partial=options.partial) for folder in options.runs]
         if len(runs) == 1:
-            _evaluate_run(Evaluation.of(runs[0], own), options.into)
+            _evaluate_run(Evaluation.of(runs[0], own), options.out)
         else:
-            _evaluate_seeds(SeedGroup.of(runs, own), options.into)
+            _evaluate_seeds(SeedGroup.of(runs, own), options.out)
 
 
 def _evaluate_run(evaluation: Evaluation, into: Path | None) -> None:
@@ -93,19 +93,13 @@ def _check_none_twice(folders: Sequence[Path]) -> None:
         seen.add(folder.resolve())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m fer3d.evaluate",
-        description="Evaluates a run under every epoch protocol; several runs as seeds of one configuration.",
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "evaluate", "Evaluates a run under every epoch protocol; several runs as seeds of one configuration."
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="run", help="folder of a run, such as outputs/<run>")
-    parser.add_argument("--partial", action="store_true", help="allow missing folds, and say so everywhere")
-    parser.add_argument(
-        "--into",
-        type=Path,
-        metavar="FOLDER",
-        help="folder for the files; by default `evaluation` in the run's folder, or in one for all seeds beside it",
-    )
+    parser.add_runs()
+    parser.add_partial()
+    parser.add_out("evaluation/ in the run's folder, or in one for all seeds beside it")
     parser.add_argument(
         "--protocol",
         action="append",

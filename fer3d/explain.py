@@ -220,9 +220,10 @@ def _parser() -> CommandParser:
     add(
         "checkpoint",
         type=Path,
+        metavar="CHECKPOINT",
         help="a last.ckpt, or the folder of a run with save_checkpoint=true, for the fold that held out the clip",
     )
-    add("video", nargs="*", help="video files, folders of videos or frame images")
+    add("video", nargs="*", metavar="VIDEO", help="video files, folders of videos or frame images")
     add("--clip", action="append", default=[], metavar="ID", help="a clip of the corpus, such as S005/001; repeatable")
     add("--emotion", action="append", default=[], metavar="NAME", help="emotion to explain (the predicted); repeatable")
     add("--face", type=int, metavar="N", help="face of a video (the one visible longest)")

@@ -63,7 +63,9 @@ def _parser() -> CommandParser:
     parser = CommandParser(
         "export", "Exports a trained network to ONNX, for prediction without PyTorch (docs/export.md)."
     )
-    parser.add_argument("checkpoint", type=Path, help="last.ckpt of a fold, or a run folder for all its folds")
+    parser.add_argument(
+        "checkpoint", type=Path, metavar="CHECKPOINT", help="last.ckpt of a fold, or a run folder for all its folds"
+    )
     parser.add_out("last.onnx beside the checkpoint; a .onnx file or a folder", "PATH")
     parser.add_trust()
     return parser

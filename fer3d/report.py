@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from fer3d.command import orderly_end, user_errors
+from fer3d.options import CommandParser
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -22,28 +23,20 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> Namespace:
-    parser = ArgumentParser(
-        prog="python -m fer3d.report",
-        description="Writes report.html, which needs nothing else, and its figures as PNG and SVG files.",
+    parser = CommandParser(
+        "report", "Writes report.html, one self-contained page, and its figures as PNG and SVG files."
     )
-    parser.add_argument("runs", metavar="RUN", nargs="*", type=Path, help="a run's folder")
+    parser.add_runs(nargs="*")
     parser.add_argument(
         "--study", metavar="STUDY", help="a search instead of runs: its folder outputs/search/NAME, or its name"
     )
     parser.add_argument(
         "--storage", metavar="URL", help="the database of a study that is not kept in its folder; --study is its name"
     )
-    parser.add_argument(
-        "--into",
-        metavar="FOLDER",
-        type=Path,
-        help="where the report goes; default: report/ in the run, beside runs, or in the study's folder",
-    )
-    parser.add_argument("--partial", action="store_true", help="go on where folds are missing, and say so everywhere")
+    parser.add_out("report/ in the run, beside several runs, or in the study's folder")
+    parser.add_partial()
     parser.add_argument("--no-clips", action="store_true", help="show no faces, as a licence may demand")
-    parser.add_argument(
-        "--clips", metavar="FOLDER", type=Path, help="where the clip stores are; default: clips/ beside each run"
-    )
+    parser.add_clips()
     parser.add_argument(
         "--paper", action="store_true", help="add the paper's tables and figures, with runs on CK+ or Oulu-CASIA beside"
     )
@@ -69,7 +62,7 @@ def _runs_report(options: Namespace) -> Path:
         wing = PaperWing()
     return make_report(
         options.runs,
-        into=options.into,
+        into=options.out,
         partial=options.partial,
         faces=not options.no_clips,
         clips=options.clips,
@@ -80,7 +73,7 @@ def _runs_report(options: Namespace) -> Path:
 def _study_report(options: Namespace) -> Path:
     from fer3d.reporting.study_report import make_study_report
 
-    return make_study_report(options.study, storage=options.storage, into=options.into)
+    return make_study_report(options.study, storage=options.storage, into=options.out)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from fer3d.command import orderly_end, user_errors
 from fer3d.cores import count_cores, tell_libraries
+from fer3d.options import CommandParser
 
 # Where each corpus is expected, by the environment variable that conf/data reads.
 ROOTS = {
@@ -31,10 +31,9 @@ CORPORA = {
 
 def main(arguments: Sequence[str]) -> None:
     """Carries out the chosen plan."""
-    parser = ArgumentParser(
-        prog="python -m fer3d.reproduce",
-        formatter_class=RawDescriptionHelpFormatter,
-        description="Prepares, trains, evaluates, compares and reports; continues where it stopped.\n\n"
+    parser = CommandParser(
+        "reproduce",
+        "Prepares, trains, evaluates, compares and reports; continues where it stopped.\n\n"
         "CK+ is read from the folder in CKPLUS_ROOT and Oulu-CASIA from that in OULU_ROOT, for what the paper reports\n"
         "on them. One of them is enough; with both, the transfer between them is added. The rehearsal needs neither:\n"
         "it does the same with a small network on synthetic twins. RAVDESS is read from the folder in RAVDESS_ROOT\n"
@@ -46,14 +45,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("plan", choices=[*CORPORA, "rehearsal", "rehearsal_videos"])
     parser.add_argument("overrides", metavar="SETTING", nargs="*", help="for all runs, such as batch_size=8")
     parser.add_argument("--jobs", type=int, help="jobs at once; default: 1, for a rehearsal one a core")
-    parser.add_argument("--outputs", type=Path, help="default: outputs, for a rehearsal a folder there")
+    parser.add_out("outputs, for a rehearsal a folder there")
     # Intermixed, since otherwise no setting could follow an option.
     options = parser.parse_intermixed_args(arguments)
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
     with user_errors():
         started = time.perf_counter()
-        report = _carry_out(options.plan, options.overrides, options.jobs, options.outputs)
+        report = _carry_out(options.plan, options.overrides, options.jobs, options.out)
         print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes; look at {report}")
 
 

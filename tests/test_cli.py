@@ -58,7 +58,7 @@ def test_an_unknown_command_is_a_sentence_and_status_2(
 
 
 def test_a_command_is_the_module_itself() -> None:
-    for name, arguments in (("evaluate", ["--help"]), ("compare", ["--json"])):
+    for name, arguments in (("evaluate", ["--help"]), ("compare", ["--out"])):
         one, other = run("-c", START, name, *arguments), run("-m", f"fer3d.{name}", *arguments)
         assert (one.returncode, one.stdout, one.stderr) == (other.returncode, other.stdout, other.stderr)
 

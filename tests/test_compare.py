@@ -60,7 +60,7 @@ def test_says_which_protocol_is_left_out_and_why(invoke: Invoke, runs: tuple[Pat
 
 def test_writes_the_same_numbers_as_json(invoke: Invoke, runs: tuple[Path, Path], tmp_path: Path) -> None:
     file = tmp_path / "new" / "comparison.json"
-    status, out, _ = invoke("compare", *map(str, runs), "--json", str(file))
+    status, out, _ = invoke("compare", *map(str, runs), "--out", str(file))
     assert status == 0
     assert out.endswith(f"written: {file}\n")
     expected = comparison_json(compare_runs(*(RunResults.read(folder) for folder in runs)))
@@ -80,7 +80,7 @@ def test_partial_runs_are_compared_only_when_asked(invoke: Invoke, tmp_path: Pat
 
 def test_runs_that_cannot_be_paired_are_one_sentence(invoke: Invoke, runs: tuple[Path, Path], tmp_path: Path) -> None:
     other = write_run(tmp_path, BETTER, corpus="ckplus", name="other")
-    status, out, err = invoke("compare", str(runs[0]), str(other), "--json", str(tmp_path / "no.json"))
+    status, out, err = invoke("compare", str(runs[0]), str(other), "--out", str(tmp_path / "no.json"))
     assert (status, out) == (1, "")
     assert err.startswith(f"fer3d: {runs[0]} and {other} cannot be compared")
     assert "synthetic and ckplus" in err
@@ -91,7 +91,7 @@ def test_runs_that_cannot_be_paired_are_one_sentence(invoke: Invoke, runs: tuple
 def test_a_wrong_command_line_says_how_it_goes(invoke: Invoke, arguments: list[Any]) -> None:
     status, out, err = invoke("compare", *arguments)
     assert (status, out) == (2, "")
-    assert err.startswith("usage: python -m fer3d.compare")
+    assert err.startswith("usage: fer3d compare")
 
 
 def test_a_folder_that_is_none_is_one_sentence(invoke: Invoke, runs: tuple[Path, Path]) -> None:
@@ -103,7 +103,7 @@ def test_a_folder_that_is_none_is_one_sentence(invoke: Invoke, runs: tuple[Path,
 
 def test_a_file_that_cannot_be_written_is_named(invoke: Invoke, runs: tuple[Path, Path]) -> None:
     below_a_file = runs[0] / "fold_001" / "result.json" / "comparison.json"
-    status, _, err = invoke("compare", *map(str, runs), "--json", str(below_a_file))
+    status, _, err = invoke("compare", *map(str, runs), "--out", str(below_a_file))
     assert status == 1
     assert err.startswith("fer3d: ")
     assert str(below_a_file.parent) in err

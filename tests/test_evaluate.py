@@ -112,7 +112,7 @@ def test_partial_says_nothing_of_a_complete_run(evaluate: Evaluate, tmp_path: Pa
 
 def test_files_go_where_they_are_asked_to(evaluate: Evaluate, tmp_path: Path) -> None:
     folder = write_run(tmp_path)
-    status, out, _ = evaluate(folder, "--into", tmp_path / "elsewhere")
+    status, out, _ = evaluate(folder, "--out", tmp_path / "elsewhere")
     assert (status, (folder / "evaluation").exists()) == (0, False)
     assert out.splitlines()[-1].startswith(f"{tmp_path / 'elsewhere'}: evaluation.json, ")
     assert (tmp_path / "elsewhere" / "evaluation.json").is_file()
@@ -135,7 +135,7 @@ def test_several_seeds_are_taken_together_and_one_by_one(evaluate: Evaluate, tmp
 
 def test_seeds_can_go_elsewhere_too_each_run_in_a_folder_of_its_own(evaluate: Evaluate, tmp_path: Path) -> None:
     folders = [write_run(tmp_path / "runs", seed=seed) for seed in (0, 1)]
-    status, _, _ = evaluate(*folders, "--into", tmp_path / "into")
+    status, _, _ = evaluate(*folders, "--out", tmp_path / "into")
     assert status == 0
     assert sorted(path.name for path in (tmp_path / "runs").rglob("*.csv")) == []
     found = sorted(str(path.relative_to(tmp_path / "into")) for path in (tmp_path / "into").rglob("*.json"))
@@ -176,7 +176,7 @@ def test_a_damaged_fold_is_one_sentence(evaluate: Evaluate, tmp_path: Path) -> N
 
 def test_a_run_is_needed(evaluate: Evaluate) -> None:
     status, _, err = evaluate()
-    assert (status, "the following arguments are required: run" in err) == (2, True)
+    assert (status, "the following arguments are required: RUN" in err) == (2, True)
 
 
 def test_starts_without_what_only_training_needs(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_says_which_corpora_are_not_there(tmp_path: Path) -> None:
 def test_a_wrong_command_line_is_refused(arguments: list[str], invoke: Invoke) -> None:
     status, _, err = invoke("reproduce", *arguments)
     assert status == 2
-    assert "usage: python -m fer3d.reproduce" in err
+    assert "usage: fer3d reproduce" in err
 
 
 def test_an_unknown_setting_is_found_out_before_any_work(invoke: Invoke) -> None:

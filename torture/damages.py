@@ -87,7 +87,7 @@ def _judge(what: str, done: Done, victim: Victim, outputs: Path, answer: Any, na
     try:
         found = victim.answer(outputs, done)
     except Exception as error:
-        return Judgement(what, Verdict.SILENT, f"status 0, and what it left cannot be read: {error!r}")
+        return Judgement(what, Verdict.SILENT, f"status 0, but its result cannot be read: {error!r}")
     if equal(found, answer):
         return Judgement(what, Verdict.FINE, "the same answer")
     if named:
@@ -212,7 +212,7 @@ COMPARE = replace(
     EVALUATE,
     command=lambda world, outputs: [
         *("compare", str(_run(outputs, "a")), str(_run(outputs, "b"))),
-        *("--json", str(outputs / "compared.json")),
+        *("--out", str(outputs / "compared.json")),
     ],
     answer=_comparison,
 )

@@ -75,7 +75,7 @@ def _searching(*more: str) -> Callable[[World, Path], list[str]]:
 
 
 def _reproducing(world: World, outputs: Path) -> list[str]:
-    return ["reproduce", "ckplus", f"--outputs={outputs}", *(one for one in TINY if "num_folds" not in one)]
+    return ["reproduce", "ckplus", f"--out={outputs}", *(one for one in TINY if "num_folds" not in one)]
 
 
 WORKS: Mapping[str, Work] = {
@@ -133,14 +133,14 @@ class Undisturbed:
         ended = judge_end(what, done)
         if ended:
             fault = ended.verdict if ended.verdict.is_fault else Verdict.SILENT
-            return Judgement(what, fault, f"does not go on: {ended.message}")
+            return Judgement(what, fault, f"does not continue: {ended.message}")
         answer = WORKS[name].answer(outputs)
         if not equal(answer, self.answers[name]):
-            return Judgement(what, Verdict.SILENT, f"another end: {difference(answer, self.answers[name])}")
+            return Judgement(what, Verdict.SILENT, f"another result: {difference(answer, self.answers[name])}")
         left = leftovers(outputs)
         if left:
             return Judgement(what, Verdict.SILENT, f"left behind: {', '.join(left)}")
-        return Judgement(what, Verdict.FINE, "the end is the undisturbed one")
+        return Judgement(what, Verdict.FINE, "same result as undisturbed")
 
 
 @cache
@@ -150,7 +150,7 @@ def _left_alone(world: World, name: str) -> tuple[Any, float]:
     shutil.rmtree(outputs, ignore_errors=True)
     done = finish(Undisturbed(world).start(name, outputs))
     if done.status != 0:
-        raise RuntimeError(f"{name} failed before anything disturbed it: {done.text}")
+        raise RuntimeError(f"{name} failed without a disturbance: {done.text}")
     answer = WORKS[name].answer(outputs)
     shutil.rmtree(outputs)
     return answer, done.seconds
@@ -201,7 +201,7 @@ class KillsAttack(Attack):
             finish(process, LEAVING)
             after = finished_folds(outputs)
             if not after.items() >= before.items():
-                return Judgement(f"{name} killed after {told}", Verdict.SILENT, "a finished fold is another one")
+                return Judgement(f"{name} killed after {told}", Verdict.SILENT, "a finished fold has changed")
         before = finished_folds(outputs)
         judged = self.undisturbed.judge(
             f"{name} killed after {', '.join(told)}", name, outputs, finish(self.undisturbed.start(name, outputs))
@@ -262,7 +262,7 @@ class SignalsAttack(Attack):
         if left:
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
-            return Judgement(what, Verdict.SILENT, f"status {done.status}, and {len(left)} processes go on")
+            return Judgement(what, Verdict.SILENT, f"status {done.status}, and {len(left)} processes continue")
         if done.status == 0:
             return None  # finished before the signal; if not, its answer differs
         early = seconds < LISTENING and done.status in (-number, 128 + number)
@@ -335,7 +335,7 @@ class TogetherAttack(Attack):
         twice = len(begun) - len({PARTIAL.sub(r"\1", place) for place in begun})
         if twice:
             return Judgement(
-                what, Verdict.SILENT, f"{twice} folds or stores were begun more than once: {sorted(begun)}"
+                what, Verdict.SILENT, f"{twice} folds or stores were started more than once: {sorted(begun)}"
             )
         if name == "search":
             return self._judge_search(what, name, outputs)

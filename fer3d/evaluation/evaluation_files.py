@@ -150,7 +150,7 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
         for name, text in texts.items():
             write_file(folder / name, text)
     except OSError as error:
-        raise EvaluationError(f"cannot write to {folder}: {error}. Choose another folder with --into FOLDER") from error
+        raise EvaluationError(f"cannot write to {folder}: {error}. Choose another folder with --out FOLDER") from error
     return [folder / name for name in texts]
 
 

@@ -109,7 +109,7 @@ def _default_folder(folders: Sequence[Path]) -> Path:
     parents = list(dict.fromkeys(folder.absolute().parent for folder in folders))
     if len(parents) > 1:
         raise EvaluationError(
-            f"the runs lie in {len(parents)} folders, {parents[0]} and {parents[1]} among them: say with --into where "
+            f"the runs lie in {len(parents)} folders, {parents[0]} and {parents[1]} among them: say with --out where "
             "their report goes"
         )
     return parents[0] / "report"

@@ -101,7 +101,7 @@ def test_most_confidently_wrong_goes_by_the_probability_of_the_wrong_emotion() -
 @given(runs())
 def test_lists_of_failures_hold_failures_only(run: RunResults) -> None:
     outcome = outcome_of(run)
-    num_wrong = outcome.measures.pooled.num_wrong
+    num_wrong = outcome.score.num_wrong
     assert len(outcome.most_confidently_wrong(999)) == num_wrong
     assert sum(subject.score.num_wrong for subject in outcome.hardest_subjects(999)) == num_wrong
     assert len(outcome.most_confidently_wrong()) == min(10, num_wrong)
@@ -184,7 +184,7 @@ def test_clips_of_the_csv_add_up_to_the_measures(evaluation: Evaluation) -> None
     for outcome in evaluation.outcomes:
         clips = [row for row in found if row["epoch_protocol"] == outcome.protocol.name]
         assert len({row["clip_id"] for row in clips}) == 12
-        assert sum(row["correct"] == "true" for row in clips) == outcome.measures.pooled.num_correct
+        assert sum(row["correct"] == "true" for row in clips) == outcome.score.num_correct
         assert all((row["correct"] == "true") == (row["label"] == row["predicted"]) for row in clips)
         assert all(0 < float(row["probability"]) <= 1 for row in clips)
         assert {(int(row["fold"]), int(row["epoch"])) for row in clips} == set(outcome.predictions.epochs.items())
@@ -238,9 +238,7 @@ def test_files_go_elsewhere_when_asked_to(evaluation: Evaluation, tmp_path: Path
 
 def test_a_folder_that_cannot_be_written_to_is_named(evaluation: Evaluation, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(
-        EvaluationError, match=rf"cannot write to {tmp_path / 'file'}: .*--into FOLDER"
-    ):
+    with pytest.raises(EvaluationError, match=rf"cannot write to {tmp_path / 'file'}: .*--out FOLDER"):
         write_evaluation(evaluation, tmp_path / "file")
 
 
