@@ -51,15 +51,6 @@ class ImageFile:
     format: str
 
 
-def read_image(path: Path) -> ImageFile:
-    """Reads a single image file.
-
-    Raises:
-        UnreadableImageError: The file is missing, damaged or not an image.
-    """
-    return read_images([path])[0]
-
-
 def read_images(paths: Sequence[Path]) -> list[ImageFile]:
     """Reads the image files of one clip.
 

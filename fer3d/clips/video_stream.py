@@ -15,7 +15,7 @@ import av.logging
 from av.stream import Disposition
 
 from fer3d.clips.images import UnreadableError
-from fer3d.corpora.layout import shown
+from fer3d.corpora.layout import LFS_POINTER, shown
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -45,7 +45,6 @@ _CODECS = {
 _CONTAINERS = {"avi": "AVI", "flv": "FLV", "asf": "WMV", "mpegts": "MPEG-TS", "mpeg": "MPEG-PS"}
 # Formats that FFmpeg also opens: playlists, pictures and text.
 _NO_VIDEOS = ("concat", "dash", "hls", "image2", "imf", "sdp", "tty")
-_LFS_POINTER = b"version https://git-lfs"
 
 
 class UnreadableVideoError(UnreadableError):
@@ -211,7 +210,7 @@ def read_head(path: Path) -> bytes:
         raise UnreadableVideoError(f"{shown(path)} cannot be read: {error.strerror or error}") from error
     if not head:
         raise UnreadableVideoError(f"{shown(path)} is empty (0 bytes): copy or download it again")
-    if head.startswith(_LFS_POINTER):
+    if head.startswith(LFS_POINTER):
         raise UnreadableVideoError(
             f"{shown(path)} is a Git LFS pointer instead of the video: run `git lfs pull` in its folder"
         )

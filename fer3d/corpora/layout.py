@@ -18,6 +18,7 @@ MAX_DEPTH = 6
 MAX_FOLDERS = 5_000
 MAX_NAMED = 8
 
+LFS_POINTER = b"version https://git-lfs"
 IMAGE_SUFFIX = r"\.(?:png|jpe?g|bmp|tiff?)"
 
 # Files that operating systems and archivers leave behind; other unread files are reported.

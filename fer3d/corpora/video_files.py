@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fer3d.corpora.layout import CLOSED, NO_FILE, TWICE, UNREAD, Fault, Findings, shown, walk
+from fer3d.corpora.layout import CLOSED, LFS_POINTER, NO_FILE, TWICE, UNREAD, Fault, Findings, shown, walk
 from fer3d.corpora.own_videos.tree import is_video
 from fer3d.corpora.sequences import CorpusError
 
 # Files derived from clips, with the same names beside them: sound, landmarks, features, pictures.
 _DERIVED = re.compile(r".*\.(?:wav|mp3|csv|txt|json|npy|npz|png|jpe?g)", re.IGNORECASE | re.DOTALL)
 
-_LFS_START = b"version https://git-lfs"
 _MAX_POINTER_BYTES = 1024
 _POINTERS = Fault(
     "these are Git LFS pointers instead of videos, because the repository was cloned without Git LFS",
@@ -103,7 +102,7 @@ def _is_pointer(file: Path, findings: Findings) -> bool:
             return False
     except OSError:
         return False
-    return (findings.read(file, len(_LFS_START)) or b"").startswith(_LFS_START)
+    return (findings.read(file, len(LFS_POINTER)) or b"").startswith(LFS_POINTER)
 
 
 def _below(root: Path, file: Path) -> Path:

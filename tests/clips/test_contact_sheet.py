@@ -15,7 +15,7 @@ from fer3d.clips.contact_sheet import (
     draw_contact_sheet,
     write_contact_sheet,
 )
-from fer3d.clips.images import read_image
+from fer3d.clips.images import read_images
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 
 FIRST_ROW = 2 * HEADING
@@ -92,7 +92,7 @@ def test_colour_crops_keep_their_colour(tmp_path: Path) -> None:
     store.clips = rgb
     path = tmp_path / "sheet.png"
     write_contact_sheet(store, path)
-    assert cell(read_image(path).pixels, 0)[50, 50].tolist() == [10, 20, 250]
+    assert cell(read_images([path])[0].pixels, 0)[50, 50].tolist() == [10, 20, 250]
 
 
 @pytest.mark.parametrize("num_clips", [1, 60])

@@ -10,7 +10,7 @@ import pytest
 from pictures import grey, portrait
 
 from fer3d.clips.detectors import Image
-from fer3d.clips.images import DAMAGE, UnreadableImageError, read_image, read_images, stream_images
+from fer3d.clips.images import DAMAGE, UnreadableImageError, read_images, stream_images
 
 
 def encoded(image: Image, suffix: str, *options: int) -> bytes:
@@ -40,7 +40,7 @@ def test_intact_images_are_what_opencv_makes_of_them(
     tmp_path: Path, image: Image, suffix: str, options: tuple[int, ...], file_format: str
 ) -> None:
     data = encoded(image, suffix, *options)
-    read = read_image(file_of(tmp_path, data))
+    read = read_images([file_of(tmp_path, data)])[0]
     assert read.format == file_format
     np.testing.assert_array_equal(read.pixels, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR))
 
@@ -54,7 +54,7 @@ def test_cameras_of_more_than_8_bits_are_read_at_their_range(
     picture = portrait() if colour else grey(portrait())
     deep = (picture.astype(np.uint16) << (bits - 8)) + 1
     deep.flat[0] = (1 << bits) - 1
-    read = read_image(file_of(tmp_path, encoded(deep, suffix)))
+    read = read_images([file_of(tmp_path, encoded(deep, suffix))])[0]
     assert read.pixels.dtype == np.uint8
     assert read.pixels.flat[0] == 255
     np.testing.assert_array_equal(read.pixels.flat[1:], picture.flat[1:])
@@ -66,7 +66,7 @@ def test_images_of_16_bits_are_scaled_together(tmp_path: Path) -> None:
         paths.append(tmp_path / f"{number}.png")
         paths[-1].write_bytes(encoded(np.linspace(0, brightest, 12, dtype=np.uint16).reshape(3, 4), ".png"))
     assert [int(image.pixels.max()) for image in read_images(paths)] == [200 >> 4, 255, 900 >> 4]
-    assert [int(read_image(path).pixels.max()) for path in paths] == [200, 255, 900 >> 2]
+    assert [int(read_images([path])[0].pixels.max()) for path in paths] == [200, 255, 900 >> 2]
     eight = tmp_path / "8.png"
     eight.write_bytes(encoded(grey(portrait()), ".png"))
     np.testing.assert_array_equal(read_images([paths[1], eight])[1].pixels, grey(portrait()))
@@ -127,7 +127,7 @@ def test_damaged_jpegs_are_refused(tmp_path: Path, damage: Callable[[bytes, int]
     data = encoded(portrait(), ".jpg")
     path = file_of(tmp_path, damage(data, int(place * len(data))))
     with pytest.raises(UnreadableImageError, match=r"000\.image"):
-        read_image(path)
+        read_images([path])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".jpg"])
@@ -137,7 +137,7 @@ def test_images_cut_short_are_refused_in_every_format_and_opencv_prints_nothing(
     data = encoded(portrait(), suffix)
     for kept in (0, 1, 30, len(data) // 2, len(data) - 100):
         with pytest.raises(UnreadableImageError, match=r"000\.image"):
-            read_image(file_of(tmp_path, data[:kept]))
+            read_images([file_of(tmp_path, data[:kept])])
     assert "[" not in capfd.readouterr().err
 
 
@@ -148,13 +148,13 @@ def test_what_is_said_of_each_format_holds(tmp_path: Path) -> None:
         path = file_of(tmp_path, bytes(data))
         if file_format in DAMAGE:
             with pytest.raises(UnreadableImageError):
-                read_image(path)
+                read_images([path])
         else:
-            assert not np.array_equal(read_image(path).pixels, portrait())
+            assert not np.array_equal(read_images([path])[0].pixels, portrait())
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImageError, match=r"nowhere\.png cannot be read: No such file or directory$"):
-        read_image(tmp_path / "nowhere.png")
+        read_images([tmp_path / "nowhere.png"])
     with pytest.raises(UnreadableImageError, match=r"cannot be read: Is a directory$"):
-        read_image(tmp_path)
+        read_images([tmp_path])

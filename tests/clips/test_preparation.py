@@ -24,7 +24,7 @@ from fer3d.clips.contact_sheet import CELL
 from fer3d.clips.detectors import Detection, Image, Res10Detector
 from fer3d.clips.faces import FaceCropper, FaceExtraction, NoFacePolicy
 from fer3d.clips.frames import SegmentFrames, UniformFrames
-from fer3d.clips.images import read_image
+from fer3d.clips.images import read_images
 from fer3d.clips.preparation import Preparation, PreparationError, prepare_clips
 from fer3d.clips.preparation_report import PreparationReport
 from fer3d.clips.store import ClipStore, StoreError
@@ -280,7 +280,7 @@ def test_an_image_in_clips_of_two_subjects_or_emotions_is_named(
     corpus = write_corpus(tmp_path / "corpus", images)
     # Another file with the same pixels.
     last = corpus.sequences[-1].frames[-1]
-    last.write_bytes(cv2.imencode(".bmp", read_image(last).pixels)[1].tobytes())
+    last.write_bytes(cv2.imencode(".bmp", read_images([last])[0].pixels)[1].tobytes())
     for built in (True, False):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -405,7 +405,7 @@ def test_contact_sheet_is_in_the_store(corpus: PictureCorpus, tmp_path: Path) ->
         "report.json",
         "contact_sheet.png",
     }
-    sheet = read_image(store.folder / "contact_sheet.png").pixels
+    sheet = read_images([store.folder / "contact_sheet.png"])[0].pixels
     assert sheet.shape[0] > 2 * CELL
 
 

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fer3d.corpora.layout import shown
+from fer3d.corpora.layout import LFS_POINTER, shown
 from fer3d.corpora.own_videos.faults import RowFaults
 from fer3d.corpora.sequences import CorpusError
 
-LFS_POINTER = b"version https://git-lfs"
 REQUIRED = ("path", "emotion", "subject")
 OPTIONAL = ("start", "end", "split")
 # Common names of these columns in other tables.
