@@ -94,6 +94,22 @@ def store(make_store: MakeStore) -> ClipStore:
     return make_store()
 
 
+@pytest.fixture(scope="module")
+def train_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Run], None]:
+    """Trains all folds of a run with their checkpoints, or copies those of an equal run from another test."""
+    trained = tmp_path_factory.mktemp("trained")
+
+    def train(run: Run) -> None:
+        kept = trained / run.folder.name
+        if not kept.exists():
+            run.train()
+            shutil.copytree(run.folder, kept)
+        elif not run.folder.exists():
+            shutil.copytree(kept, run.folder)
+
+    return train
+
+
 def test_folder_is_named_by_name_and_digest(compose_tiny: Compose, store: ClipStore, tmp_path: Path) -> None:
     run = Run.of(compose_tiny("name=ckplus_loso"), store)
     assert run.folder == tmp_path / "outputs" / f"ckplus_loso-{run.digest[:8]}"
@@ -172,8 +188,8 @@ def test_trains_all_folds_and_skips_finished_ones(
 def test_announces_what_it_trains_on(
     compose_tiny: Compose, store: ClipStore, make_store: MakeStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Run.of(compose_tiny(), store).train(1)
-    Run.of(compose_tiny(), make_store(num_subjects=3, synthetic=False)).train(2)
+    Run.of(compose_tiny(), store).announce([1])
+    Run.of(compose_tiny(), make_store(num_subjects=3, synthetic=False)).announce([2])
     synthetic, real = (line for line in capsys.readouterr().out.splitlines() if line.startswith("run "))
     assert "28 SYNTHETIC clips of 4 subjects, 1 of 2 folds, 32-true" in synthetic
     assert "21 clips of 3 subjects, 1 of 2 folds" in real
@@ -329,19 +345,25 @@ def test_what_cannot_work_fails_before_any_work(
     assert not compiled.folder.exists()
 
 
-def test_another_folds_result_is_not_believed(compose_tiny: Compose, store: ClipStore) -> None:
-    run = Run.of(compose_tiny(), store)
-    run.train(2)
+def test_another_folds_result_is_not_believed(
+    compose_tiny: Compose, store: ClipStore, train_once: Callable[[Run], None]
+) -> None:
+    run = Run.of(compose_tiny("save_checkpoint=true"), store)
+    train_once(run)
+    shutil.rmtree(run.folder / "fold_001")
     shutil.copytree(run.folder / "fold_002", run.folder / "fold_001")
+    run = Run.of(compose_tiny(), store)
     for act in (run.train, run.fold_result):
         with pytest.raises(ResultError, match=r"fold_001 holds another .* its fold number is 2 instead of 1\. It was"):
             act(1)
     assert read_result(run.folder / "fold_001").fold == 2
 
 
-def test_another_runs_result_is_not_believed(compose_tiny: Compose, store: ClipStore) -> None:
-    run, other = Run.of(compose_tiny(), store), Run.of(compose_tiny("seed=1"), store)
-    other.train(1)
+def test_another_runs_result_is_not_believed(
+    compose_tiny: Compose, store: ClipStore, train_once: Callable[[Run], None]
+) -> None:
+    run, other = Run.of(compose_tiny("seed=1"), store), Run.of(compose_tiny("save_checkpoint=true"), store)
+    train_once(other)
     shutil.copytree(other.folder / "fold_001", run.folder / "fold_001")
     with pytest.raises(ResultError, match=rf"fold_001 .* its digest is {other.digest} instead of {run.digest}"):
         run.train(1)
@@ -356,10 +378,15 @@ def test_another_runs_result_is_not_believed(compose_tiny: Compose, store: ClipS
     ],
 )
 def test_a_result_of_other_clips_is_not_believed(
-    change: dict[str, tuple[Any, ...]], told: str, compose_tiny: Compose, store: ClipStore
+    change: dict[str, tuple[Any, ...]],
+    told: str,
+    compose_tiny: Compose,
+    store: ClipStore,
+    train_once: Callable[[Run], None],
 ) -> None:
+    train_once(Run.of(compose_tiny("save_checkpoint=true"), store))
     run = Run.of(compose_tiny(), store)
-    (result,) = run.train(1)
+    result = run.fold_result(1)
     copies = dict(zip(("joy", *store.emotions[1:]), result.info["num_train_with_copies"].values(), strict=True))
     info = {**result.info, "num_train_with_copies": copies} if "emotions" in change else result.info
     ((name, values),) = change.items()
@@ -419,10 +446,13 @@ def test_a_checkpoint_keeps_the_temperature_of_the_clips_that_were_kept_back(
 
 
 def test_a_damaged_checkpoint_or_another_folds_counts_as_missing(
-    compose_tiny: Compose, store: ClipStore, capsys: pytest.CaptureFixture[str]
+    compose_tiny: Compose,
+    store: ClipStore,
+    train_once: Callable[[Run], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = Run.of(compose_tiny("save_checkpoint=true"), store)
-    run.train()
+    train_once(run)
     first, second = (run.folder / f"fold_00{number}" / "last.ckpt" for number in (1, 2))
     want = Checkpoint.read(first).weights_digest
     for content, why in ((second.read_bytes(), "the last.ckpt of another fold or run"), (b"", "a damaged last.ckpt")):
