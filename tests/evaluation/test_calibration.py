@@ -141,7 +141,7 @@ def test_temperatures_are_those_of_the_epoch_that_counts_and_change_no_answer(ru
     for protocol in PROTOCOLS:
         outcome = Outcome.of(run, protocol)
         assert outcome.scaled is not None
-        assert outcome.scaled.correct.sum() == outcome.measures.pooled.num_correct
+        assert outcome.scaled.correct.sum() == outcome.score.num_correct
         sure: list[NDArray[np.float64]] = []
         for fold in run.folds:
             epoch = outcome.predictions.epochs[fold.fold]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -16,6 +17,7 @@ from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.protocols import BEST_COMMON_EPOCH, BEST_EPOCH, INNER_VAL, LAST_EPOCH, PROTOCOLS, EpochProtocol
 from fer3d.evaluation.run_results import RunResults
 from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome, attainable_accuracy
+from fer3d.training.results import EpochPredictions
 
 
 def recorded(outputs: Path, seed: int, sizes: tuple[int, ...], num_epochs: int) -> RunResults:
@@ -78,7 +80,7 @@ def test_with_all_folds_done_it_is_the_pooled_accuracy_that_is_evaluated(
     evaluated = Evaluation.of(run).outcomes
     assert [outcome.protocol for outcome in evaluated] == list(PROTOCOLS)
     for outcome in evaluated:
-        assert attainable_accuracy(outcomes, sum(sizes), outcome.protocol) == outcome.measures.pooled.accuracy
+        assert attainable_accuracy(outcomes, sum(sizes), outcome.protocol) == outcome.accuracy
 
 
 def test_a_fold_alone_is_what_its_fold_is_evaluated_to(tmp_path: Path) -> None:
@@ -112,6 +114,26 @@ def test_a_study_gives_back_what_it_was_given(outcomes: list[FoldOutcome], kept:
 def test_an_earlier_study_holds_the_epoch_of_inner_val_alone() -> None:
     stored = {"held_out": 4, "correct": [1, 3, 2], "inner_epoch": 3, "seconds": 1.5}
     assert FoldOutcome.from_json("7", stored) == FoldOutcome(7, 4, (1, 3, 2), {"inner_val": 3}, 1.5)
+
+
+class EarlyEnough(EpochProtocol):
+    """A protocol that fer3d does not have."""
+
+    name, title, meaning, looks_at = "early_enough", "early enough", "the first epoch near the best one", "inner_val"
+
+    def choose(self, folds: Mapping[int, EpochPredictions]) -> dict[int, int]:
+        correct = {number: clips.num_correct for number, clips in folds.items()}
+        return {number: 1 + int((each >= each.max() - 1).argmax()) for number, each in correct.items()}
+
+
+def test_a_protocol_is_all_in_its_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = EarlyEnough()
+    monkeypatch.setitem(SEARCH_PROTOCOLS, protocol.name, protocol)
+    run = recorded(tmp_path, 4, (4, 3, 6), 5)
+    outcomes = [FoldOutcome.from_json(str(fold.fold), FoldOutcome.of(fold).as_json()) for fold in run.folds]
+    evaluation = Evaluation.of(run, [protocol])
+    assert attainable_accuracy(outcomes, 13, protocol) == evaluation.accuracy(protocol)
+    assert not protocol.optimistic
 
 
 def test_inner_validation_needs_clips_that_were_kept_back() -> None:
