@@ -1,4 +1,4 @@
-"""The command `fer3d`: `fer3d train ...` does what `python -m fer3d.train ...` does, and so on."""
+"""The command `fer3d`: `fer3d train ...` is `python -m fer3d.train ...`, and so on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ COMMANDS = {
     "init": "write a first table for a folder of videos",
     "prepare": "find the faces of a corpus and write its clips",
     "train": "train folds, cross-validate, search",
-    "predict": "tell emotions over time in any video",
+    "predict": "predict emotions over time in any video",
     "evaluate": "measure a run under every epoch protocol",
-    "compare": "compare two runs on the clips that both held out",
+    "compare": "compare two runs, paired over held-out clips",
     "report": "write the report of runs or of a search",
-    "explain": "show where and when a network sees an emotion in a clip",
+    "explain": "show where and when a network has evidence for an emotion",
     "export": "write a trained network as an ONNX file",
     "reproduce": "carry out a plan: the paper's, a benchmark's, a rehearsal's",
 }
@@ -27,13 +27,13 @@ _HELP = "\n".join(
         "",
         *(f"  {name:10} {what}" for name, what in COMMANDS.items()),
         "",
-        "`fer3d COMMAND --help` tells more of each; `python -m fer3d.COMMAND` does the same.",
+        "`fer3d COMMAND --help` shows the options of a command; `python -m fer3d.COMMAND` is the same command.",
     ]
 )
 
 
 def main() -> None:
-    """Runs the module that the first argument names, in the place of the program that was started."""
+    """Runs the module that the first argument names, as the main module."""
     command, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("--help", [])
     if command in ("-h", "--help"):
         print(_HELP)
@@ -42,7 +42,7 @@ def main() -> None:
     elif command in COMMANDS:
         sys.argv[1:] = arguments
         if not sys.flags.safe_path:
-            # Modules of one's own are found where the command is given, as `python -m` finds them.
+            # As with `python -m`, the user's own modules are found in the working directory.
             sys.path[0] = str(Path.cwd())
         runpy.run_module(f"fer3d.{command}", run_name="__main__", alter_sys=True)
     else:

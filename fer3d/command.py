@@ -1,6 +1,6 @@
-"""What the commands share: an orderly end on signals, and errors that are one sentence instead of a traceback.
+"""What the commands share: a clean exit on signals, and errors as one sentence instead of a traceback.
 
-Whatever takes time to import is imported where it is used, so that signals are taken care of from the start.
+Slow imports are made where they are used, so that signals are handled from the start.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 from fer3d.messages import messages_shown
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
-# Lines of Hydra's errors: how the configuration is kept, and advice that fer3d would refuse.
-_OF_NO_USE = (
+# Lines of Hydra's errors that do not help a user: its internals, and advice that fer3d would refuse.
+_INTERNALS = (
     *("full_key:", "object_type=", "reference_type=", "provider=", "Config search path:"),
     "To append to your config use",
 )
-# How long an exception may be on its way unseen before it counts as lost.
+# An exception that has not arrived after this time counts as lost.
 _LOST_SECONDS = 0.5
-# What other libraries raise where the user is to blame.
-_MENDABLE = {
+# Errors of other libraries that a user can fix.
+_FIXABLE = {
     "hydra.errors.HydraException",
     "omegaconf.errors.OmegaConfBaseException",
     "lightning_fabric.utilities.exceptions.MisconfigurationException",
@@ -43,7 +43,7 @@ _SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM; no `except Exception` on the way, nor Lightning's own handling of Ctrl-C, holds it up.
+    """Ctrl-C or SIGTERM; neither `except Exception` nor Lightning's handling of Ctrl-C catches it.
 
     Args:
         number: The signal's number.
@@ -56,14 +56,14 @@ class Interrupted(BaseException):
 
 @contextmanager
 def orderly_end(afterwards: str = "the same command continues") -> Iterator[None]:
-    """Ends a command on Ctrl-C with status 130 and on SIGTERM with 143, its work folders and child processes gone.
+    """Exits with status 130 on Ctrl-C and 143 on SIGTERM, after removing work folders and child processes.
 
-    A second signal ends it at once. A signal that is ignored, as by `nohup`, stays so.
+    A second signal ends the process at once. A signal that is ignored, as by `nohup`, stays ignored.
 
     Args:
-        afterwards: What a person can rely on after that.
+        afterwards: What holds afterwards, for the message.
     """
-    # Within another one, as the sweeper's is within that of the command, that one is in force.
+    # An outer one is in force, such as the command's around the sweeper's.
     if threading.current_thread() is not threading.main_thread() or _interrupt in map(signal.getsignal, _SIGNALS):
         yield
         return
@@ -73,7 +73,7 @@ def orderly_end(afterwards: str = "the same command continues") -> Iterator[None
     for number in heeded:
         signal.signal(number, _interrupt)
     if _is_command():
-        # The first one that is registered is the last one that is called.
+        # Handlers run in reverse order of registration.
         atexit.register(_ignore, heeded)
     try:
         yield
@@ -84,10 +84,10 @@ def orderly_end(afterwards: str = "the same command continues") -> Iterator[None
         if _received is None:
             if not isinstance(error, BrokenPipeError):
                 raise
-            # Whoever read the output, such as `head`, has seen enough.
+            # The reader of the output, such as `head`, has closed it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)
-        # Some libraries put an error of their own in the place of an exception that comes while they are imported.
+        # Some libraries replace an exception that is raised while they are imported.
         interrupted = Interrupted(_received)
         _kill_children()
         print(f"fer3d: {interrupted}; {afterwards}", file=sys.stderr, flush=True)
@@ -95,7 +95,7 @@ def orderly_end(afterwards: str = "the same command continues") -> Iterator[None
     finally:
         _received = None
         for number, handler in heeded.items():
-            # A command that is over should show nothing of the libraries that tidy up.
+            # After the end of a command, libraries that clean up should print nothing.
             signal.signal(number, _leave if _is_command() else handler)
 
 
@@ -104,11 +104,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     _received = number
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_DFL)
-    sys.unraisablehook = _say_unless_interrupted
+    sys.unraisablehook = _report_unless_interrupted
     signal.signal(signal.SIGALRM, _interrupt_again)
     signal.setitimer(signal.ITIMER_REAL, _LOST_SECONDS)
-    # An exception amid a library's import may end in an abort, or in another exception; while nothing is half-written,
-    # the command can just end.
+    # An exception during a library's import may end in an abort or in another exception; while nothing is half-written,
+    # the process can exit.
     work = sys.modules.get("fer3d.atomic_folder")
     if _is_importing(frame) and not (work and work.num_under_way):
         _kill_children()
@@ -119,9 +119,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _interrupt_again(_: int, frame: FrameType | None) -> None:
-    """Raises the exception again unless it is on its way: in a destructor, say, Python drops it."""
+    """Raises the exception again unless it is propagating; Python drops one that is raised in a destructor."""
     error = sys.exc_info()[1]
-    # A generator that ends on the way, and tidies up, only knows that it is to end.
+    # A generator that is closed meanwhile sees GeneratorExit only.
     while error is not None and not isinstance(error, Interrupted | GeneratorExit):
         error = error.__context__
     if error is None and _received is not None:
@@ -129,7 +129,7 @@ def _interrupt_again(_: int, frame: FrameType | None) -> None:
     signal.setitimer(signal.ITIMER_REAL, _LOST_SECONDS)
 
 
-def _say_unless_interrupted(unraisable: sys.UnraisableHookArgs) -> None:
+def _report_unless_interrupted(unraisable: sys.UnraisableHookArgs) -> None:
     if not isinstance(unraisable.exc_value, Interrupted):
         sys.__unraisablehook__(unraisable)
 
@@ -147,12 +147,12 @@ def _leave(number: int, _: object) -> None:
 
 
 def _ignore(numbers: Iterable[int]) -> None:
-    """Lets a command that is over keep its status, however long Python takes to leave."""
+    """Keeps the status of a finished command, however long Python takes to exit."""
     for number in numbers:
         signal.signal(number, signal.SIG_IGN)
 
 
-# The signal that has come, until the command has ended; and what a person can rely on then.
+# The signal received, until the command has ended; and what holds then.
 _received: int | None = None
 _afterwards = ""
 
@@ -221,7 +221,7 @@ def _hydra_help(command: str, meaning: str) -> str:
 
 @contextmanager
 def _hydra_raises() -> Iterator[None]:
-    """Lets errors through that Hydra would print, some of them in full."""
+    """Lets errors propagate that Hydra would print, some with a traceback."""
     global _only_hydra
     if os.environ.get(_FULL_ERROR) == "1":
         yield
@@ -234,7 +234,7 @@ def _hydra_raises() -> Iterator[None]:
         _only_hydra = False
 
 
-# Whether HYDRA_FULL_ERROR is set for Hydra's sake alone.
+# Whether only fer3d has set HYDRA_FULL_ERROR.
 _only_hydra = False
 
 
@@ -257,12 +257,12 @@ def user_errors(composing: bool = False) -> Iterator[None]:
         if _received is not None:
             raise
         cause = _cause(error)
-        # A broken pipe is no error: whoever read the output has seen enough.
+        # A broken pipe is no error: the reader has closed the output.
         if shows_all or isinstance(cause, BrokenPipeError):
             raise
         if composing and (setting := _unreadable_setting(error)):
             raise SystemExit(f"fer3d: {setting}: {_said(cause)}") from error
-        if not _is_mendable(cause):
+        if not _is_fixable(cause):
             if not isinstance(error, InstantiationException):
                 raise
             cause = error  # such as settings that lack what a class needs
@@ -270,9 +270,9 @@ def user_errors(composing: bool = False) -> Iterator[None]:
 
 
 def _unreadable_setting(error: BaseException) -> str | None:
-    """What cannot be composed, where Hydra alone has a part in an error; None where the error is another one.
+    """The setting that Hydra cannot compose; None for errors from elsewhere.
 
-    Hydra's own sentences do not name the setting, and some are tracebacks.
+    Hydra's own messages do not name the setting, and some are tracebacks.
     """
     from hydra.errors import OverrideParseException
 
@@ -294,18 +294,18 @@ def _unreadable_setting(error: BaseException) -> str | None:
 
 
 def _said(error: BaseException) -> str:
-    """What an error says, and how to learn more where it is not one that was written to be read."""
+    """An error's message, and how to see the traceback if the error is not fer3d's own."""
     from hydra.errors import HydraException, InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, InstantiationException) and (key := re.search(r"full_key: (\S+)", str(error))):
         return f"{key[1]} cannot be made of its settings: {error.__cause__}"
     if isinstance(error, HydraException | OmegaConfBaseException):
-        # Part of it is in the error behind, and how the configuration is kept is of no use to anybody.
+        # Part of the message is in the cause; Hydra's internals are left out.
         lines = [*str(error).splitlines(), *(str(error.__cause__).splitlines() if error.__cause__ else ())]
-        told = [line for line in lines if not line.strip().startswith(_OF_NO_USE)]
+        told = [line for line in lines if not line.strip().startswith(_INTERNALS)]
         return "\n".join(dict.fromkeys(filter(None, told)))
-    # A library's error, or one of somebody's own model, may say too little about where it comes from.
+    # An error of a library or of a user's own model may not tell where it comes from.
     places = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = type(error).__module__.startswith("fer3d.") or (places and places[-1].startswith("fer3d."))
     said = str(error) or type(error).__name__
@@ -314,7 +314,7 @@ def _said(error: BaseException) -> str:
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Shows what a corpus warns about without a line of source code."""
+    """Shows warnings about a corpus without a line of source code."""
     from fer3d.corpora.sequences import CorpusWarning
 
     with warnings.catch_warnings():
@@ -332,7 +332,7 @@ def _plain_warnings() -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The error behind the ones in which Hydra wraps what a constructor raises."""
+    """The error that Hydra wraps when a constructor raises."""
     from hydra.errors import InstantiationException
 
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
@@ -340,14 +340,10 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _is_mendable(error: BaseException) -> bool:
-    """Whether a user can mend an error: one of fer3d's own, a wrong value, a disk's or a network's, and the like.
-
-    Such as an unknown setting, an environment variable that is not set, a GPU that is not there, no W&B key for
-    mode=online, and a full disk.
-    """
+def _is_fixable(error: BaseException) -> bool:
+    """Whether a user can fix an error, such as an unknown setting, a missing GPU, no W&B key, or a full disk."""
     kinds = type(error).__mro__
     if type(error).__module__.startswith("fer3d.") or {ValueError, OverflowError, MemoryError, OSError} & {*kinds}:
         return True
-    # By their names, since the packages take seconds to import, and are where an error of theirs comes from.
-    return bool(_MENDABLE & {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds})
+    # By name, since importing the packages takes seconds.
+    return bool(_FIXABLE & {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds})

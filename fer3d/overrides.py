@@ -1,4 +1,4 @@
-"""Settings as they stand on Hydra's command line: written so that they are read back as they are, whatever they are."""
+"""Settings in the grammar of Hydra's command line, written so that Hydra reads the same values back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def override(key: str, value: Any) -> str:
             Text stays text, also where it looks like a number, and `${` is not a reference to another setting.
 
     Raises:
-        ValueError: Hydra's command line cannot say it.
+        ValueError: Hydra's grammar has no such value.
     """
     return f"{key}={written(value)}"
 
@@ -33,7 +33,7 @@ def written(value: Any) -> str:
     if OmegaConf.is_config(value):
         value = OmegaConf.to_container(value, resolve=True)
     if isinstance(value, str):
-        # Within a text that refers to other settings, a backslash before the reference makes it none.
+        # A backslash escapes `${`.
         return quoted(_INTERPOLATION.sub(lambda match: 2 * match[1] + r"\${", value))
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{_key(key)}:{written(element)}" for key, element in value.items()) + "}"
@@ -45,25 +45,25 @@ def written(value: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """Writes a text, in quotes where it would be something else without; `${` in it refers to another setting."""
+    """Writes a text, in quotes only where Hydra would read something else; `${` in it refers to another setting."""
     bare = str(Override._get_value_element_as_str(text))
     return bare if bare and _read(bare) == text else QuotedString(text, Quote.single).with_quotes()
 
 
 def given_text(argument: str) -> str:
-    """Reads the value of `key=value` as a text, whether it is in quotes or just as it is.
+    """Reads the value of `key=value` as a text, with or without quotes.
 
     Args:
-        argument: An argument that Hydra itself does not get to see.
+        argument: An argument that Hydra itself does not see.
     """
     text = argument.partition("=")[2]
     read = _read(text)
-    # As Hydra does with the settings of its own: what `override` has written is what it was.
+    # As Hydra does, so that a value that `override` has written is read back.
     return str(OmegaConf.create({"text": read}).text) if isinstance(read, str) else text
 
 
 def is_readable(text: str) -> bool:
-    """Whether Hydra can read a text as the value of a setting, whatever it takes it for."""
+    """Whether Hydra can read a text as the value of a setting, of whatever type."""
     try:
         OverridesParser.create().parse_override(f"x={text}")
     except HydraException:
