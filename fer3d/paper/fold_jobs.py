@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from fer3d.configuration import config_folder, hydra_set_aside
 from fer3d.cores import count_cores
 from fer3d.corpora.sequences import CorpusWarning
+from fer3d.messages import messages_shown
 from fer3d.overrides import override
 from fer3d.processes import leave_with_parent
 from fer3d.search.faults import fault_of
@@ -131,8 +132,9 @@ def blocks(numbers: Sequence[int], num_at_once: int) -> Iterator[Sequence[int]]:
 def train_block(config: DictConfig) -> list[FoldResult]:
     """Trains the folds that `+fold` names and returns their results: the task function of a job."""
     leave_with_parent()
-    run = _run(config)
-    return [run.fold_result(number) for number in config.fold]
+    with messages_shown():
+        run = _run(config)
+        return [run.fold_result(number) for number in config.fold]
 
 
 # The run of this process's last job, whose clips are ready for its next one, by its settings.
