@@ -21,8 +21,8 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in _visible(figure)]
 
 
-def assert_legible(figure: Figure) -> None:
-    """Fails if a text is small, leaves the figure or meets another one."""
+def assert_legible(figure: Figure) -> list[str]:
+    """Returns all that stands in a figure; fails if a text is small, leaves the figure or meets another one."""
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw_without_rendering()
     touch = TOUCH * figure.dpi / 72
@@ -37,6 +37,7 @@ def assert_legible(figure: Figure) -> None:
         down = min(a.y1, b.y1) - max(a.y0, b.y0)
         assert across <= touch or down <= 2 * touch, f"{first!r} lies on {second!r}"
     assert min(text.get_fontsize() for text in _visible(figure)) >= SMALLEST
+    return [name for name, _ in boxes]
 
 
 def _visible(figure: Figure) -> list[Text]:

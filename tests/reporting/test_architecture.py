@@ -195,9 +195,9 @@ def test_the_drawing_is_legible_marked_and_small(overrides: list[str], build: Ca
     blocks = describe_network(build(*overrides), CLIP)
     figure = architecture_figure(blocks, "The network", "SYNTHETIC data")
     with style():
-        assert_legible(figure)
-    assert {"The network", "SYNTHETIC data"} <= set(texts(figure))
-    assert texts(figure).count("Conv 3x3x3") == len(of_kind(blocks, "conv"))
+        found = assert_legible(figure)
+    assert {"The network", "SYNTHETIC data"} <= set(found)
+    assert found.count("Conv 3x3x3") == len(of_kind(blocks, "conv"))
     assert len(svg(figure)) < 100_000
 
 

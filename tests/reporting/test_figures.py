@@ -52,9 +52,7 @@ def curves(num_folds: int, num_epochs: int) -> Figure:
 def subjects(number: int, probability: float, num_clips: int, name: str = "S{:03d}") -> Figure:
     right = np.random.default_rng(0).binomial(num_clips, probability, number)
     scores = {name.format(subject): Score(int(correct), num_clips) for subject, correct in enumerate(right)}
-    figure = subjects_figure(scores, TITLE, CAUTION)
-    assert set(hardest_first(scores)) <= set(texts(figure))
-    return figure
+    return subjects_figure(scores, TITLE, CAUTION)
 
 
 def protocols(*labels: str) -> Figure:
@@ -89,17 +87,21 @@ FIGURES: dict[str, tuple[Callable[..., Figure], tuple[object, ...]]] = {
 
 
 @pytest.mark.parametrize("kind", FIGURES)
-def test_a_figure_is_legible_marked_and_small(kind: str) -> None:
+def test_a_figure_is_legible_and_marked(kind: str) -> None:
     """Warnings are errors, so it is drawn without them, too."""
     make, arguments = FIGURES[kind]
     figure = make(*arguments)
     with style():
-        assert_legible(figure)
-        found = " ".join(" ".join(texts(figure)).split())
+        found = " ".join(" ".join(assert_legible(figure)).split())
     assert TITLE in found
     assert CAUTION in found
     assert figure.get_label() == f"{TITLE} [{CAUTION}]"
-    assert len(svg(figure)) < 200_000
+
+
+@pytest.mark.parametrize("kind", ["confusion of 8 emotions", "curves of 118 folds", "118 subjects, all wrong"])
+def test_the_largest_files_are_small(kind: str) -> None:
+    make, arguments = FIGURES[kind]
+    assert len(svg(make(*arguments))) < 200_000
 
 
 def test_counts_become_shares_of_their_row() -> None:

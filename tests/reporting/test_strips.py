@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drawn_texts import assert_legible, texts
+from drawn_texts import assert_legible
 from fake_checkpoints import write_kept_run
 from PIL import Image
 
@@ -130,8 +130,7 @@ def test_an_explanation_is_legible_and_says_whether_to_believe_it(
     clip, explanation = explained(num_frames, faithful=faithful, empty=empty)
     figure = explanation_figure(clip, explanation, EMOTIONS, ("fear", 0.93))
     with style():
-        assert_legible(figure)
-        found = texts(figure)
+        found = assert_legible(figure)
     assert sum(len(axes.images) for axes in figure.axes) == num_frames
     assert [f"{share:.0%}" for share in explanation.evidence.shares.numpy()] == [t for t in found if t.endswith("%")]
     words = " ".join(found)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import matplotlib
 import numpy as np
 import pytest
-from drawn_texts import assert_legible, texts
+from drawn_texts import assert_legible
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
@@ -104,8 +104,7 @@ def test_long_headings_are_wrapped_and_whole() -> None:
     )
     figure = chart(title, caution)
     with style():
-        assert_legible(figure)
-        found = " ".join(texts(figure))
+        found = " ".join(assert_legible(figure))
     assert title.strip() in found
     assert caution.strip() in found
     assert figure.get_figheight() > chart("A", "B").get_figheight()
