@@ -24,7 +24,7 @@ def expand_from_study(settings: Sequence[str]) -> list[str]:
             elsewhere.
 
     Raises:
-        StudyError: There is no such study, or it has no complete trial.
+        StudyError: The study does not exist, or has no complete trial.
     """
     given = [setting for setting in settings if setting.startswith(FROM_STUDY)]
     storage = [setting for setting in settings if setting.startswith(STORAGE)]
@@ -33,7 +33,7 @@ def expand_from_study(settings: Sequence[str]) -> list[str]:
     study = StudyRecord.read(given_text(given[-1]), given_text(storage[-1]) if storage else None)
     best = study.best
     if best is None:
-        raise StudyError(f"the study {study.name} has no complete trial to train")
+        raise StudyError(f"study {study.name} has no complete trial to train")
     space = SearchSpace.parse(study.space)
     if missing := [name for name in space.distributions if name not in best.params]:
         raise lacking(study.name, f"settings of its best trial, trial {best.number}: {', '.join(missing)}")

@@ -32,7 +32,7 @@ from fer3d.search.storage import (
     storage_url,
 )
 
-# What a study says of itself besides its settings, as far as it is read.
+# Required user attributes of a study besides its settings.
 _TOLD = (
     "overrides",
     "protocol",

@@ -1,4 +1,4 @@
-"""One process's part in a study: opens it, searches, and leaves it so that the next start goes on."""
+"""Runs the search of one process in a study, which can be resumed at any time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from fer3d.search.storage import (
 from fer3d.search.sweeper_settings import SweeperSettings
 from fer3d.training.identity import differences
 
-# What a study was made of; the same for every process and every start.
+# User attribute with the settings of a study, equal for every process and start.
 SETTINGS = "settings"
 _MAX_NAMED = 5
 
@@ -49,19 +49,19 @@ def run_search(
     """Searches until the study has its number of finished trials.
 
     Args:
-        objective: What trials are carried out on.
+        objective: The objective.
         space: The search space.
-        settings: How to sample, and where the study is kept.
-        launcher: What carries out jobs.
+        settings: Settings of the sampler and the storage.
+        launcher: Hydra's launcher, which runs the jobs.
         name: The study's name.
-        folder: The study's folder, where its database is unless `settings` name another.
-        extend: Adds to a trial's settings.
-        wait_for_others: Whether to wait for trials that other processes carry out.
-        attributes: What the study is to say of itself; `settings` among them may not differ from start to start.
+        folder: The study's folder, with its database unless `settings` name another.
+        extend: Adds settings to a trial.
+        wait_for_others: Whether to wait for the running trials of other processes.
+        attributes: User attributes of the study; `settings` among them must be the same for every start.
 
     Raises:
-        StudyError: The study cannot be opened, was made of other settings or lacks a part of a trial; too many trials
-            failed; or the database is gone.
+        StudyError: The study cannot be opened, was created with other settings or lacks data of a trial; too many
+            trials failed; or the database is unavailable.
     """
     storage = open_storage(storage_url(folder, settings.storage))
     sampler = SeededSampler(settings.sampler, space)
@@ -102,7 +102,7 @@ def run_search(
 
 def _check_same(study: Study, trials: Sequence[FrozenTrial], settings: Mapping[str, Any]) -> None:
     before = study.user_attrs.get(SETTINGS)
-    # Trials that wait were enqueued by the user, perhaps before the first start.
+    # The user may enqueue trials before the first start.
     if before is None and any(trial.state != TrialState.WAITING for trial in trials):
         raise lacking(study.study_name, "the settings that its trials share")
     if before is None or before == settings:
@@ -110,6 +110,6 @@ def _check_same(study: Study, trials: Sequence[FrozenTrial], settings: Mapping[s
     changed = [f"{key} was {old}, now {new}" for key, (old, new) in differences(before, settings).items()]
     more = f" and {len(changed) - _MAX_NAMED} more" if len(changed) > _MAX_NAMED else ""
     raise StudyError(
-        f"the study {study.study_name} was made of other settings: {'; '.join(changed[:_MAX_NAMED])}{more}. Its trials "
-        "could not be compared: give another hydra.sweeper.study_name, or none"
+        f"study {study.study_name} was created with other settings: {'; '.join(changed[:_MAX_NAMED])}{more}. Their "
+        "trials are not comparable: set another hydra.sweeper.study_name, or none"
     )

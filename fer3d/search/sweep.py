@@ -1,4 +1,4 @@
-"""From what Hydra gives a sweeper to a search, of a cross-validation or of any function."""
+"""Entry point of the Hydra sweeper: searches over cross-validations or over any function."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ RESULTS_NAME = "optimization_results.yaml"
 
 
 def sweep(config: DictConfig, context: HydraContext, launcher: Launcher, arguments: Sequence[str]) -> Any:
-    """Searches.
+    """Runs a search.
 
     Args:
         config: Hydra's master configuration.
         context: Hydra's context.
-        launcher: What carries out jobs.
-        arguments: The settings of the command line.
+        launcher: Hydra's launcher, which runs the jobs.
+        arguments: The command-line settings.
 
     Returns:
-        The best value, or the values of all best trials where there are several directions.
+        The best value; for several directions, the Pareto-optimal trials.
 
     Raises:
         ValueError: A setting is out of range, or the space cannot be searched.
@@ -50,11 +50,11 @@ def sweep(config: DictConfig, context: HydraContext, launcher: Launcher, argumen
         return composed(tuple(overrides))
 
     base = compose(given.fixed)
-    # What `${hydra:...}` is resolved from outside of jobs.
+    # Resolves `${hydra:...}` outside of jobs.
     HydraConfig.instance().set_config(base)
     settings = SweeperSettings.read(base.hydra.sweeper)
     if "_target_" in (OmegaConf.select(base, "search") or {}):
-        # Here, since a function that has nothing to do with folds should not wait for PyTorch.
+        # Imported on demand: a search over a plain function should not import PyTorch.
         from fer3d.search.fold_search import FoldSearch
         from fer3d.search.nested import NestedSearch, is_nested
 
@@ -66,7 +66,7 @@ def sweep(config: DictConfig, context: HydraContext, launcher: Launcher, argumen
 def _search_function(base: DictConfig, settings: SweeperSettings, launcher: Launcher, arguments: Sequence[str]) -> Any:
     space = SearchSpace.parse(settings.params, arguments)
     if not space.distributions and settings.custom_search_space is None:
-        raise SpaceError("nothing is searched: set hydra.sweeper.params, or write name=interval(0,1) and the like")
+        raise SpaceError("nothing is searched: set hydra.sweeper.params, or pass a sweep such as name=interval(0,1)")
     folder = Path(base.hydra.sweep.dir)
     study = run_search(
         FunctionObjective(settings.directions or ("minimize",)),
@@ -85,7 +85,7 @@ def _search_function(base: DictConfig, settings: SweeperSettings, launcher: Laun
 
 
 def _results(study: Study) -> dict[str, Any]:
-    """The best trial, or all that no other beats, in the form of hydra-optuna-sweeper."""
+    """The best trial, or the Pareto-optimal ones, in the format of hydra-optuna-sweeper."""
     if len(study.directions) > 1:
         solutions = [{"params": dict(trial.params), "values": list(trial.values)} for trial in study.best_trials]
         return {"name": "optuna", "solutions": solutions}

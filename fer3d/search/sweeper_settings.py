@@ -1,4 +1,4 @@
-"""The settings of `hydra.sweeper`, checked."""
+"""The validated settings of `hydra.sweeper`."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from fer3d.settings import Count, Part, SettingsError, Text, check_arguments
 
 @dataclass(frozen=True)
 class SweeperSettings:
-    """How a study is sampled and kept, whatever its trials are.
+    """Settings of the sampler, the storage and the failure handling, for any objective.
 
     Attributes:
         sampler: `_target_` and arguments.
-        directions: One for each value; empty where the objective decides.
+        directions: One for each value; empty for the objective's default.
         storage: The database's URL; None for a file in the study's folder.
-        study_name: The study's name; None for one made of what is searched.
-        num_trials: How many finished trials the study is to have.
-        num_at_once: How many trials a process carries out at a time.
-        max_failure_rate: The share of them that may fail.
-        max_job_retries: How often a job that is lost, or that the machine failed, is submitted again.
-        retry_failed: Whether to try the failed trials that there are again.
-        params: Settings and what they are drawn from.
-        custom_search_space: The dotted name of a function that draws more settings; None for none.
+        study_name: The study's name; None for one derived from its settings.
+        num_trials: Target number of finished trials.
+        num_at_once: Number of trials that a process runs concurrently.
+        max_failure_rate: Fraction of `num_trials` that may fail.
+        max_job_retries: How often to resubmit a job that was lost or that failed because of the machine.
+        retry_failed: Whether to retry the study's failed trials.
+        params: Settings and their sweeps.
+        custom_search_space: The dotted name of a function that samples further settings; None for none.
     """
 
     sampler: Mapping[str, Any]
@@ -50,7 +50,7 @@ class SweeperSettings:
         """Reads the settings.
 
         Raises:
-            SettingsError: One does not exist, or is of another kind.
+            SettingsError: A setting does not exist, or has the wrong type.
         """
         content: Any = OmegaConf.to_container(sweeper, resolve=True)
         given = check_arguments(_Given, content, "hydra.sweeper")
@@ -72,10 +72,10 @@ class SweeperSettings:
         )
 
     def extend(self, config: DictConfig) -> Callable[[Trial], None] | None:
-        """What draws a trial's further settings, given the configuration.
+        """The function that samples a trial's further settings, bound to the configuration.
 
         Raises:
-            SpaceError: There is no such function.
+            SpaceError: The function does not exist.
         """
         if self.custom_search_space is None:
             return None
@@ -83,7 +83,8 @@ class SweeperSettings:
             function = get_method(self.custom_search_space)
         except Exception as error:
             raise SpaceError(
-                f"hydra.sweeper.custom_search_space={self.custom_search_space} is no function (config, trial): {error}"
+                f"hydra.sweeper.custom_search_space={self.custom_search_space} is not a function of (config, trial): "
+                f"{error}"
             ) from error
         return lambda trial: function(config, trial)
 
@@ -93,7 +94,7 @@ _Direction = Literal["minimize", "maximize"]
 
 @dataclass(frozen=True)
 class _Given:
-    """The settings under the names that the command line has for them, as the sweeper's YAML explains them."""
+    """The settings by their names on the command line; the sweeper's YAML documents them."""
 
     sampler: Part
     direction: _Direction | Annotated[Sequence[_Direction], MinLen(1)] | None

@@ -157,58 +157,46 @@ def test_another_folds_result_is_not_believed(
     again = ["hydra.sweeper.study_name=again", "hydra.sweeper.n_trials=1", "hydra.sweeper.max_failure_rate=0"]
     status, _, err = invoke("train", *SEARCH, *settings, *NARROW, *again)
     assert status != 0
-    assert f"{run / 'fold_001'} holds another result than it should: its fold number is 2 instead of 1" in err
+    assert f"{run / 'fold_001'} holds another result" in err
+    assert "fold number is 2 instead of 1" in err
 
 
 @pytest.mark.parametrize(
-    ("argument", "said"),
+    ("argument", "facts"),
     [
-        ("model.dropuot=interval(0,1)", "Could not override 'model.dropuot'"),
-        ("model/activation=choice(relu,rleu)", "Could not find 'model/activation/rleu'"),
-        ("cv=choice(loso,kfold10)", "cv cannot be searched: all trials of a study share it"),
-        ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials must be a whole number of at least 1, got 0"),
-        ("+fold=99", "fold=99 cannot be set in a search"),
-        ("hydra.sweeper.study_name=../../x", "hydra.sweeper.study_name must name a folder within outputs/search"),
-        ("hydra.sweeper.n_jobs=x", "hydra.sweeper.n_jobs must be a whole number"),
-        (
-            "hydra.sweeper.max_failure_rate=2",
-            "must be a number of at least 0 and of at most 1, got 2",
-        ),
-        ("hydra.sweeper.direction=minimize", "leave hydra.sweeper.direction alone"),
-        ("hydra.sweeper.direction=up", "hydra.sweeper.direction must be one of minimize, maximize"),
-        ("hydra.sweeper.storage=nix", "nix is no database's URL"),
-        ("hydra.sweeper.custom_search_space=nix.nix", "hydra.sweeper.custom_search_space=nix.nix is no function"),
-        ("search.protocol=first_epoch", "search.protocol must be one of"),
-        ("search.protocol=inner_val", "search.protocol=inner_val needs training subjects"),
-        ("search.pruning.threshold=96.5", "search.pruning.threshold must be a share"),
-        ("search.order=hardest", "search.order must be one of"),
-        ("search.folds_per_job=0", "search.folds_per_job must be at least 1"),
-        ("search.treshold=0.9", "Could not override 'search.treshold'"),
-        ("hydra.sweeper.trials=9", "Could not override 'hydra.sweeper.trials'"),
-        ("+hydra.sweeper.n_trails=9", "hydra.sweeper.n_trails is no setting; did you mean hydra.sweeper.n_trials?"),
-        ("hydra.sweeper.n_jobs=true", "hydra.sweeper.n_jobs must be a whole number of at least 1, got true"),
-        ("hydra.sweeper.max_failure_rate=abc", "hydra.sweeper.max_failure_rate must be a number"),
-        ("hydra.sweeper.max_job_retries=-1", "hydra.sweeper.max_job_retries must be a whole number of at least 0"),
-        ("hydra.sweeper.retry_failed=perhaps", "hydra.sweeper.retry_failed must be true or false"),
-        ("hydra.sweeper.direction=[]", "hydra.sweeper.direction must be one of minimize, maximize"),
-        ("hydra.sweeper.params=3", "hydra.sweeper.params must be a group of settings"),
-        ("hydra.sweeper.storage=3", "3 is no database's URL"),
-        ("+hydra.sweeper.sampler.nix=1", "hydra.sweeper.sampler.nix is no setting; there are"),
-        ("hydra.sweeper.sampler.seed=abc", "hydra.sweeper.sampler.seed must be a whole number or null"),
-        ("hydra.sweeper.sampler.multivariate=1", "hydra.sweeper.sampler.multivariate must be true or false or null"),
-        ("hydra.sweeper.sampler._target_=nix.Nix", "hydra.sweeper.sampler._target_ must name a class"),
-        ("hydra.sweeper.sampler._target_=builtins.dict", "hydra.sweeper.sampler._target_ must name"),
-        ("hydra.sweeper.sampler=null", "hydra.sweeper.sampler must be a group of settings"),
-        ("search.space=null", "search.space must be a group of settings, got null"),
-        ("search.folds_per_job=abc", "search.folds_per_job must be a whole number"),
-        ("+search.fold_per_job=1", "search.fold_per_job is no setting"),
-        ("+search.pruning.treshold=0.9", "search.pruning.treshold is no setting"),
+        ("model.dropuot=interval(0,1)", ["model.dropuot"]),
+        ("model/activation=choice(relu,rleu)", ["model/activation/rleu"]),
+        ("cv=choice(loso,kfold10)", ["cv cannot be searched"]),
+        ("+fold=99", ["fold=99"]),
+        ("search.protocol=first_epoch", ["search.protocol", "'first_epoch'"]),
+        ("search.protocol=inner_val", ["search.protocol=inner_val", "cv.inner_val"]),
+        ("search.pruning.threshold=96.5", ["search.pruning.threshold", "0.965", "96.5"]),
+        ("search.order=hardest", ["search.order", "hardest_first"]),
+        ("search.folds_per_job=0", ["search.folds_per_job", "at least 1"]),
+        ("search.treshold=0.9", ["search.treshold"]),
+        ("+search.pruning.treshold=0.9", ["search.pruning.treshold"]),
+        ("search.space=null", ["search.space", "null"]),
+        ("hydra.sweeper.n_trials=0", ["hydra.sweeper.n_trials", "at least 1, got 0"]),
+        ("hydra.sweeper.n_jobs=true", ["hydra.sweeper.n_jobs", "got true"]),
+        ("+hydra.sweeper.n_trails=9", ["hydra.sweeper.n_trails", "hydra.sweeper.n_trials"]),
+        ("hydra.sweeper.max_failure_rate=2", ["hydra.sweeper.max_failure_rate", "at most 1, got 2"]),
+        ("hydra.sweeper.retry_failed=perhaps", ["hydra.sweeper.retry_failed", "true or false"]),
+        ("hydra.sweeper.study_name=../../x", ["hydra.sweeper.study_name", "outputs/search"]),
+        ("hydra.sweeper.direction=minimize", ["hydra.sweeper.direction", "minimize"]),
+        ("hydra.sweeper.direction=up", ["hydra.sweeper.direction", "minimize, maximize"]),
+        ("hydra.sweeper.storage=nix", ["nix is not a database URL"]),
+        ("hydra.sweeper.custom_search_space=nix.nix", ["hydra.sweeper.custom_search_space=nix.nix"]),
+        ("hydra.sweeper.params=3", ["hydra.sweeper.params"]),
+        ("hydra.sweeper.sampler=null", ["hydra.sweeper.sampler"]),
+        ("+hydra.sweeper.sampler.nix=1", ["hydra.sweeper.sampler.nix"]),
+        ("hydra.sweeper.sampler.seed=abc", ["hydra.sweeper.sampler.seed", "abc"]),
+        ("hydra.sweeper.sampler._target_=builtins.dict", ["hydra.sweeper.sampler._target_"]),
     ],
 )
-def test_wrong_input_is_one_sentence(argument: str, said: str, settings: list[str], invoke: Invoke) -> None:
+def test_wrong_input_is_one_sentence(argument: str, facts: list[str], settings: list[str], invoke: Invoke) -> None:
     status, _, err = invoke("train", *SEARCH, *settings, *NARROW, argument)
     assert status == 1
-    assert said in err
+    assert [fact for fact in facts if fact not in err] == []
     assert "Traceback" not in err
 
 

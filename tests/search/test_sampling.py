@@ -4,6 +4,7 @@ import itertools
 import logging
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,15 @@ def _quiet() -> Iterator[None]:
 
 
 def settings(name: str, **changes: Any) -> dict[str, Any]:
+    return {**_composed(name), **changes}
+
+
+@cache
+def _composed(name: str) -> dict[str, Any]:
     with initialize_config_dir(str(SETTINGS), version_base="1.3"):
         plain = OmegaConf.to_container(compose(name))
     assert isinstance(plain, dict)
-    return {**{str(key): value for key, value in plain.items()}, **changes}
+    return {str(key): value for key, value in plain.items()}
 
 
 def start(sampler: dict[str, Any], storage: BaseStorage, space: SearchSpace = SPACE) -> Study:
@@ -119,7 +125,8 @@ def test_trials_side_by_side_differ_whoever_asks_for_them() -> None:
 
 
 def test_draws_in_turn_are_uniform_and_independent() -> None:
-    drawn = [params["x"] for params in draw(start(settings("random"), InMemoryStorage()), 200)]
+    space = SearchSpace.parse({"x": "interval(0,1)"})
+    drawn = [params["x"] for params in draw(start(settings("random"), InMemoryStorage(), space), 200, space)]
     shares = [sum(low <= x < low + 0.25 for x in drawn) / 200 for low in (0, 0.25, 0.5, 0.75)]
     assert all(0.15 < share < 0.35 for share in shares)
     rises = sum(after > before for before, after in itertools.pairwise(drawn))
