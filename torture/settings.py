@@ -97,17 +97,17 @@ class SettingsAttack(Attack):
             return self._judge(what[:300], probe, outputs)
         named = probe.key.rpartition(".")[2] in ended.message
         if ended.verdict is Verdict.SENTENCE and not named and "fer3d: " not in done.err:
-            return replace(ended, verdict=Verdict.TRACEBACK, message=f"another program's words: {ended.message}")
+            return replace(ended, verdict=Verdict.TRACEBACK, message=f"message of another library: {ended.message}")
         return replace(ended, vague=ended.verdict is Verdict.SENTENCE and not named)
 
     def _judge(self, what: str, probe: Probe, outputs: Path) -> Judgement:
         results = sorted(outputs.glob("*/fold_*/result.json"))
         if not results:
-            return Judgement(what, Verdict.SILENT, f"status 0, and no result below {outputs.name}")
+            return Judgement(what, Verdict.SILENT, f"status 0, but no result below {outputs.name}")
         if not probe.taken_as:
             return Judgement(what, Verdict.SILENT, "taken without a word")
         if probe.has_effect and equal(read_logits(results[0].parent.parent), read_logits(self.run)):
-            return Judgement(what, Verdict.SILENT, "taken, and the numbers are the same bits as without it")
+            return Judgement(what, Verdict.SILENT, "accepted, but the numbers are the same as without it")
         if probe.search or probe.taken_as == (ANYTHING,):
             return Judgement(what, Verdict.FINE, f"{len(results)} folds")
         taken = _at(json.loads(results[0].read_text(encoding="utf-8"))["config"], probe.key)
