@@ -190,7 +190,7 @@ def test_killed_halfway_and_started_again(write_ckplus: Callable[..., Path], tmp
     time.sleep(1.5)
     assert times(outputs) == before
 
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.fullmatch(r"fer3d: CK\+ in .* differs from the corpus as distributed: .*\n", done.stderr)
     assert "without oulu_casia, since OULU_ROOT is not set: no transfer runs" in done.stdout
@@ -201,7 +201,7 @@ def test_killed_halfway_and_started_again(write_ckplus: Callable[..., Path], tmp
     assert (outputs / "report_ckplus" / "report.html").is_file()
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 120.0) -> None:
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 600.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, "it ended before it could be killed"
