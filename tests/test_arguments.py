@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -69,7 +71,8 @@ def test_what_would_have_no_effect_is_refused(setting: str, told: str) -> None:
 
 
 def test_the_sweeper_of_another_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hydra_plugins.fer3d_sweeper.sweeper.stock_is_installed", lambda: True)
+    # By import, since Hydra's own loading of plugins sets no attribute on their package.
+    monkeypatch.setattr(import_module("hydra_plugins.fer3d_sweeper.sweeper"), "stock_is_installed", lambda: True)
     for arguments in (["-m", "hydra/sweeper=optuna"], ["search=table1"]):
         with pytest.raises(SettingsError, match="pip uninstall hydra-optuna-sweeper"):
             hydra_arguments(arguments, searches=True)

@@ -45,6 +45,7 @@ def test_the_name_is_that_of_the_command_line(settings: list[str], name: str) ->
 def test_hydra_may_be_initialized_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "theirs.yaml").write_text("a: 1\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    before = HydraConfig.instance().cfg
     with initialize_config_dir(str(tmp_path), version_base="1.2"):
         hydra = GlobalHydra.instance().hydra
         assert compose_train([]).name == "synthetic-kfold10-compact"
@@ -53,4 +54,4 @@ def test_hydra_may_be_initialized_already(tmp_path: Path, monkeypatch: pytest.Mo
         assert GlobalHydra.instance().hydra is hydra
         assert compose("theirs").a == 1
     assert not GlobalHydra.instance().is_initialized()
-    assert not HydraConfig.initialized()
+    assert HydraConfig.instance().cfg is before

@@ -132,7 +132,16 @@ def test_digest_ignores_what_changes_no_number(compose_tiny: Compose, store: Cli
 def test_no_key_of_the_configuration_is_forgotten(compose_tiny: Compose) -> None:
     """A new key belongs into COUNTED or here, or else two different settings share a folder."""
     shape_the_clips_or_count_by_parts = {"data", "faces", "frames", "clips", "precision", "start_from", "learning_rate"}
-    change_no_number = {"logger", "name", "outputs", "save_checkpoint", "progress", "search", "selected_by"}
+    change_no_number = {
+        "logger",
+        "name",
+        "outputs",
+        "save_checkpoint",
+        "progress",
+        "search",
+        "selected_by",
+        "configuration",
+    }
     assert set(compose_tiny()) == {*COUNTED, *COUNTED_IF_SET, *shape_the_clips_or_count_by_parts, *change_no_number}
 
 
