@@ -304,9 +304,7 @@ def test_another_result_than_expected_is_refused(
     folder: Path, result: FoldResult, name: str, want: object, told: str
 ) -> None:
     assert read_result(folder, facts(result)).fold == 3
-    with pytest.raises(
-        ResultError, match=rf"^{folder} holds another result .* its {name} {told}\. It was"
-    ):
+    with pytest.raises(ResultError, match=rf"^{folder} holds another result .* its {name} {told}\. It was"):
         read_result(folder, {**facts(result), name: want})
 
 
