@@ -48,5 +48,5 @@ def main() -> None:
     else:
         like = difflib.get_close_matches(command, COMMANDS, 1)
         instead = f"did you mean {like[0]}?" if like else f"there are {', '.join(COMMANDS)}"
-        print(f"fer3d: {command} is no command; {instead}", file=sys.stderr)
+        print(f"fer3d: {command} is not a command; {instead}", file=sys.stderr)
         sys.exit(2)

@@ -179,7 +179,7 @@ def run_hydra(command: str, task: Callable[[DictConfig], Any], meaning: str | No
         searches: Whether `search=NAME` starts a search.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
-        # Hydra's own takes seconds, and knows no comments.
+        # Hydra's own takes seconds and leaves out the comments.
         print(_hydra_help(command, meaning or ""))
         return
     with user_errors(composing=True):

@@ -59,7 +59,7 @@ def _say_next(folder: Path, table: Path, rows: Sequence[Guess]) -> None:
     settings = ["data=videos", override("data.root", str(where)), override("data.table", str(table))]
     print("These are guesses: look through the table, correct it and fill in what is empty.")
     if not all(row.subject for row in rows):
-        print("If nobody knows who is seen, add data.subjects=unknown: everything is then NOT SUBJECT-INDEPENDENT.")
+        print("If the subjects are unknown, add data.subjects=unknown: everything is then NOT SUBJECT-INDEPENDENT.")
     print(f"Then: {shlex.join(['python', '-m', 'fer3d.prepare', *settings])}")
 
 

@@ -101,7 +101,7 @@ def check_roots(plan: str, environment: Mapping[str, str]) -> list[str]:
     for corpus, root in roots.items():
         if root and not Path(root).expanduser().is_dir():
             raise CorpusError(
-                f"{ROOTS[corpus]} is {root}, which is no folder; name the one into which the corpus was unpacked"
+                f"{ROOTS[corpus]} is {root}, which is not a folder; name the folder into which the corpus was unpacked"
             )
     needed, *others = CORPORA[plan]
     if not roots[needed]:

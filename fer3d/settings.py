@@ -1,7 +1,7 @@
-"""What every setting may be: one typed check of the whole configuration, before anything starts.
+"""Type checking of the whole configuration, before anything starts.
 
-The types are those of the code: `Settings` for `conf/train.yaml` itself, and for each part, which names its code by
-`_target_`, the signature of that code. A class of the user's own is thus checked as those of fer3d are.
+The types are those of the code: `Settings` for `conf/train.yaml` itself, and for each part, the signature of its
+`_target_`. A user's own class is checked in the same way.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Count = Annotated[int, Ge(1)]
 
 
 class SettingsError(ValueError):
-    """A setting that does not exist, or of another kind than it must be: which, what it is, and what it must be."""
+    """A setting that does not exist or has the wrong type; the message names it and says what it must be."""
 
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """The section `clips` of `conf/train.yaml`, which says what each key means."""
+    """The section `clips` of `conf/train.yaml`, which documents each key."""
 
     num_frames: Count
     on_unreadable: Literal["error", "skip"]
@@ -46,7 +46,7 @@ class ClipSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparationSettings:
-    """The keys of `conf/train.yaml` without the parts of a training, whose code takes seconds to import."""
+    """The keys of `conf/train.yaml` except the parts of a training, whose code takes seconds to import."""
 
     data: Part
     faces: Part
@@ -74,7 +74,7 @@ class PreparationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(PreparationSettings):
-    """The keys of `conf/train.yaml`, which says what each means."""
+    """The keys of `conf/train.yaml`, which documents each."""
 
     augment: Part
     model: Part
@@ -86,7 +86,7 @@ class Settings(PreparationSettings):
     search: Part
 
 
-# What fer3d itself tells a part, by the part's place.
+# Arguments that fer3d passes to a part, by the part's place.
 _TOLD = {
     "model": ("num_classes", "num_frames", "size", "num_channels"),
     "optimizer": ("params",),
@@ -99,9 +99,9 @@ _TOLD = {
     "logger.csv": ("folder", "run_folder", "fold", "config"),
     "logger.wandb": ("folder", "run_folder", "fold", "config"),
 }
-# What of it a part gets as keyword arguments and has to take; a network gets the rest only if it asks.
+# Those that a part must accept as keyword arguments; a network gets the others only if it accepts them.
 _HAS_TO_TAKE = {"model": ("num_classes",), **{name: _TOLD[name] for name in ("logger.csv", "logger.wandb")}}
-# What fer3d calls or reads of a part, so that a class without it cannot stand in its place.
+# The method or attribute of a part that fer3d uses; a class without it is rejected.
 _CALLED = {
     "data": "read",
     "faces": "extract",
@@ -120,8 +120,8 @@ _CALLED = {
     "search.pruning": "prunes",
     "hydra.sweeper.sampler": "sample_relative",
 }
-# The arguments of Lightning's trainer that a user can set. All others are fer3d's own, or break what a result means:
-# the held-out logits of all clips after each epoch.
+# The arguments of Lightning's trainer that a user can set. fer3d sets the others, or they would change what a result
+# holds: the held-out logits of all clips after each epoch.
 _TRAINER = (
     "max_epochs",
     "accelerator",
@@ -149,9 +149,9 @@ _INSTEAD_OF_TRAINER = {
     ),
     **dict.fromkeys(("max_steps", "max_time", "min_epochs", "min_steps"), "set trainer.max_epochs"),
 }
-# Narrower than the signature.
+# Types that are narrower than the signature's.
 _NARROWER: dict[str, Any] = {"trainer.max_epochs": Count, "trainer.accumulate_grad_batches": Count}
-# What Hydra reads of a part, and its kind.
+# The keys of a part that Hydra reads, and their types.
 _HYDRAS: dict[str, Any] = {
     "_target_": str,
     "_partial_": bool,
@@ -163,14 +163,14 @@ _MAX_SHOWN = 60
 
 
 def checked(config: DictConfig, *, for_training: bool = True) -> DictConfig:
-    """Checks a configuration as it was composed: no key that does not exist, and every value of the right kind.
+    """Checks a composed configuration: every key exists, and every value has the right type.
 
     Args:
         config: The configuration.
-        for_training: Whether the parts of a training are checked, which imports PyTorch; otherwise they are left out.
+        for_training: Whether to check the parts of a training, which imports PyTorch; otherwise they are left out.
 
     Returns:
-        The configuration, resolved, without Hydra's own part; whole numbers where a text belongs have become texts.
+        The resolved configuration without Hydra's own part; whole numbers in place of texts are converted to texts.
 
     Raises:
         SettingsError: A setting is wrong; the message names its key.
@@ -187,8 +187,8 @@ def checked(config: DictConfig, *, for_training: bool = True) -> DictConfig:
         _check_one_device(found["trainer"].get("devices", 1))
     if found["class_weights"] and found["class_sampler"]:
         raise SettingsError(
-            "class_weights and class_sampler cannot both be true: each makes all classes count alike, and together "
-            "rare ones would count for more than the others; set one of them to false"
+            "class_weights and class_sampler cannot both be true: each balances the classes, and together they would "
+            "give rare classes more weight than the others; set one of them to false"
         )
     if bad := set("/\\\0\n") & set(found["name"]):
         raise SettingsError(
@@ -198,18 +198,18 @@ def checked(config: DictConfig, *, for_training: bool = True) -> DictConfig:
 
 
 def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place: str = "") -> dict[str, Any]:
-    """Checks settings against the signature of what they are the arguments of.
+    """Checks settings against the signature of the class or function that takes them.
 
     Args:
         target: A class or a function.
-        given: The settings, in plain values; `_target_` and the like among them are Hydra's.
+        given: The settings as plain values; `_target_` and the like are Hydra's.
         place: The dotted name of the section.
 
     Returns:
-        The settings; whole numbers where a text belongs have become texts.
+        The settings; whole numbers in place of texts are converted to texts.
 
     Raises:
-        SettingsError: A setting does not exist, or is of another kind; or a section of `Settings` lacks one (a part may
+        SettingsError: A setting does not exist or has the wrong type; or a section of `Settings` lacks one (a part may
             get it from a search).
     """
     parameters = inspect.signature(target).parameters
@@ -217,7 +217,9 @@ def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place:
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     lacking = [] if takes_any else [name for name in _HAS_TO_TAKE.get(place, ()) if name not in parameters]
     if lacking:
-        raise SettingsError(f"{place}._target_ must name what takes {', '.join(lacking)}, which fer3d tells it")
+        raise SettingsError(
+            f"{place}._target_ must name a class or function that takes {', '.join(lacking)}, which fer3d passes"
+        )
     known = [
         name
         for name, parameter in parameters.items()
@@ -230,7 +232,7 @@ def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place:
         if name in _HYDRAS and "_target_" in given:
             found[name] = value
         elif name in told:
-            raise SettingsError(f"{key} is not to be set: {told[name]}")
+            raise SettingsError(f"{key} cannot be set: {told[name]}")
         elif name in known or takes_any:
             found[name] = _check(_NARROWER.get(key, hints.get(str(name), Any)), value, key)
         else:
@@ -243,14 +245,14 @@ def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place:
 
 
 def _told(place: str) -> Mapping[str, str]:
-    """What cannot be set in a section, and why."""
+    """The arguments that cannot be set in a section, and why."""
     if place != "trainer":
         return dict.fromkeys(_TOLD.get(place, ()), "fer3d knows it from the clips and folds; leave it out")
     import pytorch_lightning as pl
 
-    # A class of the user's own may have more arguments than Lightning's.
+    # A user's own class may have more arguments than Lightning's.
     others = [name for name in inspect.signature(pl.Trainer).parameters if name not in _TRAINER]
-    why = "fer3d sets it, or a result would no longer mean what it says"
+    why = "fer3d sets it, or it would change what a result means"
     return {name: f"{why}; {_INSTEAD_OF_TRAINER.get(name, 'leave it out')}" for name in others}
 
 
@@ -269,17 +271,17 @@ def _check(expected: Any, value: Any, key: str) -> Any:
     faults = _faults(expected, value)
     if not faults:
         return value
-    # Hydra reads 2024 as a number; in the place of a text it is one.
+    # Hydra reads 2024 as a number; where a text is expected, it is converted.
     if isinstance(value, int) and not isinstance(value, bool) and not _faults(expected, str(value)):
         return str(value)
-    # The innermost setting that is to blame.
+    # The innermost setting at fault.
     place, inner = max((_found(value, fault) for fault in faults), key=lambda found: len(found[0]))
     within = f", and {key}.{place} is {_shown(inner)}" if place else ""
     raise SettingsError(f"{key} must be {_described(expected)}, got {_shown(value)}{within}")
 
 
 def _element(expected: Any) -> Any:
-    """The type of what is in a mapping or a sequence; anything where it is not said."""
+    """The type of the elements of a mapping or sequence; Any if it is not annotated."""
     for one in get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,):
         if one == Parts:
             return Part
@@ -289,7 +291,7 @@ def _element(expected: Any) -> Any:
 
 
 def _found(value: Any, fault: Sequence[int | str]) -> tuple[str, Any]:
-    """The dotted name of what a fault is about, and its value."""
+    """The dotted name and the value of the setting at fault."""
     names = []
     for name in fault:
         if isinstance(value, dict) and name in value:
@@ -304,12 +306,12 @@ def _check_part(part: dict[str, Any], key: str) -> dict[str, Any]:
         made = _locate(target)
     except Exception as error:
         why = " ".join(str(error).split())
-        raise SettingsError(f"{key}._target_ must name a class or function; {_shown(target)} is none: {why}") from error
+        raise SettingsError(f"{key}._target_ must name a class or function, got {_shown(target)}: {why}") from error
     if not callable(made):
-        raise SettingsError(f"{key}._target_ must name a class or function; {_shown(target)} is none")
+        raise SettingsError(f"{key}._target_ must name a class or function, got {_shown(target)}")
     called = _CALLED.get(key)
     if called and called not in _hints(made) and not hasattr(made, called) and inspect.isclass(made):
-        raise SettingsError(f"{key}._target_ must name a class that has {called}; {_shown(target)} has not")
+        raise SettingsError(f"{key}._target_ must name a class with {called}, which {_shown(target)} lacks")
     for name, kind in _HYDRAS.items():
         if name in part and _faults(kind, part[name]):
             raise SettingsError(f"{key}.{name} must be {_described(kind)}, got {_shown(part[name])}")
@@ -318,7 +320,7 @@ def _check_part(part: dict[str, Any], key: str) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         if isinstance(error, SettingsError):
             raise
-        return part  # a function of C's that has no signature
+        return part  # a C function without a signature
 
 
 def _check_one_device(devices: Any) -> None:
@@ -336,12 +338,12 @@ def _unknown(key: str, name: str, known: Collection[str]) -> SettingsError:
         if like
         else f"there are {', '.join(sorted(known)) or 'none'}"
     )
-    return SettingsError(f"{key} is no setting; {instead}")
+    return SettingsError(f"{key} is not a setting; {instead}")
 
 
 @cache
 def _hints(target: Callable[..., Any]) -> Mapping[str, Any]:
-    """The types of a target's arguments; one that cannot be known is missing."""
+    """The types of a target's arguments; unresolvable ones are left out."""
     annotated = target.__init__ if inspect.isclass(target) and not is_dataclass(target) else target
     annotated = inspect.unwrap(annotated)
     try:
@@ -350,7 +352,7 @@ def _hints(target: Callable[..., Any]) -> Mapping[str, Any]:
         pass
     hints: dict[str, Any] = {}
     for name, annotation in getattr(annotated, "__annotations__", {}).items():
-        # Some libraries import for type checkers alone what they annotate one argument with.
+        # Some libraries import the types of their annotations for type checkers only.
         lone = types.SimpleNamespace(__annotations__={name: annotation})
         try:
             hints |= get_type_hints(lone, vars(inspect.getmodule(annotated)), include_extras=True)
@@ -361,8 +363,8 @@ def _hints(target: Callable[..., Any]) -> Mapping[str, Any]:
 
 @cache
 def _adapter(expected: Any) -> TypeAdapter[Any] | None:
-    """Checks values of a type; None where none can."""
-    # Some types bring their own configuration, and some, which only a type checker knows, cannot be checked.
+    """The adapter that checks values of a type; None if there is none."""
+    # Some types bring their own configuration, and some exist only for type checkers and cannot be checked.
     for config in (ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False), None):
         with suppress(PydanticUserError, SchemaError, TypeError, NameError):
             return TypeAdapter(expected, config=config)
@@ -370,13 +372,13 @@ def _adapter(expected: Any) -> TypeAdapter[Any] | None:
 
 
 def _faults(expected: Any, value: Any) -> list[tuple[int | str, ...]]:
-    """Where a value is not of a type: the way to each such place; none where it is."""
+    """The locations at which a value violates a type; empty if it does not."""
     adapter = _adapter(expected)
     if adapter is None:
-        # No plain value is of a class that cannot be checked, such as a Protocol.
+        # A plain value cannot be an instance of a type that cannot be checked, such as a Protocol.
         return [()] if isinstance(expected, type) else []
     try:
-        # As JSON, in which a list stands for a tuple, too; strict, so that neither "no" nor 1 is a truth value.
+        # As JSON, where a list also stands for a tuple; strict, so that neither "no" nor 1 counts as a boolean.
         adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         return [fault["loc"] for fault in error.errors(include_url=False, include_input=False)]

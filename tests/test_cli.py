@@ -54,7 +54,7 @@ def test_an_unknown_command_is_a_sentence_and_status_2(
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == 2
-    assert capsys.readouterr().err.startswith(f"fer3d: {command} is no command; {said}")
+    assert capsys.readouterr().err.startswith(f"fer3d: {command} is not a command; {said}")
 
 
 def test_a_command_is_the_module_itself() -> None:

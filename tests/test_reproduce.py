@@ -49,7 +49,7 @@ def test_a_root_that_is_not_there_is_named_before_any_work(
     monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
     status, out, err = invoke("reproduce", "ckplus")
     assert (status, out) == (1, "")
-    assert f"{variable} is {tmp_path / 'nowhere'}, which is no folder" in err
+    assert f"{variable} is {tmp_path / 'nowhere'}, which is not a folder" in err
 
 
 def test_says_which_corpora_are_not_there(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ class SyntheticCremaD(_SyntheticTwin[VideoSequence]):
     """The twin of CREMA-D: virtual people who talk, as FLV videos of 480x360, about 30 frames a second, no sound.
 
     Everybody shows all six emotions, each from neutral and back to neutral. The raters' votes are drawn from CREMA-D's
-    published shares: nobody rated these faces.
+    published shares: these faces were never rated.
 
     Attributes:
         name: `synthetic_crema_d`.

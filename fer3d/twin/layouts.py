@@ -236,7 +236,7 @@ class CremaDLayout(TalkingLayout):
     def write_tables(self, root: Path, roles: Sequence[Role], seed: int) -> None:
         """Writes `processedResults/summaryTable.csv`: simulated majority votes, as accurate as CREMA-D's.
 
-        Nobody rated the videos. The accuracy per emotion is the one published for the face alone; face and voice
+        The videos were never rated. The accuracy per emotion is the one published for the face alone; face and voice
         together are assumed to halve the errors.
         """
         table = root / "processedResults" / "summaryTable.csv"

@@ -89,7 +89,7 @@ def test_the_papers_network_and_ones_own_are_networks() -> None:
 
 def test_the_settings_know_what_a_network_is_told() -> None:
     for field in fields(Task):
-        with pytest.raises(ValueError, match=rf"model\.{field.name} is not to be set"):
+        with pytest.raises(ValueError, match=rf"model\.{field.name} cannot be set"):
             check_arguments(anything, {field.name: 3}, "model")
 
 

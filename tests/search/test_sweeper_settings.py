@@ -27,5 +27,5 @@ def test_a_study_name_is_text(name: str, text: str | None) -> None:
 
 
 def test_a_setting_that_a_file_misspells_is_found() -> None:
-    with pytest.raises(ValueError, match=r"hydra\.sweeper\.n_trails is no setting; did you mean .*n_trials\?"):
+    with pytest.raises(ValueError, match=r"hydra\.sweeper\.n_trails is not a setting; did you mean .*n_trials\?"):
         SweeperSettings.read(sweeper("+hydra.sweeper.n_trails=2"))
