@@ -88,7 +88,7 @@ def _readable(setting: str, multirun: bool) -> str:
 
 
 def _refuse_stock_sweeper() -> None:
-    from hydra_plugins.fer3d_sweeper.sweeper import stock_is_installed
+    from hydra_plugins.fer3d_sweeper.stock import stock_is_installed
 
     if stock_is_installed():
         raise SettingsError(

@@ -72,7 +72,7 @@ def test_what_would_have_no_effect_is_refused(setting: str, told: str) -> None:
 
 def test_the_sweeper_of_another_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     # By import, since Hydra's own loading of plugins sets no attribute on their package.
-    monkeypatch.setattr(import_module("hydra_plugins.fer3d_sweeper.sweeper"), "stock_is_installed", lambda: True)
+    monkeypatch.setattr(import_module("hydra_plugins.fer3d_sweeper.stock"), "stock_is_installed", lambda: True)
     for arguments in (["-m", "hydra/sweeper=optuna"], ["search=table1"]):
         with pytest.raises(SettingsError, match="pip uninstall hydra-optuna-sweeper"):
             hydra_arguments(arguments, searches=True)

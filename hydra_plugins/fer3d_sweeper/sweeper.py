@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -12,12 +11,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-STOCK = "hydra_plugins.hydra_optuna_sweeper"
-
-
-def stock_is_installed() -> bool:
-    """Whether the sweeper of the same name, hydra-optuna-sweeper, is installed, too."""
-    return find_spec(STOCK) is not None
+from hydra_plugins.fer3d_sweeper.stock import stock_is_installed
 
 
 class Fer3dSearchPath(SearchPathPlugin):

@@ -93,7 +93,7 @@ def test_numbered_folds_share_no_subject(split: Splitter, subjects: list[str], n
 @given(clip_subjects(min_subjects=10))
 def test_kfold10_deals_sorted_subjects_out_in_turn(subjects: list[str]) -> None:
     held_out = [held_out_subjects(fold, subjects) for fold in step_folds(subjects)]
-    # DESIGN 2.4: subject number i goes to fold i % 10 + 1.
+    # Subject number i, in ascending order of id, goes to fold i % 10 + 1.
     assert held_out == [set(sorted(set(subjects))[number::10]) for number in range(10)]
 
 

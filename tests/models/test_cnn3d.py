@@ -58,7 +58,6 @@ def shapes_after_pools(network: CNN3d, clips: Tensor) -> list[tuple[int, ...]]:
 def test_the_full_networks_shapes_are_those_of_the_paper(pooling: Any, num_channels: int) -> None:
     network = full(pooling=pooling)
     clips = torch.empty(2, num_channels, 10, 112, 112, device="meta")
-    # DESIGN 2.3.
     assert shapes_after_pools(network, clips) == [
         (64, 10, 56, 56),
         (128, 5, 28, 28),
