@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.transforms import Bbox
 from torch import Tensor, nn
 
 from fer3d.evaluation.run_results import EvaluationError
@@ -63,15 +64,6 @@ class Block:
     num_parameters: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A layer that was called, and what it gave."""
-
-    layer: nn.Module
-    output_shape: tuple[int, ...]
-    num_parameters: int
-
-
 def configured_network(config: Mapping[str, Any], task: Task) -> nn.Module:
     """Builds the network of a configuration without memory for its weights.
 
@@ -89,10 +81,10 @@ def configured_network(config: Mapping[str, Any], task: Task) -> nn.Module:
 
 
 def describe_network(network: nn.Module, input_shape: Sequence[int]) -> tuple[Block, ...]:
-    """Describes any network by sending a clip without content through it, in evaluation mode.
+    """Describes any network by sending a clip without content through a copy of it, in evaluation mode.
 
-    Nothing is computed and the network stays as it is: a copy of it on PyTorch's meta device takes no memory. Steps
-    that are no modules (a sum, a reshape) do not show, and branches follow one another.
+    A network on PyTorch's meta device takes no memory, and nothing is computed. Steps that are no modules (a sum, a
+    reshape) do not show, and branches follow one another.
 
     Args:
         network: The network.
@@ -107,14 +99,16 @@ def describe_network(network: nn.Module, input_shape: Sequence[int]) -> tuple[Bl
     """
     blocks = [_input_block(tuple(input_shape))]
     finished = True  # whether nothing more can join the last block
-    for step in _trace(network, input_shape):
-        extra = _extra(step.layer)
+    for layer, output_shape, num_parameters in _trace(network, input_shape):
+        extra, last = _extra(layer), blocks[-1]
         if extra and not finished:
-            blocks[-1] = _joined(blocks[-1], step, extra)
-            finished = _is_activation(step.layer)
-        elif not isinstance(step.layer, nn.Identity):
-            blocks.append(_block(step, extra))
-            finished = blocks[-1].kind not in ("conv", "linear") and not extra
+            num_parameters += last.num_parameters
+            blocks[-1] = Block(last.kind, (*last.lines, extra), last.num_filters, output_shape, num_parameters)
+            finished = _is_activation(layer)
+        elif not isinstance(layer, nn.Identity):
+            kind, lines, num_filters = _named(layer, extra)
+            blocks.append(Block(kind, lines, num_filters, output_shape, num_parameters))
+            finished = kind not in ("conv", "linear") and not extra
     if blocks[-1].kind == "linear" and len(blocks[-1].lines) == 2:
         blocks[-1] = replace(blocks[-1], kind="output", lines=("Output", f"{blocks[-1].num_filters} classes"))
     rest = sum(p.numel() for p in network.parameters()) - sum(block.num_parameters for block in blocks)
@@ -129,23 +123,18 @@ def architecture_figure(blocks: Sequence[Block], title: str, caution: str = "") 
 
     Below each box stand the shape of its output and the number of its parameters.
 
-    Args:
-        blocks: The network, as `describe_network` returns it.
-        title: What the figure shows.
-        caution: `SYNTHETIC data` and the like, or nothing.
-
     Raises:
         ValueError: There are no blocks.
     """
     if not blocks:
         raise ValueError("there are no blocks to draw")
     texts = [[part for line in block.lines for part in textwrap.wrap(line, _CHARACTERS)] for block in blocks]
-    places: list[_Place] = []
+    places: list[Bbox] = []
     end = 0.0
     for start in range(0, len(texts), _COLUMNS):
         row = texts[start : start + _COLUMNS]
         height = max(map(len, row)) * SMALL * LINE + 0.1
-        places += [_Place(_GUTTER + column * (_BOX + _GAP), end, height) for column in range(len(row))]
+        places += [Bbox.from_bounds(_GUTTER + column * (_BOX + _GAP), end, _BOX, height) for column in range(len(row))]
         end += height + 2 * SMALL * LINE + 0.04 + _CHANNEL
     figure = new_figure(title, caution, end)
     axes = figure.subplots()
@@ -159,44 +148,33 @@ def architecture_figure(blocks: Sequence[Block], title: str, caution: str = "") 
     return figure
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    left: float
-    top: float
-    height: float
-
-    @property
-    def middle(self) -> float:
-        return self.top + self.height / 2
-
-
-def _draw_block(axes: Axes, block: Block, text: Sequence[str], place: _Place) -> None:
+def _draw_block(axes: Axes, block: Block, text: Sequence[str], place: Bbox) -> None:
     colour = _COLOURS.get(block.kind, MUTED)
     frame = FancyBboxPatch(
-        (place.left, place.top), _BOX, place.height, boxstyle="round,pad=0,rounding_size=0.04", linewidth=1.1,
+        place.p0, place.width, place.height, boxstyle="round,pad=0,rounding_size=0.04", linewidth=1.1,
         facecolor=to_rgba(colour, 0.14), edgecolor=colour, linestyle="--" if block.kind == "dropout" else "-",
     )  # fmt: skip
     axes.add_patch(frame)
-    centre = place.left + _BOX / 2
+    centre, middle = (place.p0 + place.p1) / 2
     num_bold = len(textwrap.wrap(block.lines[0], _CHARACTERS))
     for number, line in enumerate(text):
-        y = place.middle + (number + 0.5 - len(text) / 2) * SMALL * LINE
+        y = middle + (number + 0.5 - len(text) / 2) * SMALL * LINE
         weight = "bold" if number < num_bold else "normal"
         axes.text(centre, y, line, size=SMALL, weight=weight, ha="center", va="center_baseline")
     below = ["x".join(map(str, block.output_shape))] if block.output_shape else []
     if block.num_parameters:
         below.append(f"{_rounded(block.num_parameters)} params")
-    y = place.top + place.height + 0.04
+    y = place.y1 + 0.04
     axes.text(centre, y, "\n".join(below), size=SMALL, color=MUTED, ha="center", va="top")
 
 
-def _draw_arrow(axes: Axes, before: _Place, after: _Place) -> None:
+def _draw_arrow(axes: Axes, before: Bbox, after: Bbox) -> None:
     """Draws the way to the next box; to the next row it runs below this one."""
-    start, end = (before.left + _BOX, before.middle), (after.left, after.middle)
+    start, end = (before.x1, (before.y0 + before.y1) / 2), (after.x0, (after.y0 + after.y1) / 2)
     bends: list[tuple[float, float]] = []
-    if after.top > before.top:
-        right, left, y = start[0] + _GUTTER / 2, 0, after.top - _CHANNEL / 2
-        bends = [(right, before.middle), (right, y), (left, y), (left, after.middle)]
+    if after.y0 > before.y0:
+        right, left, y = start[0] + _GUTTER / 2, 0, after.y0 - _CHANNEL / 2
+        bends = [(right, start[1]), (right, y), (left, y), (left, end[1])]
     axes.plot(*zip(start, *bends, strict=True), color=MUTED, linewidth=1, solid_joinstyle="round")
     arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 1, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
     axes.annotate("", end, bends[-1] if bends else start, arrowprops=arrow)
@@ -222,36 +200,29 @@ def _targets(node: Any) -> Iterator[str]:
         yield from _targets(value)
 
 
-def _trace(network: nn.Module, input_shape: Sequence[int]) -> list[_Step]:
-    """Returns the layers in the order in which they are called."""
-    steps: list[_Step] = []
+def _trace(network: nn.Module, input_shape: Sequence[int]) -> list[tuple[nn.Module, tuple[int, ...], int]]:
+    """Returns each layer as it is called, the shape of what it gave, and the number of parameters that it brought."""
+    steps = []
     counted: set[int] = set()
 
     def note(layer: nn.Module, _: Any, output: Any) -> None:
         new = {id(p): p.numel() for p in layer.parameters() if id(p) not in counted}
         counted.update(new)
-        steps.append(_Step(layer, _shape(output), sum(new.values())))
+        steps.append((layer, _shape(output), sum(new.values())))
 
-    tensors = chain(network.parameters(), network.buffers())
     try:
-        # The copy takes what stands here for each tensor instead of copying it.
-        blank = copy.deepcopy(network, {id(tensor): _without_content(tensor) for tensor in tensors}).eval()
-        for layer in dict.fromkeys(_layers(blank)):
+        tried = copy.deepcopy(network).eval()
+        for layer in dict.fromkeys(_layers(tried)):
             layer.register_forward_hook(note)
-        dtype = next((p.dtype for p in blank.parameters() if p.is_floating_point()), torch.float32)
+        like = next((p for p in tried.parameters() if p.is_floating_point()), torch.empty(0, device="meta"))
         with torch.no_grad():
-            blank(torch.empty(1, *input_shape, dtype=dtype, device="meta"))
+            tried(like.new_empty(1, *input_shape))
     except Exception as error:  # a network of somebody's own may fail in any way
         raise EvaluationError(
             f"{type(network).__name__} cannot be drawn: clips of shape {tuple(input_shape)} without content do not "
             f"pass it: {error}"
         ) from error
     return steps
-
-
-def _without_content(tensor: Tensor) -> Tensor:
-    blank = torch.empty_like(tensor, device="meta")
-    return nn.Parameter(blank, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else blank
 
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
@@ -274,17 +245,8 @@ def _input_block(shape: tuple[int, ...]) -> Block:
     return Block("input", lines, None, shape, 0)
 
 
-def _joined(block: Block, step: _Step, extra: str) -> Block:
-    return replace(
-        block,
-        lines=(*block.lines, extra),
-        output_shape=step.output_shape,
-        num_parameters=block.num_parameters + step.num_parameters,
-    )
-
-
-def _block(step: _Step, extra: str) -> Block:
-    layer = step.layer
+def _named(layer: nn.Module, extra: str) -> tuple[str, tuple[str, ...], int | None]:
+    """The kind of a layer, the lines that name it, and the number of its filters."""
     name = type(layer).__name__
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)  # which can be wrapped
     kind, num_filters = "other", None
@@ -302,7 +264,7 @@ def _block(step: _Step, extra: str) -> Block:
         kind, lines = "dropout", ("Dropout", *known)
     elif "pool" in name.lower():
         kind, lines = "pool", _pool_lines(layer)
-    return Block(kind, lines, num_filters, step.output_shape, step.num_parameters)
+    return kind, lines, num_filters
 
 
 def _pool_lines(pool: nn.Module) -> tuple[str, ...]:

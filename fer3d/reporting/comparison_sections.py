@@ -17,8 +17,8 @@ from fer3d.evaluation.published import BENCHMARKS, Benchmark, benchmark_of, diff
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.evaluation.significance import FoldTests
 from fer3d.evaluation.tables import Table, percent
-from fer3d.reporting.page import Bullets, DataTable, Gallery, Part, Picture, Prose, Section
-from fer3d.reporting.runs import CORPUS_TITLES, ReportRun, alike, joint_caution
+from fer3d.reporting.page import DataTable, Facts, Part, Prose, Section, side_by_side
+from fer3d.reporting.runs import ReportRun, alike, corpus_title, joint_caution
 from fer3d.reporting.sections import architecture_part, input_size
 from fer3d.training.identity import leaves
 
@@ -79,14 +79,14 @@ def published_section(runs: Sequence[ReportRun]) -> Section | None:
             continue
         unlike = {one.marked_label: said for one in ours if (said := differences(one.run, benchmark))}
         same = [one for one in ours if one.marked_label not in unlike]
-        parts.append(Prose(f"The literature's protocol on {CORPUS_TITLES[benchmark.corpus]}: {benchmark.protocol}."))
+        parts.append(Prose(f"The literature's protocol on {corpus_title(benchmark.corpus)}: {benchmark.protocol}."))
         if same:
             parts.append(_published_table(benchmark, same))
             parts += [Prose(benchmark.warning)] if benchmark.warning else []
         if unlike:
             parts += [
                 Prose("Not beside the published numbers, since they were measured in another way:"),
-                Bullets(tuple(f"{label}: {'; '.join(said)}." for label, said in unlike.items())),
+                Facts(tuple((label, f"{'; '.join(said)}.") for label, said in unlike.items())),
             ]
     return Section("published", "Accuracy beside the literature", tuple(parts)) if parts else None
 
@@ -116,26 +116,19 @@ def settings_section(runs: Sequence[ReportRun]) -> Section | None:
         key = json.dumps([one.run.config["model"], input_size(one), len(one.run.emotions)], sort_keys=True)
         networks.setdefault(key, one)
     drawn = [architecture_part(one, f"Network of {one.title}") for one in networks.values()]
-    pictures = tuple(part for part in drawn if isinstance(part, Picture))
     return Section(
         "settings",
         "Hyper-parameters and architecture",
         (
             _settings_table(runs),
             Prose("Each network is built from its run's configuration; runs that share one share its drawing."),
-            *([Gallery(pictures)] if pictures else []),
-            *(part for part in drawn if not isinstance(part, Picture)),
+            *side_by_side(drawn),
         ),
     )
 
 
 def beside_published(published: Table, ours: Sequence[Row]) -> DataTable:
-    """Adds our rows to a table of published ones, each with its caution, since the published are of real clips.
-
-    Args:
-        published: The table with the published rows.
-        ours: Our rows, each with the runs that it shows.
-    """
+    """Adds our rows to a table of published ones, each with its caution, since the published are of real clips."""
     numbers = range(len(published.rows), len(published.rows) + len(ours))
     caution = joint_caution(list({one.slug: one for runs, _ in ours for one in runs}.values()))
     return DataTable(
@@ -201,7 +194,7 @@ def _published_table(benchmark: Benchmark, runs: Sequence[ReportRun]) -> DataTab
     ]
     return beside_published(
         Table(
-            title=f"{CORPUS_TITLES[benchmark.corpus]}, the literature's {len(benchmark.ranges)} folds: accuracy",
+            title=f"{corpus_title(benchmark.corpus)}, the literature's {len(benchmark.ranges)} folds: accuracy",
             columns=("approach", "epoch", "WAR", "UAR", "95% Wilson interval", "clips right", "pretraining", "source"),
             rows=tuple(rows),
             note=(
@@ -215,14 +208,13 @@ def _published_table(benchmark: Benchmark, runs: Sequence[ReportRun]) -> DataTab
 
 
 def _published_row(one: ReportRun, outcome: Outcome) -> tuple[str, ...]:
-    measures = outcome.measures
     return (
         one.label,
         outcome.protocol.title,
-        percent(measures.pooled.accuracy),
-        percent(measures.uar),
-        " to ".join(map(percent, measures.pooled.interval())),
-        f"{measures.pooled.num_correct} of {measures.pooled.num_clips}",
+        percent(outcome.accuracy),
+        percent(outcome.measures.uar),
+        " to ".join(map(percent, outcome.score.interval())),
+        f"{outcome.score.num_correct} of {outcome.score.num_clips}",
         _pretraining(one),
         "this page",
     )
@@ -230,7 +222,7 @@ def _published_row(one: ReportRun, outcome: Outcome) -> tuple[str, ...]:
 
 def _pretraining(one: ReportRun) -> str:
     source = one.run.info.get("start_from")
-    return CORPUS_TITLES.get(source["corpus"], source["corpus"]) if source else "none"
+    return corpus_title(source["corpus"]) if source else "none"
 
 
 def _settings_table(runs: Sequence[ReportRun]) -> DataTable:

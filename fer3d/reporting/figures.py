@@ -1,6 +1,7 @@
 """The figures about runs: each function takes data and returns a figure with its title and its caution inside.
 
-What a figure means in words stands in its caption on the page, not in the drawing.
+The title says what the figure shows; the caution is `SYNTHETIC data` and the like, or nothing. What a figure means in
+words stands in its caption on the page, not in the drawing.
 """
 
 from __future__ import annotations
@@ -51,12 +52,8 @@ _MARKERS = ("D", "s", "o", "^")
 def confusion_figure(confusion: NDArray[Any], emotions: Sequence[str], title: str, caution: str = "") -> Figure:
     """Draws a confusion matrix: a row an emotion, a column a prediction, each cell its share of the row.
 
-    Args:
-        confusion: `(num_classes, num_classes)` numbers of clips, or floating-point shares of each row, which are shown
-            as they are. A row of zeros is an emotion without clips.
-        emotions: The class names, in the order of both axes.
-        title: What the figure shows.
-        caution: `SYNTHETIC data` and the like, or nothing.
+    The matrix holds `(num_classes, num_classes)` numbers of clips, or floating-point shares of each row, which are
+    shown as they are; both axes follow the order of `emotions`. A row of zeros is an emotion without clips.
 
     Raises:
         ValueError: The matrix does not fit the emotions, or holds something that is neither a count nor a share.
@@ -91,11 +88,6 @@ def curves_figure(curves: LearningCurves, title: str, caution: str = "") -> Figu
 
     A thick line is all held-out clips together, or the mean of the folds' training. Up to 12 folds have a thin line
     each; more are a band that holds the middle 80 % of them.
-
-    Args:
-        curves: The curves.
-        title: What the figure shows.
-        caution: `SYNTHETIC data` and the like, or nothing.
     """
     figure = new_figure(title, caution, 3.9)
     loss, accuracy = figure.subplots(2, sharex=True)
@@ -126,11 +118,6 @@ def subjects_figure(per_subject: Mapping[str, Score], title: str, caution: str =
     The bar on top shows how many subjects have all their clips right; they need no bar of their own. The others follow
     in the order of `hardest_first`, column by column; a bar is divided into the subject's clips while they can be seen.
 
-    Args:
-        per_subject: Each subject's score.
-        title: What the figure shows.
-        caution: `SYNTHETIC data` and the like, or nothing.
-
     Raises:
         ValueError: There are no subjects.
     """
@@ -157,14 +144,9 @@ def protocols_figure(
     title: str = "Accuracy under each epoch protocol",
     caution: str = "",
 ) -> Figure:
-    """Draws the pooled accuracy of runs under each epoch protocol, with Wilson's 95 % intervals.
+    """Draws the pooled accuracy of runs, by label, under each epoch protocol, with Wilson's 95 % intervals.
 
     A protocol by which held-out clips choose the epoch has a hollow marker on a dashed line.
-
-    Args:
-        scores: For the label of each run, its pooled score under each of its protocols.
-        title: What the figure shows.
-        caution: `SYNTHETIC data` and the like, or nothing.
 
     Raises:
         ValueError: There are no scores.
@@ -201,11 +183,6 @@ def reliability_figure(calibration: Calibration, title: str, caution: str = "") 
     A bar is a bin's accuracy, with its 95 % Wilson interval; a bin without clips has none. The line across it is the
     bin's mean confidence: the gap between the two, weighted by its clips, is its part of the expected calibration
     error. (DeGroot and Fienberg, The Statistician 32, 1983; as in Guo et al., ICML 2017.)
-
-    Args:
-        calibration: How sure the run is of which clips.
-        title: What the figure shows.
-        caution: `SYNTHETIC data` and the like, or nothing.
     """
     figure = new_figure(title, caution, 3.9)
     accuracy, clips = figure.subplots(2, sharex=True, height_ratios=[3.3, 1])

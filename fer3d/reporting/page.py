@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -29,23 +29,13 @@ _CSS_PIXELS = 96  # in an inch
 class Prose:
     """A paragraph."""
 
-    kind: ClassVar[str] = "prose"
     text: str
-
-
-@dataclass(frozen=True)
-class Bullets:
-    """A list of sentences."""
-
-    kind: ClassVar[str] = "bullets"
-    items: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Facts:
     """Names and what they stand for, one pair a line."""
 
-    kind: ClassVar[str] = "facts"
     pairs: tuple[tuple[str, str], ...]
 
 
@@ -53,7 +43,6 @@ class Facts:
 class Folded:
     """A text in fixed-width letters that shows when asked for."""
 
-    kind: ClassVar[str] = "folded"
     summary: str
     text: str
 
@@ -68,7 +57,6 @@ class DataTable:
         cautions: By the number of a row, what has to be said beside it.
     """
 
-    kind: ClassVar[str] = "table"
     table: Table
     ours: frozenset[int] = frozenset()
     cautions: Mapping[int, str] = field(default_factory=dict)
@@ -93,7 +81,6 @@ class Picture:
         size: Width and height in CSS pixels, so that the page keeps its place before it is shown.
     """
 
-    kind: ClassVar[str] = "picture"
     name: str
     alt: str
     caption: str
@@ -129,7 +116,6 @@ class Strips(Picture):
         strips: The strips.
     """
 
-    kind: ClassVar[str] = "strips"
     title: str
     caution: str
     strips: tuple[Strip, ...]
@@ -139,7 +125,6 @@ class Strips(Picture):
 class Gallery:
     """Pictures side by side where there is room."""
 
-    kind: ClassVar[str] = "gallery"
     pictures: tuple[Picture, ...]
 
 
@@ -155,7 +140,6 @@ class Section:
         listed: Whether its smaller sections stand in the table of contents, too.
     """
 
-    kind: ClassVar[str] = "section"
     slug: str
     title: str
     parts: tuple[Part, ...]
@@ -177,7 +161,7 @@ class Section:
                 yield part
 
 
-Part = Prose | Bullets | Facts | Folded | DataTable | Picture | Gallery | Section
+Part = Prose | Facts | Folded | DataTable | Picture | Gallery | Section
 
 
 @dataclass(frozen=True)
@@ -234,13 +218,34 @@ def draw(name: str, alt: str, caption: str, figure: Figure) -> Picture:
     return Picture(name, alt, caption, svg(figure), png(figure), (round(width), round(height)))
 
 
+def side_by_side(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Puts pictures into a gallery; what is no picture, such as the reason why one is missing, follows it."""
+    pictures = tuple(part for part in parts if isinstance(part, Picture))
+    rest = (part for part in parts if not isinstance(part, Picture))
+    return (*([Gallery(pictures)] if pictures else []), *rest)
+
+
 def slug(text: str) -> str:
     """Returns a text as part of an address and of a file name."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
+def value_text(value: Any) -> str:
+    """A setting's value as on the command line, with four digits."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def render(page: Page) -> str:
     """Returns the page as HTML: the same page gives the same text."""
+    return fill_template("report.html.j2", page=page)
+
+
+def fill_template(name: str, /, **content: object) -> str:
+    """Returns what a template of this package makes of a page's content, which is escaped."""
     environment = Environment(
         loader=PackageLoader("fer3d", "reporting"),
         autoescape=True,
@@ -248,8 +253,8 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"svg_uri": _svg_uri, "webp_uri": _webp_uri, "breakable": _breakable}
-    return environment.get_template("report.html.j2").render(page=page)
+    environment.filters |= {"svg_uri": _svg_uri, "webp_uri": _webp_uri, "breakable": _breakable, "kind": _kind}
+    return environment.get_template(name).render(content)
 
 
 def write_report(page: Page, folder: Path) -> Path:
@@ -266,6 +271,11 @@ def write_report(page: Page, folder: Path) -> Path:
     # The page comes last: who sees it finds its figures, too.
     write_file(path, render(page))
     return path
+
+
+def _kind(part: Part) -> str:
+    """The name of the macro that shows a part."""
+    return type(part).__name__
 
 
 def _breakable(name: str) -> Markup:

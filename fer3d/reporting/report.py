@@ -75,13 +75,7 @@ def make_report(
 
 
 def compose_page(runs: Sequence[ReportRun], *, faces: bool = True, wing: Wing | None = None) -> Page:
-    """Puts the page together.
-
-    Args:
-        runs: At least one.
-        faces: Whether missed clips are shown.
-        wing: What a project adds; None for nothing.
-    """
+    """Puts the page of at least one run together, with missed clips if faces may be shown, and what a project adds."""
     sections = (
         *(wing.opening(runs) if wing else ()),
         published_section(runs),

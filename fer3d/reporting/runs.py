@@ -27,6 +27,11 @@ CORPUS_TITLES = {
 }
 
 
+def corpus_title(corpus: str) -> str:
+    """The corpus's name for people; of one that fer3d does not know, its name in configurations."""
+    return CORPUS_TITLES.get(corpus, corpus)
+
+
 @dataclass(frozen=True)
 class ReportRun:
     """A run of the report.
@@ -65,7 +70,7 @@ class ReportRun:
     @property
     def corpus_title(self) -> str:
         """The corpus's name for people."""
-        return CORPUS_TITLES.get(self.run.corpus, self.run.corpus)
+        return corpus_title(self.run.corpus)
 
     @property
     def marked_label(self) -> str:
@@ -104,22 +109,17 @@ def joint_caution(runs: Sequence[ReportRun]) -> str:
     """What a heading over the numbers of several runs has to say; where they differ, each is marked by itself, too."""
     if len({one.run.caution for one in runs}) <= 1:
         return runs[0].run.caution if runs else ""
-    num_synthetic, num_partial = sum(one.run.synthetic for one in runs), sum(one.run.partial for one in runs)
-    num_seen = sum(not one.run.independence.holds for one in runs)
-    said = [
-        f"{text}{'' if number == len(runs) else f' in {number} of {len(runs)} runs'}"
-        for text, number in (("SYNTHETIC data", num_synthetic), (NOT_INDEPENDENT, num_seen), ("PARTIAL", num_partial))
-        if number
-    ]
-    return ", ".join(said)
+    said = (
+        _of_some("SYNTHETIC data", [one.run.synthetic for one in runs]),
+        independence_caution(runs),
+        _of_some("PARTIAL", [one.run.partial for one in runs]),
+    )
+    return ", ".join(filter(None, said))
 
 
 def independence_caution(runs: Sequence[ReportRun]) -> str:
     """What every heading has to say where runs are not subject-independent, and in how many; empty where all are."""
-    num_seen = sum(not one.run.independence.holds for one in runs)
-    if not num_seen:
-        return ""
-    return NOT_INDEPENDENT + ("" if num_seen == len(runs) else f" in {num_seen} of {len(runs)} runs")
+    return _of_some(NOT_INDEPENDENT, [not one.run.independence.holds for one in runs])
 
 
 def alike(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
@@ -128,6 +128,13 @@ def alike(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
     for one in runs:
         groups.setdefault((one.run.corpus, one.run.cross_validation), []).append(one)
     return list(groups.values())
+
+
+def _of_some(caution: str, holds: Sequence[bool]) -> str:
+    """A caution, with the number of runs for which it holds unless it holds for all; empty if for none."""
+    if all(holds) or not any(holds):
+        return caution if any(holds) else ""
+    return f"{caution} in {sum(holds)} of {len(holds)} runs"
 
 
 def _check_no_run_twice(runs: Sequence[RunResults]) -> None:

@@ -33,7 +33,6 @@ from fer3d.reporting.page import (
     DataTable,
     Facts,
     Folded,
-    Gallery,
     Headline,
     Part,
     Picture,
@@ -42,6 +41,8 @@ from fer3d.reporting.page import (
     Strip,
     Strips,
     draw,
+    side_by_side,
+    value_text,
 )
 from fer3d.reporting.runs import ReportRun, joint_caution
 from fer3d.reporting.strips import contact_sheet, encoded, image_svg, missed_strips, prediction_text
@@ -58,7 +59,7 @@ _NAMED = 3  # clips and confusions in a sentence
 
 def headline(one: ReportRun) -> Headline:
     """What a run achieved in one sentence: the honest number first, the optimistic one beside it."""
-    last, best = (one.evaluation.under(protocol).measures.pooled for protocol in (LAST_EPOCH, BEST_EPOCH))
+    last, best = (one.evaluation.score(protocol) for protocol in (LAST_EPOCH, BEST_EPOCH))
     low, high = map(percent, last.interval())
     kind = f"{one.run.independence.mark}{'SYNTHETIC ' if one.run.synthetic else ''}held-out clips"
     return Headline(
@@ -132,12 +133,7 @@ def provenance_section(runs: Sequence[ReportRun]) -> Section:
 
 
 def independence_text(kind: FoldKind, independence: Independence) -> str:
-    """What has to be said of folds that are not, or need not be, subject-independent; nothing of others.
-
-    Args:
-        kind: The kind of cross-validation.
-        independence: Whether they are subject-independent.
-    """
+    """What has to be said of folds that are not, or need not be, subject-independent; nothing of others."""
     if independence.holds and kind is not FoldKind.GIVEN:
         return ""
     return f"; {independence.caution or 'subject-independent'}: {independence.sentence}"
@@ -154,10 +150,7 @@ def duration_text(seconds: float) -> str:
 def confusion_picture(one: ReportRun, protocol: EpochProtocol, order: Sequence[str] = ()) -> Picture:
     """A run's confusion matrix under an epoch protocol.
 
-    Args:
-        one: The run.
-        protocol: The epoch protocol.
-        order: Emotions in the order of another matrix that stands beside it; the run's others come after them.
+    `order` has emotions in the order of another matrix that stands beside it; the run's others come after them.
     """
     outcome = one.evaluation.under(protocol)
     emotions = sorted(one.run.emotions, key=lambda emotion: order.index(emotion) if emotion in order else len(order))
@@ -179,7 +172,7 @@ def curves_part(one: ReportRun) -> Part:
         # Without the folders of the machine that this runs on.
         return Prose(f"No learning curves: {str(error).replace(f'{one.run.folder}{os.sep}', f'{one.label}/')}.")
     title = f"{one.label}: learning curves"
-    last = percent(one.evaluation.under(LAST_EPOCH).measures.pooled.accuracy)
+    last = percent(one.evaluation.accuracy(LAST_EPOCH))
     num_folds = len(curves.folds)
     said = "Loss and accuracy by epoch. Training clips are counted as they train: with dropout and augmentation."
     if num_folds > 1:
@@ -238,7 +231,7 @@ def protocols_picture(runs: Sequence[ReportRun]) -> Picture:
     mixed = len({one.run.caution for one in runs}) > 1
     scores: Mapping[str, Mapping[EpochProtocol, Score]] = {
         one.marked_label if mixed else one.label: {
-            outcome.protocol: outcome.measures.pooled for outcome in one.evaluation.outcomes
+            outcome.protocol: outcome.score for outcome in one.evaluation.outcomes
         }
         for one in runs
     }
@@ -256,12 +249,7 @@ def protocols_picture(runs: Sequence[ReportRun]) -> Picture:
 
 
 def architecture_part(one: ReportRun, heading: str) -> Part:
-    """A run's network as its configuration builds it, or why it cannot be drawn.
-
-    Args:
-        one: The run.
-        heading: What the figure is of.
-    """
+    """A run's network as its configuration builds it, or why it cannot be drawn."""
     channels, num_frames, size = input_size(one)
     try:
         network = configured_network(one.run.config["model"], Task(len(one.run.emotions), num_frames, size, channels))
@@ -283,12 +271,7 @@ def architecture_part(one: ReportRun, heading: str) -> Part:
 
 
 def missed_part(one: ReportRun, *, faces: bool) -> Part:
-    """The clips that a run missed as strips of frames, or why they are not shown.
-
-    Args:
-        one: The run.
-        faces: Whether faces may be shown at all.
-    """
+    """The clips that a run missed as strips of frames, if faces may be shown; or why they are not shown."""
     if not faces:
         return Prose("Missed clips are left out (--no-clips).")
     if one.store is None:
@@ -343,12 +326,10 @@ def input_size(one: ReportRun) -> tuple[int, int, int]:
 def _run_section(one: ReportRun, *, faces: bool) -> Section:
     subjects = subjects_table(one.evaluation)
     pictures = [confusion_picture(one, LAST_EPOCH), curves_part(one), subjects_part(one), reliability_picture(one)]
-    missed = missed_part(one, faces=faces)
     parts: list[Part] = [
         DataTable(measures_table(one.evaluation)),
-        Gallery(tuple(picture for picture in pictures if isinstance(picture, Picture))),
-        *(part for part in pictures if not isinstance(part, Picture)),
-        missed,
+        *side_by_side(pictures),
+        missed_part(one, faces=faces),
         DataTable(recall_table(one.evaluation)),
     ]
     if subjects.rows:
@@ -368,17 +349,13 @@ def _chosen_table(run: RunResults) -> Table:
                 str(fold),
                 str(choice["trial"]),
                 percent(choice["accuracy"]),
-                *(_short(choice["params"].get(name, "")) for name in names),
+                *(value_text(choice["params"].get(name, "")) for name in names),
             )
             for fold, choice in chosen.items()
         ),
         note="Inner accuracies are those that the searches chose by, and optimistic; the run's own are not.",
         caution=run.caution,
     )
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _provenance(one: ReportRun) -> Section:

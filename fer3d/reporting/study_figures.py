@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from fer3d.evaluation.tables import percent
+from fer3d.reporting.page import value_text
 from fer3d.reporting.theme import ACCENTS, ALERT, GRID, INK, MUTED, PAPER, SMALL, new_figure, style
 from fer3d.search.records import State, StudyRecord, TrialRecord
 
@@ -52,17 +54,13 @@ class Setting:
         name: Its name on the command line.
         choices: Its choices, one lane each, in the order of the space; the most frequent ones if there are more than
             12. None for a number.
-        low: The least number.
-        high: The greatest number.
-        log: Whether the number is drawn on a logarithmic scale.
+        distribution: What its values were drawn from.
         others: Whether further choices share a last lane.
     """
 
     name: str
     choices: tuple[Any, ...] | None
-    low: float = 0.0
-    high: float = 0.0
-    log: bool = False
+    distribution: Any
     others: bool = False
 
     @property
@@ -85,15 +83,6 @@ def read_settings(record: StudyRecord) -> tuple[Setting, ...]:
     names = [name for name in record.space if name in distributions]
     names += [name for name in distributions if name not in record.space]
     return tuple(_setting(record, name, distributions[name]) for name in names)
-
-
-def value_text(value: Any) -> str:
-    """A setting's value as on the command line, with four digits."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def study_marks(record: StudyRecord) -> str:
@@ -127,12 +116,7 @@ def figure2_trials(record: StudyRecord) -> tuple[TrialRecord, ...]:
 def figure2(record: StudyRecord, settings: Sequence[Setting], title: str) -> Figure:
     """Draws the accuracy of each trial that passed, and below it the choices that these trials made.
 
-    A number to the right of a lane counts the trials in it.
-
-    Args:
-        record: The study.
-        settings: Its settings.
-        title: What the figure shows.
+    A number to the right of a lane counts the trials in it. The title says what the figure shows.
 
     Raises:
         ValueError: No trial passed.
@@ -180,11 +164,8 @@ def figure2(record: StudyRecord, settings: Sequence[Setting], title: str) -> Fig
 def history_figure(record: StudyRecord, title: str) -> Figure:
     """Draws each trial by its number: its accuracy, or the upper bound at which it was pruned.
 
-    A failed or running trial has no accuracy and stands in a lane of its own below.
-
-    Args:
-        record: The study.
-        title: What the figure shows.
+    A failed or running trial has no accuracy and stands in a lane of its own below. The title says what the figure
+    shows.
     """
     by_state = {state: [trial for trial in record.trials if trial.state == state] for state in _STATE_MARKS}
     lanes: list[State] = [state for state in ("failed", "running") if by_state[state]]
@@ -202,9 +183,8 @@ def history_figure(record: StudyRecord, title: str) -> Figure:
             marks["markersize"] *= _crowding(len(record.trials))
             axes.plot([trial.number for trial in its], [trial.attainable for trial in its], **marks)
     if complete := by_state["complete"]:
-        numbers, rising = [trial.number for trial in complete], [complete[0].attainable]
-        for trial in complete[1:]:
-            rising.append(max(rising[-1], trial.attainable))
+        numbers = [trial.number for trial in complete]
+        rising = list(accumulate((trial.attainable for trial in complete), max))
         last = max(len(record.trials) - 1, numbers[-1])
         axes.step([*numbers, last], [*rising, rising[-1]], where="post", color=INK, linewidth=1.5, label="best so far")
     if record.num_startup_trials:
@@ -226,16 +206,14 @@ def history_figure(record: StudyRecord, title: str) -> Figure:
     return figure
 
 
-def _setting(record: StudyRecord, name: str, distribution: Any) -> Setting:
-    if not isinstance(distribution, CategoricalDistribution):
-        return Setting(name, None, float(distribution.low), float(distribution.high), bool(distribution.log))
-    choices = distribution.choices
-    if len(choices) <= MAX_LANES:
-        return Setting(name, tuple(choices))
+def _setting(record: StudyRecord, name: str, distribution: BaseDistribution) -> Setting:
+    choices = distribution.choices if isinstance(distribution, CategoricalDistribution) else None
+    if choices is None or len(choices) <= MAX_LANES:
+        return Setting(name, choices, distribution)
     tried = Counter(trial.params[name] for trial in record.trials if name in trial.params)
     # Sorting is stable, so that equally frequent choices stay in the order of the space.
     kept = sorted(choices, key=lambda choice: -tried[choice])[: MAX_LANES - 1]
-    return Setting(name, tuple(choice for choice in choices if choice in kept), others=True)
+    return Setting(name, tuple(choice for choice in choices if choice in kept), distribution, others=True)
 
 
 def _crowding(num_trials: int) -> float:
@@ -277,8 +255,8 @@ def _setting_axis(axes: Axes, setting: Setting) -> None:
         axes.set_ylim(len(setting.labels) - 0.5, -0.5)
         axes.set_yticks(range(len(setting.labels)), [_cut(label, 18) for label in setting.labels])
         return
-    low, high = setting.low, setting.high
-    if setting.log:
+    low, high = setting.distribution.low, setting.distribution.high
+    if setting.distribution.log:
         axes.set_yscale("log")
         axes.yaxis.set_minor_locator(NullLocator())
         axes.set_yticks(list(dict.fromkeys((low, (low * high) ** 0.5, high))))

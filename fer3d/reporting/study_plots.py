@@ -16,20 +16,19 @@ from typing import Any
 import optuna
 import plotly.graph_objects as go
 import plotly.io
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from optuna import visualization
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import FanovaImportanceEvaluator
 from optuna.storages import InMemoryStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from plotly.offline import get_plotlyjs
 
 from fer3d.evaluation.tables import percent
-from fer3d.reporting.page import slug
+from fer3d.reporting.page import fill_template, slug, value_text
 from fer3d.reporting.sections import duration_text
-from fer3d.reporting.study_figures import accuracy_range, fixed_threshold, read_settings, study_marks, value_text
+from fer3d.reporting.study_figures import accuracy_range, fixed_threshold, read_settings, study_marks
 from fer3d.reporting.theme import ACCENTS, ALERT, GRID, INK, MUTED, PAPER
 from fer3d.search.records import StudyRecord, TrialRecord
 
@@ -96,22 +95,10 @@ class PlotSection:
 
 
 def render_plots(record: StudyRecord, sections: Sequence[PlotSection], banners: Sequence[str]) -> str:
-    """Returns the interactive page as HTML, Plotly's code included.
-
-    Args:
-        record: The study.
-        sections: Its plots.
-        banners: What a reader must know before any number.
-    """
-    environment = Environment(
-        loader=PackageLoader("fer3d", "reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Returns the interactive page of a study as HTML, Plotly's code included."""
     figures = ",\n".join(f'"{plot.name}": {_json(record, plot)}' for section in sections for plot in section.plots)
-    return environment.get_template("study.html.j2").render(
+    return fill_template(
+        "study.html.j2",
         name=record.name,
         marks=study_marks(record),
         banners=banners,
@@ -335,19 +322,15 @@ def _copy(record: StudyRecord) -> Study:
 def _frozen(trial: TrialRecord) -> FrozenTrial:
     drawn = {name: _written(trial.distributions[name], value) for name, value in trial.params.items()}
     details = {"run": trial.run, "error": trial.error}
-    return FrozenTrial(
-        number=trial.number,
-        trial_id=trial.number,
+    frozen = create_trial(
         state=_STATES.get(trial.state, TrialState.RUNNING),
         value=trial.accuracy,
-        datetime_start=trial.started,
-        datetime_complete=trial.finished,
         params={name: value for name, (_, value) in drawn.items()},
         distributions={name: distribution for name, (distribution, _) in drawn.items()},
         user_attrs={key: value for key, value in details.items() if value is not None},
-        system_attrs={},
-        intermediate_values={},
     )
+    frozen.datetime_start, frozen.datetime_complete = trial.started, trial.finished
+    return frozen
 
 
 def _written(distribution: BaseDistribution, value: Any) -> tuple[BaseDistribution, Any]:

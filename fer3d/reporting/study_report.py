@@ -1,8 +1,9 @@
-"""The report of a search: its page, and the interactive page beside it."""
+"""The report of a search: its page with sections and tables, and the interactive page beside it."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from omegaconf import OmegaConf
 
 from fer3d.atomic_file import write_file
 from fer3d.clips.independence import NOT_INDEPENDENT, SEEN_BEFORE
-from fer3d.evaluation.run_results import name_cross_validation
-from fer3d.evaluation.tables import percent
+from fer3d.evaluation.measures import Score
+from fer3d.evaluation.run_results import name_cross_validation, name_folds
+from fer3d.evaluation.tables import Table, percent
 from fer3d.reporting.page import (
     DataTable,
     Facts,
@@ -26,9 +28,10 @@ from fer3d.reporting.page import (
     Section,
     draw,
     slug,
+    value_text,
     write_report,
 )
-from fer3d.reporting.runs import CORPUS_TITLES
+from fer3d.reporting.runs import corpus_title
 from fer3d.reporting.sections import duration_text, independence_text
 from fer3d.reporting.study_figures import (
     figure2,
@@ -39,11 +42,14 @@ from fer3d.reporting.study_figures import (
     study_marks,
 )
 from fer3d.reporting.study_plots import PlotSection, plot_sections, render_plots
-from fer3d.reporting.study_tables import Effort, best_table, failures_table, folds_table, saved_table, trial_score
-from fer3d.search.records import StudyRecord
+from fer3d.search.outcomes import mistakes
+from fer3d.search.records import StudyRecord, TrialRecord
 from fer3d.search.storage import StudyError
 
 PLOTS_NAME = "study.html"
+MAX_BEST = 10  # trials in the tables of the best
+
+_NOTHING = "-"
 
 # Settings that the page shows elsewhere.
 _SHOWN = ("pruning", "protocol")
@@ -79,12 +85,9 @@ def make_study_report(study: str, *, storage: str | None = None, into: Path | No
 
 
 def compose_study_page(record: StudyRecord, plots: tuple[PlotSection, ...], *, own_database: bool = False) -> Page:
-    """Puts the page together.
+    """Puts the page together from a study and the sections of its interactive page.
 
-    Args:
-        record: The study.
-        plots: The sections of the interactive page.
-        own_database: Whether the study is kept in another database than the file in its folder.
+    `own_database` says that the study is kept in another database than the file in its folder.
     """
     sections = (
         _figure2_section(record),
@@ -99,7 +102,7 @@ def compose_study_page(record: StudyRecord, plots: tuple[PlotSection, ...], *, o
         title=f"fer3d: the search {record.name}",
         banners=study_banners(record),
         headlines=(study_headline(record),),
-        sections=tuple(section for section in sections if section),
+        sections=tuple(replace(section, caution=record.caution) for section in sections if section),
     )
 
 
@@ -141,20 +144,136 @@ def study_headline(record: StudyRecord) -> Headline:
         hint = " The pruning threshold may be out of reach." if states["pruned"] else ""
         sentence = f"No trial is complete ({counts}), so there is no best one.{hint}"
         return Headline(label=record.name, accuracy="-", sentence=sentence, caution=record.caution)
-    score = trial_score(record, best)
+    score = _score(record, best)
     low, high = map(percent, score.interval())
-    kind = f"{record.independence.mark}{'SYNTHETIC ' if record.synthetic else ''}held-out clips"
+    clips = f"{record.independence.mark}{'SYNTHETIC ' if record.synthetic else ''}held-out clips"
     validation = name_cross_validation(record.fold_kind, record.num_folds, record.independence)
     return Headline(
         label=f"{record.name}, trial {best.number}",
         accuracy=percent(score.accuracy),
         sentence=(
-            f"{score.num_correct} of {score.num_clips} {kind} of {_corpus(record)} are right under {validation} "
-            f"cross-validation, {record.protocol.title} (95% Wilson interval {low} to {high}): the best of "
-            f"{_counted(len(record.trials), 'trial')} ({counts}), chosen on these very folds, which is optimistic."
+            f"{score.num_correct} of {score.num_clips} {clips} of {corpus_title(record.corpus)} are right under "
+            f"{validation} cross-validation, {record.protocol.title} (95% Wilson interval {low} to {high}): the best "
+            f"of {_counted(len(record.trials), 'trial')} ({counts}), chosen on these very folds, which is optimistic."
         ),
         caution=record.caution,
     )
+
+
+def best_table(record: StudyRecord) -> Table:
+    """The best complete trials, with the settings in which they differ."""
+    best, settings = record.complete[:MAX_BEST], read_settings(record)
+    differing = [setting.name for setting in settings if len({_setting_text(t, setting.name) for t in best}) > 1]
+    alike = [
+        f"{setting.name}={_setting_text(best[0], setting.name)}"
+        for setting in settings
+        if setting.name not in differing and setting.name in best[0].params
+    ]
+    rows = []
+    for trial in best:
+        score = _score(record, trial)
+        low, high = map(percent, score.interval())
+        rows.append(
+            (
+                f"trial {trial.number}",
+                percent(score.accuracy),
+                f"{low} to {high}",
+                str(score.num_wrong),
+                str(len(trial.outcomes)),
+                *(_setting_text(trial, name) for name in differing),
+                trial.run or _NOTHING,
+            )
+        )
+    note = (
+        f"Accuracy: {record.protocol.title}, with 95% Wilson intervals. These trials were chosen on these very folds, "
+        "which no interval accounts for."
+    )
+    if alike:
+        note += f" Alike in {'all of them' if len(best) > 1 else 'it'}: {', '.join(alike)}."
+    columns = ("trial", "accuracy", "95% interval", "wrong clips", "folds run", *differing, "run's folder")
+    return Table("Best trials", columns, tuple(rows), note=note, caution=record.caution)
+
+
+def folds_table(record: StudyRecord) -> Table:
+    """Wrong clips of the best complete trials by fold, those with most of them first; none of folds without any."""
+    best = record.complete[:MAX_BEST]
+    by_trial = {trial.number: mistakes(trial.outcomes, record.protocol) for trial in best}
+    sizes = {outcome.fold: outcome.num_held_out for trial in best for outcome in trial.outcomes}
+    totals = {fold: sum(its.get(fold, 0) for its in by_trial.values()) for fold in sizes}
+    wrong = sorted((fold for fold in sizes if totals[fold]), key=lambda fold: (-totals[fold], fold))
+    right = sorted(set(sizes) - set(wrong))
+    rows = tuple(
+        (f"fold {fold}", *(f"{its[fold]}/{sizes[fold]}" if fold in its else _NOTHING for its in by_trial.values()))
+        for fold in wrong
+    )
+    note = "Wrong of the held-out clips."
+    if right:
+        note += f" All clips of the other folds are right: {name_folds(right)}."
+    columns = ("fold", *(f"trial {trial.number}" for trial in best))
+    return Table("Folds of the best trials", columns, rows, note=note, caution=record.caution)
+
+
+def saved_folds(record: StudyRecord) -> tuple[int, float]:
+    """How many folds pruned trials did not train, and the seconds that these would have taken.
+
+    Each would have taken as long as its trial's other folds did on average.
+    """
+    pruned = [(trial, record.num_folds - len(trial.outcomes)) for trial in record.trials if trial.state == "pruned"]
+    seconds = sum(trial.seconds / len(trial.outcomes) * rest for trial, rest in pruned if trial.outcomes)
+    return sum(rest for _, rest in pruned), seconds
+
+
+def saved_table(record: StudyRecord) -> Table:
+    """Fold trainings that ran, and those that pruning saved, by how trials ended."""
+    num_saved, seconds_saved = saved_folds(record)
+    rows = []
+    for state in ("complete", "pruned", "failed", "running", "all"):
+        trials = [trial for trial in record.trials if state in (trial.state, "all")]
+        if state == "running" and not trials:
+            continue
+        num_folds = record.num_folds * len(trials)
+        ran = (len(trials), sum(len(trial.outcomes) for trial in trials), num_folds)
+        taken = duration_text(sum(trial.seconds for trial in trials))
+        saved, share, time_saved = _NOTHING, _NOTHING, _NOTHING
+        if state in ("pruned", "all"):
+            saved, time_saved = str(num_saved), duration_text(seconds_saved)
+            share = percent(num_saved / num_folds) if num_folds else _NOTHING
+        rows.append((state, *map(str, ran), saved, share, taken, time_saved))
+    columns = (
+        "trials",
+        "number",
+        "folds trained",
+        "of all folds",
+        "folds saved",
+        "share saved",
+        "training time",
+        "time saved, about",
+    )
+    note = (
+        "Only pruned trials saved anything: of a trial that failed or has not ended, folds are missing for another "
+        "reason. Time saved is arithmetic on what ran, not a measurement: for each pruned trial, the mean seconds of "
+        "its own folds times the number of folds that it did not run."
+    )
+    return Table("What pruning saved", columns, tuple(rows), note=note, caution=record.caution)
+
+
+def failures_table(record: StudyRecord) -> Table:
+    """The errors by which trials failed, each with its trials; the most frequent first."""
+    by_error: dict[str, list[TrialRecord]] = {}
+    for trial in record.trials:
+        if trial.state == "failed":
+            by_error.setdefault(" ".join((trial.error or "no message").split()), []).append(trial)
+    ordered = sorted(by_error.items(), key=lambda item: (-len(item[1]), item[1][0].number))
+    rows = tuple(
+        (
+            error,
+            str(len(trials)),
+            str(sum(len(trial.outcomes) for trial in trials)),
+            f"trial {name_folds([trial.number for trial in trials])}",
+        )
+        for error, trials in ordered
+    )
+    return Table("Failed trials", ("error", "number", "folds trained", "which"), rows, caution=record.caution)
 
 
 def best_section(record: StudyRecord) -> Section:
@@ -166,35 +285,26 @@ def best_section(record: StudyRecord) -> Section:
             DataTable(best_table(record)),
             DataTable(folds) if folds.rows else Prose("None of their held-out clips is wrong in any fold."),
         )
-    return Section("best", "The best trials", parts, caution=record.caution)
+    return Section("best", "The best trials", parts)
 
 
 def saved_section(record: StudyRecord) -> Section:
     """What pruning saved."""
-    pruned = Effort.of([trial for trial in record.trials if trial.state == "pruned"], record.num_folds)
-    everything = Effort.of(record.trials, record.num_folds)
-    said = (
-        f"Pruning spared {pruned.num_rest} of {everything.num_all} fold trainings "
-        f"({percent(pruned.num_rest / everything.num_all)})."
-        if pruned.num_trials
-        else "No trial was pruned, so nothing was saved."
-    )
-    return Section("saved", "What pruning saved", (Prose(said), DataTable(saved_table(record))), caution=record.caution)
+    said = "No trial was pruned, so nothing was saved."
+    if any(trial.state == "pruned" for trial in record.trials):
+        (num_saved, _), num_folds = saved_folds(record), record.num_folds * len(record.trials)
+        said = f"Pruning spared {num_saved} of {num_folds} fold trainings ({percent(num_saved / num_folds)})."
+    return Section("saved", "What pruning saved", (Prose(said), DataTable(saved_table(record))))
 
 
 def failures_section(record: StudyRecord) -> Section | None:
     """The trials that failed and why; None if none did."""
     table = failures_table(record)
-    return Section("failed", "Trials that failed", (DataTable(table),), caution=record.caution) if table.rows else None
+    return Section("failed", "Trials that failed", (DataTable(table),)) if table.rows else None
 
 
 def setup_section(record: StudyRecord, *, own_database: bool) -> Section:
-    """How the search was set up, and how to train its best trial.
-
-    Args:
-        record: The study.
-        own_database: Whether the study is kept in another database than the file in its folder.
-    """
+    """How the search was set up, and how to train its best trial; which depends on where the study is kept."""
     rest = {key: value for key, value in record.settings.items() if key not in _SHOWN}
     return Section(
         "setup",
@@ -225,7 +335,7 @@ def _figure2_section(record: StudyRecord) -> Section:
         )
         figure = figure2(record, read_settings(record), f"{record.name}: {passed}")
         part = _picture(record, "figure-2", passed, said, figure)
-    return Section("figure-2", "The paper's Figure 2", (introduction, part), caution=record.caution)
+    return Section("figure-2", "The paper's Figure 2", (introduction, part))
 
 
 def _history_section(record: StudyRecord) -> Section:
@@ -240,13 +350,13 @@ def _history_section(record: StudyRecord) -> Section:
         )
         heading = "accuracy of each trial"
         part = _picture(record, "history", heading, said, history_figure(record, f"{record.name}: {heading}"))
-    return Section("history", "How the search went", (part,), caution=record.caution)
+    return Section("history", "How the search went", (part,))
 
 
 def _plots_section(record: StudyRecord, plots: tuple[PlotSection, ...]) -> Section:
     link = Markup('The plots of <code>optuna.visualization</code> are on a page of their own: <a href="{0}">{0}</a>.')
     facts = Facts(tuple((section.title, section.said) for section in plots))
-    return Section("plots", "Interactive plots", (Prose(link.format(PLOTS_NAME)), facts), caution=record.caution)
+    return Section("plots", "Interactive plots", (Prose(link.format(PLOTS_NAME)), facts))
 
 
 def _picture(record: StudyRecord, name: str, heading: str, said: str, figure: Figure) -> Picture:
@@ -266,7 +376,7 @@ def _facts(record: StudyRecord, *, own_database: bool) -> list[tuple[str, str]]:
         ("Sampler", f"{record.sampler}{startup}"),
         ("Pruning", _pruning(record)),
         ("Accuracy", f"{record.protocol.title}: {record.protocol.meaning}"),
-        ("Corpus", f"{_corpus(record)}: {record.num_clips} held-out {kind}"),
+        ("Corpus", f"{corpus_title(record.corpus)}: {record.num_clips} held-out {kind}"),
         ("Folds", f"{record.num_folds} ({record.cv}){independence_text(record.fold_kind, record.independence)}"),
         ("Fixed on the command line", ", ".join(record.overrides) or "nothing"),
         ("Training time", duration_text(sum(trial.seconds for trial in record.trials))),
@@ -287,9 +397,14 @@ def _pruning(record: StudyRecord) -> str:
     return f"{name} ({details})" if details else name
 
 
-def _corpus(record: StudyRecord) -> str:
-    return CORPUS_TITLES.get(record.corpus, record.corpus)
+def _score(record: StudyRecord, trial: TrialRecord) -> Score:
+    """How many held-out clips of a complete trial are right."""
+    return Score(round(trial.attainable * record.num_clips), record.num_clips)
 
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _setting_text(trial: TrialRecord, name: str) -> str:
+    return value_text(trial.params[name]) if name in trial.params else _NOTHING

@@ -140,16 +140,11 @@ def share_text(share: float) -> str:
 
 def text_on(background: Any) -> str:
     """The colour of text that can be read on a background, also where a dark page inverts both."""
-    return PAPER if _luminance(to_hex(background)) < 0.28 else INK
+    return PAPER if luminance(to_hex(background)) < 0.28 else INK
 
 
-def contrast(first: str, second: str) -> float:
-    """Returns the contrast of two colours as WCAG 2 defines it: 1 for equal ones, 21 for black and white."""
-    darker, lighter = sorted(_luminance(colour) for colour in (first, second))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def _luminance(colour: str) -> float:
+def luminance(colour: str) -> float:
+    """Returns the relative luminance of a colour as WCAG 2 defines it, from 0 to 1."""
     channels = np.asarray(to_rgb(colour))
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))

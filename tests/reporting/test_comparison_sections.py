@@ -11,7 +11,7 @@ from fake_runs import right, write_run
 from fer3d.evaluation.published import CREMA_D, LEAKING, RAVDESS, Benchmark
 from fer3d.reporting import sections
 from fer3d.reporting.comparison_sections import pairs_section, published_section, settings_section
-from fer3d.reporting.page import Bullets, DataTable, Prose, Section
+from fer3d.reporting.page import DataTable, Facts, Prose, Section
 from fer3d.reporting.report import compose_page
 from fer3d.reporting.runs import ReportRun, read_runs
 
@@ -83,11 +83,12 @@ def test_a_run_under_another_protocol_is_kept_apart_and_told_why(tmp_path: Path)
     other = run(tmp_path, RAVDESS, name="ten", cv="kfold10", emotions=("happy", "sad"))
     section = published_section([other])
     assert parts(section, DataTable) == []
-    (bullets,) = parts(section, Bullets)
-    (said,) = bullets.items
-    assert said.startswith("ten [SYNTHETIC data]: its folds differ (6-fold, not cv=ravdess6); it has 2 of the 8")
+    (unlike,) = parts(section, Facts)
+    ((label, said),) = unlike.pairs
+    assert label == "ten [SYNTHETIC data]"
+    assert said.startswith("its folds differ (6-fold, not cv=ravdess6); it has 2 of the 8")
     both = published_section([other, run(tmp_path, RAVDESS)])
-    assert len(parts(both, Bullets)[0].items) == 1
+    assert len(parts(both, Facts)[0].pairs) == 1
     assert {row[0] for row in parts(both, DataTable)[0].table.rows} >= {"mine"}
 
 

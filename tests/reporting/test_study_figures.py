@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from fer3d.reporting.page import value_text
 from fer3d.reporting.study_figures import (
     MAX_LANES,
     OTHERS,
@@ -17,7 +18,6 @@ from fer3d.reporting.study_figures import (
     fixed_threshold,
     history_figure,
     read_settings,
-    value_text,
 )
 from fer3d.reporting.theme import style
 

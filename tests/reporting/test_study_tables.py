@@ -4,15 +4,13 @@ import pytest
 from fake_studies import FakeTrial, fake_record
 
 from fer3d.evaluation.measures import Score
-from fer3d.reporting.study_tables import (
+from fer3d.reporting.study_report import (
     MAX_BEST,
-    Effort,
     best_table,
     failures_table,
-    fold_mistakes,
     folds_table,
+    saved_folds,
     saved_table,
-    trial_score,
 )
 from fer3d.search.records import StudyRecord
 
@@ -80,14 +78,15 @@ def test_folds_with_most_mistakes_come_first_and_those_without_any_are_left_out(
 
 @pytest.mark.parametrize(
     ("protocol", "mistakes", "num_correct"),
-    [("last_epoch", [2, 0], 4), ("best_epoch", [0, 0], 6), ("best_common_epoch", [1, 0], 5)],
+    [("last_epoch", ["2/3"], 4), ("best_epoch", [], 6), ("best_common_epoch", ["1/3"], 5)],
 )
-def test_mistakes_of_folds_add_up_to_those_of_the_trial(protocol: str, mistakes: list[int], num_correct: int) -> None:
+def test_mistakes_of_folds_add_up_to_those_of_the_trial(protocol: str, mistakes: list[str], num_correct: int) -> None:
     # Wrong after each of three epochs.
     trial = FakeTrial("complete", [(0, 1, 2), (2, 0, 0)])
     record = fake_record([trial], sizes=(3, 3), protocol=protocol)
-    assert list(fold_mistakes(record, record.trials[0]).values()) == mistakes
-    assert trial_score(record, record.trials[0]) == Score(num_correct, 6)
+    assert [row[1] for row in folds_table(record).rows] == mistakes
+    (row,) = best(record)
+    assert (row["accuracy"], row["wrong clips"]) == (f"{num_correct / 6:.2%}", str(6 - num_correct))
 
 
 def test_pruning_saved_the_folds_of_pruned_trials_and_nothing_else() -> None:
@@ -108,9 +107,7 @@ def test_pruning_saved_the_folds_of_pruned_trials_and_nothing_else() -> None:
 
 def test_the_time_saved_is_that_of_the_trials_own_folds() -> None:
     record = fake_record(TRIALS)
-    effort = Effort.of([trial for trial in record.trials if trial.state == "pruned"], record.num_folds)
-    assert effort.seconds == 2 * 30 + 4 * 100
-    assert effort.seconds_of_rest == 8 * 30 + 6 * 100
+    assert saved_folds(record) == (14, 8 * 30 + 6 * 100)
     table = saved_table(record)
     assert table.rows[1][-2:] == ("8 min", "14 min")
     assert "the mean seconds of its own folds times the number of folds that it did not run" in table.note

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fer3d.reporting import theme
-from fer3d.reporting.theme import contrast, new_figure, png, share_text, style, svg, text_on
+from fer3d.reporting.theme import luminance, new_figure, png, share_text, style, svg, text_on
 
 # Machado, Oliveira and Fernandes (2009): what is left of linear RGB without one kind of cones.
 WITHOUT_CONES = {
@@ -31,6 +31,12 @@ def on_a_dark_page(colour: str) -> str:
     inverted = 1 - np.array(to_rgb(colour))
     turned = 2 * (inverted @ (0.213, 0.715, 0.072)) - inverted
     return to_hex(np.maximum(turned.clip(0, 1), to_rgb("#16181c")))
+
+
+def contrast(first: str, second: str) -> float:
+    """The contrast of two colours as WCAG 2 defines it: 1 for equal ones, 21 for black and white."""
+    darker, lighter = sorted(map(luminance, (first, second)))
+    return (lighter + 0.05) / (darker + 0.05)
 
 
 def as_it_is(colour: str) -> str:
