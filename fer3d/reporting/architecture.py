@@ -52,14 +52,12 @@ class Block:
     Attributes:
         kind: `input`, `conv`, `pool`, `linear`, `dropout`, `output` (a last linear layer) or `other`.
         lines: What it is, such as `Conv 3x3x3`, `64 filters`, `batch norm`, `ReLU`.
-        num_filters: Filters of a convolution, or units of a linear layer; None for anything else.
         output_shape: Shape of what leaves it, without the batch: channels, frames, height, width of a clip.
         num_parameters: Parameters that it brings; one that is used twice counts where it is used first.
     """
 
     kind: str
     lines: tuple[str, ...]
-    num_filters: int | None
     output_shape: tuple[int, ...]
     num_parameters: int
 
@@ -103,17 +101,17 @@ def describe_network(network: nn.Module, input_shape: Sequence[int]) -> tuple[Bl
         extra, last = _extra(layer), blocks[-1]
         if extra and not finished:
             num_parameters += last.num_parameters
-            blocks[-1] = Block(last.kind, (*last.lines, extra), last.num_filters, output_shape, num_parameters)
+            blocks[-1] = Block(last.kind, (*last.lines, extra), output_shape, num_parameters)
             finished = _is_activation(layer)
         elif not isinstance(layer, nn.Identity):
-            kind, lines, num_filters = _named(layer, extra)
-            blocks.append(Block(kind, lines, num_filters, output_shape, num_parameters))
+            kind, lines = _named(layer, extra)
+            blocks.append(Block(kind, lines, output_shape, num_parameters))
             finished = kind not in ("conv", "linear") and not extra
     if blocks[-1].kind == "linear" and len(blocks[-1].lines) == 2:
-        blocks[-1] = replace(blocks[-1], kind="output", lines=("Output", f"{blocks[-1].num_filters} classes"))
+        blocks[-1] = replace(blocks[-1], kind="output", lines=("Output", f"{blocks[-1].output_shape[-1]} classes"))
     rest = sum(p.numel() for p in network.parameters()) - sum(block.num_parameters for block in blocks)
     if rest:
-        blocks.append(Block("other", ("other", "parameters"), None, (), rest))
+        blocks.append(Block("other", ("other", "parameters"), (), rest))
     return tuple(blocks)
 
 
@@ -242,29 +240,25 @@ def _input_block(shape: tuple[int, ...]) -> Block:
         channels, frames, height, width = shape
         colour = {1: ("grey",), 3: ("RGB",)}.get(channels, ())
         lines = ("Input", f"{frames} frames", f"{height}x{width}", *colour)
-    return Block("input", lines, None, shape, 0)
+    return Block("input", lines, shape, 0)
 
 
-def _named(layer: nn.Module, extra: str) -> tuple[str, tuple[str, ...], int | None]:
-    """The kind of a layer, the lines that name it, and the number of its filters."""
+def _named(layer: nn.Module, extra: str) -> tuple[str, tuple[str, ...]]:
+    """The kind of a layer, and the lines that name it."""
     name = type(layer).__name__
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)  # which can be wrapped
-    kind, num_filters = "other", None
-    lines: tuple[str, ...] = (extra or words,)
     if isinstance(layer, _CONVS):
-        num_filters = layer.out_channels
         strides = () if set(layer.stride) == {1} else (f"stride {_by(layer.stride)}",)
-        kind, lines = "conv", (f"Conv {_by(layer.kernel_size)}", f"{num_filters} filters", *strides)
-    elif isinstance(layer, nn.Linear):
-        num_filters = layer.out_features
-        kind, lines = "linear", ("Linear", f"{num_filters} units")
-    elif "dropout" in name.lower():
+        return "conv", (f"Conv {_by(layer.kernel_size)}", f"{layer.out_channels} filters", *strides)
+    if isinstance(layer, nn.Linear):
+        return "linear", ("Linear", f"{layer.out_features} units")
+    if "dropout" in name.lower():
         probability = getattr(layer, "p", None)
         known = (f"{probability:g}",) if isinstance(probability, float | int) else ()
-        kind, lines = "dropout", ("Dropout", *known)
-    elif "pool" in name.lower():
-        kind, lines = "pool", _pool_lines(layer)
-    return kind, lines, num_filters
+        return "dropout", ("Dropout", *known)
+    if "pool" in name.lower():
+        return "pool", _pool_lines(layer)
+    return "other", (extra or words,)
 
 
 def _pool_lines(pool: nn.Module) -> tuple[str, ...]:

@@ -13,8 +13,6 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
@@ -43,7 +41,6 @@ _CROSS: dict[str, Any] = {"marker": "x", "color": ALERT, "markersize": 5, "lines
 _RING: dict[str, Any] = {
     "marker": "o", "color": INK, "markersize": 8, "markerfacecolor": "none", "linestyle": "none", "clip_on": False,
 }  # fmt: skip
-_THRESHOLD: dict[str, Any] = {"color": MUTED, "linestyle": (0, (4, 2)), "linewidth": 1.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +184,13 @@ def history_figure(record: StudyRecord, title: str) -> Figure:
         rising = list(accumulate((trial.attainable for trial in complete), max))
         last = max(len(record.trials) - 1, numbers[-1])
         axes.step([*numbers, last], [*rising, rising[-1]], where="post", color=INK, linewidth=1.5, label="best so far")
-    if record.num_startup_trials:
-        end = min(record.num_startup_trials, len(record.trials)) - 0.5
-        axes.axvspan(axes.get_xlim()[0], end, facecolor=GRID, alpha=0.6, linewidth=0, zorder=0)
-        axes.axvline(end, color=MUTED, linestyle=":", linewidth=1)
     _accuracy_axis(axes, record, by_state["complete"] + by_state["pruned"])
     axes.set_ylabel("accuracy")
-    startup = Patch(facecolor=GRID, alpha=0.6, edgecolor=MUTED, linestyle=":")
-    startup.set_label(f"first {record.num_startup_trials}: drawn at random")
-    _legend(axes, [startup] if record.num_startup_trials else [])
+    if number := record.num_startup_trials:
+        end, label = min(number, len(record.trials)) - 0.5, f"first {number}: drawn at random"
+        axes.axvspan(axes.get_xlim()[0], end, facecolor=GRID, alpha=0.6, linewidth=0, zorder=0, label=label)
+        axes.axvline(end, color=MUTED, linestyle=":", linewidth=1)
+    _legend(axes)
     for lower in below:
         lower.set(ylim=(len(lanes) - 0.5, -0.5))
         lower.set_yticks(range(len(lanes)), lanes)
@@ -234,16 +229,16 @@ def _trial_axis(axes: Axes, record: StudyRecord) -> None:
 
 def _accuracy_axis(axes: Axes, record: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     if (threshold := fixed_threshold(record)) is not None:
-        axes.axhline(threshold, **_THRESHOLD, label=f"threshold {percent(threshold)}")
+        label = f"threshold {percent(threshold)}"
+        axes.axhline(threshold, color=MUTED, linestyle=(0, (4, 2)), linewidth=1.1, label=label)
     axes.set_ylim(accuracy_range(record, trials))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
     axes.grid(axis="y")
 
 
-def _legend(axes: Axes, further: Sequence[Patch] = ()) -> None:
-    handles: list[Line2D | Patch] = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
-    axes.legend(handles=[*handles, *further], loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handlelength=2)
+def _legend(axes: Axes) -> None:
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handlelength=2)
 
 
 def _setting_axis(axes: Axes, setting: Setting) -> None:

@@ -75,9 +75,9 @@ def test_blocks_of_the_papers_network(
 ) -> None:
     network = build(*overrides)
     blocks = describe_network(network, CLIP)
-    assert blocks[0] == Block("input", ("Input", "10 frames", "112x112", "grey"), None, CLIP, 0)
+    assert blocks[0] == Block("input", ("Input", "10 frames", "112x112", "grey"), CLIP, 0)
     convs = of_kind(blocks, "conv")
-    assert [block.num_filters for block in convs] == [block.output_shape[0] for block in convs] == filters
+    assert [block.output_shape[0] for block in convs] == filters
     assert all(
         block.lines == ("Conv 3x3x3", f"{n} filters", "batch norm", "ReLU")
         for block, n in zip(convs, filters, strict=True)
@@ -101,7 +101,7 @@ def test_shapes_are_those_of_the_papers_network(build: Callable[..., nn.Module])
     ]
     assert pools[0].lines == ("Average pool", "1x2x2")
     assert pools[-1].lines == ("Average pool", "1x2x2", "stride 2x2x2", "pad 0x1x1")
-    assert [block.num_filters for block in of_kind(blocks, "linear")] == [4096, 4096]
+    assert [block.output_shape for block in of_kind(blocks, "linear")] == [(4096,), (4096,)]
     assert sum(block.num_parameters for block in blocks) == 78_027_207
 
 
@@ -202,8 +202,8 @@ def test_the_drawing_is_legible_marked_and_small(overrides: list[str], build: Ca
 
 
 def test_shapes_and_parameters_stand_below_the_boxes() -> None:
-    blocks = [Block("input", ("Input",), None, (1, 2, 3, 4), 0)]
-    blocks += [Block("other", ("Layer",), None, (5, 6), number) for number in (999, 5312, 33_558_528)]
+    blocks = [Block("input", ("Input",), (1, 2, 3, 4), 0)]
+    blocks += [Block("other", ("Layer",), (5, 6), number) for number in (999, 5312, 33_558_528)]
     found = texts(architecture_figure(blocks, "Title"))
     assert {"1x2x3x4", "5x6\n999 params", "5x6\n5.31 k params", "5x6\n33.6 M params"} <= set(found)
 
