@@ -68,6 +68,8 @@ dashboard: setup ## Look at a search in the browser: make dashboard STUDY=output
 	fi; \
 	exec $(BIN)/optuna-dashboard "$${STORAGE:-sqlite:///$${study%/}/study.db}"
 
+# Without bytecode, which containers often turn off, every worker rewrites all assertions at every start.
+test: export PYTHONDONTWRITEBYTECODE =
 test: setup ## Run the tests
 	$(BIN)/python -m pytest -n auto
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 
 from fer3d.configuration import compose_train
 from fer3d.evaluation.published import benchmark_of
@@ -16,6 +18,7 @@ from fer3d.paper.plan import (
     RAVDESS,
     VIDEOS,
     Plan,
+    Step,
     benchmark,
     rehearsal,
     rehearsal_of_videos,
@@ -43,6 +46,11 @@ CORPORA = {
 DROPOUT = {"c1": 0.2511, "c2": 0.4233, "c3": 0.4233, "c4": 0.2511}
 
 
+@cache
+def composed(step: Step) -> DictConfig:
+    return compose_train(step.settings)
+
+
 def names(plan: Plan) -> list[str]:
     return [step.run for step in plan.steps]
 
@@ -50,7 +58,7 @@ def names(plan: Plan) -> list[str]:
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_every_step_composes_on_its_corpus(plan: Plan) -> None:
     for step in plan.steps:
-        config = compose_train(step.settings)
+        config = composed(step)
         assert config.name == step.run
         assert config.configuration is None or config.model.dropout == DROPOUT[config.configuration]
         corpus = instantiate(config.data)
@@ -82,7 +90,7 @@ def test_the_plans_hold_every_run_of_the_papers_tables() -> None:
     ("name", "configurations"), [("ckplus", ["c1", "c2", "c3", "c1"]), ("oulu", ["c2", "c1", "c4"])]
 )
 def test_runs_of_the_papers_configurations_say_which(name: str, configurations: list[str]) -> None:
-    configs = [compose_train(step.settings) for step in PLANS[name].steps if step.is_evaluated]
+    configs = [composed(step) for step in PLANS[name].steps if step.is_evaluated]
     assert [config.configuration for config in configs if config.configuration] == configurations
 
 
@@ -107,7 +115,7 @@ def test_the_rehearsal_keeps_what_the_paper_searched_for() -> None:
     """It changes the network's size, the amount of work and the learning rate, and nothing that Table 1 lists."""
     for step in PLANS["rehearsal"].steps:
         paper = compose_train([f"experiment={step.experiment}"])
-        small = compose_train(step.settings)
+        small = composed(step)
         for key in ("temporal_kernel", "second_conv", "activation", "pooling", "initializer", "dropout"):
             assert small.model[key] == paper.model[key]
         assert small.optimizer._target_ == paper.optimizer._target_
@@ -120,7 +128,7 @@ def test_steps_on_one_corpus_share_its_clip_store() -> None:
     for plan in PLANS.values():
         stores: dict[str, object] = {}
         for step in plan.steps:
-            config = compose_train(step.settings)
+            config = composed(step)
             sampling = instantiate(config.frames)
             what = (config.data, config.faces, sampling.num_stored(config.clips.num_frames), sampling.settings())
             assert stores.setdefault(step.corpus, what) == what
@@ -128,10 +136,10 @@ def test_steps_on_one_corpus_share_its_clip_store() -> None:
 
 def test_the_rehearsal_of_videos_holds_the_benchmarks_own_videos_and_two_ways_of_choosing_frames() -> None:
     plan = PLANS["rehearsal_videos"]
-    configs = {step.run: compose_train(step.settings) for step in plan.steps}
+    configs = {step.run: composed(step) for step in plan.steps}
     for corpus in (RAVDESS, CREMA_D):
         (step,) = PLANS[corpus].steps
-        real, small = compose_train(step.settings), configs[step.run]
+        real, small = composed(step), configs[step.run]
         assert (small.cv, small.frames, small.clips) == (real.cv, real.frames, real.clips)
     (pair,) = plan.comparisons
     segments, uniform = (configs[name] for name in pair)
