@@ -278,8 +278,10 @@ def test_jobs_that_are_out_of_time_and_preempted(
     out = output(process)
     assert "; retry " not in out
     for job in held:
-        ends = cluster.ask("sacct", "--duplicates", "--allocations", "--noheader", "--format=State", f"--jobs={job}")
-        assert ends.split() == ["REQUEUED", "COMPLETED"]
+        ask = ("sacct", "--duplicates", "--allocations", "--noheader", "--format=State", f"--jobs={job}")
+        # The accounting may be a while behind.
+        wait_until(lambda ask=ask: "RUNNING" not in cluster.ask(*ask).split())
+        assert cluster.ask(*ask).split() == ["REQUEUED", "COMPLETED"]
     watch.check(num_interrupted=2)
     check_complete(prepared.outputs)
 
@@ -322,4 +324,4 @@ def is_submitted(outputs: Path, num_jobs: int) -> bool:
 
 def retried(out: str) -> list[tuple[str, str]]:
     """The jobs that a search says to have submitted again, and how they ended."""
-    return re.findall(r"job (\d+) ended without a result, in state ([^;]*);.* again, \d+ of", out)
+    return re.findall(r"job (\d+) ended without a result, in state ([^;]*);.*; retry \d+ of", out)
