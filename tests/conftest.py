@@ -21,6 +21,7 @@ import pytest
 import skimage.data
 import torch
 from hydra import compose, initialize_config_dir
+from hypothesis import settings
 from omegaconf import DictConfig
 from prepared import TINY, PreparedCKPlus
 from small_disk import SmallDisk
@@ -36,6 +37,9 @@ def pytest_configure() -> None:
     """Tests run side by side, and threads that outnumber the cores wait for each other: one a process is faster."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+    # A busy machine is slow, which is no failure.
+    settings.register_profile("fer3d", deadline=None)
+    settings.load_profile("fer3d")
 
 
 @pytest.fixture(autouse=True)
