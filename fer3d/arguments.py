@@ -17,8 +17,10 @@ _FOLDS = ("+fold", "++fold")
 _RANGE = re.compile(r"range\(\s*(\d+)\s*,\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _MULTIRUN_FLAGS, _MULTIRUN = ("-m", "--multirun"), "hydra.mode=MULTIRUN"
 _SWEEPER = "hydra/sweeper"
-# Hydra's flags that take the next argument as their value.
+# Hydra's flags that take the next argument as their value, and the others.
 _WITH_VALUE = {"-c", "-p", "-cp", "-cn", "-cd", "--cfg", "--package", "--config-path", "--config-name", "--config-dir"}
+_WITHOUT_VALUE = {"-h", "--help", "--hydra-help", "--version", "--resolve", "-r", "--run", *_MULTIRUN_FLAGS}
+_OTHERS = {"-sc", "--shell-completion", "--experimental-rerun", "-i", "--info"}
 
 
 def hydra_arguments(arguments: Sequence[str], *, searches: bool = False) -> list[str]:
@@ -35,13 +37,20 @@ def hydra_arguments(arguments: Sequence[str], *, searches: bool = False) -> list
         searches: Whether the command can search.
 
     Raises:
-        SettingsError: A setting would have no effect, or its range of folds has a step of 0; or `hydra/sweeper=optuna`
-            is another package's.
+        SettingsError: An unknown option or `fold` without a plus is given; a setting would have no effect, or its range
+            of folds has a step of 0; or `hydra/sweeper=optuna` is another package's.
         StudyError: `from_study` names no study, or one without a complete trial.
     """
     flags, settings = _split(arguments)
+    for flag in flags:
+        if flag.startswith("-") and flag.partition("=")[0] not in _WITH_VALUE | _WITHOUT_VALUE | _OTHERS:
+            raise SettingsError(
+                f"{flag} is not an option: settings are written KEY=VALUE, such as outputs=FOLDER; --help lists them"
+            )
     multirun = bool({*_MULTIRUN_FLAGS} & {*flags}) or _MULTIRUN in settings
     given = {setting.partition("=")[0] for setting in settings}
+    if "fold" in given:
+        raise SettingsError("fold is added, with a plus, since the configuration has no such key: write +fold=3")
     settings = [_readable(setting, multirun) for setting in settings]
     if searches and "search" in given and _SWEEPER not in given:
         settings += [f"{_SWEEPER}=optuna"] + ([] if multirun else [_MULTIRUN])

@@ -20,7 +20,10 @@ def compare(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The command line; None for the real one.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.out and (options.out.is_dir() or not options.out.suffix):
+        parser.error(f"--out {options.out} must name a file, such as {options.out / 'comparison.json'}")
     with user_errors():
         from fer3d.evaluation.comparison import compare_runs
         from fer3d.evaluation.comparison_tables import comparison_tables

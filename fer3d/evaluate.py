@@ -105,7 +105,7 @@ def _parser() -> CommandParser:
         action="append",
         default=[],
         metavar="CLASS",
-        help="an epoch protocol of your own, such as my_protocol.MyRule (docs/extend.md); may be repeated",
+        help="an epoch protocol of your own, such as my_protocol.MyRule (docs/extend.md); repeatable",
     )
     return parser
 

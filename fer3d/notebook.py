@@ -7,10 +7,12 @@ logging gets them through its own handlers. docs/python.md has an example.
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fer3d.messages import messages_shown
 
@@ -31,10 +33,15 @@ def compose(*settings: str) -> DictConfig:
 
     Raises:
         HydraException: There is no such setting or option.
+        SettingsError: A setting is not a text.
     """
     from fer3d.arguments import hydra_arguments
     from fer3d.configuration import compose_train
+    from fer3d.settings import SettingsError
 
+    for setting in settings:
+        if not isinstance(setting, str):
+            raise SettingsError(f'settings are texts, as in compose("data=ckplus", "batch_size=8"); got {setting!r}')
     return compose_train(hydra_arguments(settings))
 
 
@@ -50,7 +57,7 @@ def prepare(config: DictConfig) -> Preparation:
     from fer3d.training.prepare import prepare as prepare_clips
 
     with messages_shown(unless_configured=True):
-        return prepare_clips(config, for_training=False)
+        return prepare_clips(_anchored(config), for_training=False)
 
 
 def train(config: DictConfig, fold: int | Iterable[int] | None = None) -> Run:
@@ -61,23 +68,25 @@ def train(config: DictConfig, fold: int | Iterable[int] | None = None) -> Run:
         fold: A fold's number, from 1, or several; None: `config.fold` if it is set, else all folds.
 
     Returns:
-        The run: its `folder`, its `folds`, and `fold_result(number)` with a fold's logits of every epoch.
+        The run: its `folder`, its `folds`, and `fold_result(number)` with a fold's logits of every epoch, which trains
+        the fold if it has no result yet.
 
     Raises:
         FoldError: There is no such fold.
         SettingsError, CorpusError, PreparationError, CheckpointError, ResultError, DivergedError: As `prepare` and
             `fer3d.training.run.Run`.
     """
-    from omegaconf import open_dict
+    with _signals_deferred():
+        from omegaconf import open_dict
 
-    from fer3d.training.prepare import fold_numbers
-    from fer3d.training.prepare import prepare as prepare_clips
-    from fer3d.training.run import Run
+        from fer3d.training.prepare import fold_numbers
+        from fer3d.training.prepare import prepare as prepare_clips
+        from fer3d.training.run import Run
 
-    config = config.copy()
+    config = _anchored(config)
     if fold is not None:
         with open_dict(config):
-            config.fold = fold if isinstance(fold, int) else list(fold)
+            config.fold = _numbers(fold)
     with messages_shown(unless_configured=True), _interruptible():
         run = Run.of(config, prepare_clips(config).store)
         run.train(fold_numbers(config))
@@ -101,6 +110,43 @@ def read_run(folder: str | Path, *, partial: bool = False) -> pd.DataFrame:
     from fer3d.evaluation.run_results import RunResults
 
     return predictions_frame(RunResults.read(Path(folder), partial=partial))
+
+
+def _anchored(config: Any) -> DictConfig:
+    """A copy whose outputs stay where they are if the working directory changes."""
+    from omegaconf import DictConfig
+
+    from fer3d.settings import SettingsError
+
+    if not isinstance(config, DictConfig):
+        raise SettingsError(f"a configuration that compose returned is needed, got {type(config).__name__}")
+    anchored = config.copy()
+    anchored.outputs = str(Path(str(config.outputs)).absolute())
+    return anchored
+
+
+def _numbers(fold: Any) -> int | list[int]:
+    from fer3d.clips.folds import FoldError
+
+    if isinstance(fold, Integral):
+        return int(fold)
+    numbers = list(fold) if isinstance(fold, Iterable) and not isinstance(fold, str) else [fold]
+    if not all(isinstance(number, Integral) for number in numbers):
+        raise FoldError(f"fold must be a number, such as 3, or several, such as [1, 2, 5] or range(1, 4); got {fold!r}")
+    return [int(number) for number in numbers]
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Keeps Ctrl-C until the imports within are done: an interrupted import leaves half of a library behind."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -28,7 +28,9 @@ def _parse(arguments: Sequence[str]) -> Namespace:
     )
     parser.add_runs(nargs="*")
     parser.add_argument(
-        "--study", metavar="STUDY", help="a search instead of runs: its folder outputs/search/NAME, or its name"
+        "--study",
+        metavar="STUDY",
+        help="a search instead of runs: its folder outputs/search/NAME; with --storage its name",
     )
     parser.add_argument(
         "--storage", metavar="URL", help="the database of a study that is not kept in its folder; --study is its name"

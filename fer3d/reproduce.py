@@ -46,7 +46,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("overrides", metavar="SETTING", nargs="*", help="for all runs, such as batch_size=8")
     parser.add_argument("--jobs", type=int, help="jobs at once; default: 1, for a rehearsal one a core")
     parser.add_out("outputs, for a rehearsal a folder there")
-    # Intermixed, since otherwise no setting could follow an option.
+    # Intermixed, since otherwise no setting could follow an option; its own message would ask for settings, too.
+    if not arguments:
+        parser.error("name a plan, such as rehearsal")
     options = parser.parse_intermixed_args(arguments)
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")

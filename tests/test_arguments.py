@@ -63,9 +63,11 @@ def test_paths_and_patterns_need_no_quotes(text: str) -> None:
         ("search.space={}", "search.space={} changes nothing"),
         ("augment.copies={}", "~augment.copies.NAME"),
         ("+fold=range(1,9,0)", "a step of 0"),
+        ("fold=1", r"write \+fold=3"),
+        ("--out", "KEY=VALUE"),
     ],
 )
-def test_what_would_have_no_effect_is_refused(setting: str, told: str) -> None:
+def test_what_hydra_would_not_understand_is_refused(setting: str, told: str) -> None:
     with pytest.raises(SettingsError, match=told.replace("{", r"\{")):
         hydra_arguments([setting])
 

@@ -8,6 +8,7 @@ import runpy
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_the_documented_lines(
     assert len(CODE.splitlines()) <= 12
     (tmp_path / "lines.py").write_text(code, encoding="utf-8")
     made = runpy.run_path("lines.py")
-    assert re.fullmatch(r"outputs/ckplus-kfold10-compact-[0-9a-f]{8}", str(made["run"].folder))
+    assert re.fullmatch(r"ckplus-kfold10-compact-[0-9a-f]{8}", made["run"].folder.name)
     assert made["run"].unfinished == [1, 2, 4]
     assert "PARTIAL: 3 of 4 folds missing" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"CK+", "lines.py", "outputs"}
@@ -142,3 +143,30 @@ def test_a_stopped_training_continues(settings: list[str]) -> None:
     assert signal.getsignal(signal.SIGINT) == handler
     run = train(compose(*settings), fold=1)
     assert [path.name for path in run.folder.iterdir()] == ["fold_001"]
+
+
+@pytest.mark.parametrize("fold", [np.int64(1), np.array([1]), range(1, 2)])
+def test_any_whole_numbers_name_folds(settings: list[str], fold: Any) -> None:
+    assert train(compose(*settings), fold=fold).fold_result(1).fold == 1
+
+
+@pytest.mark.parametrize("fold", ["1", 1.5, [1.5], ["a"]])
+def test_what_does_not_name_folds_is_refused(settings: list[str], fold: Any) -> None:
+    with pytest.raises(FoldError, match="fold must be a number"):
+        train(compose(*settings), fold=fold)
+
+
+def test_a_run_stays_where_it_is(settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = train(compose(*settings), fold=1)
+    monkeypatch.chdir(tmp_path)
+    assert run.folder.is_absolute()
+    assert run.unfinished == [2]
+    assert len(repr(run)) < 300
+
+
+def test_what_is_not_a_setting_or_a_configuration_is_refused() -> None:
+    for wrong in (["a=b"], {"a": "b"}):
+        with pytest.raises(SettingsError, match="settings are texts"):
+            compose(wrong)  # type: ignore[arg-type]
+        with pytest.raises(SettingsError, match="compose"):
+            train(wrong)  # type: ignore[arg-type]

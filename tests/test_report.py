@@ -105,7 +105,8 @@ def test_a_place_that_cannot_be_written_to_is_an_error_before_any_figure(
     (tmp_path / "file").touch()
     status, _, err = report(run, "--out", tmp_path / "file" / "report")
     assert (status, composed) == (1, [])
-    assert err == f"fer3d: the report cannot be written to {tmp_path / 'file' / 'report'}: Not a directory\n"
+    assert str(tmp_path / "file" / "report") in err
+    assert "Not a directory" in err
 
 
 def test_shows_what_training_leaves(

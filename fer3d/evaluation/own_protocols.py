@@ -30,8 +30,16 @@ class OwnProtocol(EpochProtocol):
         self._rule = rule
 
     def choose(self, folds: Mapping[int, EpochPredictions]) -> Any:
-        """Returns what the rule chooses; `epochs` checks it."""
-        return self._rule.choose(folds)
+        """Returns what the rule chooses; `epochs` checks it.
+
+        Raises:
+            EvaluationError: The rule raises an error.
+        """
+        try:
+            return self._rule.choose(folds)
+        except Exception as error:
+            said = " ".join(str(error).split())
+            raise EvaluationError(f"{self.own}.choose raised {type(error).__name__}: {said}") from error
 
 
 def own_protocols(paths: Sequence[str]) -> list[EpochProtocol]:
@@ -54,9 +62,11 @@ def _own_protocol(path: str) -> EpochProtocol:
     try:
         rule: Any = _locate(path)()
     except Exception as error:
-        said = " ".join(str(error).split())
+        # Hydra's own message follows the cause, and repeats it.
+        said = " ".join(str(error.__cause__ or error).split())
         raise EvaluationError(
-            f"--protocol {path} must name a class that is made without arguments, such as my_protocol.MyRule: {said}"
+            f"--protocol {path} must name a class that is made without arguments, such as my_protocol.MyRule in "
+            f"my_protocol.py of this folder: {said}"
         ) from error
     if faults := _faults(rule):
         raise EvaluationError(f"--protocol {path} is not an epoch protocol (docs/extend.md): {'; '.join(faults)}")

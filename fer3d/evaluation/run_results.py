@@ -60,7 +60,8 @@ class RunResults:
         if missing and not partial:
             raise EvaluationError(
                 f"{folder} lacks {len(missing)} of {folds[0].info['num_folds']} folds: {name_folds(missing)}. Train "
-                "them by running the same command again, or evaluate the other folds with --partial"
+                "them by running the same command again, or evaluate the other folds with --partial (in Python: "
+                "partial=True)"
             )
         return cls(folder, tuple(folds), missing)
 

@@ -70,7 +70,9 @@ def make_report(
         # Before the figures, which take their time.
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EvaluationError(f"the report cannot be written to {folder}: {error.strerror}") from error
+        raise EvaluationError(
+            f"the report cannot be written to {folder}, which must be a folder: {error.strerror}"
+        ) from error
     return write_report(compose_page(runs, faces=faces, wing=wing), folder)
 
 

@@ -76,7 +76,9 @@ def make_study_report(study: str, *, storage: str | None = None, into: Path | No
             # Before the figures, which take their time.
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StudyError(f"the report cannot be written to {folder}: {error.strerror}") from error
+            raise StudyError(
+                f"the report cannot be written to {folder}, which must be a folder: {error.strerror}"
+            ) from error
         plots = plot_sections(record)
         write_file(folder / PLOTS_NAME, render_plots(record, plots, study_banners(record)))
         return write_report(compose_study_page(record, plots, own_database=storage is not None), folder)
@@ -102,7 +104,7 @@ def compose_study_page(record: StudyRecord, plots: tuple[PlotSection, ...], *, o
         title=f"fer3d: the search {record.name}",
         banners=study_banners(record),
         headlines=(study_headline(record),),
-        sections=tuple(replace(section, caution=record.caution) for section in sections if section),
+        sections=tuple(replace(section, caution=study_marks(record)) for section in sections if section),
     )
 
 

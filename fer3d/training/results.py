@@ -80,7 +80,7 @@ class FoldResult(EpochPredictions):
     @property
     def held_out_kind(self) -> str:
         """`held-out clips` with the cautions that apply: debug, not subject-independent, synthetic."""
-        debug = "DEBUG, " if self.info["config"].get("num_batches") else ""
+        debug = "DEBUG " if self.info["config"].get("num_batches") else ""
         synthetic = "SYNTHETIC " if self.info.get("synthetic") else ""
         return f"{debug}{Independence.told(self.info).mark}{synthetic}held-out clips"
 

@@ -54,7 +54,7 @@ NOT_OF_THE_RUN = ("search", "trial", "fold")
 LIBRARIES = ("torch", "pytorch-lightning", "kornia", "opencv-python-headless", "numpy", "scikit-learn", "hydra-core")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One configuration on one clip store.
 
@@ -75,6 +75,9 @@ class Run:
     precision: Precision
     digest: str
     folder: Path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, {len(self.folds)} folds)"
 
     @classmethod
     def of(cls, config: DictConfig, store: ClipStore) -> Run:

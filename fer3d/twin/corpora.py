@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from fer3d.twin.generation import describe_twin, generate_twin
 from fer3d.twin.layouts import CKPLUS, CREMA_D, OULU, RAVDESS, Layout
 from fer3d.twin.settings import TwinSettings
 
+_logger = logging.getLogger(__name__)
 _Sequence = TypeVar("_Sequence", FrameSequence, VideoSequence)
 
 
@@ -76,6 +78,7 @@ class _SyntheticTwin(ABC, Generic[_Sequence]):
             lock = missing.with_name(f".{missing.name}.lock")
             with file_lock(lock, f"the synthetic twin {shown(missing)} is being rendered"):
                 if _is_free(missing):
+                    _logger.info("rendering %s subjects of a synthetic twin into %s", self.num_subjects, shown(missing))
                     generate_twin(missing, self.seed, self._settings, self.num_subjects, layout=self._layout)
         except OSError as error:
             raise CorpusError(
