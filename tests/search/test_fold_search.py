@@ -78,7 +78,7 @@ def test_a_trials_value_is_the_accuracy_that_its_run_evaluates_to(
         assert run.caution == "CHOSEN BY A SEARCH on these clips"
         evaluation = Evaluation.of(run)
         assert trial.accuracy == evaluation.under(protocol).measures.pooled.accuracy
-    assert re.search(r"^best: trial \d with .*chosen on these very folds, and so optimistic", out, re.MULTILINE)
+    assert re.search(r"^best: trial \d with .*selected on these same folds.*optimistic", out, re.MULTILINE)
 
 
 @pytest.mark.slow
