@@ -71,7 +71,7 @@ dashboard: setup ## Look at a search in the browser: make dashboard STUDY=output
 # Without bytecode, which containers often turn off, every worker rewrites all assertions at every start.
 test: export PYTHONDONTWRITEBYTECODE =
 test: setup ## Run the tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: setup ## Run the slow tests: the real thing at full size
 	$(BIN)/python -m pytest -m slow

@@ -39,7 +39,8 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
     # A busy machine is slow, which is no failure.
-    settings.register_profile("fer3d", deadline=None)
+    # Enough for a machine of two cores; tests whose cases are cheap or rare ask for more.
+    settings.register_profile("fer3d", deadline=None, max_examples=40)
     settings.load_profile("fer3d")
 
 
