@@ -38,8 +38,7 @@ def pytest_configure() -> None:
     """Tests run side by side, and threads that outnumber the cores wait for each other: one a process is faster."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
-    # A busy machine is slow, which is no failure.
-    # Enough for a machine of two cores; tests whose cases are cheap or rare ask for more.
+    # No deadline, since a busy machine is slow; few examples, since two cores are.
     settings.register_profile("fer3d", deadline=None, max_examples=40)
     settings.load_profile("fer3d")
 

@@ -88,7 +88,7 @@ def test_errors_are_one_sentence_before_anything_is_written(report: Report, tmp_
         ((tmp_path / "nowhere",), "nowhere is not a run folder"),
         ((run,), "lacks 1 of 3 folds: 2. Train them"),
         ((whole, whole), "is the same run"),
-        ((whole, "--clips", tmp_path / "nowhere"), "nowhere is no folder; --clips takes one with clip stores"),
+        ((whole, "--clips", tmp_path / "nowhere"), "nowhere is not a folder; --clips"),
     ):
         status, out, err = report(*arguments)
         assert (status, out) == (1, "")

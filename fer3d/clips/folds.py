@@ -312,10 +312,13 @@ def _keep_back(fold: Fold, subjects: Sequence[str], share: float) -> Fold:
 def _check_num_subjects(subjects: Sequence[str], num_folds: int) -> None:
     if num_folds < 2:
         raise FoldError(f"cv.num_folds must be at least 2, got {num_folds}")
-    if len(set(subjects)) < num_folds:
+    num_subjects = len(set(subjects))
+    if num_subjects < 2:
+        raise FoldError(f"subject-independent folds need at least 2 subjects, and the corpus has {num_subjects}")
+    if num_subjects < num_folds:
         raise FoldError(
-            f"{num_folds} subject-independent folds need as many subjects, the corpus has {len(set(subjects))}: "
-            f"set cv.num_folds to {max(2, len(set(subjects)))} or less"
+            f"{num_folds} subject-independent folds need as many subjects, the corpus has {num_subjects}: "
+            f"set cv.num_folds to {num_subjects} or less"
         )
 
 

@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 
 def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None = None) -> Path:
-    """Carries out a plan, skips what is done, and says what it does.
+    """Carries out a plan, skips finished steps, and logs its progress.
 
     Args:
         plan: What to do.
@@ -67,7 +67,7 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None
 
 
 def _train(plan: Plan, common: Sequence[str], jobs: FoldJobs) -> Mapping[str, Path]:
-    # All faces first: a corpus that cannot be read should not be found out about after hours.
+    # Prepare all corpora first, so that an unreadable one fails at once and not after hours of training.
     stores: dict[str, ClipStore] = {}
     for step in plan.steps:
         if step.corpus not in stores:

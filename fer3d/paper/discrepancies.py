@@ -1,4 +1,4 @@
-"""What in the paper does not add up; a test does the arithmetic of each.
+"""Inconsistencies in the paper; a test checks the arithmetic of each.
 
 Printed accuracies are taken as rounded or as cut off after one decimal, whatever fits better.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """Something that does not add up.
+    """An inconsistency in the paper.
 
     Attributes:
         where: The places in the paper.

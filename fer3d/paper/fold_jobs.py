@@ -26,14 +26,14 @@ from fer3d.training.prepare import prepare
 from fer3d.training.results import FoldResult
 from fer3d.training.run import Run
 
-# Progress is shown by the block, and a larger one gains little.
+# Progress is shown per block, and larger blocks gain little.
 _MAX_BLOCK = 8
 # Number of jobs at once on a cluster, whose scheduler queues them.
 _UNLIMITED = 1_000_000
 
 
 class FoldJobError(RuntimeError):
-    """A job was lost: its process was killed, or the cluster gave it up."""
+    """A job was lost: its process was killed, or the cluster dropped it."""
 
 
 class FoldJobs:
@@ -77,7 +77,7 @@ class FoldJobs:
 
 @contextmanager
 def fold_jobs(overrides: Sequence[str], num_jobs: int | None = None) -> Iterator[FoldJobs]:
-    """Starts the launcher that settings choose. On the way out, its local workers end; jobs on a cluster continue.
+    """Creates the launcher that the settings choose. On exit, local workers end; cluster jobs continue.
 
     Args:
         overrides: Settings as on the command line, Hydra's among them, such as `hydra/launcher=submitit_slurm`.
@@ -137,7 +137,7 @@ def train_block(config: DictConfig) -> list[FoldResult]:
         return [run.fold_result(number) for number in config.fold]
 
 
-# The run of this process's last job, whose clips are ready for its next one, by its settings.
+# The run of this process's last job by its settings: the next job reuses its clips.
 _kept: dict[str, Run] = {}
 
 
@@ -146,17 +146,17 @@ def _run(config: DictConfig) -> Run:
         OmegaConf.masked_copy(config, [str(key) for key in config if key != "fold"]), resolve=True
     )
     if settings not in _kept:
-        # First, so that the clips of two runs are never in memory at once.
+        # Clear first, so that the clips of two runs are never in memory together.
         _kept.clear()
         with warnings.catch_warnings():
-            # The first process has shown them.
+            # The main process has already shown them.
             warnings.simplefilter("ignore", CorpusWarning)
             _kept[settings] = Run.of(config, prepare(config).store)
     return _kept[settings]
 
 
 def _explained(error: BaseException) -> BaseException:
-    """The error to raise for a failed job: the job's own one where it is known."""
+    """The error to raise for a failed job: the job's own error if it is known."""
     if type(error).__module__.partition(".")[0] not in ("concurrent", "joblib", "submitit"):
         return error
     return FoldJobError(f"{fault_of(error).sentence}. The same command continues; if memory ran out, use fewer --jobs")

@@ -1,4 +1,4 @@
-"""What `make reproduce-ckplus`, `make benchmark-ravdess`, `make rehearse` and the like do, as data."""
+"""Plans of `make reproduce-ckplus`, `make benchmark-ravdess`, `make rehearse` and the like, as data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Step:
 
     @property
     def run(self) -> str:
-        """The run's name, by which other steps and comparisons know it."""
+        """The run's name, which other steps and comparisons refer to."""
         return self.named or self.experiment or ""
 
     @property
@@ -49,7 +49,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Runs in the order of their making, and what is made of them.
+    """Runs in training order, and the comparisons and the report made from them.
 
     Attributes:
         steps: The runs.
@@ -68,7 +68,7 @@ class Plan:
     own_videos: OwnVideos | None = None
 
     def without(self, corpus: str) -> Plan:
-        """The plan without a corpus that is not there: its own runs, and those that start from them."""
+        """The plan without a missing corpus: neither its runs nor those that start from them."""
         gone = {step.run for step in self.steps if step.corpus == corpus}
         kept = tuple(step for step in self.steps if step.run not in gone and step.starts_from not in gone)
         names = {step.run for step in kept}
@@ -82,7 +82,7 @@ _CKPLUS_STEPS = (
     Step("oulu_all", OULU, is_evaluated=False),
     Step("ckplus_kfold10_c3", CKPLUS, starts_from="oulu_all"),
     Step("ckplus_kfold10_inner_val", CKPLUS),
-    # The longest one last, so that the others do not wait for it.
+    # The longest run comes last, so that the others do not wait for it.
     Step("ckplus_loso", CKPLUS),
 )
 _OULU_STEPS = (
@@ -92,26 +92,26 @@ _OULU_STEPS = (
     Step("oulu_kfold10_c4", OULU, starts_from="ckplus_all"),
     Step("oulu_kfold10_inner_val", OULU),
 )
-# On the open corpora: the literature's protocol, once.
+# The literature's protocol on each open corpus.
 _BENCHMARKS = {RAVDESS: Step("ravdess6", RAVDESS), CREMA_D: Step("crema_d5", CREMA_D)}
 _CKPLUS_COMPARISONS = (("ckplus_kfold10", "ckplus_kfold10_c2"), ("ckplus_kfold10", "ckplus_kfold10_c3"))
 _OULU_COMPARISONS = (("oulu_kfold10", "oulu_kfold10_c1"), ("oulu_kfold10", "oulu_kfold10_c4"))
 
-# By corpus, what `data=` calls its synthetic twin, and the folder that the twin lies in.
+# For each corpus, its synthetic twin's name in `data=` and folder.
 _TWINS = {
     CKPLUS: ("synthetic", "synthetic_ckplus"),
     OULU: ("synthetic_oulu", "synthetic_oulu"),
-    # Folders of their own, since these are smaller than what `data=` makes by default.
+    # Separate folders, since these twins are smaller than the default ones.
     RAVDESS: ("synthetic_ravdess", "small_ravdess"),
     CREMA_D: ("synthetic_crema_d", "small_crema_d"),
 }
-# What makes the paper's network small enough for two CPU cores; everything else stays as the experiments have it.
+# Settings that make the paper's network small enough for two CPU cores; the experiments set everything else.
 _REHEARSAL = (
     "model.downsample=4",
     "model.filters=[[4],[16],[32],[64],[64]]",
     "model.hidden=[256,256]",
     "scheduler=cosine",
-    # So few steps need longer ones.
+    # Few steps need a larger learning rate.
     "learning_rate=2e-3",
     "batch_size=10",
     "augment=flip",
@@ -120,12 +120,12 @@ _REHEARSAL = (
 # The twin of Oulu-CASIA has fewer clips, and so fewer steps an epoch.
 _REHEARSAL_EPOCHS = {CKPLUS: "trainer.max_epochs=8", OULU: "trainer.max_epochs=12"}
 
-# Of each twin of videos as much as can be filmed in minutes: 192 clips of 24 people, and 60 of 10.
+# The part of each video twin that renders in minutes: 192 clips of 24 people, and 60 of 10.
 _FEW_VIDEOS = {RAVDESS: "data.num_repetitions=1", CREMA_D: "data.num_subjects=10"}
 _REHEARSAL_OF_VIDEOS = (
     *_REHEARSAL,
     "trainer.max_epochs=20",
-    # A third of the time that faces take otherwise.
+    # Cuts the time of face detection to a third.
     "faces.every=4",
 )
 
@@ -172,13 +172,13 @@ def rehearsal_of_videos(outputs: Path, corpora: Path) -> Plan:
         return _on_twin(step, corpora, (_FEW_VIDEOS[corpus], *_REHEARSAL_OF_VIDEOS, *settings))
 
     own = OwnVideos(corpora / _TWINS[RAVDESS][1], outputs / "own_videos")
-    # What somebody gives who has videos and a table.
+    # The settings of a user with videos and a table.
     data = ("data=videos", override("data.root", str(own.folder)), override("data.table", TABLE_NAME))
     own_settings = (*data, "cv.num_folds=4", "clips.num_frames=16", *_REHEARSAL_OF_VIDEOS)
     steps = (
         small(RAVDESS),
         small(RAVDESS, "frames=uniform", named="ravdess6_uniform"),
-        # After the first step, which films the videos.
+        # Needs the videos that the first step renders.
         Step(None, VIDEOS, overrides=own_settings, named="own_videos"),
         small(CREMA_D),
     )

@@ -1,4 +1,4 @@
-"""The numbers that the paper prints, and those that it is compared with.
+"""The paper's printed numbers, and the published results that it compares itself with.
 
 The paper: Haddad, Lézoray and Hamel, 3D-CNN for Facial Emotion Recognition in Videos, ISVC 2020, hal-02955528. Numbers
 are as printed, in percent where they are there; `discrepancies` says what does not add up. Corpora and
@@ -16,7 +16,7 @@ LOSO, TEN_FOLD = "LOSO", "10-fold"
 
 @dataclass(frozen=True)
 class Setting:
-    """A hyper-parameter, and where a run's configuration has it.
+    """A hyper-parameter, and its key in a run's configuration.
 
     Attributes:
         name: As printed.
@@ -69,7 +69,7 @@ class FoldRow:
 
 @dataclass(frozen=True)
 class FoldTable:
-    """Table 4 or 5: accuracies by fold; the first row is the one that is to be better."""
+    """Table 4 or 5: accuracies by fold; the first row is the configuration claimed to be better."""
 
     source: str
     corpus: str

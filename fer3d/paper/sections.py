@@ -20,12 +20,12 @@ from fer3d.reporting.sections import confusion_picture
 
 
 class PaperWing:
-    """What the paper adds to the report of runs on its corpora or their synthetic twins."""
+    """The paper's additions to the report of runs on its corpora or their synthetic twins."""
 
     title = "beside the paper"
 
     def check(self, runs: Sequence[ReportRun]) -> None:
-        """Makes sure that the paper has something to stand beside.
+        """Checks that at least one run is on a corpus of the paper.
 
         Raises:
             EvaluationError: No run is on a corpus of the paper.
@@ -66,7 +66,7 @@ def _folds_section(runs: Sequence[ReportRun]) -> Section | None:
 
 
 def _confusion_section(runs: Sequence[ReportRun]) -> Section | None:
-    """Figures 5 and 6; None where no run belongs beside one."""
+    """Figures 5 and 6; None if no run belongs beside them."""
     parts: list[Part] = []
     for printed in (FIGURE_5, FIGURE_6):
         beside = runs_beside(runs, printed.corpus, printed.cross_validation)
@@ -85,7 +85,7 @@ def _confusion_section(runs: Sequence[ReportRun]) -> Section | None:
 
 
 def _settings_section(runs: Sequence[ReportRun]) -> Section:
-    # The folds of a nested run have settings of their own, which its provenance tells.
+    # Each fold of a nested run has its own settings, which its provenance lists.
     table = settings_table([one for one in runs if not one.run.is_nested])
     where = Prose('Networks such as those of Figures 3 and 4 are drawn under "Hyper-parameters and architecture".')
     return Section("paper-settings", "Hyper-parameters beside the paper", (table, where))

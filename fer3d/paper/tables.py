@@ -1,4 +1,4 @@
-"""The paper's tables with our runs beside them. Which run goes where follows from its corpus and cross-validation."""
+"""The paper's tables with our runs beside them. A run's corpus and cross-validation decide its table."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from fer3d.reporting.comparison_sections import (
 from fer3d.reporting.page import DataTable
 from fer3d.reporting.runs import CORPUS_TITLES, ReportRun, alike
 
-# The paper's corpus whose tables a run's corpus belongs beside.
+# For each corpus of a run, the paper's corpus whose tables it belongs to.
 PAPER_CORPORA = {
     "ckplus": "ckplus",
     "synthetic": "ckplus",
     "oulu_casia": "oulu_casia",
     "synthetic_oulu": "oulu_casia",
 }
-# c3 and c4 are c2 and c1, trained on the other corpus before.
+# c3 and c4 are c2 and c1, pretrained on the other corpus.
 _SETTINGS = {"c1": C1, "c2": C2, "c3": C2, "c4": C1}
 _PRETRAINED = {"c1": "c4", "c2": "c3"}
-# What the paper's text leaves open.
+# Values that the paper's text does not give.
 _OPEN = {
     "Learning rate over a fold": ("scheduler._target_", "not in the text"),
     "Filters of each group": ("model.filters", "not in the text"),
@@ -58,7 +58,7 @@ _DIFFERS = "≠ "
 _NUM_FOLDS = 10
 # Held-out clips for each training clip, with ten equal folds.
 _RATIO = 1 / (_NUM_FOLDS - 1)
-# The configuration that is to be better than the others: the first row of Tables 4 and 5.
+# The configuration claimed to be better than the others: the first row of Tables 4 and 5.
 _REFERENCES = {table.corpus: table.rows[0].name for table in (TABLE_4, TABLE_5)}
 
 # Table number, corpus, cross-validation.
@@ -66,20 +66,20 @@ _RESULTS = (("Table 6", "ckplus", "LOSO"), ("Table 7", "ckplus", "10-fold"), ("T
 
 
 def paper_name(one: ReportRun) -> str:
-    """What the paper calls a run's configuration, such as `c1`; empty where it is not one of the paper's."""
+    """The paper's name of a run's configuration, such as `c1`; empty if it is not one of the paper's."""
     config = one.run.config
     name = config["configuration"] if "configuration" in config else _recognised(one)
     return name if name in _SETTINGS else ""
 
 
 def row_label(one: ReportRun) -> str:
-    """A run's name beside the paper: its own, after what the paper calls its configuration."""
+    """A run's label in the paper's tables: the paper's name of its configuration, then its own."""
     name = paper_name(one)
     return f"{name}: {one.label}" if name else one.label
 
 
 def _recognised(one: ReportRun) -> str | None:
-    """The configuration of a run that does not record it, by the settings that the paper searched for."""
+    """Infers the configuration of a run that does not record it, from the settings that the paper searched."""
     config = one.run.config
     if one.run.corpus not in PAPER_CORPORA or config["cv"].get("inner_val"):
         return None
@@ -196,7 +196,7 @@ def _setting(architecture: Architecture, name: str) -> Setting | None:
 
 
 def _our_setting(one: ReportRun, name: str) -> str:
-    """A run's value of a hyper-parameter, in the paper's words where it has some, marked where it should be another."""
+    """A run's value of a hyper-parameter, in the paper's words if possible; marked if it differs from the paper's."""
     options = [setting for it in (C1, C2) for setting in _settings(it) if setting.name == name]
     value = next((value for option in options if (value := _value(one.run.config, option.key)) is not None), None)
     text = next((option.printed for option in options if option.value == value), setting_text(value))
@@ -206,7 +206,7 @@ def _our_setting(one: ReportRun, name: str) -> str:
 
 
 def _value(config: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key; None where there is none, as in another optimizer's section."""
+    """The value at a dotted key; None if there is none, as in another optimizer's section."""
     value: Any = config
     for name in key.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -256,7 +256,7 @@ def _tests(printed: FoldTable, groups: Sequence[Sequence[ReportRun]]) -> DataTab
 
 
 def _printed_tests(printed: FoldTable) -> Iterator[tuple[str, ...]]:
-    """The paper's p-values as printed, and what its own fold accuracies give."""
+    """The paper's p-values as printed, and as recomputed from its fold accuracies."""
     first, *others = printed.rows
     for row in others:
         names = f"the paper: {first.name}, {row.name}"
@@ -267,12 +267,12 @@ def _printed_tests(printed: FoldTable) -> Iterator[tuple[str, ...]]:
 
 
 def _short_names(runs: Sequence[ReportRun]) -> dict[str, str]:
-    """For the slug of each run what the paper calls its configuration, or its label where that is not enough."""
+    """Maps each run's slug to the paper's name of its configuration, or to its label if that name is ambiguous."""
     counts = Counter(map(paper_name, runs))
     return {one.slug: name if (name := paper_name(one)) and counts[name] == 1 else one.label for one in runs}
 
 
 def _ordered(group: Sequence[ReportRun]) -> list[ReportRun]:
-    """The run that is to be better goes first: c1 on CK+, c2 on Oulu-CASIA; else the runs stay as they were given."""
+    """Puts the configuration claimed to be better first: c1 on CK+, c2 on Oulu-CASIA; otherwise keeps the order."""
     reference = _REFERENCES.get(PAPER_CORPORA.get(group[0].run.corpus, ""))
     return sorted(group, key=lambda one: paper_name(one) != reference)

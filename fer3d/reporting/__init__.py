@@ -1,1 +1,1 @@
-"""Figures and the static HTML page that show what runs achieved."""
+"""Figures and static HTML pages of runs and studies."""

@@ -1,4 +1,4 @@
-"""Drawings of networks like the paper's Figures 3 and 4, read off the networks themselves."""
+"""Drawings of networks like the paper's Figures 3 and 4, made from the networks themselves."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _GUTTER = 0.14
 _CHANNEL = 0.2
 _CHARACTERS = 15  # in a line of a box
 
-# Which accent a kind of block has; the others are grey.
+# Accent colour of each kind of block; the others are grey.
 _COLOURS = {"conv": ACCENTS[0], "pool": ACCENTS[2], "linear": ACCENTS[1], "output": ACCENTS[3]}
 
 
@@ -79,7 +79,7 @@ def configured_network(config: Mapping[str, Any], task: Task) -> nn.Module:
 
 
 def describe_network(network: nn.Module, input_shape: Sequence[int]) -> tuple[Block, ...]:
-    """Describes any network by sending a clip without content through a copy of it, in evaluation mode.
+    """Describes any network by passing an empty clip through a copy of it in evaluation mode.
 
     A network on PyTorch's meta device takes no memory, and nothing is computed. Steps that are no modules (a sum, a
     reshape) do not show, and branches follow one another.
@@ -167,7 +167,7 @@ def _draw_block(axes: Axes, block: Block, text: Sequence[str], place: Bbox) -> N
 
 
 def _draw_arrow(axes: Axes, before: Bbox, after: Bbox) -> None:
-    """Draws the way to the next box; to the next row it runs below this one."""
+    """Draws the arrow to the next box; an arrow to the next row runs below the current one."""
     start, end = (before.x1, (before.y0 + before.y1) / 2), (after.x0, (after.y0 + after.y1) / 2)
     bends: list[tuple[float, float]] = []
     if after.y0 > before.y0:
@@ -179,7 +179,7 @@ def _draw_arrow(axes: Axes, before: Bbox, after: Bbox) -> None:
 
 
 def _rounded(number: int) -> str:
-    """Returns a number of parameters with three digits that mean something."""
+    """Formats a number of parameters with three significant digits."""
     for unit, size in (("M", 10**6), ("k", 10**3)):
         if number >= size:
             return f"{number / size:.{max(0, 3 - len(str(number // size)))}f} {unit}"
@@ -199,7 +199,7 @@ def _targets(node: Any) -> Iterator[str]:
 
 
 def _trace(network: nn.Module, input_shape: Sequence[int]) -> list[tuple[nn.Module, tuple[int, ...], int]]:
-    """Returns each layer as it is called, the shape of what it gave, and the number of parameters that it brought."""
+    """Returns each layer in call order, with its output shape and its number of parameters."""
     steps = []
     counted: set[int] = set()
 
@@ -224,7 +224,7 @@ def _trace(network: nn.Module, input_shape: Sequence[int]) -> list[tuple[nn.Modu
 
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
-    """Yields what is one layer to a reader: modules without children, and those that PyTorch ships as a whole."""
+    """Yields the modules to draw as one layer: those without children, and PyTorch's composite layers."""
     children = list(module.children())
     shipped = type(module).__module__.startswith("torch.nn.") and not isinstance(module, _CONTAINERS)
     if shipped or not children:
@@ -285,7 +285,7 @@ def _is_activation(layer: nn.Module) -> bool:
 
 
 def _extra(layer: nn.Module) -> str:
-    """What a layer is called within the block of the layer before it; nothing if it has a block of its own."""
+    """The layer's name within the block of the layer before it; empty if it has its own block."""
     name = type(layer).__name__
     if _is_activation(layer):
         return name

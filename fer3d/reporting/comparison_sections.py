@@ -1,4 +1,4 @@
-"""The sections of the page that put runs side by side: with the literature, with each other, and their settings."""
+"""Sections that compare runs: with the literature, with each other, and by their settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fer3d.reporting.runs import ReportRun, alike, corpus_title, joint_caution
 from fer3d.reporting.sections import architecture_part, input_size
 from fer3d.training.identity import leaves
 
-# A row of a table and the runs that it shows.
+# A row of a table, and the runs in it.
 Row = tuple[Sequence[ReportRun], tuple[str, ...]]
 
 # The epoch protocols under which runs are compared: the literature's, and one that is fixed in advance.
@@ -36,7 +36,7 @@ TESTS_NOTE = (
     "mean over folds; d_z is Cohen's."
 )
 
-# The settings that describe a run; others are shown where runs differ in them.
+# Settings that are always shown; others only if the runs differ in them.
 _SHOWN = (
     "model",
     "optimizer",
@@ -51,7 +51,7 @@ _SHOWN = (
     "frames",
     "faces.crop.size",
 )
-# Those that change no number, or that stand elsewhere on the page.
+# Settings that change no number, or that the page shows elsewhere.
 _NOT_SHOWN = (
     "name",
     "configuration",
@@ -71,7 +71,7 @@ _NOT_SHOWN = (
 
 
 def published_section(runs: Sequence[ReportRun]) -> Section | None:
-    """Runs on RAVDESS, CREMA-D and their twins beside the literature; None where there are none."""
+    """Runs on RAVDESS, CREMA-D and their twins beside the literature; None if there are none."""
     parts: list[Part] = []
     for benchmark in BENCHMARKS:
         ours = [one for one in runs if benchmark_of(one.run.corpus) is benchmark]
@@ -92,7 +92,7 @@ def published_section(runs: Sequence[ReportRun]) -> Section | None:
 
 
 def pairs_section(runs: Sequence[ReportRun]) -> Section | None:
-    """Every pair of runs on one corpus under one cross-validation; None where there is no such pair."""
+    """Every pair of runs on one corpus under one cross-validation; None if there is no pair."""
     pairs = [pair for group in alike(runs) for pair in combinations(group, 2)]
     if not pairs:
         return None
@@ -106,8 +106,8 @@ def pairs_section(runs: Sequence[ReportRun]) -> Section | None:
 
 
 def settings_section(runs: Sequence[ReportRun]) -> Section | None:
-    """The settings of all runs, and each network once; None where each fold of every run has settings of its own."""
-    # The folds of a nested run have settings of their own, which its provenance tells.
+    """The settings of all runs, and each network once; None if every run is nested."""
+    # Each fold of a nested run has its own settings, which its provenance lists.
     runs = [one for one in runs if not one.run.is_nested]
     if not runs:
         return None
@@ -173,7 +173,7 @@ def tests_cells(tests: FoldTests, mcnemar: float) -> tuple[str, ...]:
 
 
 def setting_text(value: Any) -> str:
-    """A configuration's value as a table shows it: of a dotted name the last part."""
+    """Formats a configuration's value for a table: a dotted name by its last part."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -226,7 +226,7 @@ def _pretraining(one: ReportRun) -> str:
 
 
 def _settings_table(runs: Sequence[ReportRun]) -> DataTable:
-    """The settings that describe the runs, by their names on the command line; first those that set them apart."""
+    """The settings of the runs, named as on the command line; those that differ come first."""
     settings = [
         {name.removesuffix("._target_"): value for name, value in leaves(one.run.config) if "._partial_" not in name}
         for one in runs

@@ -1,4 +1,4 @@
-"""The figures about runs: each function takes data and returns a figure with its title and its caution inside.
+"""Figures of runs: each function takes data and returns a figure that includes its title and caution.
 
 The title says what the figure shows; the caution is `SYNTHETIC data` and the like, or nothing. What a figure means in
 words stands in its caption on the page, not in the drawing.
@@ -50,7 +50,7 @@ _MARKERS = ("D", "s", "o", "^")
 
 @style()
 def confusion_figure(confusion: NDArray[Any], emotions: Sequence[str], title: str, caution: str = "") -> Figure:
-    """Draws a confusion matrix: a row an emotion, a column a prediction, each cell its share of the row.
+    """Draws a confusion matrix: emotions in rows, predictions in columns, shares of the row in cells.
 
     The matrix holds `(num_classes, num_classes)` numbers of clips, or floating-point shares of each row, which are
     shown as they are; both axes follow the order of `emotions`. A row of zeros is an emotion without clips.
@@ -239,7 +239,7 @@ def _draw_folds(axes: Axes, values: NDArray[np.float64], weights: NDArray[Any], 
         axes.fill_between(epochs, *np.quantile(values, BAND, axis=0), alpha=0.22, linewidth=0, **below)
     elif len(values) > 1:
         axes.plot(epochs, values.T, alpha=0.45, linewidth=0.7, **below)
-    # One epoch alone makes no line.
+    # A single epoch does not make a line.
     marker = "o" if len(epochs) == 1 else ""
     axes.plot(
         epochs, np.average(values, axis=0, weights=weights), linewidth=2.2, marker=marker, clip_on=not marker, **line
@@ -247,7 +247,7 @@ def _draw_folds(axes: Axes, values: NDArray[np.float64], weights: NDArray[Any], 
 
 
 def _draw_bars(axes: Axes, scores: Sequence[tuple[str, Score]], num_rows: int) -> None:
-    """Draws a bar a score, from the top: the coloured part is what was right, thin lines divide it into its clips."""
+    """Draws one bar per score from the top: the coloured part is correct, thin lines separate clips."""
     axes.set(xlim=(0, 1), ylim=(num_rows - 0.5, -0.5), xticks=[])
     axes.set_yticks(range(len(scores)), [name for name, _ in scores])
     axes.spines[:].set_visible(False)

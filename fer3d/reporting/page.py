@@ -1,4 +1,4 @@
-"""The report page: its sections as data, and one HTML file that needs nothing else, with its figures as files."""
+"""The report page: its sections as data, and one self-contained HTML file with its figures as files."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Prose:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and what they stand for, one pair a line."""
+    """Names and descriptions, one pair per line."""
 
     pairs: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Folded:
-    """A text in fixed-width letters that shows when asked for."""
+    """Preformatted text, collapsed by default."""
 
     summary: str
     text: str
@@ -63,14 +63,14 @@ class DataTable:
 
     @property
     def numeric(self) -> tuple[bool, ...]:
-        """Whether each column holds numbers alone, and so goes to the right."""
+        """Whether each column holds only numbers, and is right-aligned."""
         columns = range(len(self.table.columns))
         return tuple(all(_NUMBER.fullmatch(row[column]) for row in self.table.rows) for column in columns)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure. It says inside what it shows and what has to be said of that, since it may be copied alone.
+    """A figure. It includes its title and caution, since it may be copied without the page.
 
     Attributes:
         name: The name of its files, without their endings; unique on the page.
@@ -108,7 +108,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Strips(Picture):
-    """Film strips, which the page lays out itself; as files they are one picture.
+    """Film strips: the page lays them out, and the exported file holds them in one picture.
 
     Attributes:
         title: Their heading.
@@ -219,19 +219,19 @@ def draw(name: str, alt: str, caption: str, figure: Figure) -> Picture:
 
 
 def side_by_side(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """Puts pictures into a gallery; what is no picture, such as the reason why one is missing, follows it."""
+    """Puts pictures into a gallery; other parts, such as the reason for a missing one, follow it."""
     pictures = tuple(part for part in parts if isinstance(part, Picture))
     rest = (part for part in parts if not isinstance(part, Picture))
     return (*([Gallery(pictures)] if pictures else []), *rest)
 
 
 def slug(text: str) -> str:
-    """Returns a text as part of an address and of a file name."""
+    """Turns a text into a slug for URLs and file names."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def value_text(value: Any) -> str:
-    """A setting's value as on the command line, with four digits."""
+    """Formats a setting's value as on the command line, with four digits."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -245,7 +245,7 @@ def render(page: Page) -> str:
 
 
 def fill_template(name: str, /, **content: object) -> str:
-    """Returns what a template of this package makes of a page's content, which is escaped."""
+    """Fills a template of this package; the content is escaped."""
     environment = Environment(
         loader=PackageLoader("fer3d", "reporting"),
         autoescape=True,
@@ -268,7 +268,7 @@ def write_report(page: Page, folder: Path) -> Path:
         write_file(folder / FIGURES_NAME / f"{picture.name}.svg", picture.svg)
         write_file(folder / FIGURES_NAME / f"{picture.name}.png", picture.png)
     path = folder / REPORT_NAME
-    # The page comes last: who sees it finds its figures, too.
+    # The page comes last: when it exists, so do its figures.
     write_file(path, render(page))
     return path
 
@@ -279,12 +279,12 @@ def _kind(part: Part) -> str:
 
 
 def _breakable(name: str) -> Markup:
-    """The name as HTML that a narrow column breaks after an underscore rather than within a word."""
+    """Lets a narrow column break a name after underscores rather than within a word."""
     return Markup("_<wbr>").join(name.split("_"))
 
 
 def _svg_uri(picture: str) -> Markup:
-    # Shorter than base64: most of an SVG can stand in a quoted address as it is.
+    # Shorter than base64, since most of an SVG needs no escaping.
     return Markup("data:image/svg+xml,") + Markup(quote(picture, safe=" <>/:;=(),.'!*+-_~"))
 
 

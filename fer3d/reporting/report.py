@@ -1,4 +1,4 @@
-"""The report of some runs, from their folders to the page."""
+"""The report of runs, from their folders to the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fer3d.reporting.sections import banners, headline, protocols_section, prove
 
 
 class Wing(Protocol):
-    """What a project, such as the reproduction of a paper, adds to the report of runs.
+    """A project's additions to the report of runs, such as those of a paper's reproduction.
 
     Attributes:
         title: Follows the page's title.
@@ -24,17 +24,17 @@ class Wing(Protocol):
     title: str
 
     def check(self, runs: Sequence[ReportRun]) -> None:
-        """Makes sure, before anything is drawn, that the project has something to say about the runs.
+        """Checks, before anything is drawn, that the project applies to the runs.
 
         Raises:
             EvaluationError: It has not.
         """
 
     def opening(self, runs: Sequence[ReportRun]) -> Sequence[Section]:
-        """The sections that stand before all others."""
+        """The sections before all others."""
 
     def closing(self, runs: Sequence[ReportRun]) -> Sequence[Section]:
-        """The sections that stand after all others but the runs' provenance."""
+        """The sections after all others except the runs' provenance."""
 
 
 def make_report(
@@ -67,7 +67,7 @@ def make_report(
     if wing:
         wing.check(runs)
     try:
-        # Before the figures, which take their time.
+        # Before the figures, which take a while.
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EvaluationError(
@@ -77,7 +77,7 @@ def make_report(
 
 
 def compose_page(runs: Sequence[ReportRun], *, faces: bool = True, wing: Wing | None = None) -> Page:
-    """Puts the page of at least one run together, with missed clips if faces may be shown, and what a project adds."""
+    """Composes the page of at least one run, with missed clips if faces may be shown, and a project's sections."""
     sections = (
         *(wing.opening(runs) if wing else ()),
         published_section(runs),
@@ -89,7 +89,7 @@ def compose_page(runs: Sequence[ReportRun], *, faces: bool = True, wing: Wing | 
         provenance_section(runs),
     )
     what = runs[0].label if len(runs) == 1 else f"{len(runs)} runs"
-    # Unlike a synthetic corpus, whose pictures and name show what it is, this could be overlooked in a part by itself.
+    # Pictures and name reveal a synthetic corpus; this caution could be missed in a single section.
     mark = independence_caution(runs)
     return Page(
         title=f"fer3d: {what}{f' {wing.title}' if wing else ''}{f' [{mark}]' if mark else ''}",

@@ -1,4 +1,4 @@
-"""The runs of a report, checked before anything is drawn: each with its evaluation, its name on the page, its clips."""
+"""The runs of a report, checked before anything is drawn, each with its evaluation, label and clips."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.run_results import EvaluationError, RunResults
 from fer3d.reporting.page import slug
 
-# The corpora's names for people.
+# Display names of the corpora.
 CORPUS_TITLES = {
     "ckplus": "CK+",
     "oulu_casia": "Oulu-CASIA",
@@ -28,7 +28,7 @@ CORPUS_TITLES = {
 
 
 def corpus_title(corpus: str) -> str:
-    """The corpus's name for people; of one that fer3d does not know, its name in configurations."""
+    """The corpus's display name; for an unknown corpus, its name in configurations."""
     return CORPUS_TITLES.get(corpus, corpus)
 
 
@@ -53,12 +53,12 @@ class ReportRun:
 
     @property
     def renamed(self) -> RunResults:
-        """The run as if its folder had its name on the page, for sentences that are to be read there."""
+        """The run with its label as its folder, for messages that appear on the page."""
         return replace(self.run, folder=Path(self.label))
 
     @property
     def slug(self) -> str:
-        """The run's part of addresses and file names; unlike that of any other run."""
+        """The run's unique slug in URLs and file names."""
         return slug(f"{self.run.name}-{self.run.digest[:8]}")
 
     @property
@@ -69,12 +69,12 @@ class ReportRun:
 
     @property
     def corpus_title(self) -> str:
-        """The corpus's name for people."""
+        """The corpus's display name."""
         return corpus_title(self.run.corpus)
 
     @property
     def marked_label(self) -> str:
-        """The label with what has to be said beside each of the run's numbers."""
+        """The label with the caution that belongs to each of the run's numbers."""
         return f"{self.label} [{self.run.caution}]" if self.run.caution else self.label
 
 
@@ -87,11 +87,11 @@ def read_runs(folders: Sequence[Path], *, partial: bool = False, clips: Path | N
         clips: Where to look for the clip stores, or a store itself; None looks beside each run, in `clips`.
 
     Raises:
-        EvaluationError: A folder is no run, a run misses folds, or a run is given twice; `clips` is no folder.
+        EvaluationError: A folder is not a run folder, a run misses folds or is given twice, or `clips` is not a folder.
         ResultError: A fold's result cannot be read.
     """
     if clips is not None and not clips.is_dir():
-        raise EvaluationError(f"{clips} is no folder; --clips takes one with clip stores, such as outputs/clips")
+        raise EvaluationError(f"{clips} is not a folder; --clips takes a folder of clip stores, such as outputs/clips")
     runs = [RunResults.read(folder, partial=partial) for folder in folders]
     _check_no_run_twice(runs)
     names = Counter(run.name for run in runs)
@@ -106,7 +106,7 @@ def read_runs(folders: Sequence[Path], *, partial: bool = False, clips: Path | N
 
 
 def joint_caution(runs: Sequence[ReportRun]) -> str:
-    """What a heading over the numbers of several runs has to say; where they differ, each is marked by itself, too."""
+    """The caution of a heading over several runs; if they differ, each run is marked as well."""
     if len({one.run.caution for one in runs}) <= 1:
         return runs[0].run.caution if runs else ""
     said = (
@@ -118,12 +118,12 @@ def joint_caution(runs: Sequence[ReportRun]) -> str:
 
 
 def independence_caution(runs: Sequence[ReportRun]) -> str:
-    """What every heading has to say where runs are not subject-independent, and in how many; empty where all are."""
+    """The caution for runs that are not subject-independent, with their number; empty if all are."""
     return _of_some(NOT_INDEPENDENT, [not one.run.independence.holds for one in runs])
 
 
 def alike(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
-    """Groups runs that should have held out the same clips in the same folds: by corpus and cross-validation."""
+    """Groups runs by corpus and cross-validation: they should hold out the same clips in the same folds."""
     groups: dict[tuple[str, str], list[ReportRun]] = {}
     for one in runs:
         groups.setdefault((one.run.corpus, one.run.cross_validation), []).append(one)
@@ -131,7 +131,7 @@ def alike(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
 
 
 def _of_some(caution: str, holds: Sequence[bool]) -> str:
-    """A caution, with the number of runs for which it holds unless it holds for all; empty if for none."""
+    """A caution with the number of runs that it applies to, if not all; empty if none."""
     if all(holds) or not any(holds):
         return caution if any(holds) else ""
     return f"{caution} in {sum(holds)} of {len(holds)} runs"

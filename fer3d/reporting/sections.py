@@ -1,4 +1,4 @@
-"""The parts of the page that show runs: what each achieved, where it fails, and how it was made."""
+"""Sections about runs: accuracy, errors, and provenance of each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from fer3d.reporting.page import (
 from fer3d.reporting.runs import ReportRun, joint_caution
 from fer3d.reporting.strips import contact_sheet, encoded, image_svg, missed_strips, prediction_text
 
-# What of a configuration says how numbers came about; the rest says where they went.
+# The keys of a configuration that affect numbers; the others concern outputs.
 _TOLD = (
     *("name", "seed", "data", "faces", "clips", "cv", "augment", "model", "optimizer", "scheduler", "batch_size"),
     *("class_weights", "class_sampler", "trainer", "precision", "compile", "start_from", "selected_by"),
@@ -58,7 +58,7 @@ _NAMED = 3  # clips and confusions in a sentence
 
 
 def headline(one: ReportRun) -> Headline:
-    """What a run achieved in one sentence: the honest number first, the optimistic one beside it."""
+    """A run's accuracy in one sentence: the honest number first, then the optimistic one."""
     last, best = (one.evaluation.score(protocol) for protocol in (LAST_EPOCH, BEST_EPOCH))
     low, high = map(percent, last.interval())
     kind = f"{one.run.independence.mark}{'SYNTHETIC ' if one.run.synthetic else ''}held-out clips"
@@ -75,7 +75,7 @@ def headline(one: ReportRun) -> Headline:
 
 
 def banners(runs: Sequence[ReportRun]) -> tuple[str, ...]:
-    """What a reader must know before any number."""
+    """Cautions that precede all numbers."""
     said = []
     synthetic = [one.label for one in runs if one.run.synthetic]
     if synthetic:
@@ -128,19 +128,19 @@ def runs_section(runs: Sequence[ReportRun], *, faces: bool) -> Section:
 
 
 def provenance_section(runs: Sequence[ReportRun]) -> Section:
-    """How every run was made."""
+    """The provenance of every run."""
     return Section("provenance", "How it was obtained", tuple(_provenance(one) for one in runs))
 
 
 def independence_text(kind: FoldKind, independence: Independence) -> str:
-    """What has to be said of folds that are not, or need not be, subject-independent; nothing of others."""
+    """The caution for folds that are not, or may not be, subject-independent; none for others."""
     if independence.holds and kind is not FoldKind.GIVEN:
         return ""
     return f"; {independence.caution or 'subject-independent'}: {independence.sentence}"
 
 
 def duration_text(seconds: float) -> str:
-    """A time for people: seconds, minutes, or hours and minutes."""
+    """Formats a duration in seconds, minutes, or hours and minutes."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -165,11 +165,11 @@ def confusion_picture(one: ReportRun, protocol: EpochProtocol, order: Sequence[s
 
 
 def curves_part(one: ReportRun) -> Part:
-    """A run's learning curves, or why there are none."""
+    """A run's learning curves, or the reason why there are none."""
     try:
         curves = read_curves(one.run)
     except EvaluationError as error:
-        # Without the folders of the machine that this runs on.
+        # Without paths of this machine.
         return Prose(f"No learning curves: {str(error).replace(f'{one.run.folder}{os.sep}', f'{one.label}/')}.")
     title = f"{one.label}: learning curves"
     last = percent(one.evaluation.accuracy(LAST_EPOCH))
@@ -188,7 +188,7 @@ def curves_part(one: ReportRun) -> Part:
 
 
 def subjects_part(one: ReportRun) -> Part:
-    """A run's accuracy on each subject, after the last epoch, or why there is none."""
+    """A run's accuracy on each subject after the last epoch, or the reason why there is none."""
     scores = one.evaluation.under(LAST_EPOCH).measures.per_subject
     if not scores:
         return Prose("No accuracy on each subject: the subjects are unknown.")
@@ -206,7 +206,7 @@ def subjects_part(one: ReportRun) -> Part:
 
 
 def reliability_picture(one: ReportRun) -> Picture:
-    """Whether a run is right as often as it is sure, after the last epoch."""
+    """The reliability diagram of a run after the last epoch."""
     outcome = one.evaluation.under(LAST_EPOCH)
     title = f"{one.label}: confidence and accuracy, {LAST_EPOCH.title}"
     low, high = map(percent, outcome.calibration.ece_if_calibrated)
@@ -249,7 +249,7 @@ def protocols_picture(runs: Sequence[ReportRun]) -> Picture:
 
 
 def architecture_part(one: ReportRun, heading: str) -> Part:
-    """A run's network as its configuration builds it, or why it cannot be drawn."""
+    """A run's network as built by its configuration, or the reason why it cannot be drawn."""
     channels, num_frames, size = input_size(one)
     try:
         network = configured_network(one.run.config["model"], Task(len(one.run.emotions), num_frames, size, channels))
@@ -271,7 +271,7 @@ def architecture_part(one: ReportRun, heading: str) -> Part:
 
 
 def missed_part(one: ReportRun, *, faces: bool) -> Part:
-    """The clips that a run missed as strips of frames, if faces may be shown; or why they are not shown."""
+    """Film strips of the clips that a run missed, or the reason why they are not shown."""
     if not faces:
         return Prose("Missed clips are left out (--no-clips).")
     if one.store is None:
@@ -312,7 +312,7 @@ def missed_part(one: ReportRun, *, faces: bool) -> Part:
 
 
 def input_size(one: ReportRun) -> tuple[int, int, int]:
-    """Channels, frames and side of a run's clips as they enter the network.
+    """Channels, frames and size of a run's clips at the network's input.
 
     Without the clip store, channels and side are as configured.
     """
@@ -338,7 +338,7 @@ def _run_section(one: ReportRun, *, faces: bool) -> Section:
 
 
 def _chosen_table(run: RunResults) -> Table:
-    """What the search of each outer fold of a nested run chose."""
+    """The settings that each outer fold of a nested run selected."""
     chosen = {fold.fold: fold.info["chosen"] for fold in run.folds}
     names = list(dict.fromkeys(name for choice in chosen.values() for name in choice["params"]))
     return Table(
@@ -400,7 +400,7 @@ def _folds(one: ReportRun) -> str:
 
 
 def _start(one: ReportRun) -> str:
-    """Where the folds' weights come from: a transfer says which network."""
+    """The source of the folds' initial weights: for a transfer, which network."""
     origin = one.run.info.get("start_from")
     if not origin:
         return "scratch"
@@ -410,7 +410,7 @@ def _start(one: ReportRun) -> str:
 
 
 def _all(one: ReportRun, key: str) -> str:
-    """What the folds say, each thing once."""
+    """The distinct values of the folds' entries."""
     return ", ".join(sorted({str(fold.info[key]) for fold in one.run.folds}))
 
 
@@ -421,7 +421,7 @@ def _named(labels: Sequence[str], runs: Sequence[ReportRun]) -> str:
 
 
 def _terms(one: ReportRun) -> str:
-    """What to mind before real faces are published."""
+    """A note on publishing real faces."""
     if one.run.corpus in ("ckplus", "oulu_casia"):
         return f"The licence of {one.corpus_title} restricts publishing these images."
     return f"These are real people: look at the terms of {one.corpus_title} before you publish their images."

@@ -1,4 +1,4 @@
-"""Frames of clips as pictures: of clips that a run missed, and of explanations, with the evidence laid over them."""
+"""Frames of clips as pictures: missed clips, and explanations with the evidence as an overlay."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MARGIN = 12
 _BETWEEN = "#808080"  # can be seen on a light and on a dark page
 
 _OPACITY = 0.7
-# All voxels above this quantile are equally bright: a single one would leave the others dark.
+# Voxels above this quantile are equally bright; otherwise a single one could darken the others.
 _BRIGHTEST = 0.998
 # Rises evenly in lightness, for colour-blind readers as well.
 _COLOURS = "inferno"
@@ -67,14 +67,14 @@ def missed_strips(
 
 
 def prediction_text(clip: MissedClip) -> str:
-    """What was predicted for what."""
+    """The prediction and the label of the clip."""
     return f"{clip.emotion}, predicted {clip.predicted} ({share_text(clip.probability)})"
 
 
 def contact_sheet(
     strips: Sequence[Image.Image], missed: Sequence[MissedClip], title: str, caution: str, note: str
 ) -> Image.Image:
-    """Puts strips below each other in one picture that says by itself what it shows.
+    """Stacks strips in one picture that includes its title and caution.
 
     Args:
         strips: The strips.
@@ -111,7 +111,7 @@ def encoded(image: Image.Image, kind: str) -> bytes:
 
 
 def image_svg(image: Image.Image, title: str) -> str:
-    """Returns an image as an SVG file, so that every figure has one, with its heading for screen readers."""
+    """Wraps an image in an SVG file, so that every figure has one, with its heading for screen readers."""
     width, height = image.size
     address = f"data:image/jpeg;base64,{base64.b64encode(encoded(image, 'JPEG')).decode()}"
     return (
@@ -121,7 +121,7 @@ def image_svg(image: Image.Image, title: str) -> str:
 
 
 def with_map(frames: NDArray[np.uint8], evidence: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Lays a map over frames: no evidence leaves a frame as it is, the most in all frames is bright.
+    """Overlays a map on frames: no evidence leaves a frame unchanged, the maximum over all frames is bright.
 
     Args:
         frames: `(T, H, W, C)`, grey or RGB.
@@ -147,7 +147,7 @@ def explanation_figure(
         clip: The clip.
         explanation: The explanation.
         emotions: The class names.
-        said: What the network says of the clip, and with which probability.
+        said: The predicted emotion of the clip and its probability.
     """
     emotion, evidence = emotions[explanation.label], explanation.evidence
     note = (

@@ -21,7 +21,7 @@ from fer3d.reporting.page import value_text
 from fer3d.reporting.theme import ACCENTS, ALERT, GRID, INK, MUTED, PAPER, SMALL, new_figure, style
 from fer3d.search.records import State, StudyRecord, TrialRecord
 
-# More lanes than these make a figure that nobody reads.
+# More lanes than these make the figure unreadable.
 MAX_LANES = 12
 OTHERS = "other choices"
 
@@ -62,7 +62,7 @@ class Setting:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the lanes; none for a number."""
+        """The names of the lanes; empty for a number."""
         return (*map(value_text, self.choices or ()), *((OTHERS,) if self.others else ()))
 
     def place(self, value: Any) -> float:
@@ -83,7 +83,7 @@ def read_settings(record: StudyRecord) -> tuple[Setting, ...]:
 
 
 def study_marks(record: StudyRecord) -> str:
-    """What every figure of a study says under its title: its cautions, and the epoch protocol of its accuracies."""
+    """The subtitle of every figure of a study: its cautions, and the epoch protocol of its accuracies."""
     chosen = "CHOSEN BY A SEARCH" if record.best else ""
     return ", ".join(filter(None, [record.caution, chosen, record.protocol.title]))
 
@@ -172,7 +172,7 @@ def history_figure(record: StudyRecord, title: str) -> Figure:
     )[:, 0]
     _trial_axis((axes, *below)[-1], record)
     axes.tick_params(bottom=not lanes)
-    # Complete trials lie on top of pruned ones.
+    # Complete trials are drawn above pruned ones.
     names: tuple[tuple[State, str, int], ...] = (("complete", "complete", 3), ("pruned", "pruned: at most", 2))
     for state, name, zorder in names:
         if its := by_state[state]:
@@ -206,13 +206,13 @@ def _setting(record: StudyRecord, name: str, distribution: BaseDistribution) -> 
     if choices is None or len(choices) <= MAX_LANES:
         return Setting(name, choices, distribution)
     tried = Counter(trial.params[name] for trial in record.trials if name in trial.params)
-    # Sorting is stable, so that equally frequent choices stay in the order of the space.
+    # Stable sorting keeps equally frequent choices in the order of the space.
     kept = sorted(choices, key=lambda choice: -tried[choice])[: MAX_LANES - 1]
     return Setting(name, tuple(choice for choice in choices if choice in kept), distribution, others=True)
 
 
 def _crowding(num_trials: int) -> float:
-    """By how much marks shrink where there are many of them."""
+    """Scale of the markers, smaller for many trials."""
     return float(max(0.55, min(1.0, (150 / max(num_trials, 1)) ** 0.35)))
 
 
@@ -221,7 +221,7 @@ def _cut(text: str, length: int) -> str:
 
 
 def _trial_axis(axes: Axes, record: StudyRecord) -> None:
-    """Makes the x axis that of trial numbers, for all axes that share it."""
+    """Sets up the x axis of trial numbers for all axes that share it."""
     margin = max(0.5, 0.015 * len(record.trials))
     axes.set(xlim=(-margin, max(len(record.trials) - 1, 1) + margin), xlabel="trial")
     axes.xaxis.set_major_locator(MaxNLocator(9, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
@@ -242,7 +242,7 @@ def _legend(axes: Axes) -> None:
 
 
 def _setting_axis(axes: Axes, setting: Setting) -> None:
-    """Makes the y axis that of a setting: a lane a choice, the first on top, or its numbers."""
+    """Sets up the y axis of a setting: one lane per choice, the first on top, or its numeric range."""
     axes.tick_params(bottom=False, left=False)
     axes.spines[["bottom", "left"]].set_visible(False)
     axes.grid(axis="y")

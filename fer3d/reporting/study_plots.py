@@ -1,4 +1,4 @@
-"""The interactive page of a study: the plots of `optuna.visualization` in one HTML file that needs no network."""
+"""The interactive page of a study: plots of `optuna.visualization` in one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from fer3d.reporting.study_figures import accuracy_range, fixed_threshold, read_
 from fer3d.reporting.theme import ACCENTS, ALERT, GRID, INK, MUTED, PAPER
 from fer3d.search.records import StudyRecord, TrialRecord
 
-# Fewer complete trials do not tell what matters.
+# Fewer complete trials are not enough to estimate importances.
 MIN_TRIALS = 4
 _SEED = 0
 _NUM_CONTOURED = 3
@@ -41,7 +41,7 @@ _NUM_NAMED = 3
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 _COLOURS = {"COMPLETE": ACCENTS[0], "PRUNED": ACCENTS[1], "FAIL": ALERT, "RUNNING": MUTED}
 
-# Characters of a title's line that a phone shows.
+# Characters per title line that fit on a phone.
 _LINE = 48
 _PERCENT = ".2~%"
 _AXIS = {"gridcolor": GRID, "linecolor": MUTED, "zeroline": False, "automargin": True}
@@ -104,13 +104,13 @@ def render_plots(record: StudyRecord, sections: Sequence[PlotSection], banners: 
         banners=banners,
         sections=sections,
         plotly=Markup(get_plotlyjs()),
-        # JSON within a script must not hold the beginning of a tag.
+        # JSON within a script must not contain the start of a tag.
         figures=Markup(f"{{{figures}}}".replace("<", "\\u003c")),
     )
 
 
 def plot_sections(record: StudyRecord) -> tuple[PlotSection, ...]:
-    """All plots of a study; the same study gives the same ones."""
+    """All plots of a study, deterministic for a given study."""
     with _quiet_optuna():
         study, names = _copy(record), [setting.name for setting in read_settings(record)]
         shares, importances = _importances(record, study, names)
@@ -193,7 +193,7 @@ def _slice(record: StudyRecord, study: Study, name: str) -> go.Figure:
         trace.update(x=[written.get(x, x) for x in trace.x], name="complete", showlegend=True)
         trace.marker.update(showscale=False, size=8)
     if choices:
-        # Choices that no trial made take no room.
+        # Leave no space for choices without trials.
         made = [choice for choice in choices if choice in values.values()]
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=made)
         by_choice = {choice: [bounds[number] for number in complete if values[number] == choice] for choice in made}
@@ -275,7 +275,7 @@ def _timeline(record: StudyRecord, study: Study) -> PlotSection:
         # An outline keeps trials of seconds visible in a study of days.
         bars.marker.update(color=_COLOURS[bars.name], line={"color": _COLOURS[bars.name], "width": 1})
         if bars.name == "RUNNING":
-            # Optuna lets them run until now, which differs with each report.
+            # Optuna uses the current time, which differs with each report.
             bars.x = [1000 * (last - datetime.fromisoformat(start)).total_seconds() for start in bars.base]
         bars.name = f"{len(bars.y)} {'failed' if bars.name == 'FAIL' else bars.name.lower()}"
     figure.update_xaxes(title="")
@@ -285,7 +285,7 @@ def _timeline(record: StudyRecord, study: Study) -> PlotSection:
 
 
 def _json(record: StudyRecord, plot: Plot) -> str:
-    """The figure in the page's look, under a title with the study's marks, which a saved picture keeps."""
+    """Applies the page's style and a title with the study's cautions, which a saved picture keeps."""
     titles = textwrap.wrap(f"{record.name}: {plot.heading}", _LINE)
     lines = [f"<b>{html.escape(line)}</b>" for line in titles]
     marks = textwrap.wrap(study_marks(record), _LINE)
@@ -300,7 +300,7 @@ def _json(record: StudyRecord, plot: Plot) -> str:
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Silences Optuna's warnings about trials that it does not draw; the page says what it lacks."""
+    """Silences Optuna's warnings about trials that it does not draw; the page reports them."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -310,7 +310,7 @@ def _quiet_optuna() -> Iterator[None]:
 
 
 def _copy(record: StudyRecord) -> Study:
-    """Returns the trials that had begun when the study was read, in memory; a search may go on meanwhile.
+    """Returns an in-memory copy of the trials that had started when the study was read; a search may go on.
 
     Choices are as on the command line, and a trial has the name of its run and its error rather than all its folds.
     """

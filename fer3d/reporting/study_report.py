@@ -1,4 +1,4 @@
-"""The report of a search: its page with sections and tables, and the interactive page beside it."""
+"""The report of a search: its page with sections and tables, and the interactive page."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def make_study_report(study: str, *, storage: str | None = None, into: Path | No
     try:
         folder = into or (Path(study) if storage is None else Path("outputs", "search", record.name)) / "report"
         try:
-            # Before the figures, which take their time.
+            # Before the figures, which take a while.
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StudyError(
@@ -109,7 +109,7 @@ def compose_study_page(record: StudyRecord, plots: tuple[PlotSection, ...], *, o
 
 
 def study_banners(record: StudyRecord) -> tuple[str, ...]:
-    """What a reader must know before any number."""
+    """Cautions that precede all numbers."""
     said = []
     if record.synthetic:
         said.append(
@@ -138,7 +138,7 @@ def study_banners(record: StudyRecord) -> tuple[str, ...]:
 
 
 def study_headline(record: StudyRecord) -> Headline:
-    """The best trial in one sentence; or that there is none, and why that may be."""
+    """The best trial in one sentence, or a possible reason why there is none."""
     states = Counter(trial.state for trial in record.trials)
     counts = ", ".join(f"{states[state]} {state}" for state in ("complete", "pruned", "failed", "running"))
     best = record.best
@@ -197,7 +197,7 @@ def best_table(record: StudyRecord) -> Table:
 
 
 def folds_table(record: StudyRecord) -> Table:
-    """Wrong clips of the best complete trials by fold, those with most of them first; none of folds without any."""
+    """Wrong clips of the best complete trials by fold, the hardest folds first; folds without errors are left out."""
     best = record.complete[:MAX_BEST]
     by_trial = {trial.number: mistakes(trial.outcomes, record.protocol) for trial in best}
     sizes = {outcome.fold: outcome.num_held_out for trial in best for outcome in trial.outcomes}
@@ -226,7 +226,7 @@ def saved_folds(record: StudyRecord) -> tuple[int, float]:
 
 
 def saved_table(record: StudyRecord) -> Table:
-    """Fold trainings that ran, and those that pruning saved, by how trials ended."""
+    """Fold trainings that ran and that pruning saved, by the state of their trials."""
     num_saved, seconds_saved = saved_folds(record)
     rows = []
     for state in ("complete", "pruned", "failed", "running", "all"):
@@ -279,7 +279,7 @@ def failures_table(record: StudyRecord) -> Table:
 
 
 def best_section(record: StudyRecord) -> Section:
-    """The best trials, and the folds that they find hard."""
+    """The best trials, and their hardest folds."""
     parts: tuple[Part, ...] = (Prose("There are none: no trial is complete."),)
     if record.best is not None:
         folds = folds_table(record)
@@ -306,7 +306,7 @@ def failures_section(record: StudyRecord) -> Section | None:
 
 
 def setup_section(record: StudyRecord, *, own_database: bool) -> Section:
-    """How the search was set up, and how to train its best trial; which depends on where the study is kept."""
+    """The set-up of the search, and the command that trains its best trial, which depends on the study's storage."""
     rest = {key: value for key, value in record.settings.items() if key not in _SHOWN}
     return Section(
         "setup",

@@ -1,4 +1,4 @@
-"""What all figures share: colours, sizes, a heading with its caution, and files out of a figure."""
+"""The style of all figures: colours, sizes, a heading with its caution, and export to files."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _SETTINGS: dict[str, Any] = {
     "legend.borderpad": 0,
     "legend.borderaxespad": 0.3,
     "legend.columnspacing": 1.4,
-    "text.parse_math": False,  # a run's or an emotion's name is no formula, even with dollar signs in it
+    "text.parse_math": False,  # names of runs and emotions are not formulas, even with dollar signs
     # Letters stay text: it can be selected and edited, and takes a fifth of the bytes of outlines.
     "svg.fonttype": "none",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],  # of the same widths
@@ -80,7 +80,7 @@ _SETTINGS: dict[str, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Within it, figures take these colours and sizes, and nothing from the user's own settings.
+    """Applies these colours and sizes, and ignores the user's own Matplotlib settings.
 
     It also decorates functions that make figures. Matplotlib makes ticks when it first draws them, so drawing belongs
     within it, too.
@@ -91,7 +91,7 @@ def style() -> Iterator[None]:
 
 
 def new_figure(title: str, caution: str, height: float, note: str = "") -> Figure:
-    """Makes a figure in constrained layout below a heading, which stays with the picture wherever it is copied to.
+    """Creates a figure in constrained layout below a heading, which is part of the picture.
 
     Args:
         title: What the figure shows; wrapped where it is too long.
@@ -131,7 +131,7 @@ def png(figure: Figure, dpi: int = 150) -> bytes:
 
 
 def share_text(share: float) -> str:
-    """Returns a share with two digits that mean something, as the paper prints it; only a whole is called 1."""
+    """Formats a share with two significant digits, as the paper does; only exactly 1 is shown as 1."""
     if 0.9995 <= share < 1:
         return ">0.999"
     text = f"{share:.2g}"
@@ -139,7 +139,7 @@ def share_text(share: float) -> str:
 
 
 def text_on(background: Any) -> str:
-    """The colour of text that can be read on a background, also where a dark page inverts both."""
+    """The legible text colour on a background, also if a dark page inverts both."""
     return PAPER if luminance(to_hex(background)) < 0.28 else INK
 
 

@@ -137,6 +137,8 @@ def test_folds_need_as_many_subjects(split: Splitter) -> None:
     with pytest.raises(FoldError, match=r"10 .* need as many subjects.* 9: set cv\.num_folds to 9 or less"):
         split(nine)
     assert len(split(nine, 9)) == 9
+    with pytest.raises(FoldError, match="at least 2 subjects, and the corpus has 1"):
+        split(["S1", "S1"])
 
 
 @pytest.mark.parametrize("split", NUMBERED)
