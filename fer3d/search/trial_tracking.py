@@ -6,14 +6,16 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import wandb
 from optuna.trial import Trial, TrialState
 
 from fer3d.clips.independence import NOT_INDEPENDENT, Independence
 from fer3d.search.pruning import Progress
 from fer3d.training.tracking import WandbMode, start_wandb_run
+
+if TYPE_CHECKING:
+    import wandb
 
 _logger = logging.getLogger(__name__)
 
@@ -80,6 +82,8 @@ class TrialTracker:
 
 
 def _fill(run: wandb.Run, progress: Progress, state: TrialState, error: str | None) -> None:
+    import wandb
+
     run.define_metric("attainable_accuracy", step_metric="num_folds")
     table = wandb.Table(columns=["fold", "num_held_out", "num_wrong", "accuracy", "seconds"])
     for count, outcome in enumerate(progress.outcomes, start=1):

@@ -9,18 +9,20 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlparse
 
 import numpy as np
 import torch
-import wandb
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from torch import Tensor
 
 from fer3d.clips.data import FoldData
 from fer3d.training.results import FoldResult
+
+if TYPE_CHECKING:
+    import wandb
 
 WandbMode = Literal["online", "offline", "disabled"]
 
@@ -84,6 +86,9 @@ def start_wandb_run(*, mode: WandbMode, **settings: Any) -> wandb.Run:
         mode: The W&B mode.
         settings: Arguments of `wandb.init`; `id`, `group` and `name` are adapted to W&B's limits.
     """
+    # Imported where it is used: it takes half a second, and a run with logger=csv does not need it.
+    import wandb
+
     texts = {key: str(settings[key]) for key in _MAX_LENGTHS if settings.get(key)}
     modes: dict[WandbMode, None] = dict.fromkeys((_fallback.get(mode, mode), "offline", "disabled"))
     # W&B does not release the id of a run that failed to start.
@@ -132,6 +137,8 @@ def log_fold(loggers: Sequence[Logger], result: FoldResult, data: FoldData) -> N
     """Logs the held-out confusion matrix and sample clips, as they enter the network, to W&B."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
+            import wandb
+
             strips = [wandb.Image(strip, caption=caption) for strip, caption in sample_strips(data)]
             panels: dict[str, Any] = {"clips": strips}
             if len(result.labels):
