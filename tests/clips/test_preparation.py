@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import shutil
-import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,21 @@ from fer3d.clips.store import ClipStore, StoreError
 from fer3d.corpora.sequences import CorpusWarning, FrameSequence, VideoSequence
 from fer3d.disk import DiskError
 
-DETECTOR = Res10Detector()
+
+class RememberingDetector(Res10Detector):
+    """Looks at a picture once, however many tests and threads show it."""
+
+    known: dict[tuple[tuple[int, ...], bytes], Detection | None]
+
+    def detect(self, frames: Sequence[Image]) -> list[Detection | None]:
+        known = self.__dict__.setdefault("known", {})
+        for frame in frames:
+            if (frame.shape, frame.tobytes()) not in known:
+                known[frame.shape, frame.tobytes()] = super().detect([frame])[0]
+        return [known[frame.shape, frame.tobytes()] for frame in frames]
+
+
+DETECTOR = RememberingDetector()
 
 
 def extraction(on_no_face: NoFacePolicy = "error", **crop: Any) -> FaceExtraction:
@@ -42,14 +55,25 @@ def prepare(corpus: PictureCorpus, folder: Path, faces: FaceExtraction | None = 
     return prepare_clips(corpus, faces or extraction(), folder, progress=False, **{"num_frames": 3, **settings})
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> PictureCorpus:
+def mixed_images(folder: Path) -> PictureCorpus:
     clips = {
         "S005/001": [portrait(shift) for shift in range(5)],
         "S005/002": [grey(portrait()), no_face(), astronaut()],
         "S010/001": [carphone()[0], carphone()[1]],
     }
-    return write_corpus(tmp_path / "corpus", clips)
+    return write_corpus(folder, clips)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> PictureCorpus:
+    return mixed_images(tmp_path / "corpus")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Preparation:
+    """The store of the mixed images, to be read only."""
+    folder = tmp_path_factory.mktemp("made")
+    return prepare(mixed_images(folder / "corpus"), folder / "stores")
 
 
 @pytest.fixture
@@ -58,11 +82,10 @@ def faceless(tmp_path: Path) -> PictureCorpus:
     return write_corpus(tmp_path / "corpus", clips)
 
 
-def test_makes_a_store_of_mixed_images(corpus: PictureCorpus, tmp_path: Path) -> None:
-    made = prepare(corpus, tmp_path / "stores")
+def test_makes_a_store_of_mixed_images(made: Preparation) -> None:
     assert made.built
     store = ClipStore.open(made.store.folder)
-    assert store.folder == tmp_path / "stores" / f"pictures-{store.header.key[:12]}"
+    assert (store.folder.parent.name, store.folder.name) == ("stores", f"pictures-{store.header.key[:12]}")
     assert store.clips.shape == (3, 3, 24, 24, 1)
     assert store.clip_ids == ("S005/001", "S005/002", "S010/001")
     assert store.labels.tolist() == [0, 1, 0]
@@ -80,12 +103,11 @@ def test_makes_a_store_of_mixed_images(corpus: PictureCorpus, tmp_path: Path) ->
     assert min(c for record in store.records for c in record.confidences if c is not None) > 0.98
 
 
-def test_clips_are_what_extraction_makes_of_the_last_frames(corpus: PictureCorpus, tmp_path: Path) -> None:
-    store = prepare(corpus, tmp_path / "stores").store
+def test_clips_are_what_extraction_makes_of_the_last_frames(made: Preparation) -> None:
     long = extraction().extract([portrait(shift) for shift in (2, 3, 4)], 1)
     short = extraction().extract(carphone()[:2], 1)
-    np.testing.assert_array_equal(store.clips[0], long.crops)
-    np.testing.assert_array_equal(store.clips[2], short.crops[[0, 1, 1]])
+    np.testing.assert_array_equal(made.store.clips[0], long.crops)
+    np.testing.assert_array_equal(made.store.clips[2], short.crops[[0, 1, 1]])
 
 
 def test_colour_is_stored_as_rgb(tmp_path: Path) -> None:
@@ -99,9 +121,7 @@ def test_colour_is_stored_as_rgb(tmp_path: Path) -> None:
 def test_second_run_finds_the_store_and_writes_nothing(corpus: PictureCorpus, tmp_path: Path) -> None:
     first = prepare(corpus, tmp_path / "stores")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "stores").rglob("*")}
-    started = time.perf_counter()
     second = prepare(corpus, tmp_path / "stores")
-    assert time.perf_counter() - started < 1
     assert not second.built
     assert second.report == first.report
     assert second.store.digest == first.store.digest
@@ -155,7 +175,8 @@ def test_content_does_not_depend_on_where_the_corpus_lies(corpus: PictureCorpus,
 
 
 def test_number_of_workers_does_not_change_the_content(corpus: PictureCorpus, tmp_path: Path) -> None:
-    digests = {prepare(corpus, tmp_path / str(n), num_workers=n).store.digest for n in (1, 3)}
+    faces = FaceExtraction(Res10Detector(), FaceCropper(size=24))
+    digests = {prepare(corpus, tmp_path / str(n), faces, num_workers=n).store.digest for n in (1, 3)}
     assert len(digests) == 1
 
 
@@ -217,6 +238,9 @@ def test_clips_without_a_face_may_be_skipped(faceless: PictureCorpus, tmp_path: 
         ("S005/002", "no face in any of 2 frames"),
         ("S010/001", "no face in any of 1 frames"),
     ]
+    out = io.StringIO()
+    made.report.print(Console(file=out, width=100))
+    assert "skipped S005/002: no face in any of 2 frames" in out.getvalue()
 
 
 def test_clips_without_a_face_may_keep_full_frames(faceless: PictureCorpus, tmp_path: Path) -> None:
@@ -244,7 +268,7 @@ class FailingDetector(Res10Detector):
         self.num_calls += 1
         if self.num_calls == 2:
             raise KeyboardInterrupt
-        return super().detect(frames)
+        return DETECTOR.detect(frames)
 
 
 def test_an_interrupted_preparation_goes_on_where_it_stopped(corpus: PictureCorpus, tmp_path: Path) -> None:
@@ -258,9 +282,8 @@ def test_an_interrupted_preparation_goes_on_where_it_stopped(corpus: PictureCorp
     assert detector.num_calls == 12
     assert list((tmp_path / "stores").iterdir()) == [made.store.folder]
     whole = prepare(corpus, tmp_path / "other", extraction())
-    assert made.store.digest == whole.store.digest
-    assert (made.store.folder / "index.json").read_bytes() == (whole.store.folder / "index.json").read_bytes()
-    assert (made.store.folder / "clips.npy").read_bytes() == (whole.store.folder / "clips.npy").read_bytes()
+    for name in ("index.json", "clips.npy"):
+        assert (made.store.folder / name).read_bytes() == (whole.store.folder / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -292,16 +315,14 @@ def test_an_image_in_clips_of_two_subjects_or_emotions_is_named(
         assert all(Path(w.filename) == Path(__file__) for w in caught)
 
 
-def test_a_copy_of_an_image_that_no_clip_shows_is_named(tmp_path: Path) -> None:
-    images = {"P001/Anger": [portrait(), portrait(1)], "P002/Anger": [portrait(2), portrait(0)]}
-    corpus = write_corpus(tmp_path / "corpus", images)
+def test_a_copy_of_an_image_is_named_where_one_of_both_is_shown(tmp_path: Path) -> None:
+    def corpus(name: str, *shifts: int) -> PictureCorpus:
+        images = {"P001/Anger": [portrait(), portrait(1)], "P002/Anger": [portrait(shift) for shift in shifts]}
+        return write_corpus(tmp_path / name, images)
+
     with pytest.warns(CorpusWarning, match="P001/Anger and P002/Anger"):
-        prepare(corpus, tmp_path / "stores", num_frames=1)
-
-
-def test_images_that_no_clip_shows_may_be_the_same(tmp_path: Path) -> None:
-    images = {"P001/Anger": [portrait(), portrait(1)], "P002/Anger": [portrait(0), portrait(2)]}
-    assert prepare(write_corpus(tmp_path / "corpus", images), tmp_path / "stores", num_frames=1).built
+        prepare(corpus("one", 2, 0), tmp_path / "stores", num_frames=1)
+    assert prepare(corpus("none", 0, 2), tmp_path / "stores", num_frames=1).built
 
 
 def test_report_says_what_each_format_tells_of_damage(corpus: PictureCorpus, tmp_path: Path) -> None:
@@ -362,32 +383,19 @@ def test_a_reason_that_is_no_text_can_be_written_and_printed(corpus: PictureCorp
     made.report.print(Console(file=io.TextIOWrapper(io.BytesIO(), encoding="utf-8")))
 
 
-def test_report_counts(corpus: PictureCorpus, tmp_path: Path) -> None:
-    made = prepare(corpus, tmp_path / "stores")
+def test_report_counts(made: Preparation) -> None:
     report = made.report
     assert (report.num_sequences, report.num_clips, report.num_images) == (3, 3, 8)
     assert report.num_frames_by_source == {"detected": 7, "nearest": 1, "full_frame": 0, "repeated": 1}
     assert report.fallback_clips == ("S005/002",)
     assert report.confidence_histogram == (0,) * 9 + (7,)
     assert PreparationReport.read(made.store.folder) == report
-    assert json.loads((made.store.folder / "report.json").read_text())["num_images"] == 8
-
-
-def test_report_prints_what_a_person_needs(faceless: PictureCorpus, tmp_path: Path) -> None:
-    out = io.StringIO()
-    prepare(faceless, tmp_path / "stores", extraction("skip")).report.print(Console(file=out, width=100))
-    text = out.getvalue()
-    assert "pictures (synthetic)" in text
-    assert "1 of 3 sequences" in text
-    assert "1 (100.00%)" in text
-    assert "skipped S005/002: no face in any of 2 frames" in text
 
 
 def test_report_of_unknown_subjects_says_what_follows(corpus: PictureCorpus, tmp_path: Path) -> None:
     assert prepare(corpus, tmp_path / "stores").report.subjects_known
     corpus.subjects_known = False
     made = prepare(corpus, tmp_path / "stores")
-    assert made.built
     assert not made.store.header.subjects_known
     assert not PreparationReport.read(made.store.folder).subjects_known
     out = io.StringIO()
@@ -396,17 +404,10 @@ def test_report_of_unknown_subjects_says_what_follows(corpus: PictureCorpus, tmp
     assert "the subjects are unknown" in out.getvalue()
 
 
-def test_contact_sheet_is_in_the_store(corpus: PictureCorpus, tmp_path: Path) -> None:
-    store = prepare(corpus, tmp_path / "stores").store
-    assert {path.name for path in store.folder.iterdir()} == {
-        "clips.jsonl",
-        "clips.npy",
-        "index.json",
-        "report.json",
-        "contact_sheet.png",
-    }
-    sheet = read_images([store.folder / "contact_sheet.png"])[0].pixels
-    assert sheet.shape[0] > 2 * CELL
+def test_a_store_is_these_files(made: Preparation) -> None:
+    files = {path.name for path in made.store.folder.iterdir()}
+    assert files == {"clips.jsonl", "clips.npy", "index.json", "report.json", "contact_sheet.png"}
+    assert read_images([made.store.folder / "contact_sheet.png"])[0].pixels.shape[0] > 2 * CELL
 
 
 def test_progress_bar_counts_frames(corpus: PictureCorpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -429,34 +430,29 @@ def test_damaged_store_is_not_rebuilt_silently(corpus: PictureCorpus, tmp_path: 
     [
         ({"num_frames": 0}, "clips.num_frames must be from 1 to 10,000, got 0"),
         ({"on_unreadable": "ignore"}, "clips.on_unreadable must be one of error, skip, got ignore"),
+        ({"sampling": UniformFrames(stored=2)}, r"frames\.stored is 2"),
     ],
 )
-def test_bad_settings_are_refused(
-    corpus: PictureCorpus, tmp_path: Path, settings: dict[str, Any], message: str
+def test_bad_settings_are_refused_before_anything_is_read(
+    tmp_path: Path, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        prepare(corpus, tmp_path / "stores", **settings)
+        prepare(UnreadCorpus(tmp_path, []), tmp_path / "stores", **settings)
+    assert not (tmp_path / "stores").exists()
 
 
 def test_videos_and_folders_of_images_become_clips_alike(tmp_path: Path) -> None:
     frames = [portrait(shift) for shift in range(0, 12, 2)]
     corpus = write_corpus(tmp_path / "corpus", {"S005/001": frames}, num_channels=3)
     write_video(tmp_path / "corpus" / "a.mkv", frames, codec="ffv1", pix_fmt="bgr0")
-    corpus.sequences.append(VideoSequence("S010", "001", "anger", tmp_path / "corpus" / "a.mkv"))
+    whole = VideoSequence("S010", "001", "anger", tmp_path / "corpus" / "a.mkv")
+    corpus.sequences += [whole, replace(whole, sequence="002", start=0.04, end=0.16)]
     with pytest.warns(CorpusWarning, match="S005/001 and S010/001"):
         made = prepare(corpus, tmp_path / "stores")
     np.testing.assert_array_equal(made.store.clips[0], made.store.clips[1])
+    np.testing.assert_array_equal(made.store.clips[2], extraction().extract(frames[1:4], 3).crops)
     assert made.store.records[1].frames == ("0.120 s", "0.160 s", "0.200 s")
-    assert made.report.num_images_by_format == {"FFV1 in Matroska": 3, "PNG": 3}
-
-
-def test_a_part_of_a_video_is_a_sequence(tmp_path: Path) -> None:
-    frames = [portrait(shift) for shift in range(0, 20, 2)]
-    write_video(tmp_path / "a.mkv", frames, codec="ffv1", pix_fmt="bgr0")
-    corpus = write_corpus(tmp_path, {"S005/001": frames[2:5]}, num_channels=3)
-    corpus.sequences.append(VideoSequence("S005", "002", "anger", tmp_path / "a.mkv", start=0.08, end=0.2))
-    store = prepare(corpus, tmp_path / "stores").store
-    np.testing.assert_array_equal(store.clips[0], store.clips[1])
+    assert made.report.num_images_by_format == {"FFV1 in Matroska": 6, "PNG": 3}
 
 
 def test_a_damaged_tail_keeps_the_frames_before_it_and_is_named(tmp_path: Path) -> None:
@@ -508,12 +504,6 @@ def test_the_store_keeps_more_frames_than_the_network_takes(tmp_path: Path) -> N
     assert store.records[0].frames == ("001.png", "003.png", "005.png", "007.png")
     assert store.records[1].frames == ("000.png", "000.png", "001.png", "001.png")
     assert store.records[1].sources == ("detected", "repeated", "detected", "repeated")
-
-
-def test_a_sampling_that_keeps_too_few_frames_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"frames\.stored is 2"):
-        prepare(UnreadCorpus(tmp_path, []), tmp_path / "stores", num_frames=3, sampling=UniformFrames(stored=2))
-    assert not (tmp_path / "stores").exists()
 
 
 def test_a_corrected_label_costs_no_detection(corpus: PictureCorpus, tmp_path: Path) -> None:
