@@ -124,32 +124,18 @@ def test_boxes_of_frames_that_are_not_looked_at_lie_in_between() -> None:
     found = [face(0, 0, 40, 40), None, None, None, face(8, 4, 48, 44), None, face(8, 4, 48, 44)]
     faces = FaceCropper(size=8).locate([(200, 200)] * 7, found, every=4)
     assert [f.source for f in faces] == ["detected", *["interpolated"] * 3, "detected", "interpolated", "detected"]
-    assert [f.box for f in faces[:5]] == [
-        (0, 0, 40, 40),
-        (2, 1, 42, 41),
-        (4, 2, 44, 42),
-        (6, 3, 46, 43),
-        (8, 4, 48, 44),
-    ]
+    assert [f.box for f in faces[:5]] == [(2 * k, k, 40 + 2 * k, 40 + k) for k in range(5)]
     assert {f.confidence for f in faces if f.source == "interpolated"} == {None}
 
 
 def test_a_frame_that_was_looked_at_in_vain_takes_the_nearest_box() -> None:
     found = [None, None, face(0, 0, 40, 40), None, None, None, face(8, 4, 48, 44)]
     faces = FaceCropper(size=8).locate([(200, 200)] * 7, found, every=2)
-    assert [f.source for f in faces] == [
-        "nearest",
-        "nearest",
-        "detected",
-        "interpolated",
-        "nearest",
-        "interpolated",
-        "detected",
-    ]
+    assert [f.source[0] for f in faces] == list("nndinid")
     assert faces[1].box == faces[0].box == (0, 0, 40, 40)
 
 
-@pytest.mark.parametrize("every", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("every", [2, 5, 100])
 def test_looking_at_fewer_frames_moves_no_box_of_a_face_that_stands_still(every: int, detector: Res10Detector) -> None:
     all_frames = FaceExtraction(detector, FaceCropper(size=16)).extract([portrait()] * 7, 1)
     some = FaceExtraction(detector, FaceCropper(size=16), every=every).extract([portrait()] * 7, 1)
@@ -180,12 +166,6 @@ def test_extraction_of_mixed_sizes_and_modes(detector: Res10Detector) -> None:
     assert [f.source for f in crops.faces] == ["detected", "detected", "nearest", "detected"]
     # The same face, in colour and in grey, cut out of two images of different size.
     assert np.corrcoef(crops.crops[0].ravel(), crops.crops[1].ravel())[0, 1] > 0.9
-
-
-@pytest.mark.parametrize("policy", ["error", "skip"])
-def test_clip_without_a_face_raises(detector: Res10Detector, policy: Any) -> None:
-    with pytest.raises(NoFaceError, match="no face in any of 1 frames"):
-        FaceExtraction(detector, FaceCropper(), policy).extract([no_face()], 1)
 
 
 def test_clip_without_a_face_may_use_full_frames(detector: Res10Detector) -> None:

@@ -46,16 +46,12 @@ def test_takes_frames_of_the_store_in_order(sampling: FrameSampling) -> None:
     num_stored = sampling.num_stored(NUM_FRAMES)
     views = sampling.prediction(NUM_FRAMES)
     assert views.shape == (sampling.views, NUM_FRAMES)
+    assert torch.equal(drawn(sampling), drawn(sampling))
     for frames in (views, drawn(sampling)):
         assert frames.shape[1] == NUM_FRAMES
         assert int(frames.min()) >= 0
         assert int(frames.max()) < num_stored
         assert (frames.diff(dim=1) >= 0).all()
-
-
-@pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_the_same_seed_draws_the_same(sampling: FrameSampling) -> None:
-    assert torch.equal(drawn(sampling), drawn(sampling))
 
 
 def test_last_frames_repeat_the_last_one() -> None:

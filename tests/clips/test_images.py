@@ -61,10 +61,7 @@ def test_cameras_of_more_than_8_bits_are_read_at_their_range(
 
 
 def test_images_of_16_bits_are_scaled_together(tmp_path: Path) -> None:
-    paths = []
-    for number, brightest in enumerate((200, 4095, 900)):
-        paths.append(tmp_path / f"{number}.png")
-        paths[-1].write_bytes(encoded(np.linspace(0, brightest, 12, dtype=np.uint16).reshape(3, 4), ".png"))
+    paths = files_of(tmp_path, ramp(200), ramp(4095), ramp(900))
     assert [int(image.pixels.max()) for image in read_images(paths)] == [200 >> 4, 255, 900 >> 4]
     assert [int(read_images([path])[0].pixels.max()) for path in paths] == [200, 255, 900 >> 2]
     eight = tmp_path / "8.png"
