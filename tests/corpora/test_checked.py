@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fer3d.corpora.checked import is_own_name, read_checked
+from fer3d.corpora.checked import read_checked
 from fer3d.corpora.ckplus import CKPlus
 from fer3d.corpora.sequences import CorpusError, FrameSequence, VideoSequence
 
@@ -136,8 +136,3 @@ def test_an_error_of_the_class_passes() -> None:
 
     with pytest.raises(KeyError, match="label"):
         read_checked(Broken([]))
-
-
-def test_names() -> None:
-    assert is_own_name("my_corpus2")
-    assert not any(map(is_own_name, ("My", "a b", "_a", "2a", "crema_d", "oulu_casia")))

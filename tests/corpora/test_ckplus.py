@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import os
+import itertools
 from pathlib import Path
 
 import pytest
@@ -47,29 +47,24 @@ def test_codes_1_to_7_are_the_emotions_in_order(tmp_path: Path) -> None:
     assert tuple(sequence.emotion for sequence in read_part(CKPlus(root))) == EMOTIONS
 
 
-@pytest.mark.parametrize(
-    "images", [CKPLUS_IMAGES, f"extended-cohn-kanade-images/{CKPLUS_IMAGES}", "Cohn-Kanade-Images"]
+IN_ONE_FOLDER = itertools.product(
+    (CKPLUS_IMAGES, f"extended-cohn-kanade-images/{CKPLUS_IMAGES}", "Cohn-Kanade-Images"),
+    ("Emotion", "Emotion_labels", "Emotion_labels/Emotion", "emotion_labels"),
 )
-@pytest.mark.parametrize("labels", ["Emotion", "Emotion_labels", "Emotion_labels/Emotion", "emotion_labels"])
+IN_FOLDERS_OF_THEIR_OWN = [
+    (f"CK+/{CKPLUS_IMAGES}", "CK+/Emotion"),
+    (f"a/extended-cohn-kanade-images/{CKPLUS_IMAGES}", "b/Emotion_labels/Emotion"),
+    ("extended-cohn-kanade-images", "Emotion_labels"),
+    (f"extended-cohn-kanade-images (4)/{CKPLUS_IMAGES}", "Emotion_labels(2)"),
+]
+
+
+@pytest.mark.parametrize(("images", "labels"), [*IN_ONE_FOLDER, *IN_FOLDERS_OF_THEIR_OWN])
 def test_roots_seen_in_the_wild(tmp_path: Path, images: str, labels: str) -> None:
     root = make_ckplus(tmp_path, {"S005/001": 3}, images, labels)
     (sequence,) = read_part(CKPlus(root))
-    assert sequence.emotion == "disgust"
+    assert (sequence.clip_id, sequence.emotion) == ("S005/001", "disgust")
     assert [frame.parent for frame in sequence.frames] == [root / images / "S005/001"] * 3
-
-
-@pytest.mark.parametrize(
-    ("images", "labels"),
-    [
-        (f"CK+/{CKPLUS_IMAGES}", "CK+/Emotion"),
-        (f"a/extended-cohn-kanade-images/{CKPLUS_IMAGES}", "b/Emotion_labels/Emotion"),
-        ("extended-cohn-kanade-images", "Emotion_labels"),
-        (f"extended-cohn-kanade-images (4)/{CKPLUS_IMAGES}", "Emotion_labels(2)"),
-    ],
-)
-def test_archives_unpacked_into_folders_of_their_own(tmp_path: Path, images: str, labels: str) -> None:
-    root = make_ckplus(tmp_path, {"S005/001": 3}, images, labels)
-    assert [sequence.clip_id for sequence in read_part(CKPlus(root))] == ["S005/001"]
 
 
 def test_subject_folders_may_differ_in_case(tmp_path: Path) -> None:
@@ -99,16 +94,6 @@ def test_frames_are_sorted_by_number_and_counted(tmp_path: Path) -> None:
     assert [int(frame.stem.rsplit("_")[-1]) for frame in sequence.frames] == [4, 5, 8, 19, 20, 100]
 
 
-def test_many_files_that_are_not_read_are_one_sentence(ckplus: Path) -> None:
-    for number in range(20):
-        touch(ckplus / CKPLUS_IMAGES / f"{number:02d}.txt")
-    with pytest.warns(CorpusWarning) as caught:
-        CKPlus(ckplus).read()
-    message = str(caught[0].message)
-    assert "(20)" in message
-    assert "07.txt and 12 more" in message
-
-
 @pytest.mark.parametrize("ending", [".txt.txt", "", ".TXT", " (1).txt"])
 def test_a_label_is_known_by_the_start_of_its_name(ckplus: Path, ending: str) -> None:
     before = read_part(CKPlus(ckplus))
@@ -131,12 +116,6 @@ def test_frames_after_the_peak_are_named(ckplus: Path) -> None:
     with pytest.warns(CorpusWarning) as caught:
         assert len(CKPlus(ckplus).read()) == 3
     assert "S010/002 (to frame 4 instead of 3)" in str(caught[0].message)
-
-
-def test_sequences_are_sorted_by_subject_and_then_by_sequence(tmp_path: Path) -> None:
-    ids = ["S999/001", "S005/010", "S138/002", "S005/002", "S501/001"]
-    root = make_ckplus(tmp_path, dict.fromkeys(ids, 1))
-    assert [sequence.clip_id for sequence in read_part(CKPlus(root))] == sorted(ids)
 
 
 @pytest.mark.parametrize("text", ["   3.0000000e+00\n", "3", "3.0", "\t3.0000000e+00\r\n\n"])
@@ -164,13 +143,6 @@ def test_a_code_outside_1_to_7_is_an_error_that_names_file_and_range(ckplus: Pat
     assert "1..7 (1 anger, 2 contempt, 3 disgust, 4 fear, 5 happy, 6 sadness, 7 surprise)" in message
 
 
-def test_many_bad_labels_are_one_sentence(tmp_path: Path) -> None:
-    root = make_ckplus(tmp_path, {f"S{number:03d}/001": 9 for number in range(20)})
-    message = error_text(CKPlus(root))
-    assert "(20)" in message
-    assert "and 12 more" in message
-
-
 @pytest.mark.parametrize("second", ["S005_001_00000012_emotion.txt", "S005_001_00000003_emotion (1).txt"])
 def test_two_labels_of_one_sequence_are_an_error(ckplus: Path, second: str) -> None:
     label = ckplus / CKPLUS_LABELS / "S005/001/S005_001_00000003_emotion.txt"
@@ -179,14 +151,17 @@ def test_two_labels_of_one_sequence_are_an_error(ckplus: Path, second: str) -> N
     assert all(words in message for words in (f"{CKPLUS_LABELS}/S005/001", label.name, second, "Keep one"))
 
 
-def test_one_frame_under_two_names_is_an_error(ckplus: Path) -> None:
-    touch(ckplus / CKPLUS_IMAGES / "S005/001/S005_001_00000002.jpg")
-    assert "S005_001_00000002.jpg and S005_001_00000002.png" in error_text(CKPlus(ckplus))
-
-
-def test_one_subject_under_two_names_is_an_error(ckplus: Path) -> None:
-    touch(ckplus / CKPLUS_IMAGES / "s005/001/s005_001_00000001.png")
-    assert "S005 and s005" in error_text(CKPlus(ckplus))
+@pytest.mark.parametrize(
+    ("second", "named"),
+    [
+        ("S005/001/S005_001_00000002.jpg", "S005_001_00000002.jpg and S005_001_00000002.png"),
+        ("s005/001/s005_001_00000001.png", "S005 and s005"),
+    ],
+    ids=["frame", "subject"],
+)
+def test_two_names_of_one_thing_are_an_error(ckplus: Path, second: str, named: str) -> None:
+    touch(ckplus / CKPLUS_IMAGES / second)
+    assert named in error_text(CKPlus(ckplus))
 
 
 def test_labelled_sequences_without_frames_are_an_error_that_names_them(ckplus: Path) -> None:
@@ -221,16 +196,14 @@ def test_a_label_of_another_sequence_is_an_error_that_names_it(ckplus: Path, for
     assert f"{CKPLUS_LABELS}/S005/001/{foreign}" in error_text(CKPlus(ckplus))
 
 
-@pytest.mark.parametrize("kind", ["folder", "broken link", "link to itself", "pipe"])
+@pytest.mark.parametrize("kind", ["folder", "broken link"])
 def test_a_label_that_is_no_file_is_an_error_that_names_it(ckplus: Path, kind: str) -> None:
     name = f"{CKPLUS_LABELS}/S005/001/S005_001_00000003_emotion.txt"
     (ckplus / name).unlink()
     if kind == "folder":
         (ckplus / name).mkdir()
-    elif kind == "pipe":
-        os.mkfifo(ckplus / name)
     else:
-        (ckplus / name).symlink_to(ckplus / name if kind == "link to itself" else "nowhere")
+        (ckplus / name).symlink_to("nowhere")
     assert name in error_text(CKPlus(ckplus))
 
 
@@ -249,20 +222,13 @@ def test_a_root_with_one_of_the_two_folders_says_which_is_missing(ckplus: Path, 
     assert f"{ckplus} and contains {present}/." in message
 
 
-def test_labels_that_are_all_missing_are_an_error(ckplus: Path) -> None:
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_folder_without_labels_is_an_error_that_names_what_lies_there(ckplus: Path, renamed: bool) -> None:
     for file in (ckplus / CKPLUS_LABELS).rglob("*.txt"):
-        file.unlink()
-    assert f"{ckplus / CKPLUS_LABELS} contains subject folders but no file named *_emotion.txt.\n" in error_text(
-        CKPlus(ckplus)
-    )
-
-
-def test_labels_that_all_have_other_names_are_named(ckplus: Path) -> None:
-    for file in (ckplus / CKPLUS_LABELS).rglob("*.txt"):
-        file.rename(file.with_name("label.txt"))
+        file.rename(file.with_name("label.txt")) if renamed else file.unlink()
     message = error_text(CKPlus(ckplus))
-    assert "no file named *_emotion.txt." in message
-    assert f"{CKPLUS_LABELS}/S005/001/label.txt" in message
+    assert f"{ckplus / CKPLUS_LABELS} contains subject folders but no file named *_emotion.txt." in message
+    assert (f"{CKPLUS_LABELS}/S005/001/label.txt" in message) == renamed
 
 
 @pytest.mark.parametrize(

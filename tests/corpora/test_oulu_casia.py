@@ -147,19 +147,18 @@ def test_a_sequence_without_frames_is_an_error_that_names_it(oulu: Path) -> None
     assert str(oulu) in message
 
 
-def test_an_emotion_under_two_names_is_an_error(oulu: Path) -> None:
-    touch(oulu / OULU_STRONG / "P001/Happy/000.jpeg")
-    assert f"{OULU_STRONG}/P001/Happiness and Happy" in error_text(OuluCASIA(oulu))
-
-
-def test_a_subject_under_two_names_is_an_error(oulu: Path) -> None:
-    touch(oulu / OULU_STRONG / "p001/Fear/000.jpeg")
-    assert f"{OULU_STRONG}/P001 and p001" in error_text(OuluCASIA(oulu))
-
-
-def test_one_frame_under_two_names_is_an_error(oulu: Path) -> None:
-    touch(oulu / OULU_STRONG / "P001/Fear/001.png")
-    assert "001.jpeg and 001.png" in error_text(OuluCASIA(oulu))
+@pytest.mark.parametrize(
+    ("second", "named"),
+    [
+        ("P001/Happy/000.jpeg", f"{OULU_STRONG}/P001/Happiness and Happy"),
+        ("p001/Fear/000.jpeg", f"{OULU_STRONG}/P001 and p001"),
+        ("P001/Fear/001.png", "001.jpeg and 001.png"),
+    ],
+    ids=["emotion", "subject", "frame"],
+)
+def test_two_names_of_one_thing_are_an_error(oulu: Path, second: str, named: str) -> None:
+    touch(oulu / OULU_STRONG / second)
+    assert named in error_text(OuluCASIA(oulu))
 
 
 def test_two_copies_are_an_error_that_names_both(oulu: Path) -> None:

@@ -28,12 +28,9 @@ from trees import (
 )
 from video_trees import make_videos, write_table
 
-from fer3d.corpora import ravdess
-from fer3d.corpora.ckplus import EXPECTED as CKPLUS_EXPECTED
+from fer3d.corpora import ckplus, crema_d, oulu_casia, ravdess
 from fer3d.corpora.ckplus import CKPlus
-from fer3d.corpora.crema_d import EXPECTED as CREMA_EXPECTED
 from fer3d.corpora.crema_d import CremaD
-from fer3d.corpora.oulu_casia import EXPECTED as OULU_EXPECTED
 from fer3d.corpora.oulu_casia import OuluCASIA
 from fer3d.corpora.own_videos.videos import Videos
 from fer3d.corpora.ravdess import RAVDESS
@@ -121,7 +118,7 @@ CASES = [
         ),
         says=("jeffcohn.net", "extended-cohn-kanade-images.zip", "Emotion_labels.zip", "Pittsburgh", "licence"),
         full=lambda root: make_ckplus(root, full_ckplus_codes(), num_frames=1),
-        expected=CKPLUS_EXPECTED,
+        expected=ckplus.EXPECTED,
         lost=f"{CKPLUS_LABELS}/{max(full_ckplus_codes())}",
     ),
     Case(
@@ -157,7 +154,7 @@ CASES = [
         ),
         says=("University of Oulu", "Center for Machine Vision and Signal Analysis", "licence agreement", OULU_STRONG),
         full=full_oulu,
-        expected=OULU_EXPECTED,
+        expected=oulu_casia.EXPECTED,
         lost=f"{OULU_STRONG}/P080/Happiness",
     ),
     Case(
@@ -215,7 +212,7 @@ CASES = [
         ),
         says=("Git LFS", "VideoFlash", "1001_DFA_ANG_XX.flv"),
         full=lambda root: make_crema(root, full_crema_names()),
-        expected=CREMA_EXPECTED,
+        expected=crema_d.EXPECTED,
         lost="VideoFlash/1001_DFA_HAP_XX.flv",
         chosen=("neutral", "anger"),
     ),

@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import random
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,21 +20,23 @@ NUM_FAULTS, NUM_BLOCKS = 300, 6
 # What a fault's error has to name, if there is one: any of these.
 Names = list[str]
 ODD = [
-    b",",
-    b'"',
-    b"\n",
-    b"\0",
-    b"\xff",
-    b";",
-    b"\t",
-    b"/",
-    b"..",
-    b" ",
-    "é".encode(),
-    b"\\",
-    b"\r",
-    b"'",
-    b"\xef\xbb\xbf",
+    *(
+        b",",
+        b'"',
+        b"\n",
+        b"\0",
+        b"\xff",
+        b";",
+        b"\t",
+        b"/",
+        b"..",
+        b" ",
+        "é".encode(),
+        b"\\",
+        b"\r",
+        b"'",
+        b"\xef\xbb\xbf",
+    )
 ]
 
 
@@ -123,21 +124,9 @@ def change_cell(folder: Folder) -> Names:
     index, _, names = folder.pick()
     column = folder.rng.randrange(6)
     cell = folder.rows[index][column]
-    changed = [
-        cell.title(),
-        cell.upper(),
-        "",
-        f" {cell}",
-        f"{cell}x",
-        "-1",
-        "nan",
-        "1.5",
-        "1e999",
-        "happy",
-        "anna",
-        "x" * 300,
-    ]
-    folder.rows[index][column] = folder.rng.choice(changed)
+    changed = [cell.title(), cell.upper(), "", f" {cell}", f"{cell}x"]
+    others = ["-1", "nan", "1.5", "1e999", "happy", "anna", "x" * 300]
+    folder.rows[index][column] = folder.rng.choice(changed + others)
     return names
 
 
@@ -248,21 +237,3 @@ def test_random_faults_are_named_and_nothing_is_dropped_unnamed(block: int, tmp_
             shown = path if path.isprintable() and path == path.strip() else repr(path)
             assert (folder.root / path).resolve() in used or shown in said, (number, fault.__name__, path, said)
     assert min(outcomes.values()) > 5
-
-
-def test_several_faults_at_once_are_refused_with_a_place_for_each_kind(tmp_path: Path) -> None:
-    for number in range(30):
-        folder = Folder(tmp_path / str(number), random.Random(1000 + number))
-        for fault in folder.rng.sample(FAULTS[:10], 4):
-            try:
-                fault(folder)
-            except FileNotFoundError:
-                continue  # another fault has taken the file away
-        folder.write()
-        sequences, said = outcome(folder.root)
-        if sequences:
-            assert len(sequences) == num_rows(folder.root / "clips.csv")
-        else:
-            kinds = [line for line in said.splitlines() if line.startswith("- ")]
-            assert kinds
-            assert all(re.search(r"\([0-9]+\): \S", line) for line in kinds)

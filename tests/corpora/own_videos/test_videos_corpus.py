@@ -91,11 +91,8 @@ def test_a_pattern_that_ends_in_a_slash_is_of_folders_of_frames(root: Path) -> N
     for path in ("anna/angry/f1", "anna/happy/f1", "ben/happy/f1"):
         add_frames(root / "frames", path)
     sequences, said = read(root, table=None, pattern="frames/{subject}/{emotion}/{take}/")
-    assert [sequence.clip_id for sequence in sequences] == [
-        "anna/frames/angry/f1",
-        "anna/frames/happy/f1",
-        "ben/frames/happy/f1",
-    ]
+    clip_ids = [sequence.clip_id for sequence in sequences]
+    assert clip_ids == ["anna/frames/angry/f1", "anna/frames/happy/f1", "ben/frames/happy/f1"]
     assert sequences[0].columns == {"take": "f1"}
     assert "anna/angry/take1.mp4" in said
 
@@ -116,13 +113,6 @@ def test_files_that_no_row_names_are_named(root: Path) -> None:
     assert "hidden" not in said
 
 
-def test_files_that_a_pattern_does_not_match_are_named(root: Path) -> None:
-    add_video(root, "new.MOV")
-    sequences, said = read(root, table=None, pattern="{subject}/{emotion}/*.mp4")
-    assert len(sequences) == 12
-    assert "(1): new.MOV" in said
-
-
 def test_folders_of_frames_that_are_not_read_are_named_too(root: Path) -> None:
     for path in ("frames/anna/angry", "frames/ben/happy", "elsewhere"):
         add_frames(root, path)
@@ -131,12 +121,6 @@ def test_folders_of_frames_that_are_not_read_are_named_too(root: Path) -> None:
     _, said = read(root, table=None, pattern="frames/{subject}/{emotion}/")
     assert "does not match these folders of images, which are not read (1): elsewhere" in said
     assert "(12): anna/angry/take1.mp4" in said
-
-
-def test_a_link_that_leads_nowhere_is_no_missing_file(root: Path) -> None:
-    (root / "anna/angry/take1.mp4").unlink()
-    (root / "anna/angry/take1.mp4").symlink_to("nowhere.mp4")
-    assert "a broken link (1): line 2: anna/angry/take1.mp4\n" in refused(root)
 
 
 def test_without_subjects_every_file_is_a_person_of_its_own(root: Path) -> None:
@@ -221,13 +205,7 @@ def test_paths_as_windows_writes_them(root: Path) -> None:
 
 def test_names_of_any_kind_are_read_back(tmp_path: Path) -> None:
     names = [
-        "ä ö.mp4",
-        " blanks .mp4",
-        'quo"te.mp4',
-        "com,ma.mp4",
-        "semi;colon.mp4",
-        "line\nbreak.mp4",
-        "\u202eright.mp4",
+        f"{name}.mp4" for name in ("ä ö", " blanks ", 'quo"te', "com,ma", "semi;colon", "line\nbreak", "\u202eright")
     ]
     quoted = ['"{}"'.format(add_video(tmp_path, name).replace('"', '""')) for name in names]
     rows = [f"{name},{EMOTIONS[index % 2]},{SUBJECTS[index % 3]}" for index, name in enumerate(quoted)]
