@@ -6,18 +6,16 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra import compose, initialize_config_dir
+from composed import composed
 from numpy.typing import ArrayLike, NDArray
 from omegaconf import OmegaConf
 
 from fer3d.atomic_folder import atomic_folder
 from fer3d.clips.independence import Independence
-from fer3d.configuration import config_folder
 from fer3d.training.results import EpochPredictions, FoldResult, fold_folder, write_result
 
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
@@ -179,11 +177,7 @@ def _digest(*content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-@cache
-def _config(settings: tuple[str, ...]) -> dict[str, Any]:
-    """The real configuration; composing it takes a tenth of a second."""
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        composed = compose("train", overrides=["logger=csv", *settings])
-    plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+def _config(settings: Sequence[str]) -> dict[str, Any]:
+    plain = OmegaConf.to_container(composed("logger=csv", *settings), resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}

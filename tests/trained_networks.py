@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
+from composed import composed
 from omegaconf import OmegaConf
 from prepared import TINY
 from torch import nn
 
-from fer3d.configuration import config_folder
 from fer3d.models.network import Task
 from fer3d.training.checkpoint import Checkpoint
 from fer3d.training.networks import make_network
@@ -25,8 +24,7 @@ def make_checkpoint(
     settings: Sequence[str] = (), *, num_channels: int = 1, small: Sequence[str] = TINY, **fields: Any
 ) -> Checkpoint:
     """Makes a checkpoint of the configuration, shrunk, with some more settings."""
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        config = compose("train", overrides=["name=test", *small, f"faces.crop.size={SIZE}", *settings])
+    config = composed("name=test", *small, f"faces.crop.size={SIZE}", *settings)
     torch.manual_seed(1)
     network = make_network(config.model, Task(len(EMOTIONS), config.clips.num_frames, SIZE, num_channels))
     for module in network.modules():
