@@ -127,26 +127,9 @@ def test_it_can_be_switched_off_and_is_released() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "camera"]
 
 
-def test_a_camera_that_gives_no_more_says_so() -> None:
-    camera, _ = without_drops(Capture([0.0, 100.0, 250.0]))
-    assert camera.damage == "camera 0 gave no more frames after 0.25 s"
-
-
-def test_when_the_first_frame_came_is_known() -> None:
-    before = time.monotonic()
-    camera, _ = without_drops(Capture([5000.0, 5033.0]))
-    assert camera.began is not None
-    assert before <= camera.began <= time.monotonic()
-
-
 def test_no_camera_and_a_blind_one_are_named(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(PredictionError, match="camera 97 cannot be opened"):
         next(Camera(97).frames())
     with pytest.raises(PredictionError, match=r"camera 0 .* no frames"):
         next(Camera(0, capture=Capture([])).frames())
     assert capfd.readouterr() == ("", "")
-
-
-def test_what_a_camera_sees_never_comes_back() -> None:
-    states = [Camera(0).state() for _ in range(2)]
-    assert states[0] != states[1]

@@ -83,9 +83,8 @@ def test_probabilities_are_averaged_over_the_views_of_a_clip(write: Callable[...
 
 def test_a_temperature_divides_the_logarithms_of_the_average(write: Callable[..., Path]) -> None:
     plain = load(write()).probabilities(clips())
-    np.testing.assert_allclose(
-        load(write(temperature=2.5)).probabilities(clips()), softmax(np.log(plain) / 2.5), atol=1e-6
-    )
+    found = load(write(temperature=2.5)).probabilities(clips())
+    np.testing.assert_allclose(found, softmax(np.log(plain) / 2.5), atol=1e-6)
 
 
 def test_several_networks_are_averaged(write: Callable[..., Path]) -> None:
@@ -108,16 +107,12 @@ def test_several_networks_are_averaged(write: Callable[..., Path]) -> None:
         (
             {},
             {"emotions": ("anger", "happy", "fear")},
-            "emotions is anger, happy, sad in the first and anger, happy, fear in the second",
+            "emotions is anger, happy, sad in the first and anger, happy, fear",
         ),
         ({"faces.crop.margin": 0.2}, {}, r"faces.crop.margin is 0.0 in the first and 0.2 in the second"),
         ({"clips.clahe": True}, {}, "clahe is False in the first and True in the second"),
         ({"frames.stored": 16}, {}, "num_stored is 12 in the first and 16 in the second"),
-        (
-            {"faces.detector.confidence": 0.9},
-            {},
-            r"faces.detector.confidence is 0.5 in the first and 0.9 in the second",
-        ),
+        ({"faces.detector.confidence": 0.9}, {}, r"faces.detector.confidence is 0.5 in the first and 0.9 in"),
     ],
 )
 def test_networks_whose_clips_differ_are_not_averaged(
@@ -172,9 +167,7 @@ def test_settings_that_make_no_network_are_a_sentence(
 
 def test_code_of_another_package_runs_only_where_it_is_trusted(tmp_path: Path) -> None:
     path = write_network(tmp_path / "mine.ckpt")
-    with pytest.raises(
-        PredictionError, match=r"mine\.ckpt: .*bright_faces\.Flat, .*not in a trusted package.*--trust bright_faces"
-    ):
+    with pytest.raises(PredictionError, match=r"mine\.ckpt: .*bright_faces\.Flat, .*--trust bright_faces"):
         load(path)
     assert load(path, trusted=TRUST).trained.emotions == ("anger", "happy", "sad")
 

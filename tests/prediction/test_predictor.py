@@ -237,13 +237,8 @@ def test_how_many_clips_are_computed_at_once_changes_nothing(
 def test_every_face_gets_a_prediction_of_its_own(load: Callable[..., Predictor]) -> None:
     pictures = [picture((5 + k // 8, 8, 0, 100), (36 - k // 8, 12, 2, 100)) for k in range(41)]
     found = list(load(stride=10).stream(Given(pictures)))
-    assert [(prediction.frame, prediction.face) for prediction in found] == [
-        (k, n) for k in range(0, 41, 10) for n in (1, 2)
-    ]
-    assert {(prediction.face, prediction.label) for prediction in found if prediction.label} == {
-        (1, "anger"),
-        (2, "sad"),
-    }
+    assert [(one.frame, one.face) for one in found] == [(k, n) for k in range(0, 41, 10) for n in (1, 2)]
+    assert {(one.face, one.label) for one in found if one.label} == {(1, "anger"), (2, "sad")}
     only_one = list(load(stride=10, max_faces=1).stream(Given(pictures)))
     assert {prediction.face for prediction in only_one} == {1}
 
@@ -272,7 +267,7 @@ def test_a_very_short_video_gets_a_row_that_says_so(
     assert (nobody.face, nobody.why, nobody.box, nobody.label) == (None, "no face", None, "")
 
 
-@pytest.mark.parametrize("sizes", [(48, 64), (30, 400), (400, 30), (2, 2)])
+@pytest.mark.parametrize("sizes", [(48, 64), (30, 400), (2, 2)])
 def test_frames_may_change_their_size(load: Callable[..., Predictor], sizes: tuple[int, int]) -> None:
     other = [np.full((*sizes, 3), 20, np.uint8)] * 12
     grey = [frame[..., 0] for frame in sequence(0, 15)]
@@ -304,13 +299,13 @@ def test_what_is_no_single_video_is_refused(load: Callable[..., Predictor], tmp_
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("stride", 0), ("detect_every", -1), ("max_faces", 0), ("window", 0), ("window", float("nan"))),
+        *(("stride", 0), ("detect_every", -1), ("max_faces", 0), ("max_entropy", 0), ("max_entropy", 1.1)),
         *(
+            ("window", 0),
+            ("window", float("nan")),
             ("window", float("inf")),
             ("smooth", -0.1),
             ("smooth", float("nan")),
-            ("max_entropy", 0),
-            ("max_entropy", 1.1),
         ),
     ],
 )

@@ -107,6 +107,7 @@ def test_a_number_is_a_camera_unless_there_is_such_a_file(
         ("1234", "1234 does not exist"),
         ("bad\0name", "does not exist"),
         (" ", "' ' does not exist"),
+        ("~nobody-of-this-name/a.mp4", r"~nobody-of-this-name/a\.mp4 does not exist"),
     ],
 )
 def test_what_is_not_there_is_a_sentence(
@@ -116,11 +117,6 @@ def test_what_is_not_there_is_a_sentence(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PredictionError, match=said):
         find_sources([name])
-
-
-def test_somebody_who_is_not_there_has_no_home() -> None:
-    with pytest.raises(PredictionError, match=r"~nobody-of-this-name/a\.mp4 does not exist"):
-        find_sources(["~nobody-of-this-name/a.mp4"])
 
 
 @pytest.mark.parametrize(
@@ -166,21 +162,6 @@ def test_a_video_file_gives_its_frames_as_they_are_decoded(tmp_path: Path) -> No
         assert (frame.number, frame.time) == (number, second)
         np.testing.assert_array_equal(frame.pixels, pixels)
     assert source.damage is None
-
-
-def test_a_video_file_cut_short_gives_what_there_is_and_says_so(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mkv", scenes(40))
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    source = VideoFile(path, "a")
-    assert 1 < sum(1 for _ in source.frames()) < 40
-    assert source.damage is not None
-    assert source.damage.startswith("damaged after")
-
-
-def test_what_is_no_video_raises_where_it_is_looked_at(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_text("no video\n" * 30)
-    with pytest.raises(UnreadableError, match=r"a\.mp4"):
-        next(VideoFile(tmp_path / "a.mp4", "a").frames())
 
 
 def test_who_leaves_early_leaves_no_thread(tmp_path: Path) -> None:

@@ -91,11 +91,11 @@ def test_faces_of_another_light_or_pose_are_named(name: str, value: float, said:
     [
         (60, 30, []),
         (60, 25, []),
-        (20, 10, ["rate"]),
         (600, 240, []),
-        (5, 30, ["length"]),
+        (20, 10, ["rate"]),
         (1, 30, ["rate"]),
         (3, 0.2, ["rate"]),
+        (5, 30, ["length"]),
     ],
 )
 def test_other_rates_and_lengths_are_named(num_frames: int, rate: float, kinds: list[str]) -> None:

@@ -20,23 +20,21 @@ NUM_FAULTS, NUM_BLOCKS = 300, 6
 # What a fault's error has to name, if there is one: any of these.
 Names = list[str]
 ODD = [
-    *(
-        b",",
-        b'"',
-        b"\n",
-        b"\0",
-        b"\xff",
-        b";",
-        b"\t",
-        b"/",
-        b"..",
-        b" ",
-        "é".encode(),
-        b"\\",
-        b"\r",
-        b"'",
-        b"\xef\xbb\xbf",
-    )
+    b",",
+    b'"',
+    b"\n",
+    b"\0",
+    b"\xff",
+    b";",
+    b"\t",
+    b"/",
+    b"..",
+    b" ",
+    b"\xc3\xa9",
+    b"\\",
+    b"\r",
+    b"'",
+    b"\xef\xbb\xbf",
 ]
 
 

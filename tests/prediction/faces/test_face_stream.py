@@ -149,15 +149,6 @@ def test_no_more_frames_are_held_than_lie_between_two_looks() -> None:
     assert taken == 30
 
 
-def test_a_detector_that_finds_one_face_an_image_will_do() -> None:
-    class One:
-        def __init__(self, film: Film) -> None:
-            self.detect, self.settings = film.detect, film.settings
-
-    film = walk(8)
-    assert numbers(list(face_stream(film.frames, One(film), every=4))) == [[1]] * 8
-
-
 def test_no_more_faces_than_asked_for() -> None:
     film = walk(8)
     assert numbers(seen(film, every=4, max_faces=1)) == [[1]] * 8
