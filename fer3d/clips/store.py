@@ -135,7 +135,7 @@ class ClipStore:
         self.labels: npt.NDArray[np.int64] = np.array(labels, dtype=np.int64)
 
     @classmethod
-    def open(cls, folder: Path, expected: StoreHeader | None = None) -> ClipStore:
+    def open(cls, folder: Path | str, expected: StoreHeader | None = None) -> ClipStore:
         """Opens a store and verifies its content, including pixels, against its digest and checksum.
 
         Args:
@@ -146,6 +146,7 @@ class ClipStore:
             StoreError: The folder does not contain a store, or the store is damaged, edited, or has another format or
                 header than expected.
         """
+        folder = Path(folder)
         try:
             header, records, digest = _read_index((folder / INDEX_NAME).read_bytes())
             clips = np.lib.format.open_memmap(folder / ARRAY_NAME, mode="r")

@@ -22,7 +22,6 @@ _Vector = NDArray[np.float32]
 
 # Width and height of the crops that are described.
 _HEAD, _SKIN = (64, 80), (32, 40)
-_HOG = cv2.HOGDescriptor(_HEAD, (16, 16), (8, 8), (8, 8), 9)
 # Below this mean distance from grey, in Lab, colours do not discriminate.
 _COLOURLESS = 6.0
 
@@ -52,7 +51,8 @@ def describe(image: Image, box: Box) -> Looks:
     logarithm = np.log1p(grey.astype(np.float32))
     relief = cv2.GaussianBlur(logarithm, (0, 0), 1.0) - cv2.GaussianBlur(logarithm, (0, 0), 2.5)
     flat = np.clip(128 + 60 * relief / (relief.std() + 1e-6), 0, 255).astype(np.uint8)
-    edges = np.add(_HOG.compute(flat), _HOG.compute(np.ascontiguousarray(flat[:, ::-1]))).ravel()
+    hog = cv2.HOGDescriptor(_HEAD, (16, 16), (8, 8), (8, 8), 9)
+    edges = np.add(hog.compute(flat), hog.compute(np.ascontiguousarray(flat[:, ::-1]))).ravel()
     lab = cv2.cvtColor(_cut_out(pixels, box, (0.05, -0.2, 0.95, 0.9), _SKIN), cv2.COLOR_BGR2LAB)
     if np.abs(lab[..., 1:].astype(np.float32) - 128).mean() < _COLOURLESS:
         return Looks(_unit(edges), None)
