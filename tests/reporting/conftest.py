@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
+import chromium
 import pytest
+from chromium import Browser
 from fake_clips import write_store
 from fake_runs import right, write_run
 from reported import Reported
@@ -43,6 +46,14 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     page = compose_page(runs)
     path = write_report(page, outputs / "report")
     return Reported(folders, runs, page, path, path.read_text())
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if chromium.BINARY is None:
+        pytest.skip("needs Chromium")
+    with chromium.open_browser(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
 
 
 def write_metrics(run: Path) -> None:

@@ -67,15 +67,12 @@ def reliability(num_clips: int) -> Figure:
 
 FIGURES: dict[str, tuple[Callable[..., Figure], tuple[object, ...]]] = {
     "confusion of 2 emotions": (confusion, (2,)),
-    "confusion of 7 emotions": (confusion, (7,)),
     "confusion of 8 emotions": (confusion, (8,)),
     "curves of 1 fold": (curves, (1, 50)),
     "curves of 1 epoch": (curves, (2, 1)),
-    "curves of 10 folds": (curves, (10, 16)),
     "curves of 118 folds": (curves, (118, 400)),
     "1 subject": (subjects, (1, 0.5, 3)),
     "10 subjects, many clips": (subjects, (10, 0.9, 192)),
-    "118 subjects, most right": (subjects, (118, 0.99, 3)),
     "118 subjects, all right": (subjects, (118, 1.0, 3)),
     "118 subjects, all wrong": (subjects, (118, 0.0, 6)),
     "20 subjects with long names": (subjects, (20, 0.5, 20, "somebody_with_a_long_name_{}")),
@@ -84,6 +81,7 @@ FIGURES: dict[str, tuple[Callable[..., Figure], tuple[object, ...]]] = {
     "reliability of 1 clip": (reliability, (1,)),
     "reliability of 8000 clips": (reliability, (8000,)),
 }
+LARGEST = ("confusion of 8 emotions", "curves of 118 folds", "118 subjects, all wrong")
 
 
 @pytest.mark.parametrize("kind", FIGURES)
@@ -96,12 +94,7 @@ def test_a_figure_is_legible_and_marked(kind: str) -> None:
     assert TITLE in found
     assert CAUTION in found
     assert figure.get_label() == f"{TITLE} [{CAUTION}]"
-
-
-@pytest.mark.parametrize("kind", ["confusion of 8 emotions", "curves of 118 folds", "118 subjects, all wrong"])
-def test_the_largest_files_are_small(kind: str) -> None:
-    make, arguments = FIGURES[kind]
-    assert len(svg(make(*arguments))) < 200_000
+    assert kind not in LARGEST or len(svg(figure)) < 200_000
 
 
 def test_counts_become_shares_of_their_row() -> None:

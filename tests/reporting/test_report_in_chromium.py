@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import chromium
 import pytest
 from chromium import Browser, Visit
 from reported import Reported
-
-pytestmark = pytest.mark.skipif(chromium.BINARY is None, reason="needs Chromium")
 
 PHONE = 390
 WIDE = 1280
@@ -33,37 +29,23 @@ BACKGROUNDS = """[document.body, ...document.querySelectorAll(".banner, .ours td
 COLUMNS = """["nav", "main"].map(name => document.querySelector(name).getBoundingClientRect().left)"""
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chromium.open_browser(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
-
-
 def problems(visit: Visit, page: Path) -> list[str]:
     """What the browser has to complain of; a page may ask for itself and for nothing else."""
     asked = [address for address in visit.requests if address != page.resolve().as_uri()]
     return [*visit.messages, *visit.failures, *asked]
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [PHONE, WIDE])
+@pytest.mark.parametrize(("width", "dark"), [(PHONE, True), (WIDE, False)])
 def test_the_page_loads_whole_and_quietly(width: int, dark: bool, browser: Browser, reported: Reported) -> None:
-    visit = browser.visit(reported.path, SCROLL_WIDTH, PICTURES, width=width, dark=dark)
-    scroll_width, pictures = visit.values
+    visit = browser.visit(reported.path, SCROLL_WIDTH, PICTURES, OUTSIDE, FIRST_NUMBERS, width=width, dark=dark)
+    scroll_width, pictures, outside, first_numbers = visit.values
     assert problems(visit, reported.path) == []
     assert scroll_width <= width
     assert len(pictures) >= len(reported.page.pictures)
     assert all(pictures)
-
-
-def test_nothing_sticks_out_on_a_phone(browser: Browser, reported: Reported) -> None:
-    assert browser.visit(reported.path, OUTSIDE, width=PHONE).values == [[]]
-
-
-def test_a_phone_shows_the_first_numbers_of_the_measures(browser: Browser, reported: Reported) -> None:
-    (lefts,) = browser.visit(reported.path, FIRST_NUMBERS, width=PHONE).values
-    assert len(lefts) == len(reported.runs)
-    assert max(lefts) < PHONE
+    assert len(first_numbers) == len(reported.runs)
+    assert max(first_numbers) < width
+    assert width > PHONE or outside == []
 
 
 def test_dark_is_dark_with_figures_inverted(browser: Browser, reported: Reported) -> None:

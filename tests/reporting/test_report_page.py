@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from fer3d.evaluation.run_results import EvaluationError
 from fer3d.reporting import sections
 from fer3d.reporting.page import DataTable, Facts, Folded, Part, Prose, Section, render
 from fer3d.reporting.report import compose_page
-from fer3d.reporting.runs import joint_caution, read_runs
+from fer3d.reporting.runs import ReportRun, joint_caution, read_runs
 from fer3d.reporting.sections import headline, provenance_section
 
 
@@ -30,6 +30,12 @@ def parts_of(section: Section) -> Iterator[tuple[Part, Section]]:
             yield from parts_of(part)
 
 
+def with_info(one: ReportRun, **info: Any) -> ReportRun:
+    """The run with other entries in its results."""
+    folds = tuple(replace(fold, info={**fold.info, **info}) for fold in one.run.folds)
+    return replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
+
+
 def section(reported: Reported, slug: str) -> Section:
     (found,) = (one for one in reported.page.sections if one.slug == slug)
     return found
@@ -38,13 +44,10 @@ def section(reported: Reported, slug: str) -> Section:
 def test_a_headline_is_the_honest_number_with_the_optimistic_one_beside_it(reported: Reported) -> None:
     c1, _, oulu = reported.page.headlines
     assert (c1.label, c1.accuracy, c1.caution) == ("ckplus_kfold10", "83.33%", "SYNTHETIC data")
-    assert c1.sentence == (
-        "50 of 60 SYNTHETIC held-out clips of the synthetic twin of CK+ are right after the last epoch under 10-fold "
-        "cross-validation (95% Wilson interval 71.97% to 90.69%); each fold's best epoch gives 100.00%, which is "
-        "optimistic."
-    )
+    facts = ("50 of 60 SYNTHETIC held-out", "last epoch", "10-fold", "71.97% to 90.69%", "best epoch gives 100.00%")
+    assert all(fact in c1.sentence for fact in (*facts, "optimistic"))
     assert oulu.accuracy == "66.67%"
-    assert oulu.sentence.startswith("64 of 96 held-out clips of Oulu-CASIA are right after the last epoch")
+    assert oulu.sentence.startswith("64 of 96 held-out clips of Oulu-CASIA")
     assert oulu.caution == "PARTIAL: 2 of 10 folds missing"
 
 
@@ -91,11 +94,11 @@ def test_every_figure_with_synthetic_numbers_says_so_in_words_and_in_the_drawing
 def test_a_matrix_beside_another_has_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[list[str], list[int]]] = []
     monkeypatch.setattr(sections, "draw", lambda *_: None)
-    monkeypatch.setattr(
-        sections,
-        "confusion_figure",
-        lambda counts, emotions, *_, **__: drawn.append((list(emotions), counts.sum(1).tolist())),
-    )
+
+    def confusion_figure(counts: Any, emotions: Sequence[str], *_: Any, **__: Any) -> None:
+        drawn.append((list(emotions), counts.sum(1).tolist()))
+
+    monkeypatch.setattr(sections, "confusion_figure", confusion_figure)
     (one,) = read_runs([write_run(tmp_path, [right(4, 3)] * 3, cv="loso")])
     order = [*sorted(set(one.run.emotions) - {"contempt"}), "contempt"]
     sections.confusion_picture(one, LAST_EPOCH)
@@ -107,20 +110,18 @@ def test_a_matrix_beside_another_has_its_order(tmp_path: Path, monkeypatch: pyte
 
 
 def test_networks_are_drawn_as_configured_each_once(reported: Reported) -> None:
-    names = [picture.name for picture in section(reported, "settings").pictures]
-    assert names == [f"architecture-{one.slug}" for one in reported.runs]
-    alts = [picture.alt for picture in section(reported, "settings").pictures]
-    assert ["Max pool" in alt for alt in alts] == [False, True, False]
+    pictures = list(section(reported, "settings").pictures)
+    assert [picture.name for picture in pictures] == [f"architecture-{one.slug}" for one in reported.runs]
+    assert ["Max pool" in picture.alt for picture in pictures] == [False, True, False]
     # The size of clips is that of the clip store where it is found, else the configured one.
-    captions = [picture.caption for picture in section(reported, "settings").pictures]
+    captions = [picture.caption for picture in pictures]
     sizes = ("1 x 10 x 32 x 32", "3 x 10 x 112 x 112", "3 x 10 x 112 x 112")
     assert [size in caption for size, caption in zip(sizes, captions, strict=True)] == [True] * 3
 
 
 def test_missed_clips_are_shown_where_the_clip_store_is_found(reported: Reported) -> None:
-    assert [picture.name for picture in reported.page.pictures if picture.name.startswith("missed")] == [
-        f"missed-{reported.runs[0].slug}"
-    ]
+    names = [picture.name for picture in reported.page.pictures]
+    assert [name for name in names if name.startswith("missed")] == [f"missed-{reported.runs[0].slug}"]
     said = [part.text for part, _ in parts_of(section(reported, "runs")) if isinstance(part, Prose)]
     assert sum("clip store that the run was trained on (digest cccccccc) was not found" in text for text in said) == 2
 
@@ -153,8 +154,7 @@ def test_faces_can_be_left_out(reported: Reported, monkeypatch: pytest.MonkeyPat
 def test_real_faces_come_with_a_word_on_their_licence(reported: Reported, corpus: str, said: str) -> None:
     one = reported.runs[0]
     assert "publish" not in sections.missed_part(one, faces=True).caption  # type: ignore[union-attr]
-    folds = tuple(replace(fold, info={**fold.info, "synthetic": False, "corpus": corpus}) for fold in one.run.folds)
-    real = replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
+    real = with_info(one, synthetic=False, corpus=corpus)
     caption = sections.missed_part(real, faces=True).caption  # type: ignore[union-attr]
     assert caption.endswith(said)
 
@@ -177,9 +177,7 @@ def test_curves_that_are_not_there_are_a_sentence_without_this_machines_folders(
 )
 def test_a_report_runs_no_code_that_a_result_names(reported: Reported, model: dict[str, Any]) -> None:
     one = reported.runs[0]
-    config = {**one.run.config, "model": model}
-    folds = tuple(replace(fold, info={**fold.info, "config": config}) for fold in one.run.folds)
-    theirs = replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
+    theirs = with_info(one, config={**one.run.config, "model": model})
     part = sections.architecture_part(theirs, "Their network")
     assert isinstance(part, Prose)
     assert part.text.startswith("Their network cannot be drawn here: ")
@@ -204,15 +202,11 @@ def test_says_how_each_run_was_made(reported: Reported) -> None:
 
 
 def test_a_transfer_says_where_it_started(reported: Reported) -> None:
-    one = reported.runs[0]
     origin = {"corpus": "synthetic_oulu", "synthetic": True, "digest": "d" * 64, "fold": 1, "weights": "a" * 64}
-    folds = tuple(replace(fold, info={**fold.info, "start_from": origin}) for fold in one.run.folds)
-    moved = replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
-    facts = provenance_section([moved]).sections[0].parts[0]
+    facts = provenance_section([with_info(reported.runs[0], start_from=origin)]).sections[0].parts[0]
     assert isinstance(facts, Facts)
-    assert dict(facts.pairs)["Starts from"] == (
-        "a network trained on SYNTHETIC clips of synthetic_oulu (run dddddddd, fold 1, weights aaaaaaaa)"
-    )
+    told = dict(facts.pairs)["Starts from"]
+    assert told.endswith("SYNTHETIC clips of synthetic_oulu (run dddddddd, fold 1, weights aaaaaaaa)")
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -243,9 +237,7 @@ def test_a_run_without_mistakes_or_equals_makes_a_page(tmp_path: Path, monkeypat
     monkeypatch.setattr(sections, "draw", lambda name, alt, caption, figure: Prose(alt))
     (one,) = read_runs([write_run(tmp_path, [right(4, 4)] * 3, name="perfect", corpus="ckplus", synthetic=False)])
     page = compose_page([one])
-    assert [part.slug for part in page.sections] == [
-        "epoch-protocols", "settings", "runs", "provenance"
-    ]  # fmt: skip
+    assert [part.slug for part in page.sections] == ["epoch-protocols", "settings", "runs", "provenance"]
     assert page.banners == ()
     assert headline(one).sentence.startswith("12 of 12 held-out clips of CK+ are right")
     html = render(page)
@@ -299,10 +291,7 @@ def test_given_folds_say_that_they_are_subject_independent_where_they_are(tmp_pa
 
 
 def test_the_caution_of_several_runs_counts_those_that_are_not_subject_independent(tmp_path: Path) -> None:
-    runs = read_runs(
-        [
-            write_run(tmp_path, [right(4, 3)] * 3, name="one", independence=Independence(num_shared=1)),
-            write_run(tmp_path, [right(4, 3)] * 3, name="other"),
-        ]
-    )
+    folds = [right(4, 3)] * 3
+    leaky = write_run(tmp_path, folds, name="one", independence=Independence(num_shared=1))
+    runs = read_runs([leaky, write_run(tmp_path, folds, name="other")])
     assert joint_caution(runs) == "SYNTHETIC data, NOT SUBJECT-INDEPENDENT in 1 of 2 runs"

@@ -19,14 +19,7 @@ from fer3d.explanation.explain_clip import Evidence, Explanation
 from fer3d.explanation.gradcam import Layer, frame_shares
 from fer3d.explanation.missed_clips import MissedClip, missed_clips, missed_maps
 from fer3d.explanation.sources import ShownClip
-from fer3d.reporting.strips import (
-    contact_sheet,
-    encoded,
-    explanation_figure,
-    image_svg,
-    missed_strips,
-    with_map,
-)
+from fer3d.reporting.strips import contact_sheet, encoded, explanation_figure, image_svg, missed_strips, with_map
 from fer3d.reporting.theme import style
 
 EMOTIONS = ("anger", "fear", "happy")

@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from fer3d.reporting.study_plots import PlotSection, plot_sections
 from fer3d.search.records import StudyRecord
 
+TRACES = ("complete", "pruned: at most", "median of complete")
 SLUGS = ["importances", "slices", "parallel", "contours", "timeline"]
 
 
@@ -59,9 +60,7 @@ def test_importances_name_what_decides_and_what_does_not_vary() -> None:
 def test_slices_show_complete_trials_medians_bounds_and_the_threshold() -> None:
     record = fake_record([*DECIDED, PRUNED, FAILED], threshold=0.8)
     optimizer = figure(record, "slice-optimizer")
-    complete, pruned, medians = (
-        trace(optimizer, name) for name in ("complete", "pruned: at most", "median of complete")
-    )
+    complete, pruned, medians = (trace(optimizer, f"{name}") for name in TRACES)
     assert sorted(complete.x) == ["adam"] * 5 + ["lookahead"] * 5
     assert max(complete.y) == pytest.approx(27 / 28)
     assert (list(pruned.x), list(pruned.y)) == (["adam"], [pytest.approx(24 / 28)])

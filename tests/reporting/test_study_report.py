@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import chromium
 import pytest
 from chromium import Browser
 from fake_studies import FakeTrial, fake_record, searched, write_study
@@ -60,16 +58,8 @@ class Written:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    folder = write_study(tmp_path_factory.mktemp("outputs"), searched(40), name=NAME, threshold=0.8)
+    folder = write_study(tmp_path_factory.mktemp("outputs"), searched(24), name=NAME, threshold=0.8)
     return Written(folder, make_study_report(str(folder)))
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if chromium.BINARY is None:
-        pytest.skip("needs Chromium")
-    with chromium.open_browser(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 def composed(record: StudyRecord) -> Page:
@@ -224,11 +214,8 @@ def test_says_how_it_was_searched() -> None:
     command = facts(record, own_database=True)["To train the best trial"]
     assert command == "python -m fer3d.train from_study=fake study_storage=URL"
     bare = facts(fake_record([], threshold=None, num_startup_trials=0, overrides=[]))
-    assert (bare["Pruning"], bare["Sampler"], bare["Fixed on the command line"]) == (
-        "NoPruning",
-        "TPESampler",
-        "nothing",
-    )
+    told = (bare["Pruning"], bare["Sampler"], bare["Fixed on the command line"])
+    assert told == ("NoPruning", "TPESampler", "nothing")
     assert not {"First trial began", "Last trial ended", "To train the best trial"} & set(bare)
 
 

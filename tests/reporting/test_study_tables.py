@@ -67,12 +67,8 @@ def test_at_most_ten_are_named() -> None:
 def test_folds_with_most_mistakes_come_first_and_those_without_any_are_left_out() -> None:
     table = folds_table(fake_record(TRIALS))
     assert table.columns == ("fold", "trial 2", "trial 0")
-    assert table.rows == (
-        ("fold 4", "1/4", "1/4"),
-        ("fold 7", "1/3", "1/3"),
-        ("fold 5", "0/3", "1/3"),
-        ("fold 8", "0/4", "1/4"),
-    )
+    rows = [" ".join(row) for row in table.rows]
+    assert rows == ["fold 4 1/4 1/4", "fold 7 1/3 1/3", "fold 5 0/3 1/3", "fold 8 0/4 1/4"]
     assert table.note.endswith("All clips of the other folds are right: 1, 2, 3, 6, 9, 10.")
 
 
@@ -93,13 +89,8 @@ def test_pruning_saved_the_folds_of_pruned_trials_and_nothing_else() -> None:
     table = saved_table(fake_record(TRIALS))
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert list(rows) == ["complete", "pruned", "failed", "all"]
-    counts = {name: (row["number"], row["folds trained"], row["of all folds"]) for name, row in rows.items()}
-    assert counts == {
-        "complete": ("2", "20", "20"),
-        "pruned": ("2", "6", "20"),
-        "failed": ("3", "3", "30"),
-        "all": ("7", "29", "70"),
-    }
+    counts = [(row["number"], row["folds trained"], row["of all folds"]) for row in rows.values()]
+    assert counts == [("2", "20", "20"), ("2", "6", "20"), ("3", "3", "30"), ("7", "29", "70")]
     assert [row["folds saved"] for row in rows.values()] == ["-", "14", "-", "14"]
     assert [row["share saved"] for row in rows.values()] == ["-", "70.00%", "-", "20.00%"]
     assert table.caution == "SYNTHETIC data"

@@ -104,10 +104,7 @@ def test_files_carry_no_date_and_no_version() -> None:
 
 
 def test_long_headings_are_wrapped_and_whole() -> None:
-    title, caution = (
-        "A run's name and then some more words " * 3,
-        "SYNTHETIC data, PARTIAL: 1 of 118 folds missing " * 2,
-    )
+    title, caution = "A run's name and then some more words " * 3, "SYNTHETIC data, PARTIAL: 1 of 118 folds " * 2
     figure = chart(title, caution)
     with style():
         found = " ".join(assert_legible(figure))
