@@ -34,9 +34,9 @@ LAYOUTS = (CKPLUS, OULU, RAVDESS, CREMA_D)
 NUM_SUBJECTS = {CKPLUS.name: 3, OULU.name: 2, RAVDESS.name: 2, CREMA_D.name: 2}
 SMALL: dict[str, TwinSettings] = {
     CKPLUS.name: replace(CKPLUS.settings, width=160, height=122, mean_extra_frames=0.5),
-    OULU.name: replace(OULU.settings, width=160, height=120, max_frames=9),
-    RAVDESS.name: replace(RAVDESS.settings, width=80, height=46, max_frames=8, num_takes=1),
-    CREMA_D.name: replace(CREMA_D.settings, width=80, height=60, max_frames=8),
+    OULU.name: replace(OULU.settings, width=80, height=60, max_frames=9),
+    RAVDESS.name: replace(RAVDESS.settings, width=80, height=46, max_frames=4, num_takes=1),
+    CREMA_D.name: replace(CREMA_D.settings, width=80, height=60, max_frames=4),
 }
 READERS: dict[str, Callable[[Path], Corpus]] = {
     CKPLUS.name: CKPlus,
@@ -45,7 +45,7 @@ READERS: dict[str, Callable[[Path], Corpus]] = {
     CREMA_D.name: CremaD,
 }
 # As (height, width[, 3]); RAVDESS's pictures are enlarged twofold.
-SHAPES = {CKPLUS.name: (122, 160), OULU.name: (120, 160, 3), RAVDESS.name: (92, 160, 3), CREMA_D.name: (60, 80, 3)}
+SHAPES = {CKPLUS.name: (122, 160), OULU.name: (60, 80, 3), RAVDESS.name: (92, 160, 3), CREMA_D.name: (60, 80, 3)}
 
 each_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
 Twins = Callable[[Layout], Path]

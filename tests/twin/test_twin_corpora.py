@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -63,12 +62,7 @@ def write_sequence(layout: Layout, root: Path, subject: str, sequence: PlannedSe
 
 
 def quick_generator(
-    root: Path,
-    seed: int = 0,
-    settings: TwinSettings | None = None,
-    num_subjects: int = 2,
-    *,
-    layout: Layout = CKPLUS,
+    root: Path, seed: int = 0, settings: TwinSettings | None = None, num_subjects: int = 2, *, layout: Layout = CKPLUS
 ) -> Path:
     """Writes what `generate_twin` does, with empty images or videos."""
     settings = settings or layout.settings
@@ -104,21 +98,17 @@ def error_text(corpus: Corpus) -> str:
 
 
 @each_twin
-def test_a_twin_is_what_the_real_corpus_is(twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_twin_of_default_size_is_what_the_real_corpus_is_and_gives_no_warning(
+    twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_generator: UseGenerator
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     corpus = twin.make("~/twin")
     assert corpus.root == tmp_path / "twin"
     assert (corpus.name, corpus.num_channels, corpus.synthetic) == (twin.name, twin.num_channels, True)
     assert (corpus.seed, corpus.num_subjects) == (0, twin.num_subjects)
     assert corpus.emotions == twin.real(tmp_path).emotions
-
-
-@each_twin
-def test_a_twin_of_default_size_is_rendered_without_a_warning(
-    twin: Twin, tmp_path: Path, use_generator: UseGenerator
-) -> None:
     use_generator(quick_generator)
-    sequences = twin.make(tmp_path / "twin").read()
+    sequences = corpus.read()
     assert len(sequences) == twin.num_sequences
     assert len({sequence.subject for sequence in sequences}) == twin.num_subjects
 
@@ -176,11 +166,7 @@ def test_a_damaged_twin_is_an_error_that_says_to_delete_it(twin: Twin, tmp_path:
     ("make", "numbers"),
     [
         (SyntheticCKPlus, {"num_subjects": 119}),
-        (SyntheticOulu, {"num_subjects": 0}),
-        (SyntheticOulu, {"num_subjects": 81}),
-        (SyntheticRAVDESS, {"num_subjects": 25}),
         (SyntheticRAVDESS, {"num_repetitions": 3}),
-        (SyntheticCremaD, {"num_subjects": 92}),
         (SyntheticCremaD, {"num_sentences": 13}),
     ],
 )
@@ -193,11 +179,9 @@ def test_an_impossible_number_is_an_error_that_names_the_key(
     assert not (tmp_path / "twin").exists()
 
 
-@pytest.mark.parametrize(
-    ("make", "emotions"), [(SyntheticRAVDESS, ("sad", "happy")), (SyntheticCremaD, ("sad", "fear"))]
-)
+@pytest.mark.parametrize("make", [SyntheticRAVDESS, SyntheticCremaD])
 def test_a_choice_of_emotions_reads_the_same_twin(
-    make: Callable[..., Corpus], emotions: tuple[str, ...], tmp_path: Path, use_generator: UseGenerator
+    make: Callable[..., Corpus], tmp_path: Path, use_generator: UseGenerator
 ) -> None:
     use_generator(quick_generator)
     every = make(tmp_path / "twin").read()
@@ -348,27 +332,13 @@ def test_another_version_of_anny_is_no_other_twin(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"{", "cannot be read"),
-        (b"[" * 100_000, "cannot be read"),
-        (b"\xff\xfe\x00", "cannot be read"),
-        (b"[]", "should hold a JSON object"),
-        (b"3", "should hold a JSON object"),
+        *((content, "cannot be read") for content in (b"{", b"[" * 100_000, b"\xff\xfe\x00")),
+        *((content, "should hold a JSON object") for content in (b"[]", b"3")),
     ],
 )
 def test_a_damaged_marker_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / SYNTHETIC_MARKER).write_bytes(content)
     assert f"{tmp_path / SYNTHETIC_MARKER} {reason}" in error_text(SyntheticCKPlus(tmp_path, num_subjects=2))
-
-
-def test_without_the_extra_the_error_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_generator: UseGenerator
-) -> None:
-    from fer3d.twin.generation import generate_twin
-
-    use_generator(generate_twin)
-    monkeypatch.setitem(sys.modules, "anny", None)
-    assert "pip install fer3d[synthetic]" in error_text(SyntheticCKPlus(tmp_path / "twin"))
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("place", ["loop", "x" * 300])
