@@ -19,15 +19,6 @@ def measured(run: RunResults) -> Measures:
     return measure(held_out_predictions(run, LAST_EPOCH), len(EMOTIONS))
 
 
-# Brown, Cai and DasGupta, Statistical Science 16 (2001), formula 4, by hand with z = 1.959964.
-@pytest.mark.parametrize(
-    ("num_correct", "num_clips", "low", "high"),
-    [(8, 10, 0.490162, 0.943318), (0, 10, 0.0, 0.277533), (10, 10, 0.722467, 1.0), (1, 2, 0.094531, 0.905469)],
-)
-def test_interval_is_wilsons(num_correct: int, num_clips: int, low: float, high: float) -> None:
-    assert Score(num_correct, num_clips).interval() == pytest.approx((low, high), abs=1e-6)
-
-
 @unhurried
 @given(st.integers(1, 400).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
 def test_interval_solves_wilsons_equation(counts: tuple[int, int]) -> None:
@@ -44,10 +35,6 @@ def test_interval_solves_wilsons_equation(counts: tuple[int, int]) -> None:
 def test_a_higher_confidence_takes_a_wider_interval() -> None:
     (low, high), (wide_low, wide_high) = Score(30, 40).interval(), Score(30, 40).interval(0.99)
     assert wide_low < low < high < wide_high
-
-
-def test_a_score_counts_both_ways() -> None:
-    assert (Score(3, 4).accuracy, Score(3, 4).num_wrong) == (0.75, 1)
 
 
 @unhurried

@@ -113,6 +113,14 @@ def test_a_database_that_lost_a_part_is_refused_by_whoever_reads_it(folder: Path
             search_once(folder, FoldFactory())
 
 
+def test_a_study_whose_trials_were_deleted_is_no_new_one(folder: Path) -> None:
+    (folder / "trial_0000").mkdir()  # left by its jobs
+    with closing(sqlite3.connect(folder / "study.db")) as connection, connection:
+        connection.execute("delete from trials")
+    with pytest.raises(StudyError, match="study s lacks all of its trials"):
+        StudyRecord.read(str(folder))
+
+
 def test_a_trial_whose_fold_is_lost_is_not_complete(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "study.db")) as connection, connection:
         connection.execute(

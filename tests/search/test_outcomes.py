@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from outcome_tables import fold, judged, num_clips, pooled_accuracy, protocols, thresholds, trials, unhurried
 
 from fer3d.evaluation.evaluation import Evaluation
-from fer3d.evaluation.protocols import BEST_COMMON_EPOCH, BEST_EPOCH, INNER_VAL, LAST_EPOCH, PROTOCOLS, EpochProtocol
+from fer3d.evaluation.protocols import BEST_EPOCH, INNER_VAL, LAST_EPOCH, PROTOCOLS, EpochProtocol
 from fer3d.evaluation.run_results import RunResults
 from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome, attainable_accuracy
 from fer3d.training.results import EpochPredictions
@@ -145,9 +145,3 @@ def test_each_protocol_counts_by_its_rule() -> None:
     outcomes = [fold(1, 4, 4, 2, 1, inner_epoch=2), fold(2, 6, 3, 6, 5, inner_epoch=1)]
     bounds = {name: attainable_accuracy(outcomes, 20, protocol) for name, protocol in SEARCH_PROTOCOLS.items()}
     assert bounds == {"best_epoch": 1.0, "best_common_epoch": 0.9, "last_epoch": 0.8, "inner_val": 0.75}
-
-
-def test_before_the_last_fold_a_common_epoch_may_still_turn_out_as_the_best() -> None:
-    outcomes = [fold(1, 2, 0, 2), fold(2, 2, 2, 0)]
-    assert attainable_accuracy(outcomes[:1], 4, BEST_COMMON_EPOCH) == 1
-    assert attainable_accuracy(outcomes, 4, BEST_COMMON_EPOCH) == 0.5

@@ -8,7 +8,6 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.pruners import NopPruner, ThresholdPruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 from outcome_tables import fold, judged, pooled_accuracy, protocols, thresholds, trials, unhurried
@@ -112,13 +111,6 @@ def test_a_threshold_that_is_met_exactly_is_met() -> None:
         assert carry_out(open_study(pruning), pruning, order).state == TrialState.COMPLETE
 
 
-def test_the_mean_over_folds_so_far_ends_no_trial() -> None:
-    """A threshold on it would: this trial has 50 % after its first fold, and 95 % at its end."""
-    pruning = ExactBound(0.95)
-    order = [fold(1, 2, 1), *(fold(number, 2, 2) for number in range(2, 11))]
-    assert carry_out(open_study(pruning), pruning, order).value == 0.95
-
-
 def test_under_the_best_common_epoch_a_trial_ends_where_no_epoch_is_left() -> None:
     pruning = ExactBound(0.75)
     order = [fold(1, 2, 2, 0, 1), fold(2, 2, 0, 2, 1), fold(3, 2, 2, 2, 2), fold(4, 2, 2, 2, 2)]
@@ -133,11 +125,6 @@ def test_under_the_best_common_epoch_a_trial_ends_where_no_epoch_is_left() -> No
 def test_a_threshold_that_is_no_share_is_refused(threshold: object) -> None:
     with pytest.raises(ValueError, match=r"search\.pruning\.threshold must be a share such as 0\.965, or best, got"):
         ExactBound(threshold)
-
-
-@pytest.mark.parametrize(("threshold", "kind"), [(0.965, ThresholdPruner), (0, ThresholdPruner), ("best", NopPruner)])
-def test_the_study_has_the_pruner_that_the_bound_asks(threshold: float, kind: type) -> None:
-    assert isinstance(ExactBound(threshold).pruner(), kind)
 
 
 def test_without_pruning_the_worst_trial_runs_all_its_folds() -> None:

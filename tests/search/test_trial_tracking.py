@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,19 @@ def test_a_trial_is_a_run_with_its_settings_its_folds_and_its_end(logged: Path, 
         assert [row[0] for row in table["data"]] == [outcome.fold for outcome in trial.outcomes]
 
 
-def test_a_trial_whose_folds_share_subjects_says_so(
+def test_a_quick_try_whose_folds_share_subjects_says_so(
     wandb_folders: None, prepared: PreparedCKPlus, invoke: Callable[..., tuple[int, str, str]]
 ) -> None:
     more = [f"outputs={prepared.outputs}", "logger=wandb", "hydra.sweeper.n_trials=1", "learning_rate=1e-3"]
-    status, _, err = invoke("train", *SEARCH, *prepared.settings, *more, "cv._target_=leaky_folds.leaky_folds")
+    more += ["cv._target_=leaky_folds.leaky_folds", "num_batches=1", "search/pruning=none"]
+    status, out, err = invoke("train", *SEARCH[:-1], *prepared.settings, *more)
     assert status == 0, err
+    assert re.search(r"^study .* trials of 2 folds, \d+ NOT SUBJECT-INDEPENDENT held-out clips$", out, re.MULTILINE)
+    assert re.search(r"^best: trial 0 .*NOT SUBJECT-INDEPENDENT.*DEBUG", out, re.MULTILINE)
+    study = StudyRecord.read(str(prepared.outputs / "search" / "n" / "s"))
+    study.close()
+    assert study.caution == "NOT SUBJECT-INDEPENDENT, DEBUG: 1 batches an epoch"
+    assert study.independence.num_shared > 0
     (folder,) = (prepared.outputs / "search" / "n" / "s" / "wandb").glob("offline-run-*")
     (start,) = of_kind(records(folder), "run")
     assert list(start.tags)[1:] == ["not subject-independent"]

@@ -14,9 +14,11 @@ from trained_networks import write_checkpoint
 
 from fer3d.clips.store import ClipStore
 from fer3d.memory import free_bytes
+from fer3d.models.cnn3d import GreyConv3d
 from fer3d.prediction.torch_network import read_checkpoint
 from fer3d.training.results import read_result
 from fer3d.training.run import Run
+from fer3d.training.static_forward import StaticForward
 
 Compose = Callable[..., DictConfig]
 MakeStore = Callable[..., ClipStore]
@@ -58,6 +60,38 @@ def test_streamed_clips_give_the_numbers_of_clips_on_the_gpu(
         run = Run.of(on_gpu(f"clips.memory={memory}", f"outputs={tmp_path / memory}"), store)
         logits.append(run.fold_result(1).logits)
     np.testing.assert_array_equal(*logits)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_recorded_steps_give_the_numbers_of_steps_launched_one_by_one(
+    on_gpu: Compose, make_store: MakeStore, tmp_path: Path, precision: str
+) -> None:
+    store = make_store()
+    logits = []
+    for recorded in ("true", "false"):
+        settings = ["model.dropout=0.5", f"precision={precision}", f"cuda_graphs={recorded}"]
+        logits.append(Run.of(on_gpu(*settings, f"outputs={tmp_path / recorded}"), store).fold_result(1).logits)
+    np.testing.assert_array_equal(*logits)
+
+
+def test_a_network_that_cannot_be_recorded_trains_without(caplog: pytest.LogCaptureFixture) -> None:
+    class Undecided(torch.nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) if x.sum().item() > 0 else -super().forward(x)
+
+    network, x = Undecided(4, 3).cuda(), torch.rand(5, 4, device="cuda")
+    logits = StaticForward(network, compiled=False, recorded=True)(x)
+    torch.testing.assert_close(logits, network(x))
+    assert "CUDA graphs" in caplog.text
+
+
+def test_padded_channels_change_no_number_but_its_rounding() -> None:
+    torch.manual_seed(0)
+    conv, clips = GreyConv3d(3, 8, 3, padding=1).cuda(), torch.rand(2, 1, 4, 16, 16, device="cuda")
+    with torch.autocast("cuda", torch.bfloat16):
+        fast = conv(clips)
+    torch.testing.assert_close(fast.float(), conv(clips), rtol=0.02, atol=0.02)
+    assert fast.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_it_learns(on_gpu: Compose, make_store: MakeStore) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -51,11 +50,3 @@ def test_auto_follows_the_gpus_abilities_where_there_is_one(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": not native})
     assert resolve_precision("auto", "auto") == resolve_precision("auto", "gpu") == want
     assert resolve_precision("auto", "cpu") != want
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch knows AMX on Linux only")
-def test_the_answer_is_one_that_pytorch_can_compute_with() -> None:
-    enabled = resolve_precision("auto", "cpu") == "bf16-mixed"
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
-        product = torch.ones(4, 4) @ torch.ones(4, 4)
-    assert product.dtype == (torch.bfloat16 if enabled else torch.float32)

@@ -5,10 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from fer3d.training.lookahead import Lookahead
 from fer3d.training.schedules import constant, cosine
 
 NUM_STEPS = 20
@@ -38,9 +37,3 @@ def test_cosine_falls_from_the_learning_rate_to_zero() -> None:
     assert rates[NUM_STEPS // 2] == pytest.approx(0.05)
     assert rates[-1] == pytest.approx(0, abs=1e-9)
     assert sorted(rates, reverse=True) == rates
-
-
-def test_cosine_reaches_the_optimizer_inside_lookahead() -> None:
-    optimizer = Lookahead(parameters(), lambda params: Adam(params, lr=0.1))
-    learning_rates(optimizer, cosine)
-    assert optimizer.inner.param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)

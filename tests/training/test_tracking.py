@@ -216,17 +216,6 @@ def test_a_failed_fold_is_a_failed_wandb_run(
     assert end.exit_code == 1
 
 
-def test_csv_has_a_row_an_epoch_also_without_wandb(
-    compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]
-) -> None:
-    run = Run.of(compose_tiny("trainer.max_epochs=3", "batch_size=30"), make_store())
-    (result,) = run.train(1)
-    found = rows(run.folder / "fold_001")
-    assert [row["epoch"] for row in found] == ["0", "1", "2"]
-    assert [float(row["held_out/accuracy"]) for row in found] == pytest.approx(result.num_correct / len(result.labels))
-    assert not (run.folder / "wandb").exists()
-
-
 def test_a_fold_is_trained_alone_whatever_surrounds_it(
     compose_tiny: Callable[..., DictConfig],
     make_store: Callable[..., ClipStore],
