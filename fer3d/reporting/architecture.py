@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -26,19 +26,9 @@ from fer3d.training.networks import make_network
 
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-_NORMS = {
-    "BatchNorm": "batch norm",
-    "LayerNorm": "layer norm",
-    "GroupNorm": "group norm",
-    "InstanceNorm": "instance norm",
-}
 
 _COLUMNS = 4
-# Inches.
-_BOX = 0.97
-_GAP = 0.18
-_GUTTER = 0.14
-_CHANNEL = 0.2
+_BOX, _GAP, _GUTTER, _CHANNEL = 0.97, 0.18, 0.14, 0.2  # inches
 _CHARACTERS = 15  # in a line of a box
 
 # Accent colour of each kind of block; the others are grey.
@@ -47,27 +37,19 @@ _COLOURS = {"conv": ACCENTS[0], "pool": ACCENTS[2], "linear": ACCENTS[1], "outpu
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One box of a drawing: a layer with the normalisation and the activation that follow it.
+    """One box of a drawing: a layer with the normalisation and the activation that follow it."""
 
-    Attributes:
-        kind: `input`, `conv`, `pool`, `linear`, `dropout`, `output` (a last linear layer) or `other`.
-        lines: What it is, such as `Conv 3x3x3`, `64 filters`, `batch norm`, `ReLU`.
-        output_shape: Shape of what leaves it, without the batch: channels, frames, height, width of a clip.
-        num_parameters: Parameters that it brings; one that is used twice counts where it is used first.
-    """
-
-    kind: str
-    lines: tuple[str, ...]
-    output_shape: tuple[int, ...]
-    num_parameters: int
+    kind: str  # input, conv, pool, linear, dropout, output (a last linear layer) or other
+    lines: tuple[str, ...]  # what it is, such as Conv 3x3x3, 64 filters, batch norm, ReLU
+    output_shape: tuple[int, ...]  # without the batch: channels, frames, height, width of a clip
+    num_parameters: int  # that it brings; one that is used twice counts where it is used first
 
 
 def configured_network(config: Mapping[str, Any], task: Task) -> nn.Module:
     """Builds the network of a configuration without memory for its weights.
 
     Raises:
-        ValueError: It is not made of fer3d's and PyTorch's parts alone. A result that somebody else made may name any
-            code, and to look at it should not run that.
+        ValueError: It is not made of fer3d's and PyTorch's parts alone: somebody else's result may name any code.
     """
     for target in _targets(config):
         made = _locate(target) if target.startswith(("fer3d.models.", "torch.nn.")) else None
@@ -79,18 +61,11 @@ def configured_network(config: Mapping[str, Any], task: Task) -> nn.Module:
 
 
 def describe_network(network: nn.Module, input_shape: Sequence[int]) -> tuple[Block, ...]:
-    """Describes any network by passing an empty clip through a copy of it in evaluation mode.
+    """Describes any network by passing an empty clip, `(C, T, H, W)`, through a copy of it in evaluation mode.
 
-    A network on PyTorch's meta device takes no memory, and nothing is computed. Steps that are no modules (a sum, a
-    reshape) do not show, and branches follow one another.
-
-    Args:
-        network: The network.
-        input_shape: What it takes, without the batch: `(C, T, H, W)` for clips.
-
-    Returns:
-        The input and one block a layer; parameters that belong to no layer that was called come last, so that the
-        blocks' parameters add up to the network's.
+    A network on PyTorch's meta device takes no memory, and nothing is computed. There is one block a layer. Steps that
+    are no modules (a sum, a reshape) do not show, and branches follow one another. Parameters that belong to no layer
+    that was called come last, so that the blocks' parameters add up to the network's.
 
     Raises:
         EvaluationError: The network does not take such an input, or cannot work without real numbers.
@@ -117,9 +92,7 @@ def describe_network(network: nn.Module, input_shape: Sequence[int]) -> tuple[Bl
 
 @style()
 def architecture_figure(blocks: Sequence[Block], title: str, caution: str = "") -> Figure:
-    """Draws a network as boxes in the order of the data, row by row.
-
-    Below each box stand the shape of its output and the number of its parameters.
+    """Draws a network as boxes in the order of the data, row by row, above the shape of their output and parameters.
 
     Raises:
         ValueError: There are no blocks.
@@ -159,11 +132,9 @@ def _draw_block(axes: Axes, block: Block, text: Sequence[str], place: Bbox) -> N
         y = middle + (number + 0.5 - len(text) / 2) * SMALL * LINE
         weight = "bold" if number < num_bold else "normal"
         axes.text(centre, y, line, size=SMALL, weight=weight, ha="center", va="center_baseline")
-    below = ["x".join(map(str, block.output_shape))] if block.output_shape else []
-    if block.num_parameters:
-        below.append(f"{_rounded(block.num_parameters)} params")
-    y = place.y1 + 0.04
-    axes.text(centre, y, "\n".join(below), size=SMALL, color=MUTED, ha="center", va="top")
+    params = f"{_rounded(block.num_parameters)} params" if block.num_parameters else ""
+    below = "\n".join(filter(None, (_by(block.output_shape), params)))
+    axes.text(centre, place.y1 + 0.04, below, size=SMALL, color=MUTED, ha="center", va="top")
 
 
 def _draw_arrow(axes: Axes, before: Bbox, after: Bbox) -> None:
@@ -189,12 +160,9 @@ def _rounded(number: int) -> str:
 def _targets(node: Any) -> Iterator[str]:
     """All code that a part of a configuration names."""
     if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield str(node["_target_"])
-        node = node.values()
-    elif isinstance(node, str) or not isinstance(node, Iterable):
-        return
-    for value in node:
+        yield from [str(node["_target_"])] if "_target_" in node else []
+        node = list(node.values())
+    for value in node if isinstance(node, list | tuple) else []:
         yield from _targets(value)
 
 
@@ -235,12 +203,11 @@ def _layers(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _input_block(shape: tuple[int, ...]) -> Block:
-    lines: tuple[str, ...] = ("Input",)
+    lines: list[str] = []
     if len(shape) == 4:
         channels, frames, height, width = shape
-        colour = {1: ("grey",), 3: ("RGB",)}.get(channels, ())
-        lines = ("Input", f"{frames} frames", f"{height}x{width}", *colour)
-    return Block("input", lines, shape, 0)
+        lines = [f"{frames} frames", f"{height}x{width}", *{1: ["grey"], 3: ["RGB"]}.get(channels, [])]
+    return Block("input", ("Input", *lines), shape, 0)
 
 
 def _named(layer: nn.Module, extra: str) -> tuple[str, tuple[str, ...]]:
@@ -248,14 +215,13 @@ def _named(layer: nn.Module, extra: str) -> tuple[str, tuple[str, ...]]:
     name = type(layer).__name__
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)  # which can be wrapped
     if isinstance(layer, _CONVS):
-        strides = () if set(layer.stride) == {1} else (f"stride {_by(layer.stride)}",)
-        return "conv", (f"Conv {_by(layer.kernel_size)}", f"{layer.out_channels} filters", *strides)
+        stride = [f"stride {_by(layer.stride)}"] if set(layer.stride) != {1} else []
+        return "conv", (f"Conv {_by(layer.kernel_size)}", f"{layer.out_channels} filters", *stride)
     if isinstance(layer, nn.Linear):
         return "linear", ("Linear", f"{layer.out_features} units")
     if "dropout" in name.lower():
-        probability = getattr(layer, "p", None)
-        known = (f"{probability:g}",) if isinstance(probability, float | int) else ()
-        return "dropout", ("Dropout", *known)
+        known = isinstance(getattr(layer, "p", None), float | int)
+        return "dropout", ("Dropout", *([f"{layer.p:g}"] if known else []))
     if "pool" in name.lower():
         return "pool", _pool_lines(layer)
     return "other", (extra or words,)
@@ -289,7 +255,8 @@ def _extra(layer: nn.Module) -> str:
     name = type(layer).__name__
     if _is_activation(layer):
         return name
-    return next((label for norm, label in _NORMS.items() if norm in name), "")
+    norm = re.search("(Batch|Layer|Group|Instance)Norm", name)
+    return f"{norm[1].lower()} norm" if norm else ""
 
 
 def _shape(output: Any) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from math import isnan
@@ -11,7 +11,6 @@ from typing import Any
 
 from fer3d.evaluation.comparison import Comparison
 from fer3d.evaluation.comparison_tables import p_value
-from fer3d.evaluation.evaluation import Outcome
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH
 from fer3d.evaluation.published import BENCHMARKS, Benchmark, benchmark_of, differences
 from fer3d.evaluation.run_results import EvaluationError
@@ -38,36 +37,14 @@ TESTS_NOTE = (
 
 # Settings that are always shown; others only if the runs differ in them.
 _SHOWN = (
-    "model",
-    "optimizer",
-    "scheduler",
-    "trainer.max_epochs",
-    "batch_size",
-    "class_weights",
-    "class_sampler",
-    "clips.num_frames",
-    "clips.clahe",
-    "clips.normalise",
-    "frames",
-    "faces.crop.size",
-)
+    "model", "optimizer", "scheduler", "trainer.max_epochs", "batch_size", "class_weights", "class_sampler",
+    "clips.num_frames", "clips.clahe", "clips.normalise", "frames", "faces.crop.size",
+)  # fmt: skip
 # Settings that change no number, or that the page shows elsewhere.
 _NOT_SHOWN = (
-    "name",
-    "configuration",
-    "outputs",
-    "data",
-    "cv",
-    "logger",
-    "search",
-    "start_from",
-    "selected_by",
-    "fold",
-    "progress",
-    "save_checkpoint",
-    "clips.memory",
-    "faces.every",
-)
+    "name", "configuration", "outputs", "data", "cv", "logger", "search", "start_from", "selected_by", "fold",
+    "progress", "save_checkpoint", "clips.memory", "faces.every",
+)  # fmt: skip
 
 
 def published_section(runs: Sequence[ReportRun]) -> Section | None:
@@ -97,11 +74,7 @@ def pairs_section(runs: Sequence[ReportRun]) -> Section | None:
     if not pairs:
         return None
     rows, reasons = pair_rows(pairs, {one.slug: one.label for one in runs})
-    caution = joint_caution(list({one.slug: one for ones, _ in rows for one in ones}.values()))
-    table = DataTable(
-        Table("All pairs: p-values", TESTS_COLUMNS, tuple(row for _, row in rows), reasons, caution),
-        cautions={number: joint_caution(ones) for number, (ones, _) in enumerate(rows)},
-    )
+    table = beside_published(Table("All pairs: p-values", TESTS_COLUMNS, (), reasons), rows)
     return Section("comparison", "Runs compared", (Prose(TESTS_NOTE), table if rows else Prose(reasons)))
 
 
@@ -116,38 +89,29 @@ def settings_section(runs: Sequence[ReportRun]) -> Section | None:
         key = json.dumps([one.run.config["model"], input_size(one), len(one.run.emotions)], sort_keys=True)
         networks.setdefault(key, one)
     drawn = [architecture_part(one, f"Network of {one.title}") for one in networks.values()]
-    return Section(
-        "settings",
-        "Hyper-parameters and architecture",
-        (
-            _settings_table(runs),
-            Prose("Each network is built from its run's configuration; runs that share one share its drawing."),
-            *side_by_side(drawn),
-        ),
-    )
+    said = Prose("Each network is built from its run's configuration; runs that share one share its drawing.")
+    parts: tuple[Part, ...] = (_settings_table(runs), said, *side_by_side(drawn))
+    return Section("settings", "Hyper-parameters and architecture", parts)
 
 
 def beside_published(published: Table, ours: Sequence[Row]) -> DataTable:
-    """Adds our rows to a table of published ones, each with its caution, since the published are of real clips."""
+    """Adds our rows to a table of published ones, each with its caution, since the published are of real clips.
+
+    Our rows stand out in a table that has others.
+    """
     numbers = range(len(published.rows), len(published.rows) + len(ours))
     caution = joint_caution(list({one.slug: one for runs, _ in ours for one in runs}.values()))
-    return DataTable(
-        replace(
-            published,
-            rows=(*published.rows, *(row for _, row in ours)),
-            caution=f"our rows: {caution}" if caution else "",
-        ),
-        ours=frozenset(numbers),
-        cautions={number: joint_caution(runs) for number, (runs, _) in zip(numbers, ours, strict=True)},
-    )
+    if caution and published.rows:
+        caution = f"our rows: {caution}"
+    table = replace(published, rows=(*published.rows, *(row for _, row in ours)), caution=caution)
+    cautions = {number: joint_caution(runs) for number, (runs, _) in zip(numbers, ours, strict=True)}
+    return DataTable(table, frozenset(numbers if published.rows else ()), cautions)
 
 
 def pair_rows(pairs: Sequence[tuple[ReportRun, ReportRun]], names: Mapping[str, str]) -> tuple[list[Row], str]:
     """Returns a row of `TESTS_COLUMNS` for each pair and epoch protocol, and why some pairs have none.
 
-    Args:
-        pairs: The pairs, that which may be better first.
-        names: For the slug of each run its name in the row.
+    The run that may be better is first in its pair; `names` has for the slug of each run its name in the row.
     """
     rows: list[Row] = []
     reasons: list[str] = []
@@ -185,44 +149,28 @@ def setting_text(value: Any) -> str:
 
 def _published_table(benchmark: Benchmark, runs: Sequence[ReportRun]) -> DataTable:
     floors = (("guessing", benchmark.chance), ("always the largest class", benchmark.majority))
-    rows = [
-        *((name, "-", percent(accuracy / 100), "-", "-", "-", "none", "calculated") for name, accuracy in floors),
-        *(
-            (it.approach, "-", percent(it.accuracy / 100), "-", "-", "-", it.pretraining, it.source)
-            for it in benchmark.results
+    published = [(name, accuracy, "none", "calculated") for name, accuracy in floors]
+    published += [(each.approach, each.accuracy, each.pretraining, each.source) for each in benchmark.results]
+    table = Table(
+        title=f"{corpus_title(benchmark.corpus)}, the literature's {len(benchmark.ranges)} folds: accuracy",
+        columns=("approach", "epoch", "WAR", "UAR", "95% Wilson interval", "clips right", "pretraining", "source"),
+        rows=tuple((name, "-", percent(war / 100), "-", "-", "-", *origin) for name, war, *origin in published),
+        note=(
+            "All from the face alone, subject-independent, as their sources list them; each one's own folds and "
+            "epochs were not checked. WAR: pooled accuracy; UAR: mean recall. A dash under pretraining: not looked "
+            "up. Ours to put beside them is the last epoch, or one chosen on inner validation."
         ),
-    ]
-    return beside_published(
-        Table(
-            title=f"{corpus_title(benchmark.corpus)}, the literature's {len(benchmark.ranges)} folds: accuracy",
-            columns=("approach", "epoch", "WAR", "UAR", "95% Wilson interval", "clips right", "pretraining", "source"),
-            rows=tuple(rows),
-            note=(
-                "All from the face alone, subject-independent, as their sources list them; each one's own folds and "
-                "epochs were not checked. WAR: pooled accuracy; UAR: mean recall. A dash under pretraining: not looked "
-                "up. Ours to put beside them is the last epoch, or one chosen on inner validation."
-            ),
-        ),
-        [((one,), _published_row(one, outcome)) for one in runs for outcome in one.evaluation.outcomes],
     )
+    return beside_published(table, [((one,), row) for one in runs for row in _rows_beside_published(one)])
 
 
-def _published_row(one: ReportRun, outcome: Outcome) -> tuple[str, ...]:
-    return (
-        one.label,
-        outcome.protocol.title,
-        percent(outcome.accuracy),
-        percent(outcome.measures.uar),
-        " to ".join(map(percent, outcome.score.interval())),
-        f"{outcome.score.num_correct} of {outcome.score.num_clips}",
-        _pretraining(one),
-        "this page",
-    )
-
-
-def _pretraining(one: ReportRun) -> str:
+def _rows_beside_published(one: ReportRun) -> Iterator[tuple[str, ...]]:
     source = one.run.info.get("start_from")
-    return corpus_title(source["corpus"]) if source else "none"
+    pretraining = corpus_title(source["corpus"]) if source else "none"
+    for outcome in one.evaluation.outcomes:
+        score, epoch = outcome.score, outcome.protocol.title
+        accuracy = percent(outcome.accuracy), percent(outcome.measures.uar), " to ".join(map(percent, score.interval()))
+        yield one.label, epoch, *accuracy, f"{score.num_correct} of {score.num_clips}", pretraining, "this page"
 
 
 def _settings_table(runs: Sequence[ReportRun]) -> DataTable:
@@ -234,14 +182,9 @@ def _settings_table(runs: Sequence[ReportRun]) -> DataTable:
     names = [name for name in dict.fromkeys(name for each in settings for name in each) if not _is(name, _NOT_SHOWN)]
     differing = [name for name in names if any(each.get(name) != settings[0].get(name) for each in settings)]
     shared = [name for name in names if name not in differing and _is(name, _SHOWN)]
-    return DataTable(
-        Table(
-            title="Hyper-parameters",
-            columns=("", *(one.title for one in runs)),
-            rows=tuple((name, *(setting_text(each.get(name)) for each in settings)) for name in differing + shared),
-            note=f"The first {len(differing)} differ between the runs." if differing else "",
-        )
-    )
+    rows = tuple((name, *(setting_text(each.get(name)) for each in settings)) for name in differing + shared)
+    note = f"The first {len(differing)} differ between the runs." if differing else ""
+    return DataTable(Table("Hyper-parameters", ("", *(one.title for one in runs)), rows, note))
 
 
 def _is(name: str, settings: Sequence[str]) -> bool:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
@@ -34,6 +33,7 @@ from fer3d.reporting.theme import (
     TEXT,
     new_figure,
     share_text,
+    stacked,
     style,
     text_on,
 )
@@ -59,7 +59,9 @@ def confusion_figure(confusion: NDArray[Any], emotions: Sequence[str], title: st
         ValueError: The matrix does not fit the emotions, or holds something that is neither a count nor a share.
     """
     shares, num_clips = _row_shares(np.asarray(confusion), len(emotions))
-    rows = list(emotions) if num_clips is None else list(map(_row_name, emotions, num_clips))
+    rows = list(emotions)
+    if num_clips is not None:
+        rows = [f"{emotion}\n{n} clip{'' if n == 1 else 's'}" for emotion, n in zip(emotions, num_clips, strict=True)]
     figure = new_figure(title, caution, 4.1)
     axes = figure.subplots()
     cells = axes.pcolormesh(np.nan_to_num(shares), cmap=RAMP, vmin=0, vmax=1, edgecolors=GRID, linewidth=0.6)
@@ -93,11 +95,11 @@ def curves_figure(curves: LearningCurves, title: str, caution: str = "") -> Figu
     loss, accuracy = figure.subplots(2, sharex=True)
     training: dict[str, Any] = {"color": ACCENTS[1], "linestyle": (0, (3, 1.2)), "zorder": 2, "label": "training clips"}
     held_out: dict[str, Any] = {"color": ACCENTS[0], "zorder": 3, "label": "held-out clips"}
-    even = np.ones(len(curves.folds))
-    _draw_folds(loss, curves.train_loss, even, **training)
-    _draw_folds(loss, curves.held_out_loss, curves.num_held_out, **held_out)
-    _draw_folds(accuracy, curves.train_accuracy, even, **training)
-    _draw_folds(accuracy, curves.held_out_accuracy, curves.num_held_out, **held_out)
+    drawn = (loss, curves.train_loss, curves.held_out_loss), (accuracy, curves.train_accuracy, curves.held_out_accuracy)
+    for axes, of_training, of_held_out in drawn:
+        _draw_folds(axes, of_training, np.ones(len(curves.folds)), **training)
+        _draw_folds(axes, of_held_out, curves.num_held_out, **held_out)
+        axes.grid(axis="y")
     loss.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handlelength=2.6)
     loss.set(ylabel="loss", ylim=(0, None))
     loss.tick_params(bottom=False)
@@ -105,8 +107,6 @@ def curves_figure(curves: LearningCurves, title: str, caution: str = "") -> Figu
     accuracy.set_xlim((1, curves.num_epochs) if curves.num_epochs > 1 else (0.5, 1.5))
     accuracy.xaxis.set_major_locator(MaxNLocator(16, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     accuracy.yaxis.set_major_formatter(_PERCENT)
-    for axes in (loss, accuracy):
-        axes.grid(axis="y")
     figure.align_ylabels()
     return figure
 
@@ -157,8 +157,7 @@ def protocols_figure(
     sizes = [0.32 * len(by_protocol) + 0.05 for by_protocol in scores.values()]
     headings = sum(TEXT * LINE * (label.count("\n") + 1) + 0.16 for label in labels.values())
     figure = new_figure(title, caution, sum(sizes) + headings + 0.3)
-    panels = figure.subplots(len(scores), sharex=True, squeeze=False, height_ratios=sizes)[:, 0]
-    for axes, (run, by_protocol) in zip(panels, scores.items(), strict=True):
+    for axes, (run, by_protocol) in zip(stacked(figure, sizes), scores.items(), strict=True):
         axes.set_title(labels[run])
         axes.set_yticks(range(len(by_protocol)), [textwrap.fill(protocol.title, 24) for protocol in by_protocol])
         axes.set_ylim(len(by_protocol) - 0.5, -0.5)
@@ -180,16 +179,14 @@ def protocols_figure(
 def reliability_figure(calibration: Calibration, title: str, caution: str = "") -> Figure:
     """Draws the accuracy of clips by their confidence, and how many clips have which confidence.
 
-    A bar is a bin's accuracy, with its 95 % Wilson interval; a bin without clips has none. The line across it is the
-    bin's mean confidence: the gap between the two, weighted by its clips, is its part of the expected calibration
-    error. (DeGroot and Fienberg, The Statistician 32, 1983; as in Guo et al., ICML 2017.)
+    The gap between a bin's accuracy and its mean confidence, weighted by its clips, is its part of the expected
+    calibration error. (DeGroot and Fienberg, The Statistician 32, 1983; as in Guo et al., ICML 2017.)
     """
     figure = new_figure(title, caution, 3.9)
     accuracy, clips = figure.subplots(2, sharex=True, height_ratios=[3.3, 1])
     accuracy.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)), zorder=1, label="calibrated")
-    bins = calibration.bins
-    middles, width = [(one.low + one.high) / 2 for one in bins], 1 / NUM_BINS
-    heights = [one.score.accuracy for one in bins]
+    bins, width = calibration.bins, 1 / NUM_BINS  # a bin without clips is not among them
+    middles, heights = [(one.low + one.high) / 2 for one in bins], [one.score.accuracy for one in bins]
     accuracy.bar(middles, heights, width, color=ACCENTS[0], edgecolor=PAPER, zorder=2, label="accuracy, 95 % interval")
     intervals = np.array([one.score.interval() for one in bins]).reshape(-1, 2)
     # The paper's colour around the ink's keeps it legible on the bar.
@@ -211,10 +208,6 @@ def reliability_figure(calibration: Calibration, title: str, caution: str = "") 
         axes.grid(axis="y")
     figure.align_ylabels()
     return figure
-
-
-def _row_name(emotion: str, num_clips: int) -> str:
-    return f"{emotion}\n{num_clips} clip{'' if num_clips == 1 else 's'}"
 
 
 def _row_shares(confusion: NDArray[Any], num_classes: int) -> tuple[NDArray[np.float64], NDArray[np.int64] | None]:
@@ -240,10 +233,8 @@ def _draw_folds(axes: Axes, values: NDArray[np.float64], weights: NDArray[Any], 
     elif len(values) > 1:
         axes.plot(epochs, values.T, alpha=0.45, linewidth=0.7, **below)
     # A single epoch does not make a line.
-    marker = "o" if len(epochs) == 1 else ""
-    axes.plot(
-        epochs, np.average(values, axis=0, weights=weights), linewidth=2.2, marker=marker, clip_on=not marker, **line
-    )
+    marker, mean = "o" if len(epochs) == 1 else "", np.average(values, axis=0, weights=weights)
+    axes.plot(epochs, mean, linewidth=2.2, marker=marker, clip_on=not marker, **line)
 
 
 def _draw_bars(axes: Axes, scores: Sequence[tuple[str, Score]], num_rows: int) -> None:
@@ -256,24 +247,19 @@ def _draw_bars(axes: Axes, scores: Sequence[tuple[str, Score]], num_rows: int) -
     axes.barh(range(len(scores)), [score.accuracy for _, score in scores], 0.55, color=ACCENTS[0])
     for row, (_, score) in enumerate(scores):
         if score.num_clips <= _MAX_CLIPS:
-            axes.vlines(
-                np.arange(1, score.num_clips) / score.num_clips, row - 0.3, row + 0.3, colors=PAPER, linewidth=1
-            )
+            between = np.arange(1, score.num_clips) / score.num_clips
+            axes.vlines(between, row - 0.3, row + 0.3, colors=PAPER, linewidth=1)
         numbers = f"{score.num_correct}/{score.num_clips}"
         axes.text(1.04, row, numbers, size=SMALL, color=MUTED, va="center", transform=axes.get_yaxis_transform())
 
 
 def _draw_score(axes: Axes, row: int, protocol: EpochProtocol, score: Score) -> None:
     place = PROTOCOLS.index(protocol) if protocol in PROTOCOLS else len(PROTOCOLS)
-    colour = ACCENTS[1] if protocol.optimistic else ACCENTS[0]
+    colour, paint, line = (ACCENTS[1], PAPER, (0, (2.5, 1.5))) if protocol.optimistic else (ACCENTS[0], ACCENTS[0], "-")
     low, high = score.interval()
-    axes.plot(
-        [low, high], [row, row], color=colour, linewidth=1.6, linestyle=(0, (2.5, 1.5)) if protocol.optimistic else "-"
-    )
-    dot = Line2D(
-        [score.accuracy], [row], marker=_MARKERS[place % len(_MARKERS)], markersize=6, markeredgewidth=1.4,
-        markeredgecolor=colour, markerfacecolor=PAPER if protocol.optimistic else colour, clip_on=False,
-    )  # fmt: skip
-    axes.add_line(dot)
+    axes.plot([low, high], [row, row], color=colour, linewidth=1.6, linestyle=line)
+    marker = _MARKERS[place % len(_MARKERS)]
+    dot: dict[str, Any] = {"markersize": 6, "markeredgewidth": 1.4, "markerfacecolor": paint, "clip_on": False}
+    axes.plot(score.accuracy, row, marker=marker, color=colour, **dot)
     numbers = f"{score.accuracy:.1%} [{100 * low:.1f}, {100 * high:.1f}]".replace("%", " %")
     axes.text(1.03, row, numbers, size=SMALL, va="center", transform=axes.get_yaxis_transform())

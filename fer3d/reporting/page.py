@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from fer3d.atomic_file import write_file
+from fer3d.evaluation.run_results import EvaluationError
 from fer3d.evaluation.tables import Table
 from fer3d.reporting.theme import png, svg
 
@@ -49,17 +51,11 @@ class Folded:
 
 @dataclass(frozen=True)
 class DataTable:
-    """A table of the page.
-
-    Attributes:
-        table: What it holds; the first column names the row.
-        ours: Numbers of the rows, from 0, that show our runs beside published results; empty elsewhere.
-        cautions: By the number of a row, what has to be said beside it.
-    """
+    """A table of the page, whose first column names the row."""
 
     table: Table
-    ours: frozenset[int] = frozenset()
-    cautions: Mapping[int, str] = field(default_factory=dict)
+    ours: frozenset[int] = frozenset()  # rows, from 0, that show our runs beside published results
+    cautions: Mapping[int, str] = field(default_factory=dict)  # what has to be said beside a row
 
     @property
     def numeric(self) -> tuple[bool, ...]:
@@ -70,35 +66,19 @@ class DataTable:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure. It includes its title and caution, since it may be copied without the page.
+    """A figure. It includes its title and caution, since it may be copied without the page."""
 
-    Attributes:
-        name: The name of its files, without their endings; unique on the page.
-        alt: What it shows, for those who do not see it.
-        caption: What stands under it.
-        svg: The figure as an SVG file.
-        png: The same as a PNG file.
-        size: Width and height in CSS pixels, so that the page keeps its place before it is shown.
-    """
-
-    name: str
-    alt: str
+    name: str  # of its files, without their endings; unique on the page
+    alt: str  # what it shows, for those who do not see it
     caption: str
     svg: str
     png: bytes
-    size: tuple[int, int]
+    size: tuple[int, int]  # in CSS pixels, so that the page keeps its place before it is shown
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Frames of a clip side by side.
-
-    Attributes:
-        name: The clip's name.
-        text: What is to be said of it.
-        webp: The picture.
-        size: Its width and height in pixels.
-    """
+    """Frames of a clip side by side: its name, what is to be said of it, and a picture of so many pixels."""
 
     name: str
     text: str
@@ -108,13 +88,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Strips(Picture):
-    """Film strips: the page lays them out, and the exported file holds them in one picture.
-
-    Attributes:
-        title: Their heading.
-        caution: `SYNTHETIC data` and the like; stands beside the heading.
-        strips: The strips.
-    """
+    """Film strips below a heading: the page lays them out, and the exported file holds them in one picture."""
 
     title: str
     caution: str
@@ -130,21 +104,13 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with a heading and a place in the table of contents.
+    """A part of the page with a heading, a caution beside it, and a place in the table of contents."""
 
-    Attributes:
-        slug: Its address within the page; unique.
-        title: Its heading.
-        parts: What it holds, smaller sections among them.
-        caution: `SYNTHETIC data` and the like; stands beside the heading.
-        listed: Whether its smaller sections stand in the table of contents, too.
-    """
-
-    slug: str
+    slug: str  # its address within the page; unique
     title: str
     parts: tuple[Part, ...]
     caution: str = ""
-    listed: bool = False
+    listed: bool = False  # whether the table of contents names its smaller sections, too
 
     @property
     def sections(self) -> tuple[Section, ...]:
@@ -166,14 +132,7 @@ Part = Prose | Facts | Folded | DataTable | Picture | Gallery | Section
 
 @dataclass(frozen=True)
 class Headline:
-    """What a run achieved, in one sentence.
-
-    Attributes:
-        label: The run's name on the page.
-        accuracy: The number that counts.
-        sentence: What was measured, and on what.
-        caution: `SYNTHETIC data` and the like.
-    """
+    """What a run achieved: the number that counts, and in one sentence what was measured, and on what."""
 
     label: str
     accuracy: str
@@ -183,14 +142,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that the page shows.
-
-    Attributes:
-        title: Its heading.
-        banners: What a reader must know before any number.
-        headlines: One a run.
-        sections: The rest.
-    """
+    """Everything that the page shows: what a reader must know before any number, a headline a run, and the rest."""
 
     title: str
     banners: tuple[str, ...]
@@ -199,17 +151,8 @@ class Page:
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """All pictures, in order.
-
-        Raises:
-            ValueError: Two of them have the same name, so that one's files would replace the other's.
-        """
-        pictures = tuple(picture for section in self.sections for picture in section.pictures)
-        names = [picture.name for picture in pictures]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"several figures are named {', '.join(twice)}")
-        return pictures
+        """All pictures, in order."""
+        return tuple(picture for section in self.sections for picture in section.pictures)
 
 
 def draw(name: str, alt: str, caption: str, figure: Figure) -> Picture:
@@ -247,14 +190,24 @@ def render(page: Page) -> str:
 def fill_template(name: str, /, **content: object) -> str:
     """Fills a template of this package; the content is escaped."""
     environment = Environment(
-        loader=PackageLoader("fer3d", "reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"svg_uri": _svg_uri, "webp_uri": _webp_uri, "breakable": _breakable, "kind": _kind}
+        loader=PackageLoader("fer3d", "reporting"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"svg_uri": _svg_uri, "webp_uri": _webp_uri}
     return environment.get_template(name).render(content)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder of a report.
+
+    Raises:
+        EvaluationError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = f"the report cannot be written to {folder}, which must be a folder: {error.strerror}"
+        raise EvaluationError(said) from error
 
 
 def write_report(page: Page, folder: Path) -> Path:
@@ -264,6 +217,10 @@ def write_report(page: Page, folder: Path) -> Path:
         OSError: A file cannot be written.
         ValueError: Two figures have the same name.
     """
+    names = Counter(picture.name for picture in page.pictures)
+    if twice := [name for name, number in names.items() if number > 1]:
+        # One's files would replace the other's.
+        raise ValueError(f"several figures are named {', '.join(twice)}")
     for picture in page.pictures:
         write_file(folder / FIGURES_NAME / f"{picture.name}.svg", picture.svg)
         write_file(folder / FIGURES_NAME / f"{picture.name}.png", picture.png)
@@ -271,16 +228,6 @@ def write_report(page: Page, folder: Path) -> Path:
     # The page comes last: when it exists, so do its figures.
     write_file(path, render(page))
     return path
-
-
-def _kind(part: Part) -> str:
-    """The name of the macro that shows a part."""
-    return type(part).__name__
-
-
-def _breakable(name: str) -> Markup:
-    """Lets a narrow column break a name after underscores rather than within a word."""
-    return Markup("_<wbr>").join(name.split("_"))
 
 
 def _svg_uri(picture: str) -> Markup:

@@ -9,19 +9,15 @@ from typing import Protocol
 
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.reporting.comparison_sections import pairs_section, published_section, settings_section
-from fer3d.reporting.page import Page, Section, write_report
+from fer3d.reporting.page import Page, Section, make_folder, write_report
 from fer3d.reporting.runs import ReportRun, independence_caution, read_runs
 from fer3d.reporting.sections import banners, headline, protocols_section, provenance_section, runs_section
 
 
 class Wing(Protocol):
-    """A project's additions to the report of runs, such as those of a paper's reproduction.
+    """A project's additions to the report of runs, such as those of a paper's reproduction."""
 
-    Attributes:
-        title: Follows the page's title.
-    """
-
-    title: str
+    title: str  # follows the page's title
 
     def check(self, runs: Sequence[ReportRun]) -> None:
         """Checks, before anything is drawn, that the project applies to the runs.
@@ -48,17 +44,12 @@ def make_report(
 ) -> Path:
     """Writes the report of runs and returns the page's path; the same runs give the same bytes.
 
-    Args:
-        folders: The runs' folders.
-        into: Where the report goes; None for `report` in the run, or beside several.
-        partial: Whether to go on where folds are missing.
-        faces: Whether missed clips are shown.
-        clips: Where to look for clip stores, or a store itself; None looks in `clips` beside each run.
-        wing: What a project adds; None for nothing.
+    It goes into `report` in the run, or beside several, unless `into` names another folder. `partial` and `clips` are
+    those of `read_runs`, `faces` shows missed clips, and `wing` is what a project adds.
 
     Raises:
-        EvaluationError: A folder is not a run folder, a run misses folds or is given twice; several runs lie in
-            different folders and `into` is not set; the folder cannot be made; or the wing does not fit the runs.
+        EvaluationError: The runs cannot be read so; several lie in different folders and `into` is not set; the folder
+            cannot be made; or the wing does not fit the runs.
         ResultError: A fold's result cannot be read.
         OSError: A file cannot be written.
     """
@@ -66,13 +57,7 @@ def make_report(
     runs = read_runs(folders, partial=partial, clips=clips)
     if wing:
         wing.check(runs)
-    try:
-        # Before the figures, which take a while.
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EvaluationError(
-            f"the report cannot be written to {folder}, which must be a folder: {error.strerror}"
-        ) from error
+    make_folder(folder)  # before the figures, which take a while
     return write_report(compose_page(runs, faces=faces, wing=wing), folder)
 
 

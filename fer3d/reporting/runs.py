@@ -13,6 +13,10 @@ from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.run_results import EvaluationError, RunResults
 from fer3d.reporting.page import slug
 
+# What a report says of all numbers from synthetic clips.
+RENDERED = (
+    "measured on rendered faces. Such numbers say whether the pipeline works, not how well a network reads real faces."
+)
 # Display names of the corpora.
 CORPUS_TITLES = {
     "ckplus": "CK+",
@@ -34,17 +38,11 @@ def corpus_title(corpus: str) -> str:
 
 @dataclass(frozen=True)
 class ReportRun:
-    """A run of the report.
-
-    Attributes:
-        evaluation: The run and its measures.
-        label: Its name on the page: the configured one; with the start of its digest where several have that.
-        store: Its clip store; None where it was not found.
-    """
+    """A run of the report with its measures."""
 
     evaluation: Evaluation
-    label: str
-    store: ClipStore | None
+    label: str  # its name on the page: the configured one; with the start of its digest where several have that
+    store: ClipStore | None  # None where it was not found
 
     @property
     def run(self) -> RunResults:
@@ -81,10 +79,8 @@ class ReportRun:
 def read_runs(folders: Sequence[Path], *, partial: bool = False, clips: Path | None = None) -> list[ReportRun]:
     """Reads and evaluates runs.
 
-    Args:
-        folders: The runs' folders.
-        partial: Whether to go on where folds are missing.
-        clips: Where to look for the clip stores, or a store itself; None looks beside each run, in `clips`.
+    `partial` goes on where folds are missing. `clips` is where to look for the clip stores, or a store itself; None
+    looks beside each run, in `clips`.
 
     Raises:
         EvaluationError: A folder is not a run folder, a run misses folds or is given twice, or `clips` is not a folder.
@@ -93,7 +89,10 @@ def read_runs(folders: Sequence[Path], *, partial: bool = False, clips: Path | N
     if clips is not None and not clips.is_dir():
         raise EvaluationError(f"{clips} is not a folder; --clips takes a folder of clip stores, such as outputs/clips")
     runs = [RunResults.read(folder, partial=partial) for folder in folders]
-    _check_no_run_twice(runs)
+    for number, run in enumerate(runs):
+        if first := next((other for other in runs[:number] if other.digest == run.digest), None):
+            where = str(run.folder) if run.folder == first.folder else f"{first.folder} and {run.folder}"
+            raise EvaluationError(f"{where} is the same run (digest {run.digest[:8]}) twice: give each run once")
     names = Counter(run.name for run in runs)
     return [
         ReportRun(
@@ -135,12 +134,3 @@ def _of_some(caution: str, holds: Sequence[bool]) -> str:
     if all(holds) or not any(holds):
         return caution if any(holds) else ""
     return f"{caution} in {sum(holds)} of {len(holds)} runs"
-
-
-def _check_no_run_twice(runs: Sequence[RunResults]) -> None:
-    seen: dict[str, RunResults] = {}
-    for run in runs:
-        first = seen.setdefault(run.digest, run)
-        if first is not run:
-            where = str(run.folder) if run.folder == first.folder else f"{first.folder} and {run.folder}"
-            raise EvaluationError(f"{where} is the same run (digest {run.digest[:8]}) twice: give each run once")

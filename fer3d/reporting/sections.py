@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -14,7 +14,7 @@ from fer3d.evaluation.calibration import NUM_BINS
 from fer3d.evaluation.evaluation import Outcome
 from fer3d.evaluation.evaluation_tables import measures_table, recall_table, subjects_table
 from fer3d.evaluation.learning_curves import read_curves
-from fer3d.evaluation.measures import HARDEST_FIRST, Score
+from fer3d.evaluation.measures import HARDEST_FIRST
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH, PROTOCOLS, EpochProtocol
 from fer3d.evaluation.run_results import EvaluationError, RunResults, name_folds
 from fer3d.evaluation.tables import Table, percent
@@ -44,17 +44,18 @@ from fer3d.reporting.page import (
     side_by_side,
     value_text,
 )
-from fer3d.reporting.runs import ReportRun, joint_caution
-from fer3d.reporting.strips import contact_sheet, encoded, image_svg, missed_strips, prediction_text
+from fer3d.reporting.runs import RENDERED, ReportRun, joint_caution
+from fer3d.reporting.strips import missed_figure, missed_strips, prediction_text, webp
 
 # The keys of a configuration that affect numbers; the others concern outputs.
 _TOLD = (
-    *("name", "seed", "data", "faces", "clips", "cv", "augment", "model", "optimizer", "scheduler", "batch_size"),
-    *("class_weights", "class_sampler", "trainer", "precision", "compile", "start_from", "selected_by"),
-)
+    "name", "seed", "data", "faces", "clips", "cv", "augment", "model", "optimizer", "scheduler", "batch_size",
+    "class_weights", "class_sampler", "trainer", "precision", "compile", "start_from", "selected_by",
+)  # fmt: skip
 
 MAX_CLIPS = 12  # missed ones that are shown
 _NAMED = 3  # clips and confusions in a sentence
+_WHICH_EPOCH = "The rule that says which epoch of a fold counts changes a result more than most hyper-parameters do."
 
 
 def headline(one: ReportRun) -> Headline:
@@ -62,16 +63,12 @@ def headline(one: ReportRun) -> Headline:
     last, best = (one.evaluation.score(protocol) for protocol in (LAST_EPOCH, BEST_EPOCH))
     low, high = map(percent, last.interval())
     kind = f"{one.run.independence.mark}{'SYNTHETIC ' if one.run.synthetic else ''}held-out clips"
-    return Headline(
-        label=one.label,
-        accuracy=percent(last.accuracy),
-        sentence=(
-            f"{last.num_correct} of {last.num_clips} {kind} of {one.corpus_title} are right after the last epoch under "
-            f"{one.run.cross_validation} cross-validation (95% Wilson interval {low} to {high}); each fold's "
-            f"best epoch gives {percent(best.accuracy)}, which is optimistic."
-        ),
-        caution=one.run.caution,
+    said = (
+        f"{last.num_correct} of {last.num_clips} {kind} of {one.corpus_title} are right after the last epoch under "
+        f"{one.run.cross_validation} cross-validation (95% Wilson interval {low} to {high}); each fold's best epoch "
+        f"gives {percent(best.accuracy)}, which is optimistic."
     )
+    return Headline(one.label, percent(last.accuracy), said, one.run.caution)
 
 
 def banners(runs: Sequence[ReportRun]) -> tuple[str, ...]:
@@ -79,10 +76,8 @@ def banners(runs: Sequence[ReportRun]) -> tuple[str, ...]:
     said = []
     synthetic = [one.label for one in runs if one.run.synthetic]
     if synthetic:
-        said.append(
-            f"SYNTHETIC data: {_named(synthetic, runs)} measured on rendered faces. Such numbers say whether the "
-            "pipeline works, not how well a network reads real faces."
-        )
+        some = f"{', '.join(synthetic)} {'was' if len(synthetic) == 1 else 'were'}"
+        said.append(f"SYNTHETIC data: {some if len(synthetic) < len(runs) else 'everything here was'} {RENDERED}")
     said += [
         f"{NOT_INDEPENDENT}: in {one.label}, {one.run.independence.sentence}. {SEEN_BEFORE}"
         for one in runs
@@ -111,14 +106,8 @@ def protocols_section(runs: Sequence[ReportRun]) -> Section:
     return Section(
         "epoch-protocols",
         "Which epoch counts",
-        (
-            Prose(
-                "The rule that says which epoch of a fold counts changes a result more than most hyper-parameters do."
-            ),
-            Facts(meanings),
-            protocols_picture(runs),
-        ),
-        caution=joint_caution(runs),
+        (Prose(_WHICH_EPOCH), Facts(meanings), protocols_picture(runs)),
+        joint_caution(runs),
     )
 
 
@@ -171,20 +160,17 @@ def curves_part(one: ReportRun) -> Part:
     except EvaluationError as error:
         # Without paths of this machine.
         return Prose(f"No learning curves: {str(error).replace(f'{one.run.folder}{os.sep}', f'{one.label}/')}.")
-    title = f"{one.label}: learning curves"
-    last = percent(one.evaluation.accuracy(LAST_EPOCH))
-    num_folds = len(curves.folds)
+    num_folds, last = len(curves.folds), percent(one.evaluation.accuracy(LAST_EPOCH))
     said = "Loss and accuracy by epoch. Training clips are counted as they train: with dropout and augmentation."
     if num_folds > 1:
         spread = f"{'band: the middle 80 %' if num_folds > MAX_LINES else 'thin: each'} of {num_folds} folds"
         said += f" Thick: held-out clips of all folds together, training clips as the mean of the folds; {spread}."
-    return draw(
-        f"curves-{one.slug}",
+    alt = (
         f"Loss and accuracy of {one.marked_label} by epoch, of training and held-out clips; {last} of the held-out "
-        f"clips are right after the last of {one.run.num_epochs} epochs.",
-        said,
-        curves_figure(curves, title, one.run.caution),
+        f"clips are right after the last of {one.run.num_epochs} epochs."
     )
+    figure = curves_figure(curves, f"{one.label}: learning curves", one.run.caution)
+    return draw(f"curves-{one.slug}", alt, said, figure)
 
 
 def subjects_part(one: ReportRun) -> Part:
@@ -197,12 +183,8 @@ def subjects_part(one: ReportRun) -> Part:
     said = f"All clips of {whole} of {len(scores)} subjects are right after the last epoch."
     if whole < len(scores):
         said += f" The others: {HARDEST_FIRST}."
-    return draw(
-        f"subjects-{one.slug}",
-        f"Accuracy of {one.marked_label} on each subject. {said}",
-        said,
-        subjects_figure(scores, title, one.run.caution),
-    )
+    alt = f"Accuracy of {one.marked_label} on each subject. {said}"
+    return draw(f"subjects-{one.slug}", alt, said, subjects_figure(scores, title, one.run.caution))
 
 
 def reliability_picture(one: ReportRun) -> Picture:
@@ -216,23 +198,17 @@ def reliability_picture(one: ReportRun) -> Picture:
     )
     if outcome.scaled:
         said += f" With each fold's temperature, fitted on its inner validation: {percent(outcome.scaled.ece)}."
-    return draw(
-        f"reliability-{one.slug}",
-        f"Reliability diagram of {one.marked_label}: accuracy of held-out clips by confidence, {LAST_EPOCH.title}. "
-        f"{said}",
-        said,
-        reliability_figure(outcome.calibration, title, one.run.caution),
-    )
+    alt = f"Reliability diagram of {one.marked_label}: accuracy of held-out clips by confidence, {LAST_EPOCH.title}."
+    figure = reliability_figure(outcome.calibration, title, one.run.caution)
+    return draw(f"reliability-{one.slug}", f"{alt} {said}", said, figure)
 
 
 def protocols_picture(runs: Sequence[ReportRun]) -> Picture:
     """The accuracy of all runs under each epoch protocol."""
     caution = joint_caution(runs)
     mixed = len({one.run.caution for one in runs}) > 1
-    scores: Mapping[str, Mapping[EpochProtocol, Score]] = {
-        one.marked_label if mixed else one.label: {
-            outcome.protocol: outcome.score for outcome in one.evaluation.outcomes
-        }
+    scores = {
+        one.marked_label if mixed else one.label: {each.protocol: each.score for each in one.evaluation.outcomes}
         for one in runs
     }
     said = "; ".join(
@@ -256,16 +232,12 @@ def architecture_part(one: ReportRun, heading: str) -> Part:
         boxes = describe_network(network, (channels, num_frames, size, size))
     except Exception as error:  # a network of somebody's own may fail in any way, and the rest of the page stands
         return Prose(f"{heading} cannot be drawn here: {' '.join(str(error).split())}")
-    layers = "; ".join(" ".join(box.lines) for box in boxes)
     total = f"{sum(box.num_parameters for box in boxes):,} parameters"
-    said = (
-        f"{total}; the input is {channels} x {num_frames} x {size} x {size}. Below each box: the shape of its output "
-        "(channels x frames x height x width) and its parameters."
-    )
     return draw(
         f"architecture-{one.slug}",
-        f"{heading}, from input to output: {layers}.",
-        said,
+        f"{heading}, from input to output: {'; '.join(' '.join(box.lines) for box in boxes)}.",
+        f"{total}; the input is {channels} x {num_frames} x {size} x {size}. Below each box: the shape of its output "
+        "(channels x frames x height x width) and its parameters.",
         architecture_figure(boxes, f"{heading}: {total}"),
     )
 
@@ -275,47 +247,36 @@ def missed_part(one: ReportRun, *, faces: bool) -> Part:
     if not faces:
         return Prose("Missed clips are left out (--no-clips).")
     if one.store is None:
-        digest = str(one.run.info["clip_store"])[:8]
         return Prose(
-            f"Missed clips are not shown: the clip store that the run was trained on (digest {digest}) was not found; "
-            "--clips names the folder where it lies."
+            "Missed clips are not shown: the clip store that the run was trained on (digest "
+            f"{one.run.info['clip_store'][:8]}) was not found; --clips names the folder where it lies."
         )
-    store = one.store
     missed = missed_clips(one.evaluation.under(LAST_EPOCH).predictions, one.run.emotions)
     title = f"{one.label}: missed clips, {LAST_EPOCH.title}"
     if not missed:
         return Prose("No clip was missed after the last epoch.")
     shown = missed[:MAX_CLIPS]
-    maps = missed_maps(one.run, store, shown)
+    maps = missed_maps(one.run, one.store, shown)
     which = (
         f"{len(missed)} held-out clip{' was' if len(missed) == 1 else 's were'} missed after the last epoch; here are "
         f"the {len(shown)} most sure of a wrong emotion, frames from first to last."
     )
     terms = "" if one.run.synthetic else f" {_terms(one)}"
     worst = "; ".join(f"{clip.clip_id}: {clip.emotion} taken for {clip.predicted}" for clip in missed[:_NAMED])
-    strips = missed_strips(store, shown, maps.maps)
-    sheet = contact_sheet(strips, shown, title, one.run.caution, which)
-    return Strips(
+    strips = missed_strips(one.store, shown, maps.maps)
+    sheet = draw(
         f"missed-{one.slug}",
         f"Frames of clips that {one.marked_label} missed. {worst}.",
         f"{which} {maps.said}{terms}",
-        image_svg(sheet, f"{title} [{one.run.caution}]" if one.run.caution else title),
-        encoded(sheet, "PNG"),
-        sheet.size,
-        title,
-        one.run.caution,
-        tuple(
-            Strip(clip.clip_id, prediction_text(clip), encoded(strip, "WEBP"), strip.size)
-            for clip, strip in zip(shown, strips, strict=True)
-        ),
+        missed_figure(strips, shown, title, one.run.caution, which),
     )
+    named = ((clip.clip_id, prediction_text(clip)) for clip in shown)
+    parts = tuple(Strip(*names, webp(strip), strip.size) for names, strip in zip(named, strips, strict=True))
+    return Strips(**vars(sheet), title=title, caution=one.run.caution, strips=parts)
 
 
 def input_size(one: ReportRun) -> tuple[int, int, int]:
-    """Channels, frames and size of a run's clips at the network's input.
-
-    Without the clip store, channels and side are as configured.
-    """
+    """Channels, frames and size of a run's clips at the network's input; as configured where there is no clip store."""
     config = one.run.config
     num_frames: int = config["clips"]["num_frames"]
     if one.store is not None:
@@ -324,79 +285,56 @@ def input_size(one: ReportRun) -> tuple[int, int, int]:
 
 
 def _run_section(one: ReportRun, *, faces: bool) -> Section:
-    subjects = subjects_table(one.evaluation)
     pictures = [confusion_picture(one, LAST_EPOCH), curves_part(one), subjects_part(one), reliability_picture(one)]
-    parts: list[Part] = [
-        DataTable(measures_table(one.evaluation)),
-        *side_by_side(pictures),
-        missed_part(one, faces=faces),
-        DataTable(recall_table(one.evaluation)),
-    ]
-    if subjects.rows:
-        parts.append(DataTable(subjects))
-    return Section(f"run-{one.slug}", one.label, tuple(parts), caution=one.run.caution)
+    tables = [make(one.evaluation) for make in (measures_table, recall_table, subjects_table)]
+    measures, *others = [DataTable(table) for table in tables if table.rows]
+    parts: tuple[Part, ...] = (measures, *side_by_side(pictures), missed_part(one, faces=faces), *others)
+    return Section(f"run-{one.slug}", one.label, parts, one.run.caution)
 
 
 def _chosen_table(run: RunResults) -> Table:
     """The settings that each outer fold of a nested run selected."""
     chosen = {fold.fold: fold.info["chosen"] for fold in run.folds}
     names = list(dict.fromkeys(name for choice in chosen.values() for name in choice["params"]))
-    return Table(
-        title="What each fold's own search chose",
-        columns=("outer fold", "trial", "inner accuracy", *names),
-        rows=tuple(
-            (
-                str(fold),
-                str(choice["trial"]),
-                percent(choice["accuracy"]),
-                *(value_text(choice["params"].get(name, "")) for name in names),
-            )
-            for fold, choice in chosen.items()
-        ),
-        note="Inner accuracies are those that the searches chose by, and optimistic; the run's own are not.",
-        caution=run.caution,
-    )
+    rows = []
+    for fold, choice in chosen.items():
+        values = (value_text(choice["params"].get(name, "")) for name in names)
+        rows.append((str(fold), str(choice["trial"]), percent(choice["accuracy"]), *values))
+    note = "Inner accuracies are those that the searches chose by, and optimistic; the run's own are not."
+    columns = ("outer fold", "trial", "inner accuracy", *names)
+    return Table("What each fold's own search chose", columns, tuple(rows), note, run.caution)
 
 
 def _provenance(one: ReportRun) -> Section:
-    run = one.run
-    told = {key: run.config[key] for key in _TOLD if key in run.config}
-    return Section(
-        f"provenance-{one.slug}",
-        one.label,
-        (
-            Facts(tuple(_facts(one))),
-            *([DataTable(_chosen_table(run))] if run.is_nested else []),
-            Folded("Configuration", OmegaConf.to_yaml(OmegaConf.create(told))),
-        ),
-        caution=run.caution,
-    )
+    told = {key: one.run.config[key] for key in _TOLD if key in one.run.config}
+    chosen = [DataTable(_chosen_table(one.run))] if one.run.is_nested else []
+    configuration = Folded("Configuration", OmegaConf.to_yaml(OmegaConf.create(told)))
+    parts: tuple[Part, ...] = (Facts(tuple(_facts(one))), *chosen, configuration)
+    return Section(f"provenance-{one.slug}", one.label, parts, one.run.caution)
 
 
 def _facts(one: ReportRun) -> list[tuple[str, str]]:
     run = one.run
+    device, precision = (
+        ", ".join(sorted({str(fold.info[key]) for fold in run.folds})) for key in ("device", "precision")
+    )
+    sizes = sorted({len(fold.clip_ids) for fold in run.folds})
+    held_out = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    num_folds = f"{len(run.folds)} of {run.num_folds}" if run.partial else str(run.num_folds)
+    independence = independence_text(run.fold_kind, run.independence)
     return [
         ("Run", str(run.info["run"])),
         ("Digest", run.digest),
         ("Corpus", f"{one.corpus_title} ({run.info['num_clips']} clips)"),
         ("Clip store", str(run.info["clip_store"]) + ("" if one.store else " (not found here)")),
-        ("Folds", _folds(one)),
+        ("Folds", f"{num_folds} ({run.fold_rule}), {held_out} held-out clips each{independence}"),
         ("Seed", str(run.seed)),
         ("Starts from", _start(one)),
-        ("Device", f"{_all(one, 'device')}, {_all(one, 'precision')}"),
+        ("Device", f"{device}, {precision}"),
         ("Training time", duration_text(sum(float(fold.info["seconds"]) for fold in run.folds))),
         ("Finished", max(str(fold.info["finished"]) for fold in run.folds)),
         ("Versions", "; ".join(f"{name} {version}" for name, version in run.versions.items())),
     ]
-
-
-def _folds(one: ReportRun) -> str:
-    run = one.run
-    there = f"{len(run.folds)} of {run.num_folds}" if run.partial else str(run.num_folds)
-    sizes = [len(fold.clip_ids) for fold in run.folds]
-    least, most = min(sizes), max(sizes)
-    each = f"{least if least == most else f'{least} to {most}'} held-out clips each"
-    return f"{there} ({run.fold_rule}), {each}{independence_text(run.fold_kind, run.independence)}"
 
 
 def _start(one: ReportRun) -> str:
@@ -407,17 +345,6 @@ def _start(one: ReportRun) -> str:
     kind = "SYNTHETIC clips of " if origin["synthetic"] else ""
     run, weights = str(origin["digest"])[:8], str(origin["weights"])[:8]
     return f"a network trained on {kind}{origin['corpus']} (run {run}, fold {origin['fold']}, weights {weights})"
-
-
-def _all(one: ReportRun, key: str) -> str:
-    """The distinct values of the folds' entries."""
-    return ", ".join(sorted({str(fold.info[key]) for fold in one.run.folds}))
-
-
-def _named(labels: Sequence[str], runs: Sequence[ReportRun]) -> str:
-    if len(labels) == len(runs):
-        return "everything here was"
-    return f"{', '.join(labels)} {'was' if len(labels) == 1 else 'were'}"
 
 
 def _terms(one: ReportRun) -> str:
@@ -433,8 +360,6 @@ def _confusions(outcome: Outcome) -> str:
     wrong = [(-count, label, said) for (label, said), count in np.ndenumerate(counts) if label != said and count]
     if not wrong:
         return "No clip was taken for another emotion."
-    named = (
-        f"{outcome.emotions[label]} for {outcome.emotions[said]} ({-count})"
-        for count, label, said in sorted(wrong)[:_NAMED]
-    )
+    names = outcome.emotions
+    named = (f"{names[label]} for {names[said]} ({-count})" for count, label, said in sorted(wrong)[:_NAMED])
     return f"Most often taken for another: {', '.join(named)}."

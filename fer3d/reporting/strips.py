@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
-import textwrap
 from collections.abc import Mapping, Sequence
 from math import ceil
 
@@ -13,9 +10,8 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from fer3d.clips.store import ClipStore
 from fer3d.evaluation.run_results import EvaluationError
@@ -24,13 +20,10 @@ from fer3d.explanation.explain_clip import Explanation
 from fer3d.explanation.gradcam import METHODS
 from fer3d.explanation.missed_clips import MissedClip
 from fer3d.explanation.sources import ShownClip
-from fer3d.reporting.theme import ACCENTS, ALERT, GRID, INK, MUTED, PAPER, SMALL, new_figure, share_text, style
+from fer3d.reporting.theme import ACCENTS, GRID, MUTED, SMALL, WIDTH, new_figure, share_text, style
 
 _MAX_FRAMES = 10  # in a row of a strip
-# Pixels.
-_FRAME = 96
-_GAP = 2
-_MARGIN = 12
+_FRAME, _GAP = 96, 2  # pixels
 _BETWEEN = "#808080"  # can be seen on a light and on a dark page
 
 _OPACITY = 0.7
@@ -45,10 +38,8 @@ def missed_strips(
 ) -> list[Image.Image]:
     """Returns a film strip of each clip: its frames from first to last, in rows of at most 10.
 
-    Args:
-        store: The clips that the run was trained on.
-        missed: The clips.
-        maps: Where the network saw the wrong emotion, by clip: `(T, H, W)`, at least 0; laid over the frames.
+    The store holds the clips that the run was trained on. The maps say by clip where the network saw the wrong emotion,
+    `(T, H, W)`, at least 0; they are laid over the frames.
 
     Raises:
         EvaluationError: A clip is not in the store.
@@ -71,64 +62,33 @@ def prediction_text(clip: MissedClip) -> str:
     return f"{clip.emotion}, predicted {clip.predicted} ({share_text(clip.probability)})"
 
 
-def contact_sheet(
+@style()
+def missed_figure(
     strips: Sequence[Image.Image], missed: Sequence[MissedClip], title: str, caution: str, note: str
-) -> Image.Image:
-    """Stacks strips in one picture that includes its title and caution.
-
-    Args:
-        strips: The strips.
-        missed: Their clips.
-        title: What the picture shows.
-        caution: `SYNTHETIC data` and the like, or nothing.
-        note: Which clips these are.
-    """
-    width = _MAX_FRAMES * (_FRAME + _GAP) - _GAP + 2 * _MARGIN
-    bold, plain = (ImageFont.truetype(findfont(FontProperties(weight=weight)), 20) for weight in ("bold", "normal"))
-    heading = [(line, INK, bold) for line in textwrap.wrap(title, 72)]
-    heading += [(line, ALERT, bold) for line in textwrap.wrap(caution, 72)]
-    heading += [(line, MUTED, plain) for line in textwrap.wrap(note, 80)]
-    line = 28
-    height = len(heading) * line + sum(strip.height + line + _MARGIN for strip in strips) + 2 * _MARGIN
-    sheet = Image.new("RGB", (width, height), PAPER)
-    draw, y = ImageDraw.Draw(sheet), _MARGIN
-    for text, colour, font in heading:
-        draw.text((_MARGIN, y), text, colour, font)
-        y += line
-    for clip, strip in zip(missed, strips, strict=True):
-        draw.text((_MARGIN, y), clip.clip_id, INK, bold)
-        draw.text((width - _MARGIN, y), prediction_text(clip), INK, plain, anchor="ra")
-        sheet.paste(strip, (_MARGIN, y + line))
-        y += line + strip.height + _MARGIN
-    return sheet
+) -> Figure:
+    """Stacks the strips of missed clips below a title, a caution, and a note on which clips these are."""
+    heights = [0.25 + WIDTH * strip.height / strip.width for strip in strips]
+    figure = new_figure(title, caution, sum(heights), note)
+    rows = figure.subplots(len(strips), squeeze=False, height_ratios=heights).flat
+    for axes, strip, clip in zip(rows, strips, missed, strict=True):
+        axes.imshow(strip)
+        axes.set_axis_off()
+        axes.set_title(clip.clip_id)
+        axes.set_title(prediction_text(clip), loc="right", weight="normal")
+    return figure
 
 
-def encoded(image: Image.Image, kind: str) -> bytes:
-    """Returns an image as the bytes of a `PNG`, `JPEG` or `WEBP` file."""
+def webp(image: Image.Image) -> bytes:
+    """Returns an image as the bytes of a WEBP file."""
     file = io.BytesIO()
-    image.save(file, kind, quality=75)
+    image.save(file, "WEBP", quality=75)
     return file.getvalue()
-
-
-def image_svg(image: Image.Image, title: str) -> str:
-    """Wraps an image in an SVG file, so that every figure has one, with its heading for screen readers."""
-    width, height = image.size
-    address = f"data:image/jpeg;base64,{base64.b64encode(encoded(image, 'JPEG')).decode()}"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-        f'<title>{html.escape(title)}</title><image href="{address}" width="{width}" height="{height}"/></svg>\n'
-    )
 
 
 def with_map(frames: NDArray[np.uint8], evidence: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Overlays a map on frames: no evidence leaves a frame unchanged, the maximum over all frames is bright.
 
-    Args:
-        frames: `(T, H, W, C)`, grey or RGB.
-        evidence: `(T, H, W)`, at least 0.
-
-    Returns:
-        RGB `(T, H, W, 3)`.
+    The frames are `(T, H, W, C)`, grey or RGB, and come back in RGB; the map is `(T, H, W)`, at least 0.
     """
     brightest = float(np.quantile(evidence, _BRIGHTEST)) or float(evidence.max())
     level = (evidence / brightest).clip(max=1) if brightest > 0 else evidence
@@ -143,11 +103,7 @@ def explanation_figure(
 ) -> Figure:
     """Draws the explanation of one emotion of a clip: the frames with the map, their shares, and the check.
 
-    Args:
-        clip: The clip.
-        explanation: The explanation.
-        emotions: The class names.
-        said: The predicted emotion of the clip and its probability.
+    `said` is the predicted emotion of the clip and its probability.
     """
     emotion, evidence = emotions[explanation.label], explanation.evidence
     note = (
@@ -191,9 +147,8 @@ def _draw_check(panels: Sequence[Axes], curves: Curves) -> None:
         axes.grid(axis="y")
         areas = curves.area(random)
         axes.set_title(f"{name}: area {curves.area(own):.2f}", color=ACCENTS[0], pad=16)
-        axes.text(
-            0, 1.05, f"random maps: {areas.min():.2f} to {areas.max():.2f}", color=MUTED, transform=axes.transAxes
-        )
+        random_areas = f"random maps: {areas.min():.2f} to {areas.max():.2f}"
+        axes.text(0, 1.05, random_areas, color=MUTED, transform=axes.transAxes)
     panels[0].set_ylabel("probability")
 
 

@@ -18,18 +18,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from fer3d.evaluation.tables import percent
 from fer3d.reporting.page import value_text
-from fer3d.reporting.theme import ACCENTS, ALERT, GRID, INK, MUTED, PAPER, SMALL, new_figure, style
+from fer3d.reporting.theme import ACCENTS, ALERT, GRID, INK, MUTED, PAPER, SMALL, new_figure, stacked, style
 from fer3d.search.records import State, StudyRecord, TrialRecord
 
-# More lanes than these make the figure unreadable.
-MAX_LANES = 12
+MAX_LANES = 12  # of a setting; more make the figure unreadable
 OTHERS = "other choices"
 
-# Inches.
-_PANEL = 1.7
-_LANE = 0.15
-_NUMBERS = 0.5
-_ROW_HEADING = 0.24
+_PANEL, _LANE, _NUMBERS, _ROW_HEADING = 1.7, 0.15, 0.5, 0.24  # inches
 
 _STATE_MARKS: dict[State, dict[str, Any]] = {
     "complete": {"marker": "o", "color": ACCENTS[0], "markersize": 4.2},
@@ -45,25 +40,19 @@ _RING: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A searched setting as an axis.
+    """A searched setting as an axis."""
 
-    Attributes:
-        name: Its name on the command line.
-        choices: Its choices, one lane each, in the order of the space; the most frequent ones if there are more than
-            12. None for a number.
-        distribution: What its values were drawn from.
-        others: Whether further choices share a last lane.
-    """
-
-    name: str
-    choices: tuple[Any, ...] | None
-    distribution: Any
-    others: bool = False
+    name: str  # on the command line
+    choices: tuple[Any, ...] | None  # one lane each, in the order of the space; None for a number
+    distribution: Any  # what its values were drawn from
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the lanes; empty for a number."""
-        return (*map(value_text, self.choices or ()), *((OTHERS,) if self.others else ()))
+        """The names of the lanes, the last one of which may be for rare choices; empty for a number."""
+        if self.choices is None:
+            return ()
+        others = (OTHERS,) if len(self.choices) < len(self.distribution.choices) else ()
+        return (*map(value_text, self.choices), *others)
 
     def place(self, value: Any) -> float:
         """The lane of a choice, from 0; a number's own value."""
@@ -77,9 +66,8 @@ def read_settings(record: StudyRecord) -> tuple[Setting, ...]:
     distributions: dict[str, BaseDistribution] = {}
     for trial in record.trials:
         distributions |= trial.distributions
-    names = [name for name in record.space if name in distributions]
-    names += [name for name in distributions if name not in record.space]
-    return tuple(_setting(record, name, distributions[name]) for name in names)
+    names = [name for name in dict.fromkeys((*record.space, *distributions)) if name in distributions]
+    return tuple(Setting(name, _lanes(record, name, distributions[name]), distributions[name]) for name in names)
 
 
 def study_marks(record: StudyRecord) -> str:
@@ -113,7 +101,7 @@ def figure2_trials(record: StudyRecord) -> tuple[TrialRecord, ...]:
 def figure2(record: StudyRecord, settings: Sequence[Setting], title: str) -> Figure:
     """Draws the accuracy of each trial that passed, and below it the choices that these trials made.
 
-    A number to the right of a lane counts the trials in it. The title says what the figure shows.
+    A number to the right of a lane counts the trials in it.
 
     Raises:
         ValueError: No trial passed.
@@ -123,37 +111,30 @@ def figure2(record: StudyRecord, settings: Sequence[Setting], title: str) -> Fig
         raise ValueError("no trial passed")
     heights = [_NUMBERS if setting.choices is None else _LANE * len(setting.labels) for setting in settings]
     figure = new_figure(title, study_marks(record), _PANEL + 0.75 + sum(heights) + _ROW_HEADING * len(heights))
-    top, *rows = figure.subplots(
-        1 + len(settings), sharex=True, squeeze=False, height_ratios=[_PANEL - _ROW_HEADING, *heights]
-    )[:, 0]
-    _trial_axis((top, *rows)[-1], record)
+    panels = stacked(figure, [_PANEL - _ROW_HEADING, *heights])
+    top, *rows = panels
+    _trial_axis(panels[-1], record)
     top.tick_params(labelbottom=True)
     passed = "complete trial" if fixed_threshold(record) is None else "trial that passed"
-    shrunk = _CROSS["markersize"] * _crowding(len(trials))
-    top.plot(
-        [t.number for t in trials], [t.attainable for t in trials], **_CROSS | {"markersize": shrunk}, label=passed
-    )
+    cross = _CROSS | {"markersize": _CROSS["markersize"] * _crowding(len(trials))}
+    top.plot([trial.number for trial in trials], [trial.attainable for trial in trials], **cross, label=passed)
     top.plot(best.number, best.attainable, **_RING, label=f"best: trial {best.number}, {percent(best.attainable)}")
     _accuracy_axis(top, record, trials)
     _legend(top)
     for axes, setting in zip(rows, settings, strict=True):
-        made = [trial for trial in trials if setting.name in trial.params]
-        places = [setting.place(trial.params[setting.name]) for trial in made]
-        axes.set_title(_cut(setting.name, 60), fontsize=SMALL, pad=3)
         _setting_axis(axes, setting)
-        axes.plot([trial.number for trial in made], places, **_CROSS | {"markersize": 0.75 * shrunk})
-        if setting.name in best.params:
-            axes.plot(best.number, setting.place(best.params[setting.name]), **_RING | {"markersize": 6.5})
-        counts = Counter(places)
+        _draw_choices(axes, setting, trials, cross | {"markersize": 0.75 * cross["markersize"]})
+        _draw_choices(axes, setting, [best], _RING | {"markersize": 6.5})
+        counts = Counter(setting.place(trial.params[setting.name]) for trial in trials if setting.name in trial.params)
         for lane in range(len(setting.labels)):
             axes.annotate(
                 str(counts[lane]), (1, lane), (18, 0), ("axes fraction", "data"), "offset points",
                 size=SMALL, color=MUTED, ha="right", va="center_baseline", annotation_clip=False,
             )  # fmt: skip
-    for axes in (top, *rows):
+    for axes in panels:
         # A line through all rows leads to the best trial's choices.
         axes.axvline(best.number, color=INK, linewidth=0.8, linestyle=(0, (1, 1.6)), zorder=0.5)
-    (top, *rows)[-1].tick_params(bottom=True)
+    panels[-1].tick_params(bottom=True)
     return figure
 
 
@@ -161,16 +142,13 @@ def figure2(record: StudyRecord, settings: Sequence[Setting], title: str) -> Fig
 def history_figure(record: StudyRecord, title: str) -> Figure:
     """Draws each trial by its number: its accuracy, or the upper bound at which it was pruned.
 
-    A failed or running trial has no accuracy and stands in a lane of its own below. The title says what the figure
-    shows.
+    A failed or running trial has no accuracy and stands in a lane of its own below.
     """
     by_state = {state: [trial for trial in record.trials if trial.state == state] for state in _STATE_MARKS}
     lanes: list[State] = [state for state in ("failed", "running") if by_state[state]]
     figure = new_figure(title, study_marks(record), 2.9 + _LANE * len(lanes))
-    axes, *below = figure.subplots(
-        1 + bool(lanes), sharex=True, squeeze=False, height_ratios=[2.1, _LANE * len(lanes)] if lanes else [1]
-    )[:, 0]
-    _trial_axis((axes, *below)[-1], record)
+    axes, *below = panels = stacked(figure, [2.1, _LANE * len(lanes)] if lanes else [1])
+    _trial_axis(panels[-1], record)
     axes.tick_params(bottom=not lanes)
     # Complete trials are drawn above pruned ones.
     names: tuple[tuple[State, str, int], ...] = (("complete", "complete", 3), ("pruned", "pruned: at most", 2))
@@ -201,14 +179,14 @@ def history_figure(record: StudyRecord, title: str) -> Figure:
     return figure
 
 
-def _setting(record: StudyRecord, name: str, distribution: BaseDistribution) -> Setting:
-    choices = distribution.choices if isinstance(distribution, CategoricalDistribution) else None
-    if choices is None or len(choices) <= MAX_LANES:
-        return Setting(name, choices, distribution)
+def _lanes(record: StudyRecord, name: str, distribution: BaseDistribution) -> tuple[Any, ...] | None:
+    """The choices of a setting, or the most frequent ones of too many; None for a number."""
+    if not isinstance(distribution, CategoricalDistribution) or len(distribution.choices) <= MAX_LANES:
+        return getattr(distribution, "choices", None)
     tried = Counter(trial.params[name] for trial in record.trials if name in trial.params)
     # Stable sorting keeps equally frequent choices in the order of the space.
-    kept = sorted(choices, key=lambda choice: -tried[choice])[: MAX_LANES - 1]
-    return Setting(name, tuple(choice for choice in choices if choice in kept), distribution, others=True)
+    kept = sorted(distribution.choices, key=lambda choice: -tried[choice])[: MAX_LANES - 1]
+    return tuple(choice for choice in distribution.choices if choice in kept)
 
 
 def _crowding(num_trials: int) -> float:
@@ -241,8 +219,16 @@ def _legend(axes: Axes) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handlelength=2)
 
 
+def _draw_choices(axes: Axes, setting: Setting, trials: Sequence[TrialRecord], marks: dict[str, Any]) -> None:
+    made = [
+        (trial.number, setting.place(trial.params[setting.name])) for trial in trials if setting.name in trial.params
+    ]
+    axes.plot([number for number, _ in made], [place for _, place in made], **marks)
+
+
 def _setting_axis(axes: Axes, setting: Setting) -> None:
-    """Sets up the y axis of a setting: one lane per choice, the first on top, or its numeric range."""
+    """Sets up the title and the y axis of a setting: a lane per choice, the first on top, or its numeric range."""
+    axes.set_title(_cut(setting.name, 60), fontsize=SMALL, pad=3)
     axes.tick_params(bottom=False, left=False)
     axes.spines[["bottom", "left"]].set_visible(False)
     axes.grid(axis="y")

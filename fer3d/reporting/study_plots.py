@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
@@ -32,11 +31,9 @@ from fer3d.reporting.study_figures import accuracy_range, fixed_threshold, read_
 from fer3d.reporting.theme import ACCENTS, ALERT, GRID, INK, MUTED, PAPER
 from fer3d.search.records import StudyRecord, TrialRecord
 
-# Fewer complete trials are not enough to estimate importances.
-MIN_TRIALS = 4
+MIN_TRIALS = 4  # complete ones, without which importances cannot be estimated
 _SEED = 0
-_NUM_CONTOURED = 3
-_NUM_NAMED = 3
+_NUM_CONTOURED, _NUM_NAMED = 3, 3
 
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 _COLOURS = {"COMPLETE": ACCENTS[0], "PRUNED": ACCENTS[1], "FAIL": ALERT, "RUNNING": MUTED}
@@ -60,14 +57,7 @@ _TEMPLATE = go.layout.Template(
 
 @dataclass(frozen=True)
 class Plot:
-    """An interactive figure.
-
-    Attributes:
-        name: The name of its element.
-        heading: What it shows.
-        figure: Optuna's figure.
-        height: Its height in pixels.
-    """
+    """Optuna's figure under the name of its element, with a heading and a height in pixels."""
 
     name: str
     heading: str
@@ -77,21 +67,13 @@ class Plot:
 
 @dataclass(frozen=True)
 class PlotSection:
-    """A section of the interactive page.
+    """A section of the interactive page: its plots, and in words what they show or why there are none."""
 
-    Attributes:
-        slug: Its address within the page.
-        title: Its heading.
-        said: What its plots show, or why there are none.
-        plots: The plots.
-        width: The pixels that a plot needs, so that it scrolls on a narrower page; 0 if it fits any page.
-    """
-
-    slug: str
+    slug: str  # its address within the page
     title: str
     said: str
     plots: tuple[Plot, ...] = ()
-    width: int = 0
+    width: int = 0  # pixels that a plot needs, so that it scrolls on a narrower page; 0 if it fits any page
 
 
 def render_plots(record: StudyRecord, sections: Sequence[PlotSection], banners: Sequence[str]) -> str:
@@ -111,7 +93,10 @@ def render_plots(record: StudyRecord, sections: Sequence[PlotSection], banners: 
 
 def plot_sections(record: StudyRecord) -> tuple[PlotSection, ...]:
     """All plots of a study, deterministic for a given study."""
-    with _quiet_optuna():
+    verbosity = optuna.logging.get_verbosity()
+    # Optuna warns about trials that it does not draw; the page reports them.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
         study, names = _copy(record), [setting.name for setting in read_settings(record)]
         shares, importances = _importances(record, study, names)
         return (
@@ -121,6 +106,8 @@ def plot_sections(record: StudyRecord) -> tuple[PlotSection, ...]:
             _contours(record, study, list(shares)[:_NUM_CONTOURED]),
             _timeline(record, study),
         )
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _importances(record: StudyRecord, study: Study, names: Sequence[str]) -> tuple[dict[str, float], PlotSection]:
@@ -181,8 +168,9 @@ def _slices(record: StudyRecord, study: Study, names: Sequence[str]) -> PlotSect
 def _slice(record: StudyRecord, study: Study, name: str) -> go.Figure:
     """Optuna's slice of complete trials, with the medians of choices, the bounds of pruned trials and the threshold."""
     having = [trial for trial in study.trials if name in trial.params]
-    complete = [trial.number for trial in having if trial.state == TrialState.COMPLETE]
-    pruned = [trial.number for trial in having if trial.state == TrialState.PRUNED]
+    complete, pruned = (
+        [trial.number for trial in having if trial.state == state] for state in (TrialState.COMPLETE, TrialState.PRUNED)
+    )
     bounds = {trial.number: trial.attainable for trial in record.trials}
     choices = [str(choice) for choice in getattr(having[-1].distributions[name], "choices", ())]
     values = {trial.number: str(trial.params[name]) if choices else trial.params[name] for trial in having}
@@ -199,13 +187,15 @@ def _slice(record: StudyRecord, study: Study, name: str) -> go.Figure:
         by_choice = {choice: [bounds[number] for number in complete if values[number] == choice] for choice in made}
         medians = {choice: median(accuracies) for choice, accuracies in by_choice.items() if accuracies}
         dash = {"symbol": "line-ew-open", "size": 24, "line": {"width": 2.5}, "color": INK}
-        x, y = list(medians), list(medians.values())
-        figure.add_scatter(x=x, y=y, mode="markers", marker=dash, name="median of complete")
+        figure.add_scatter(
+            x=list(medians), y=list(medians.values()), mode="markers", marker=dash, name="median of complete"
+        )
     if pruned:
         triangle = {"symbol": "triangle-down-open", "size": 8, "color": ACCENTS[1]}
-        x, y = [values[number] for number in pruned], [bounds[number] for number in pruned]
-        text = [f"trial {number}" for number in pruned]
-        figure.add_scatter(x=x, y=y, text=text, mode="markers", marker=triangle, name="pruned: at most")
+        figure.add_scatter(
+            x=[values[number] for number in pruned], y=[bounds[number] for number in pruned],
+            text=[f"trial {number}" for number in pruned], mode="markers", marker=triangle, name="pruned: at most",
+        )  # fmt: skip
     if (threshold := fixed_threshold(record)) is not None:
         line = {"dash": "dash", "color": MUTED, "width": 1.5}
         figure.add_hline(threshold, line=line, name=f"threshold {percent(threshold)}", showlegend=True)
@@ -298,36 +288,22 @@ def _json(record: StudyRecord, plot: Plot) -> str:
     return plotly.io.to_json(plot.figure, engine="json")  # type: ignore[no-any-return]
 
 
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Silences Optuna's warnings about trials that it does not draw; the page reports them."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-
-
 def _copy(record: StudyRecord) -> Study:
-    """Returns an in-memory copy of the trials that had started when the study was read; a search may go on.
-
-    Choices are as on the command line, and a trial has the name of its run and its error rather than all its folds.
-    """
+    """Returns an in-memory copy of the trials that had started when the study was read; a search may go on."""
     study = optuna.create_study(storage=InMemoryStorage(), direction="maximize")
     study.add_trials([_frozen(trial) for trial in record.trials if trial.started is not None])
     return study
 
 
 def _frozen(trial: TrialRecord) -> FrozenTrial:
+    """Choices are as on the command line, and a trial has the name of its run and its error rather than its folds."""
     drawn = {name: _written(trial.distributions[name], value) for name, value in trial.params.items()}
-    details = {"run": trial.run, "error": trial.error}
     frozen = create_trial(
         state=_STATES.get(trial.state, TrialState.RUNNING),
         value=trial.accuracy,
         params={name: value for name, (_, value) in drawn.items()},
         distributions={name: distribution for name, (distribution, _) in drawn.items()},
-        user_attrs={key: value for key, value in details.items() if value is not None},
+        user_attrs={key: value for key, value in (("run", trial.run), ("error", trial.error)) if value is not None},
     )
     frozen.datetime_start, frozen.datetime_complete = trial.started, trial.finished
     return frozen

@@ -27,11 +27,12 @@ from fer3d.reporting.page import (
     Prose,
     Section,
     draw,
+    make_folder,
     slug,
     value_text,
     write_report,
 )
-from fer3d.reporting.runs import corpus_title
+from fer3d.reporting.runs import RENDERED, corpus_title
 from fer3d.reporting.sections import duration_text, independence_text
 from fer3d.reporting.study_figures import (
     figure2,
@@ -44,7 +45,6 @@ from fer3d.reporting.study_figures import (
 from fer3d.reporting.study_plots import PlotSection, plot_sections, render_plots
 from fer3d.search.outcomes import mistakes
 from fer3d.search.records import StudyRecord, TrialRecord
-from fer3d.search.storage import StudyError
 
 PLOTS_NAME = "study.html"
 MAX_BEST = 10  # trials in the tables of the best
@@ -58,27 +58,18 @@ _SHOWN = ("pruning", "protocol")
 def make_study_report(study: str, *, storage: str | None = None, into: Path | None = None) -> Path:
     """Writes the report of a study and returns its path; the same study gives the same bytes.
 
-    The report is `report.html`, its figures as files, and `study.html` with interactive plots.
-
-    Args:
-        study: The study's folder; or its name if `storage` is given.
-        storage: The URL of its database; None for the file in its folder.
-        into: Folder of the report; None for `report` in the study's folder.
+    The report is `report.html`, its figures as files, and `study.html` with interactive plots. `study` is the study's
+    folder, or its name if `storage` is the URL of its database.
 
     Raises:
-        StudyError: The study does not exist, was not created by `fer3d.train`, or the report cannot be written there.
+        StudyError: The study does not exist, or was not created by `fer3d.train`.
+        EvaluationError: The folder of the report cannot be made.
         OSError: A file cannot be written.
     """
     record = StudyRecord.read(study, storage)
     try:
         folder = into or (Path(study) if storage is None else Path("outputs", "search", record.name)) / "report"
-        try:
-            # Before the figures, which take a while.
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StudyError(
-                f"the report cannot be written to {folder}, which must be a folder: {error.strerror}"
-            ) from error
+        make_folder(folder)  # before the figures, which take a while
         plots = plot_sections(record)
         write_file(folder / PLOTS_NAME, render_plots(record, plots, study_banners(record)))
         return write_report(compose_study_page(record, plots, own_database=storage is not None), folder)
@@ -94,28 +85,21 @@ def compose_study_page(record: StudyRecord, plots: tuple[PlotSection, ...], *, o
     sections = (
         _figure2_section(record),
         _history_section(record),
-        _plots_section(record, plots),
+        _plots_section(plots),
         best_section(record),
         saved_section(record),
         failures_section(record),
         setup_section(record, own_database=own_database),
     )
-    return Page(
-        title=f"fer3d: the search {record.name}",
-        banners=study_banners(record),
-        headlines=(study_headline(record),),
-        sections=tuple(replace(section, caution=study_marks(record)) for section in sections if section),
-    )
+    marked = tuple(replace(section, caution=study_marks(record)) for section in sections if section)
+    return Page(f"fer3d: the search {record.name}", study_banners(record), (study_headline(record),), marked)
 
 
 def study_banners(record: StudyRecord) -> tuple[str, ...]:
     """Cautions that precede all numbers."""
     said = []
     if record.synthetic:
-        said.append(
-            "SYNTHETIC data: every trial was measured on rendered faces. Such numbers say whether the pipeline works, "
-            "not how well a network reads real faces."
-        )
+        said.append(f"SYNTHETIC data: every trial was {RENDERED}")
     if not record.independence.holds:
         said.append(f"{NOT_INDEPENDENT}: {record.independence.sentence}. {SEEN_BEFORE}")
     if record.best is not None:
@@ -144,48 +128,33 @@ def study_headline(record: StudyRecord) -> Headline:
     best = record.best
     if best is None:
         hint = " The pruning threshold may be out of reach." if states["pruned"] else ""
-        sentence = f"No trial is complete ({counts}), so there is no best one.{hint}"
-        return Headline(label=record.name, accuracy="-", sentence=sentence, caution=record.caution)
+        said = f"No trial is complete ({counts}), so there is no best one.{hint}"
+        return Headline(record.name, _NOTHING, said, record.caution)
     score = _score(record, best)
     low, high = map(percent, score.interval())
     clips = f"{record.independence.mark}{'SYNTHETIC ' if record.synthetic else ''}held-out clips"
     validation = name_cross_validation(record.fold_kind, record.num_folds, record.independence)
-    return Headline(
-        label=f"{record.name}, trial {best.number}",
-        accuracy=percent(score.accuracy),
-        sentence=(
-            f"{score.num_correct} of {score.num_clips} {clips} of {corpus_title(record.corpus)} are right under "
-            f"{validation} cross-validation, {record.protocol.title} (95% Wilson interval {low} to {high}): the best "
-            f"of {_counted(len(record.trials), 'trial')} ({counts}), chosen on these very folds, which is optimistic."
-        ),
-        caution=record.caution,
+    said = (
+        f"{score.num_correct} of {score.num_clips} {clips} of {corpus_title(record.corpus)} are right under "
+        f"{validation} cross-validation, {record.protocol.title} (95% Wilson interval {low} to {high}): the best of "
+        f"{_counted(len(record.trials), 'trial')} ({counts}), chosen on these very folds, which is optimistic."
     )
+    return Headline(f"{record.name}, trial {best.number}", percent(score.accuracy), said, record.caution)
 
 
 def best_table(record: StudyRecord) -> Table:
     """The best complete trials, with the settings in which they differ."""
-    best, settings = record.complete[:MAX_BEST], read_settings(record)
-    differing = [setting.name for setting in settings if len({_setting_text(t, setting.name) for t in best}) > 1]
+    best, names = record.complete[:MAX_BEST], [setting.name for setting in read_settings(record)]
+    differing = [name for name in names if len({_setting_text(trial, name) for trial in best}) > 1]
     alike = [
-        f"{setting.name}={_setting_text(best[0], setting.name)}"
-        for setting in settings
-        if setting.name not in differing and setting.name in best[0].params
+        f"{name}={_setting_text(best[0], name)}" for name in names if name not in differing and name in best[0].params
     ]
     rows = []
     for trial in best:
         score = _score(record, trial)
-        low, high = map(percent, score.interval())
-        rows.append(
-            (
-                f"trial {trial.number}",
-                percent(score.accuracy),
-                f"{low} to {high}",
-                str(score.num_wrong),
-                str(len(trial.outcomes)),
-                *(_setting_text(trial, name) for name in differing),
-                trial.run or _NOTHING,
-            )
-        )
+        accuracy = percent(score.accuracy), " to ".join(map(percent, score.interval())), str(score.num_wrong)
+        values = (_setting_text(trial, name) for name in differing)
+        rows.append((f"trial {trial.number}", *accuracy, str(len(trial.outcomes)), *values, trial.run or _NOTHING))
     note = (
         f"Accuracy: {record.protocol.title}, with 95% Wilson intervals. These trials were chosen on these very folds, "
         "which no interval accounts for."
@@ -193,7 +162,7 @@ def best_table(record: StudyRecord) -> Table:
     if alike:
         note += f" Alike in {'all of them' if len(best) > 1 else 'it'}: {', '.join(alike)}."
     columns = ("trial", "accuracy", "95% interval", "wrong clips", "folds run", *differing, "run's folder")
-    return Table("Best trials", columns, tuple(rows), note=note, caution=record.caution)
+    return Table("Best trials", columns, tuple(rows), note, record.caution)
 
 
 def folds_table(record: StudyRecord) -> Table:
@@ -242,15 +211,9 @@ def saved_table(record: StudyRecord) -> Table:
             share = percent(num_saved / num_folds) if num_folds else _NOTHING
         rows.append((state, *map(str, ran), saved, share, taken, time_saved))
     columns = (
-        "trials",
-        "number",
-        "folds trained",
-        "of all folds",
-        "folds saved",
-        "share saved",
-        "training time",
+        "trials", "number", "folds trained", "of all folds", "folds saved", "share saved", "training time",
         "time saved, about",
-    )
+    )  # fmt: skip
     note = (
         "Only pruned trials saved anything: of a trial that failed or has not ended, folds are missing for another "
         "reason. Time saved is arithmetic on what ran, not a measurement: for each pruned trial, the mean seconds of "
@@ -265,29 +228,21 @@ def failures_table(record: StudyRecord) -> Table:
     for trial in record.trials:
         if trial.state == "failed":
             by_error.setdefault(" ".join((trial.error or "no message").split()), []).append(trial)
-    ordered = sorted(by_error.items(), key=lambda item: (-len(item[1]), item[1][0].number))
-    rows = tuple(
-        (
-            error,
-            str(len(trials)),
-            str(sum(len(trial.outcomes) for trial in trials)),
-            f"trial {name_folds([trial.number for trial in trials])}",
-        )
-        for error, trials in ordered
-    )
-    return Table("Failed trials", ("error", "number", "folds trained", "which"), rows, caution=record.caution)
+    rows = []
+    for error, trials in sorted(by_error.items(), key=lambda item: (-len(item[1]), item[1][0].number)):
+        num_folds = sum(len(trial.outcomes) for trial in trials)
+        rows.append((error, str(len(trials)), str(num_folds), f"trial {name_folds([one.number for one in trials])}"))
+    columns = ("error", "number", "folds trained", "which")
+    return Table("Failed trials", columns, tuple(rows), caution=record.caution)
 
 
 def best_section(record: StudyRecord) -> Section:
     """The best trials, and their hardest folds."""
-    parts: tuple[Part, ...] = (Prose("There are none: no trial is complete."),)
-    if record.best is not None:
-        folds = folds_table(record)
-        parts = (
-            DataTable(best_table(record)),
-            DataTable(folds) if folds.rows else Prose("None of their held-out clips is wrong in any fold."),
-        )
-    return Section("best", "The best trials", parts)
+    if record.best is None:
+        return Section("best", "The best trials", (Prose("There are none: no trial is complete."),))
+    folds = folds_table(record)
+    hardest = DataTable(folds) if folds.rows else Prose("None of their held-out clips is wrong in any fold.")
+    return Section("best", "The best trials", (DataTable(best_table(record)), hardest))
 
 
 def saved_section(record: StudyRecord) -> Section:
@@ -307,16 +262,11 @@ def failures_section(record: StudyRecord) -> Section | None:
 
 def setup_section(record: StudyRecord, *, own_database: bool) -> Section:
     """The set-up of the search, and the command that trains its best trial, which depends on the study's storage."""
+    facts = Facts(tuple(_facts(record, own_database=own_database)))
+    space = Section("space", "What was searched", (Facts(tuple(record.space.items())),))
     rest = {key: value for key, value in record.settings.items() if key not in _SHOWN}
-    return Section(
-        "setup",
-        "How it was searched",
-        (
-            Facts(tuple(_facts(record, own_database=own_database))),
-            Section("space", "What was searched", (Facts(tuple(record.space.items())),)),
-            Folded("Settings that all trials share", OmegaConf.to_yaml(OmegaConf.create(rest))),
-        ),
-    )
+    shared = Folded("Settings that all trials share", OmegaConf.to_yaml(OmegaConf.create(rest)))
+    return Section("setup", "How it was searched", (facts, space, shared))
 
 
 def _figure2_section(record: StudyRecord) -> Section:
@@ -355,7 +305,7 @@ def _history_section(record: StudyRecord) -> Section:
     return Section("history", "How the search went", (part,))
 
 
-def _plots_section(record: StudyRecord, plots: tuple[PlotSection, ...]) -> Section:
+def _plots_section(plots: tuple[PlotSection, ...]) -> Section:
     link = Markup('The plots of <code>optuna.visualization</code> are on a page of their own: <a href="{0}">{0}</a>.')
     facts = Facts(tuple((section.title, section.said) for section in plots))
     return Section("plots", "Interactive plots", (Prose(link.format(PLOTS_NAME)), facts))

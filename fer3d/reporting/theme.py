@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib.style
 import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 
@@ -29,39 +30,19 @@ RAMP = LinearSegmentedColormap.from_list("fer3d", ("#ffffff", "#b9d8ee", "#5ba3d
 
 # Inches: the width of a page of text in the paper's style (LNCS), still legible when a phone shrinks it to 390 pixels.
 WIDTH = 4.8
-
-# Points.
-TITLE = 10.0
-TEXT = 8.5
-SMALL = 7.5
-
+TITLE, TEXT, SMALL = 10.0, 8.5, 7.5  # points
 LINE = 1.25 / 72  # height of a line of text in inches, a point of its size
 
-# Characters that fit into a line of a figure's width; bold ones are wider.
-_TITLE_CHARACTERS = 52
-_TEXT_CHARACTERS = 58
-_NOTE_CHARACTERS = 68
 
 _SETTINGS: dict[str, Any] = {
-    "font.size": TEXT,
-    "axes.labelsize": TEXT,
-    "axes.titlesize": TEXT,
+    **dict.fromkeys(("font.size", "axes.labelsize", "axes.titlesize", "legend.fontsize"), TEXT),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), SMALL),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), MUTED),
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 2.5),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "legend.fontsize": TEXT,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "axes.edgecolor": MUTED,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.prop_cycle": cycler(color=ACCENTS),
     "grid.color": GRID,
@@ -91,17 +72,15 @@ def style() -> Iterator[None]:
 
 
 def new_figure(title: str, caution: str, height: float, note: str = "") -> Figure:
-    """Creates a figure in constrained layout below a heading, which is part of the picture.
+    """Creates a figure in constrained layout, `height` inches below a heading, which is part of the picture.
 
-    Args:
-        title: What the figure shows; wrapped where it is too long.
-        caution: `SYNTHETIC data` and the like, or nothing.
-        height: Inches below the heading.
-        note: What has to be read beside the picture where it has no page with a caption.
+    The heading is a title, a caution (`SYNTHETIC data` and the like, or nothing), and a note where the picture has no
+    page with a caption. All three are wrapped.
     """
-    lines = [(line, TITLE, INK, "bold") for line in textwrap.wrap(title, _TITLE_CHARACTERS)]
-    lines += [(line, TEXT, ALERT, "bold") for line in textwrap.wrap(caution, _TEXT_CHARACTERS)]
-    lines += [(line, TEXT, MUTED, "normal") for line in textwrap.wrap(note, _NOTE_CHARACTERS)]
+    # By so many characters that fit into the width; bold ones are wider.
+    lines = [(line, TITLE, INK, "bold") for line in textwrap.wrap(title, 52)]
+    lines += [(line, TEXT, ALERT, "bold") for line in textwrap.wrap(caution, 58)]
+    lines += [(line, TEXT, MUTED, "normal") for line in textwrap.wrap(note, 68)]
     whole = height + sum(size for _, size, *_ in lines) * LINE + 0.12
     figure = Figure(figsize=(WIDTH, whole), layout="constrained")
     figure.get_layout_engine().set(rect=(0, 0, 1, height / whole))  # type: ignore[union-attr, call-arg]
@@ -113,20 +92,25 @@ def new_figure(title: str, caution: str, height: float, note: str = "") -> Figur
     return figure
 
 
+def stacked(figure: Figure, heights: Sequence[float]) -> list[Axes]:
+    """Puts axes of relative heights below each other, all with one x axis."""
+    return list(figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0])
+
+
 def svg(figure: Figure) -> str:
     """Returns a fresh figure as an SVG file, the same bytes for the same data, with its heading for screen readers."""
     file = io.StringIO()
     metadata = {**dict.fromkeys(("Date", "Creator", "Format", "Type")), "Title": str(figure.get_label())}
     with style():
-        figure.savefig(file, format="svg", metadata=metadata)
+        figure.savefig(file, format="svg", dpi=200, metadata=metadata)  # of photographs within it
     return file.getvalue()
 
 
-def png(figure: Figure, dpi: int = 150) -> bytes:
+def png(figure: Figure) -> bytes:
     """Returns a fresh figure as a PNG file, the same bytes for the same data."""
     file = io.BytesIO()
     with style():
-        figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
+        figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
     return file.getvalue()
 
 

@@ -19,8 +19,8 @@ from fer3d.explanation.explain_clip import Evidence, Explanation
 from fer3d.explanation.gradcam import Layer, frame_shares
 from fer3d.explanation.missed_clips import MissedClip, missed_clips, missed_maps
 from fer3d.explanation.sources import ShownClip
-from fer3d.reporting.strips import contact_sheet, encoded, explanation_figure, image_svg, missed_strips, with_map
-from fer3d.reporting.theme import style
+from fer3d.reporting.strips import explanation_figure, missed_figure, missed_strips, webp, with_map
+from fer3d.reporting.theme import png, style, svg
 
 EMOTIONS = ("anger", "fear", "happy")
 MakeStore = Callable[..., ClipStore]
@@ -70,15 +70,21 @@ def test_a_sheet_holds_all_strips_below_its_heading(make_store: MakeStore) -> No
     store = make_store(num_subjects=2, size=112)
     missed = missed_of(store)[:12]
     strips = missed_strips(store, missed, {})
-    sheet = contact_sheet(strips, missed, "What is missed " * 9, "SYNTHETIC data", "Which clips these are.")
-    assert sheet.height > sum(strip.height for strip in strips) + 12 * 20
-    pixels = np.asarray(sheet)
+    sheet = missed_figure(strips, missed, "What is missed " * 9, "SYNTHETIC data", "Which clips these are.")
+    with style():
+        found = assert_legible(sheet)
+    assert {clip.clip_id for clip in missed} <= set(found)
+    words = " ".join(found)
+    assert "What is missed " * 8 in words
+    assert "SYNTHETIC data Which clips these are." in words
+    assert f"{missed[0].emotion}, predicted surprise (0.9)" in words
+    assert [axes.images[0].get_size() for axes in sheet.axes] == [(strip.height, strip.width) for strip in strips]
+    pixels = np.asarray(Image.open(io.BytesIO(png(sheet))).convert("RGB"))
     # What must not be overlooked is red.
     assert (pixels[:200] == (179, 38, 30)).all(-1).any()
-    assert Image.open(io.BytesIO(encoded(sheet, "PNG"))).size == sheet.size
-    assert "<title>a &amp; b [SYNTHETIC data]</title>" in image_svg(sheet, "a & b [SYNTHETIC data]")
+    assert "[SYNTHETIC data]</title>" in svg(sheet)
     # Noise is the hardest to compress.
-    assert sum(len(encoded(strip, "WEBP")) for strip in strips) < 600_000
+    assert sum(len(webp(strip)) for strip in strips) < 600_000
 
 
 def test_a_clip_of_another_store_is_refused(make_store: MakeStore) -> None:

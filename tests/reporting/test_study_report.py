@@ -13,6 +13,7 @@ from test_report_in_chromium import OUTSIDE, PHONE, PICTURES, SCROLL_WIDTH, WIDE
 
 from fer3d.clips.independence import Independence
 from fer3d.evaluation.measures import Score
+from fer3d.evaluation.run_results import EvaluationError
 from fer3d.reporting.page import DataTable, Facts, Page, Prose, render
 from fer3d.reporting.study_plots import plot_sections
 from fer3d.reporting.study_report import (
@@ -26,7 +27,6 @@ from fer3d.reporting.study_report import (
     study_headline,
 )
 from fer3d.search.records import StudyRecord
-from fer3d.search.storage import StudyError
 
 NAME = "ckplus_kfold10_search-3f2a9b1c"
 MARKS = ("SYNTHETIC data", "CHOSEN BY A SEARCH", "last epoch")
@@ -124,7 +124,7 @@ def test_a_study_without_a_complete_trial_makes_a_page(trials: list[FakeTrial]) 
 
 def test_a_place_that_cannot_be_written_to_is_an_error(written: Written, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StudyError, match=r"file/report.*: Not a directory"):
+    with pytest.raises(EvaluationError, match=r"file/report.*: Not a directory"):
         make_study_report(str(written.folder), into=tmp_path / "file" / "report")
 
 
