@@ -8,7 +8,7 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,20 +58,47 @@ class Browser:
 
     def visit(self, page: Path, *scripts: str, width: int = 390, dark: bool = False, media: str = "screen") -> Visit:
         """Opens a page in a fresh tab of an exact width, lets it load, and runs scripts in it."""
+        target, session = self.open(page, width=width, dark=dark, media=media)
+        self._wait_for("Page.loadEventFired", session)
+        values = [self.evaluate(session, script) for script in scripts]
+        self.call("Target.closeTarget", targetId=target)
+        return self.seen(session, values)
+
+    def open(
+        self, page: Path, *, width: int = 390, dark: bool = False, media: str = "screen", **preferences: str
+    ) -> tuple[str, str]:
+        """Opens a page in a fresh tab, and returns the tab's target and session."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self._events.clear()
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable", session)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", session, media=media, features=[scheme])
+        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        features += [{"name": name.replace("_", "-"), "value": value} for name, value in preferences.items()]
+        self.call("Emulation.setEmulatedMedia", session, media=media, features=features)
         size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", session, **size)
         self.call("Page.navigate", session, url=page.resolve().as_uri())
-        self._wait_for("Page.loadEventFired", session)
-        visit = Visit(values=[self._evaluate(session, script) for script in scripts])
-        self.call("Target.closeTarget", targetId=target)
-        _file(self._events, session, visit)
+        return target, session
+
+    def seen(self, session: str, values: Sequence[Any] = ()) -> Visit:
+        """Sorts a tab's events into what a test asks about."""
+        visit = Visit(values=list(values))
+        for event in self._events:
+            if event.get("sessionId") != session:
+                continue
+            details = event["params"]
+            match event["method"]:
+                case "Runtime.consoleAPICalled" if details["type"] in {"error", "warning", "assert"}:
+                    visit.messages.append(" ".join(str(value.get("value")) for value in details["args"]))
+                case "Runtime.exceptionThrown":
+                    visit.messages.append(str(details["exceptionDetails"]))
+                case "Log.entryAdded" if details["entry"]["level"] in {"error", "warning"}:
+                    visit.messages.append(details["entry"]["text"])
+                case "Network.requestWillBeSent" if not details["request"]["url"].startswith("data:"):
+                    visit.requests.append(details["request"]["url"])
+                case "Network.loadingFailed":
+                    visit.failures.append(details["errorText"])
         return visit
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
@@ -86,8 +113,8 @@ class Browser:
         result: dict[str, Any] = answer["result"]
         return result
 
-    def _evaluate(self, session: str, script: str) -> Any:
-        # A script may return a promise, such as that of a picture's decoding.
+    def evaluate(self, session: str, script: str) -> Any:
+        """Returns what a script returns, or what it promises, such as that of a picture's decoding."""
         answer = self.call("Runtime.evaluate", session, expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
@@ -117,13 +144,9 @@ def open_browser(profile: Path) -> Iterator[Browser]:
     answers, answer_end = os.pipe()
     # Chromium reads descriptor 3 and writes 4; the shell puts the pipes there, whatever their numbers are here.
     script = f'exec "$@" 3<&{command_end} 4>&{answer_end}'
-    process = subprocess.Popen(
-        ["bash", "-c", script, "bash", str(BINARY), *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
-        pass_fds=(command_end, answer_end),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = ["bash", "-c", script, "bash", str(BINARY), *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
+    quiet: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    process = subprocess.Popen(command, pass_fds=(command_end, answer_end), **quiet)
     os.close(command_end)
     os.close(answer_end)
     try:
@@ -138,22 +161,3 @@ def open_browser(profile: Path) -> Iterator[Browser]:
             process.kill()
             process.wait()
         os.close(answers)
-
-
-def _file(events: list[dict[str, Any]], session: str, visit: Visit) -> None:
-    """Sorts a tab's events into what a test asks about."""
-    for event in events:
-        if event.get("sessionId") != session:
-            continue
-        details = event["params"]
-        match event["method"]:
-            case "Runtime.consoleAPICalled" if details["type"] in {"error", "warning", "assert"}:
-                visit.messages.append(" ".join(str(value.get("value")) for value in details["args"]))
-            case "Runtime.exceptionThrown":
-                visit.messages.append(str(details["exceptionDetails"]))
-            case "Log.entryAdded" if details["entry"]["level"] in {"error", "warning"}:
-                visit.messages.append(details["entry"]["text"])
-            case "Network.requestWillBeSent" if not details["request"]["url"].startswith("data:"):
-                visit.requests.append(details["request"]["url"])
-            case "Network.loadingFailed":
-                visit.failures.append(details["errorText"])
