@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,15 +22,6 @@ WORSE = right(8, 4), right(8, 7), right(4, 1)
 def runs(tmp_path: Path) -> tuple[Path, Path]:
     """The folders of a better and a worse run."""
     return write_run(tmp_path, BETTER, name="better"), write_run(tmp_path, WORSE, name="worse")
-
-
-def test_help_is_quick() -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-m", "fer3d.compare", "--help"], capture_output=True, text=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert "--partial" in done.stdout
-    assert done.stderr == ""
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
 
 
 def test_prints_accuracies_tests_and_effects(invoke: Invoke, runs: tuple[Path, Path]) -> None:

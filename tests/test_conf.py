@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from composed import composed
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -140,8 +140,7 @@ def test_every_logger_keeps_the_csv(option: str, compose_config: Compose) -> Non
 
 @pytest.mark.parametrize("option", options("experiment"))
 def test_every_experiment_is_complete(option: str) -> None:
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        config = compose("train", overrides=[f"experiment={option}", "data.root=/data"])
+    config = composed(f"experiment={option}", "data.root=/data")
     assert config.name == option
     OmegaConf.resolve(config)
     corpus = instantiate(config.data)

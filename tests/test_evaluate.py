@@ -58,11 +58,6 @@ def test_shows_a_run_and_says_where_the_files_are(evaluate: Evaluate, tmp_path: 
         assert f"{told['macro_f1']:.2%}" in words
 
 
-def test_real_clips_are_not_called_synthetic(evaluate: Evaluate, tmp_path: Path) -> None:
-    status, out, _ = evaluate(write_run(tmp_path, synthetic=False, corpus="ckplus"))
-    assert (status, "SYNTHETIC" in out, "[" in out) == (0, False, False)
-
-
 @pytest.mark.parametrize("independence", [Independence(num_shared=1), Independence(subjects_known=False)])
 def test_every_heading_says_what_is_not_subject_independent(
     evaluate: Evaluate, tmp_path: Path, independence: Independence
@@ -103,11 +98,6 @@ def test_partial_goes_on_and_labels_everything(evaluate: Evaluate, tmp_path: Pat
     assert len(headings(out)) == 5
     assert all("[SYNTHETIC data, PARTIAL: 2 of 4 folds missing]" in heading for heading in headings(out))
     assert json.loads((folder / "evaluation" / "evaluation.json").read_text())["missing_folds"] == [1, 4]
-
-
-def test_partial_says_nothing_of_a_complete_run(evaluate: Evaluate, tmp_path: Path) -> None:
-    status, out, _ = evaluate("--partial", write_run(tmp_path))
-    assert (status, "PARTIAL" in out, "missing" in out) == (0, False, False)
 
 
 def test_files_go_where_they_are_asked_to(evaluate: Evaluate, tmp_path: Path) -> None:
@@ -209,14 +199,3 @@ def test_evaluates_what_training_leaves(
         assert (last["num_correct"], last["num_clips"], inner["num_clips"]) == (correct, 28, 28)
         # A folder of an evaluation is no fold, and training goes on as before.
         assert all(fold.num_correct.shape == (2,) for fold in run.train())
-
-
-def test_training_on_all_clips_leaves_nothing_to_evaluate(
-    evaluate: Evaluate, compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]
-) -> None:
-    run = Run.of(compose_tiny("cv=all_clips"), make_store())
-    run.train()
-    status, out, err = evaluate(run.folder)
-    assert (status, out) == (1, "")
-    assert str(run.folder) in err
-    assert "cv=all_clips" in err

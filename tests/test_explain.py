@@ -111,10 +111,7 @@ def astronaut(tmp_path: Path) -> Path:
         (["{run}/nowhere", "--clip", "S001/001"], "{run}/nowhere does not exist"),
         (["{run}", "--clip", "S999/001"], "{run} contains 3 checkpoints, and none of its folds held out S999/001"),
         (["{run}", "a.mp4"], "{run} contains 3 checkpoints"),
-        (
-            ["{run}/fold_001", "--clip", "S999/001"],
-            "{run}/../clips/store does not contain clip S999/001",
-        ),
+        (["{run}/fold_001", "--clip", "S999/001"], "{run}/../clips/store does not contain clip S999/001"),
         (["{run}/fold_001", "--clip", "S001/001", "--emotion", "joy"], "joy is not an emotion of"),
         (["{run}/fold_001", "--clip", "S001/001", "--layer", "x"], "the network has no layer x with a map"),
         (["{run}/fold_001", "--clip", "S001/001", "--clips", "{run}"], "{run} does not contain the clip store"),

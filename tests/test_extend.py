@@ -158,15 +158,7 @@ def test_a_folder_of_settings(folder: Path, run: RunCommands) -> None:
 @pytest.mark.slow
 def test_a_search_of_a_network_of_ones_own(run: RunCommands, settings: list[str], prepared: PreparedCKPlus) -> None:
     (width,) = re.findall(r"`'(\+model\.width=choice.*?)'`", PAGE)
-    found = run(
-        "FramesLSTM",
-        "-m",
-        "hydra/sweeper=optuna",
-        "hydra.sweeper.n_trials=1",
-        "search=own",
-        *settings,
-        width,
-    )
+    found = run("FramesLSTM", "-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "search=own", *settings, width)
     assert "1 trials complete" in found
 
 

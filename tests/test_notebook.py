@@ -145,9 +145,9 @@ def test_a_stopped_training_continues(settings: list[str]) -> None:
     assert [path.name for path in run.folder.iterdir()] == ["fold_001"]
 
 
-@pytest.mark.parametrize("fold", [np.int64(1), np.array([1]), range(1, 2)])
-def test_any_whole_numbers_name_folds(settings: list[str], fold: Any) -> None:
-    assert train(compose(*settings), fold=fold).fold_result(1).fold == 1
+def test_any_whole_numbers_name_folds(settings: list[str]) -> None:
+    for fold in (np.int64(1), np.array([1]), range(1, 2)):
+        assert train(compose(*settings), fold=fold).unfinished == [2]
 
 
 @pytest.mark.parametrize("fold", ["1", 1.5, [1.5], ["a"]])

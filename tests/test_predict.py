@@ -65,13 +65,6 @@ def test_a_video_leaves_a_table_and_a_line(predict: Predict, video: Path, tmp_pa
     assert json.loads((tmp_path / "out/happy.mp4.json").read_text())["settings"]["smooth"] == 0.2
 
 
-def test_a_second_run_says_that_all_is_done(predict: Predict, video: Path) -> None:
-    assert predict(video)[0] == 0
-    status, out, _ = predict(video)
-    assert (status, "happy.mp4: already done, " in out, "frames/s" in out) == (0, True, False)
-    assert "frames/s" in predict(video, "--stride", "3")[1]
-
-
 def test_what_comes_from_rendered_faces_is_called_so_first(predict: Predict, video: Path, tmp_path: Path) -> None:
     network = write_network(tmp_path / "rendered.ckpt", synthetic=True)
     status, out, _ = predict(video, "--with", network, "--trust", "bright_faces")

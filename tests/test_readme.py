@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+from composed import composed
+from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
@@ -58,11 +59,11 @@ def test_python_commands_compose(words: list[str]) -> None:
     arguments = hydra_arguments(known, searches=words[2] == "fer3d.train")
     overrides = [word for word in arguments if "=" in word]
     assert {word for word in words[3:] if "=" not in word} <= {"--cfg", "job", "hydra", "-m"}
+    if not {"-m", "hydra.mode=MULTIRUN"} & set(arguments):
+        composed(*overrides)
+        return
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        if {"-m", "hydra.mode=MULTIRUN"} & set(arguments):
-            check_sweep(GlobalHydra.instance().config_loader(), overrides)
-        else:
-            compose("train", overrides=overrides)
+        check_sweep(GlobalHydra.instance().config_loader(), overrides)
 
 
 def check_sweep(loader: ConfigLoader, overrides: list[str]) -> None:

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import os
-import resource
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -224,19 +220,3 @@ def test_runs_and_searches_do_not_mix(report: Report, arguments: list[str], mess
     status, out, err = report(*arguments)
     assert (status, out) == (2, "")
     assert message in err
-
-
-def test_help_is_quick_and_names_every_option() -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-m", "fer3d.report", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"COLUMNS": "100"},
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.stdout.startswith("usage: fer3d report")
-    for option in ("--study", "--storage", "--out", "--partial", "--no-clips", "--clips", "--paper"):
-        assert option in done.stdout
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2

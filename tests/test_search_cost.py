@@ -53,22 +53,13 @@ class CutsAtOnce:
         return True
 
 
-def test_it_says_what_synthetic_trials_cost(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    assert benchmark.main(SMALL) == 0
-    said = capsys.readouterr().out
-    assert said.count("SYNTHETIC difficulties, SYNTHETIC trials") == 2
-    assert "hardest first, those of 90% and worse run at most 0.25" in said
-    assert [line.split()[0] for line in said.splitlines() if line[:2].isdigit()] == [
-        "97.5%", "96.5%", "95.0%", "93.0%", "90.0%", "85.0%",
-    ]  # fmt: skip
-
-
 def test_the_same_seed_says_the_same(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     said = []
     for seed in (1, 1, 2):
         benchmark.main((*SMALL, f"--seed={seed}"))
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] != said[2]
+    assert said[0].count("SYNTHETIC difficulties, SYNTHETIC trials") == 2
 
 
 def test_recorded_runs_say_which_subjects_are_hard(benchmark: ModuleType, runs: list[Path]) -> None:
@@ -100,15 +91,12 @@ def test_runs_of_other_clips_are_refused(benchmark: ModuleType, runs: list[Path]
         benchmark.main(("--runs", str(runs[0]), str(other)))
 
 
-@pytest.mark.parametrize("arguments", [("--studies", "0"), ("--trials", "5"), ("--protocol", "first_epoch")])
+@pytest.mark.parametrize(
+    "arguments", [("--studies", "0"), ("--trials", "5"), ("--protocol", "x"), ("--threshold", "96.5")]
+)
 def test_arguments_that_make_no_study_are_refused(benchmark: ModuleType, arguments: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit):
         benchmark.main(arguments)
-
-
-def test_a_threshold_that_is_no_share_is_refused(benchmark: ModuleType) -> None:
-    with pytest.raises(SystemExit, match=r"search\.pruning\.threshold"):
-        benchmark.main((*SMALL, "--threshold", "96.5"))
 
 
 def test_a_bound_that_cuts_wrongly_fails(
@@ -152,7 +140,7 @@ def test_learning_costs_little_against_knowing(benchmark: ModuleType) -> None:
 
 def test_what_is_remembered_is_what_scipy_says(benchmark: ModuleType) -> None:
     rng = np.random.default_rng(0)
-    tables = [rng.integers(-2, 3, rng.integers(2, 8)) / 3 for _ in range(60)] + [rng.normal(size=5) for _ in range(5)]
+    tables = [rng.integers(-2, 3, rng.integers(2, 8)) / 3 for _ in range(25)] + [rng.normal(size=5) for _ in range(5)]
     options = {"alternative": "less", "zero_method": "zsplit"}
     expected = [stats.wilcoxon(table, **options).pvalue for table in tables]
     with benchmark.remembered_wilcoxon():

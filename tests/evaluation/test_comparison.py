@@ -1,8 +1,9 @@
-"""Two runs paired fold by fold and clip by clip, and why others cannot be."""
+"""Two runs paired fold by fold and clip by clip, why others cannot be, and what the tables say."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -133,19 +134,20 @@ def test_runs_with_the_same_missing_folds_can_be_compared(make: Make) -> None:
     assert found.caution == "SYNTHETIC data, PARTIAL: 1 of 3 folds missing"
 
 
-def test_other_corpora(make: Make) -> None:
-    told = refusal(make(), make(corpus="ckplus"))
-    assert told == "their corpora are synthetic and ckplus"
-
-
-def test_other_emotions(make: Make) -> None:
-    told = refusal(make(), make(emotions=EMOTIONS[:6]))
-    assert told.startswith("their emotions are anger, contempt, disgust, fear, happy, sadness, surprise and anger,")
-
-
-def test_other_cross_validations(make: Make) -> None:
-    told = refusal(make(num_folds=4, cv="loso"), make(num_folds=2))
-    assert told == "their cross-validations are 4 folds (LOSO) and 2 folds (2-fold)"
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ({}, {"corpus": "ckplus"}, "their corpora are synthetic and ckplus"),
+        (
+            {"num_folds": 4, "cv": "loso"},
+            {"num_folds": 2},
+            "their cross-validations are 4 folds (LOSO) and 2 folds (2-fold)",
+        ),
+        ({}, {"emotions": EMOTIONS[:6]}, f"their emotions are {', '.join(EMOTIONS)} and {', '.join(EMOTIONS[:6])}"),
+    ],
+)
+def test_runs_of_another_kind(make: Make, first: dict[str, Any], second: dict[str, Any], told: str) -> None:
+    assert refusal(make(**first), make(**second)) == told
 
 
 def test_partial_in_different_folds(make: Make) -> None:
@@ -230,3 +232,49 @@ def test_one_given_fold_is_compared_by_its_clips(make: Make) -> None:
     _, tests, _ = comparison_tables(comparisons)
     assert "single fold" in tests.note
     assert "NOT SUBJECT-INDEPENDENT" in tests.heading
+
+
+def test_tables_have_a_column_a_protocol_and_a_caution(make: Make) -> None:
+    comparisons = compare_runs(make(BETTER), make(WORSE))
+    accuracies, tests, effects = comparison_tables(comparisons)
+    for table in (accuracies, tests, effects):
+        assert table.columns == ("", *(found.protocol.title for found in comparisons))
+        assert table.caution == "SYNTHETIC data"
+        assert all(len(row) == len(table.columns) for row in table.rows)
+    assert accuracies.rows[0] == ("first: clips right", "19 of 20", "18 of 20", "18 of 20")
+    assert accuracies.rows[3] == ("second: pooled accuracy", "80.00%", "80.00%", "60.00%")
+    assert comparisons[0].first.folder.name in accuracies.note
+    rows = dict((row[0], row[1:]) for row in tests.rows)
+    assert rows["clips: McNemar"][2] == f"{2 / 2**6:.5f}"
+    assert dict((row[0], row[3]) for row in effects.rows) == {
+        "folds: mean, points": "+33.33",
+        "folds: its 95% interval": "-38.38 to +105.04",
+        "folds: the same, corrected": "-80.05 to +146.72",
+        "folds: Cohen's d_z": "1.15",
+        "folds: rank-biserial": "1.00",
+        "folds: better, equal, worse": "2, 1, 0",
+        "clips: pooled, points": "+30.00",
+        "clips: right in one run alone": "6 to 0",
+        "clips: odds of these": "inf",
+        "clips: their 95% interval": "1.18 to inf",
+    }
+
+
+def test_tables_say_which_test_counts(make: Make) -> None:
+    loso = [make(correct, cv="loso", num_folds=5) for correct in (0.9, 0.5)]
+    note = comparison_tables(compare_runs(loso[0], loso[1]))[1].note
+    assert re.search(r"McNemar.* LOSO", note)
+    note = comparison_tables(compare_runs(make(0.9), make(0.5)))[1].note
+    assert note.startswith("Use the corrected t-test (Nadeau and Bengio)")
+    assert "one-sided test asks whether first is better" in note
+
+
+def test_numbers_that_cannot_be_had_are_dashes(make: Make) -> None:
+    _, tests, effects = comparison_tables(compare_runs(make(1.0, only=[1]), make(0.0, only=[1])))
+    assert [row[1] for row in tests.rows[:3]] == ["-"] * 3
+    assert [row[1] for row in effects.rows[:4]] == ["+100.00", "-", "-", "-"]
+
+
+def test_small_p_values_are_not_zero(make: Make) -> None:
+    comparisons = compare_runs(make(1.0, clips_per_subject=9), make(0.0, clips_per_subject=9))
+    assert comparison_tables(comparisons)[1].rows[4][1:] == ("< 0.00001",) * 3

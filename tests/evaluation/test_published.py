@@ -88,11 +88,7 @@ def test_a_run_under_the_protocol_belongs_beside_it_whatever_the_order_of_its_em
             "its folds differ (6-fold, not cv=ravdess6)",
         ),
         (RAVDESS, {"emotions": ("happy", "sad")}, "it has 2 of the 8 emotions (data.emotions)"),
-        (
-            RAVDESS,
-            {"corpus": "ravdess", "overrides": ["data.channel=song"]},
-            "data.channel is song and not speech",
-        ),
+        (RAVDESS, {"corpus": "ravdess", "overrides": ["data.channel=song"]}, "data.channel is song and not speech"),
         (RAVDESS, {"corpus": "ravdess", "synthetic": False}, "it holds out 48 of the corpus's 1,440 clips"),
         (RAVDESS, {"only": range(1, 6)}, "1 of its 6 folds are missing"),
         (CREMA_D, {"corpus": "crema_d", "overrides": ["data.labels=face"]}, "data.labels is face and not intended"),

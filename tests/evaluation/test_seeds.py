@@ -37,10 +37,7 @@ def change_info(run: RunResults, **changes: Any) -> RunResults:
     for fold in run.folds:
         folder = run.folder / f"fold_{fold.fold:03d}"
         told: FoldResult = read_result(folder)
-        write_result(
-            FoldResult(**{**vars(told), "info": {**told.info, **changes}}),
-            folder,
-        )
+        write_result(FoldResult(**{**vars(told), "info": {**told.info, **changes}}), folder)
     return RunResults.read(run.folder)
 
 

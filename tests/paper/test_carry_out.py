@@ -30,6 +30,7 @@ from fer3d.processes import is_running
 from fer3d.training.module import DivergedError
 from fer3d.training.results import read_result
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
 SMALL_FACES = ("faces.crop.size=32",)
 
 
@@ -67,7 +68,6 @@ def times(outputs: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in sorted(outputs.glob("*/fold_*/*"))}
 
 
-@pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
 @pytest.mark.slow
 def test_a_plan_from_corpora_to_the_report(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     with messages_shown():
@@ -119,7 +119,6 @@ def test_blocks_hold_each_fold_once_and_leave_no_worker_idle(num_folds: int, num
     assert not sizes or sizes[-1] == 1
 
 
-@pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
 @pytest.mark.slow
 def test_folds_are_the_same_side_by_side(plan: Plan, tmp_path: Path) -> None:
     logits = []
@@ -133,7 +132,6 @@ def test_folds_are_the_same_side_by_side(plan: Plan, tmp_path: Path) -> None:
     assert not workers()
 
 
-@pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
 @pytest.mark.slow
 def test_an_error_in_a_worker_ends_the_others(plan: Plan, tmp_path: Path) -> None:
     settings = [*plan.steps[0].settings, f"outputs={tmp_path / 'o'}", "optimizer.lr=1e30"]
@@ -143,7 +141,6 @@ def test_an_error_in_a_worker_ends_the_others(plan: Plan, tmp_path: Path) -> Non
     assert not workers()
 
 
-@pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
 @pytest.mark.slow
 def test_a_killed_worker_is_one_sentence(plan: Plan, tmp_path: Path) -> None:
     settings = [*plan.steps[0].settings, "cv.num_folds=4", f"outputs={tmp_path / 'o'}"]
@@ -157,7 +154,6 @@ def test_a_killed_worker_is_one_sentence(plan: Plan, tmp_path: Path) -> None:
             list(results)
 
 
-@pytest.mark.filterwarnings("ignore:.*differs from the corpus as distributed")
 @pytest.mark.slow
 def test_a_plan_on_another_launcher(plan: Plan) -> None:
     first = replace(plan, steps=plan.steps[:1], comparisons=())

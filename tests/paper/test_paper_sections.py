@@ -20,29 +20,32 @@ from fer3d.reporting.runs import ReportRun, read_runs
 OULU = {"corpus": "oulu_casia", "emotions": ("anger", "disgust", "fear", "happy", "sadness", "surprise")}
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> list[ReportRun]:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[ReportRun]:
     folds = [right(6, number % 3, 5 - number % 2) for number in range(10)]
     names = ("ckplus_kfold10", "ckplus_kfold10_c2")
-    folders = [write_run(tmp_path, folds, name=name, overrides=[f"experiment={name}"]) for name in names]
-    folders.append(write_run(tmp_path, [right(12, 9, 8)] * 10, name="oulu_kfold10", synthetic=False, **OULU))
+    outputs = tmp_path_factory.mktemp("outputs")
+    folders = [write_run(outputs, folds, name=name, overrides=[f"experiment={name}"]) for name in names]
+    folders.append(write_run(outputs, [right(12, 9, 8)] * 10, name="oulu_kfold10", synthetic=False, **OULU))
     return read_runs(folders)
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves the drawing out, which takes its time."""
+@pytest.fixture(scope="module")
+def pages(runs: list[ReportRun]) -> tuple[Page, Page]:
+    """With the paper and without; no drawings, which take their time."""
 
     def draw(name: str, alt: str, caption: str, figure: object) -> Picture:
         return Picture(name, alt, caption, "<svg/>", b"", (1, 1))
 
-    for module in (run_sections, paper_sections):
-        monkeypatch.setattr(module, "draw", draw)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (run_sections, paper_sections):
+            patch.setattr(module, "draw", draw)
+        return compose_page(runs, wing=PaperWing()), compose_page(runs)
 
 
 @pytest.fixture
-def page(runs: list[ReportRun], undrawn: None) -> Page:
-    return compose_page(runs, wing=PaperWing())
+def page(pages: tuple[Page, Page]) -> Page:
+    return pages[0]
 
 
 def section(page: Page, slug: str) -> Section:
@@ -58,11 +61,12 @@ def tables(section: Section) -> Iterator[DataTable]:
             yield from tables(part)
 
 
-def test_the_papers_sections_stand_around_the_others(page: Page, runs: list[ReportRun]) -> None:
+def test_the_papers_sections_stand_around_the_others(pages: tuple[Page, Page]) -> None:
+    page, plain = pages
     slugs = [one.slug for one in page.sections]
     assert slugs[:4] == ["accuracy", "paper-folds", "confusion", "paper-settings"]
     assert slugs[-2:] == ["discrepancies", "provenance"]
-    assert set(slugs) >= {one.slug for one in compose_page(runs).sections}
+    assert set(slugs) >= {one.slug for one in plain.sections}
     assert page.title.endswith("beside the paper")
     titles = [table.table.title for one in page.sections for table in tables(one)]
     for number in (2, 4, 5, 7, 8):

@@ -214,10 +214,7 @@ def test_failed_trials_are_tried_again_once_and_count_no_more(num_starts: int, t
         search.run()
         failed = [trial.params for trial in search.study.trials[1:3]]
     refused = r"2 trials .* failed.*hydra\.sweeper\.retry_failed=true"
-    with (
-        opened_search(square, folder=tmp_path, num_trials=4) as search,
-        pytest.raises(StudyError, match=refused),
-    ):
+    with opened_search(square, folder=tmp_path, num_trials=4) as search, pytest.raises(StudyError, match=refused):
         search.run()
     for _ in range(num_starts):
         with opened_search(square, folder=tmp_path, num_trials=4, retry_failed=True) as search:

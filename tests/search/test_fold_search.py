@@ -57,11 +57,7 @@ def record(prepared: PreparedCKPlus) -> Iterator[Callable[[], StudyRecord]]:
 Record = Callable[[], StudyRecord]
 
 
-@pytest.mark.parametrize(
-    "protocol",
-    [LAST_EPOCH, BEST_EPOCH, BEST_COMMON_EPOCH],
-    ids=lambda protocol: protocol.name,
-)
+@pytest.mark.parametrize("protocol", [LAST_EPOCH, BEST_EPOCH, BEST_COMMON_EPOCH], ids=lambda protocol: protocol.name)
 @pytest.mark.slow
 def test_a_trials_value_is_the_accuracy_that_its_run_evaluates_to(
     protocol: EpochProtocol, search: Searching, record: Record, prepared: PreparedCKPlus

@@ -90,10 +90,7 @@ def test_a_quick_try_whose_folds_share_subjects_says_so(
 
 @pytest.mark.slow
 def test_where_wandb_is_away_the_search_goes_on_offline_and_says_so_once(
-    wandb_folders: None,
-    prepared: PreparedCKPlus,
-    invoke: Callable[..., tuple[int, str, str]],
-    wandb_away: None,
+    wandb_folders: None, prepared: PreparedCKPlus, invoke: Callable[..., tuple[int, str, str]], wandb_away: None
 ) -> None:
     more = [f"outputs={prepared.outputs}", "logger=wandb", "hydra.sweeper.n_trials=2", "learning_rate=1e-3"]
     long = f"hydra.sweeper.study_name={'s' * 150}"

@@ -14,7 +14,6 @@ from trained_networks import write_checkpoint
 
 from fer3d.clips.store import ClipStore
 from fer3d.memory import free_bytes
-from fer3d.models.cnn3d import GreyConv3d
 from fer3d.prediction.torch_network import read_checkpoint
 from fer3d.training.results import read_result
 from fer3d.training.run import Run
@@ -83,15 +82,6 @@ def test_a_network_that_cannot_be_recorded_trains_without(caplog: pytest.LogCapt
     logits = StaticForward(network, compiled=False, recorded=True)(x)
     torch.testing.assert_close(logits, network(x))
     assert "CUDA graphs" in caplog.text
-
-
-def test_padded_channels_change_no_number_but_its_rounding() -> None:
-    torch.manual_seed(0)
-    conv, clips = GreyConv3d(3, 8, 3, padding=1).cuda(), torch.rand(2, 1, 4, 16, 16, device="cuda")
-    with torch.autocast("cuda", torch.bfloat16):
-        fast = conv(clips)
-    torch.testing.assert_close(fast.float(), conv(clips), rtol=0.02, atol=0.02)
-    assert fast.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_it_learns(on_gpu: Compose, make_store: MakeStore) -> None:

@@ -73,11 +73,7 @@ def compose_own(compose_config: Compose) -> Callable[..., DictConfig]:
     ("target", "settings", "num_channels"), [(PerChannel, {"width": 3}, 1), (PerChannel, {}, 3), (coarse, {}, 1)]
 )
 def test_a_network_of_ones_own_is_trained(
-    target: Any,
-    settings: dict[str, int],
-    num_channels: int,
-    compose_own: Compose,
-    make_store: Callable[..., ClipStore],
+    target: Any, settings: dict[str, int], num_channels: int, compose_own: Compose, make_store: Callable[..., ClipStore]
 ) -> None:
     store = make_store(num_channels=num_channels)
     (result,) = Run.of(compose_own(target, **settings), store).train(1)

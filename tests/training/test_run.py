@@ -415,10 +415,7 @@ def test_a_checkpoint_keeps_the_temperature_of_the_clips_that_were_kept_back(
 
 
 def test_a_damaged_checkpoint_or_another_folds_counts_as_missing(
-    compose_tiny: Compose,
-    store: ClipStore,
-    train_once: Callable[[Run], None],
-    capsys: pytest.CaptureFixture[str],
+    compose_tiny: Compose, store: ClipStore, train_once: Callable[[Run], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Run.of(compose_tiny("save_checkpoint=true"), store)
     train_once(run)

@@ -123,11 +123,7 @@ def test_strips_show_every_kind_of_clip_as_the_network_sees_it(num_channels: int
     )
     next(iter(data.train_dataloader()))  # draws the epoch's parameters
     strips, captions = zip(*sample_strips(data), strict=True)
-    assert captions == (
-        "training clip, as it is: happy",
-        "training clip, contrast: anger",
-        "held-out clip: happy",
-    )
+    assert captions == ("training clip, as it is: happy", "training clip, contrast: anger", "held-out clip: happy")
     for strip in strips:
         assert (strip.shape, strip.dtype) == ((6, 4 * 5, num_channels), np.uint8)
     np.testing.assert_array_equal(strips[0][:, :5].transpose(2, 0, 1), clips[0, :, 0].numpy())
