@@ -24,18 +24,6 @@ class TestRandomLinearContrast:
         with pytest.raises(ValueError, match="factor must be a range"):
             RandomLinearContrast(factor)
 
-    @pytest.mark.parametrize(
-        ("shape", "keepdim", "out"),
-        [
-            ((3, 5, 6), False, (1, 3, 5, 6)),
-            ((3, 5, 6), True, (3, 5, 6)),
-            ((1, 10, 5, 6), False, (1, 10, 5, 6)),
-            ((4, 30, 5, 6), True, (4, 30, 5, 6)),
-        ],
-    )
-    def test_cardinality(self, shape: tuple[int, ...], keepdim: bool, out: tuple[int, ...]) -> None:
-        assert contrast(keepdim=keepdim)(torch.rand(shape)).shape == out
-
     @pytest.mark.parametrize("factor", [0.0, 0.22, 1.0, 1.7, 2.2])
     def test_feature(self, factor: float) -> None:
         values = torch.arange(256).view(1, 1, 16, 16) / 255

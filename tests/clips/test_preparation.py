@@ -180,14 +180,20 @@ def test_number_of_workers_does_not_change_the_content(corpus: PictureCorpus, tm
     assert len(digests) == 1
 
 
-def test_unreadable_image_is_named_and_leaves_nothing(corpus: PictureCorpus, tmp_path: Path) -> None:
-    path = corpus.sequences[1].frames[2]
-    path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(PreparationError, match=r"S005/002/002\.png is not a readable image.*clips.on_unreadable=skip"):
-        prepare(corpus, tmp_path / "stores")
-    # The two other clips are done already.
+def test_all_unreadable_images_are_named_at_once_and_can_be_replaced(corpus: PictureCorpus, tmp_path: Path) -> None:
+    damaged = [corpus.sequences[1].frames[2], corpus.sequences[2].frames[-1]]
+    intact = [path.read_bytes() for path in damaged]
+    for path, content in zip(damaged, intact, strict=True):
+        path.write_bytes(content[:-2000])
+    with pytest.raises(PreparationError, match=r"is not a readable image.*clips.on_unreadable=skip") as caught:
+        prepare(corpus, tmp_path / "stores", num_workers=1)
+    assert all(str(path) in str(caught.value) for path in damaged)
+    assert "2 of 3 clips" in str(caught.value)
+    assert "leave out S005/002, S010/001." in str(caught.value)
+    # The other clip is done already.
     assert [place.suffix for place in (tmp_path / "stores").iterdir()] == [".unfinished"]
-    path.write_bytes(cv2.imencode(".png", portrait(9))[1].tobytes())
+    for path, content in zip(damaged, intact, strict=True):
+        path.write_bytes(content)
     made = prepare(corpus, tmp_path / "stores")
     assert made.store.clip_ids == ("S005/001", "S005/002", "S010/001")
     assert list((tmp_path / "stores").iterdir()) == [made.store.folder]
@@ -213,25 +219,11 @@ def test_unreadable_image_may_cost_its_clip_only(
         prepare(corpus, tmp_path / "stores", num_frames=2)
 
 
-def test_all_unreadable_images_are_named_at_once(corpus: PictureCorpus, tmp_path: Path) -> None:
-    for sequence in corpus.sequences[::2]:
-        sequence.frames[-1].write_bytes(b"not an image")
-    with pytest.raises(PreparationError) as caught:
-        prepare(corpus, tmp_path / "stores", num_workers=1)
-    message = str(caught.value)
-    assert all(str(sequence.frames[-1]) in message for sequence in corpus.sequences[::2])
-    assert "2 of 3 clips" in message
-    assert "leave out S005/001, S010/001." in message
-
-
-def test_clips_without_a_face_are_all_named(faceless: PictureCorpus, tmp_path: Path) -> None:
+def test_clips_without_a_face_are_all_named_and_may_be_skipped(faceless: PictureCorpus, tmp_path: Path) -> None:
     with pytest.raises(PreparationError, match=r"2 of 3 clips: S005/002, S010/001\. Set `faces\.on_no_face`"):
         prepare(faceless, tmp_path / "stores")
     # The clip that has one is done, whatever becomes of the others.
     assert [place.suffix for place in (tmp_path / "stores").iterdir()] == [".unfinished"]
-
-
-def test_clips_without_a_face_may_be_skipped(faceless: PictureCorpus, tmp_path: Path) -> None:
     made = prepare(faceless, tmp_path / "stores", extraction("skip"))
     assert made.store.clip_ids == ("S005/001",)
     assert [(clip.clip_id, clip.reason) for clip in made.report.skipped] == [
@@ -385,6 +377,7 @@ def test_a_reason_that_is_no_text_can_be_written_and_printed(corpus: PictureCorp
 
 def test_report_counts(made: Preparation) -> None:
     report = made.report
+    assert report.subjects_known
     assert (report.num_sequences, report.num_clips, report.num_images) == (3, 3, 8)
     assert report.num_frames_by_source == {"detected": 7, "nearest": 1, "full_frame": 0, "repeated": 1}
     assert report.fallback_clips == ("S005/002",)
@@ -393,7 +386,6 @@ def test_report_counts(made: Preparation) -> None:
 
 
 def test_report_of_unknown_subjects_says_what_follows(corpus: PictureCorpus, tmp_path: Path) -> None:
-    assert prepare(corpus, tmp_path / "stores").report.subjects_known
     corpus.subjects_known = False
     made = prepare(corpus, tmp_path / "stores")
     assert not made.store.header.subjects_known

@@ -232,13 +232,6 @@ def test_the_same_pixels_in_another_order_in_memory_are_the_same_store(store: Cl
     np.testing.assert_array_equal(ClipStore.open(store.folder).clips, PIXELS)
 
 
-def test_an_unsealed_store_cannot_be_opened(tmp_path: Path) -> None:
-    with StoreWriter(tmp_path, header()) as writer:
-        writer.add(RECORDS[0], PIXELS[0])
-    with pytest.raises(StoreError, match="is not a usable clip store"):
-        ClipStore.open(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("entry", "clip", "message"),
     [

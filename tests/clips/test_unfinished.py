@@ -36,17 +36,7 @@ def check_clips(folder: Path, num_clips: int) -> None:
             assert clips.find(f"key {number}") == number
             assert clips.clip(number) == CLIP
             np.testing.assert_array_equal(clips.pixels(number), pixels(number))
-
-
-def test_clips_are_there_after_opening_again(tmp_path: Path) -> None:
-    filled(tmp_path / "clips")
-    check_clips(tmp_path / "clips", 3)
-
-
-def test_what_was_not_added_is_not_found(tmp_path: Path) -> None:
-    filled(tmp_path / "clips")
-    with UnfinishedClips(tmp_path / "clips", SHAPE) as clips:
-        assert clips.find("key 3") is None
+        assert clips.find(f"key {num_clips}") is None
 
 
 @pytest.mark.parametrize("name", ["clips.npy", "clips.jsonl"])

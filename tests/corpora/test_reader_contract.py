@@ -39,39 +39,22 @@ from fer3d.corpora.sequences import Corpus, CorpusError, CorpusWarning, Expected
 
 @dataclass(frozen=True)
 class Case:
-    """A corpus.
+    """A corpus, what its reader says of itself, and a small tree of it."""
 
-    Attributes:
-        make: Makes the reader of a root.
-        write: Writes a small tree.
-        name: The reader's `name`.
-        emotions: The reader's `emotions`.
-        num_channels: The reader's `num_channels`.
-        file: A file of the small tree that the reader needs.
-        roots: Other roots that the tree is found from, relative to its own.
-        ignored: Files that are no part of the corpus and go without saying.
-        unread: Files that look like parts of the corpus, and are not read.
-        says: What every error about a wrong root says.
-        full: Writes the corpus as distributed; None where there is no such thing.
-        expected: Its counts.
-        lost: One of its files or folders, without which one sequence is missing.
-        chosen: Some of the emotions, in another order, where the reader has a choice.
-    """
-
-    make: Callable[..., Any]
-    write: Callable[[Path], Any]
+    make: Callable[..., Any]  # the reader of a root
+    write: Callable[[Path], Any]  # the small tree
     name: str
     emotions: tuple[str, ...]
     num_channels: int
-    file: str
-    roots: tuple[str, ...]
-    ignored: tuple[str, ...]
-    unread: tuple[str, ...]
-    says: tuple[str, ...]
-    full: Callable[[Path], Any] | None = None
-    expected: Expected | None = None
-    lost: str = ""
-    chosen: tuple[str, ...] = ()
+    file: str  # of the small tree, and needed
+    roots: tuple[str, ...]  # others that the tree is found from, relative to its own
+    ignored: tuple[str, ...]  # files that are no part of the corpus and go without saying
+    unread: tuple[str, ...]  # files that look like parts of the corpus, and are not read
+    says: tuple[str, ...]  # in every error about a wrong root
+    full: Callable[[Path], Any] | None = None  # writes the corpus as distributed, where there is such a thing
+    expected: Expected | None = None  # its counts
+    lost: str = ""  # a file or folder of it, without which one sequence is missing
+    chosen: tuple[str, ...] = ()  # some of the emotions, in another order, where the reader has a choice
 
 
 def write_own(root: Path) -> None:

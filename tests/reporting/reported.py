@@ -11,18 +11,10 @@ from fer3d.reporting.runs import ReportRun
 
 @dataclass(frozen=True)
 class Reported:
-    """A written report.
-
-    Attributes:
-        folders: The runs' folders: c1 and c2 on the synthetic twin of CK+, c2 on Oulu-CASIA without its last folds.
-        runs: The same, read.
-        page: The page as data.
-        path: The page as a file.
-        html: Its content.
-    """
+    """A written report of c1 and c2 on the synthetic twin of CK+, and of c2 on Oulu-CASIA without its last folds."""
 
     folders: list[Path]
     runs: list[ReportRun]
     page: Page
     path: Path
-    html: str
+    html: str  # the file's content

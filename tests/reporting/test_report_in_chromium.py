@@ -86,16 +86,3 @@ def test_these_tests_would_notice_a_complaint(body: str, complaint: str, browser
     page = tmp_path / "page.html"
     page.write_text(HEAD + body)
     assert any(complaint in problem for problem in problems(browser.visit(page), page))
-
-
-def test_these_tests_would_notice_what_sticks_out_or_is_no_picture(browser: Browser, tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    page.write_text(f"{HEAD}<main><p style='width: 500px'>wide</p><img src='data:image/svg+xml;base64,AAAA'></main>")
-    scroll_width, outside, pictures = browser.visit(page, SCROLL_WIDTH, OUTSIDE, PICTURES).values
-    assert scroll_width > PHONE
-    assert len(outside) == 1
-    assert pictures == [False]
-    page.write_text(f"{HEAD}<p>narrow</p>")
-    visit = browser.visit(page, SCROLL_WIDTH)
-    assert visit.values == [PHONE]
-    assert problems(visit, page) == []

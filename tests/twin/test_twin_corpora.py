@@ -192,17 +192,17 @@ def test_a_choice_of_emotions_reads_the_same_twin(
 
 
 @pytest.mark.parametrize(
-    ("make", "choice", "named"),
+    ("make", "choice"),
     [
-        (SyntheticRAVDESS, {"emotions": ["happy", "bored"]}, r"data\.emotions .*'bored'"),
-        (SyntheticCremaD, {"emotions": ["happy", "calm"]}, r"data\.emotions .*'calm'"),
-        (SyntheticCremaD, {"labels": "voice"}, r"data\.labels is 'voice'"),
+        (SyntheticRAVDESS, {"emotions": ["happy", "bored"]}),
+        (SyntheticCremaD, {"emotions": ["happy", "calm"]}),
+        (SyntheticCremaD, {"labels": "voice"}),
     ],
 )
 def test_an_unknown_choice_is_refused_at_once(
-    make: Callable[..., Corpus], choice: dict[str, Any], named: str, tmp_path: Path
+    make: Callable[..., Corpus], choice: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(CorpusError, match=named):
+    with pytest.raises(CorpusError, match=rf"data\.{next(iter(choice))} "):
         make(tmp_path, **choice)
 
 

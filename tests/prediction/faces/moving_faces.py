@@ -38,15 +38,10 @@ def backdrop(number: int) -> Image:
 
 @dataclass
 class Film:
-    """Frames, and a detector that finds what was said to be found in each.
-
-    Attributes:
-        frames: The frames so far.
-        looked_at: The numbers of those that the detector was shown.
-    """
+    """Frames, and a detector that finds what was said to be found in each."""
 
     frames: list[Frame] = field(default_factory=list)
-    looked_at: list[int] = field(default_factory=list)
+    looked_at: list[int] = field(default_factory=list)  # the numbers of the frames that the detector was shown
     _found: dict[int, list[Detection]] = field(default_factory=dict)
 
     def add(

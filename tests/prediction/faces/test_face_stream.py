@@ -149,11 +149,6 @@ def test_no_more_frames_are_held_than_lie_between_two_looks() -> None:
     assert taken == 30
 
 
-def test_no_more_faces_than_asked_for() -> None:
-    film = walk(8)
-    assert numbers(seen(film, every=4, max_faces=1)) == [[1]] * 8
-
-
 def test_no_frames_and_no_faces() -> None:
     film = Film()
     assert seen(film) == []

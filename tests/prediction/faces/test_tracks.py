@@ -66,12 +66,6 @@ def test_a_face_that_is_missed_stays_where_it_was_for_a_while() -> None:
     assert held[0] == {1: Sighting((50, 50, 98, 110), None)}
 
 
-def test_a_face_that_is_gone_is_not_believed_to_be_there() -> None:
-    watch = Watch()
-    watch.look((0, 50, 50), (1, 200, 100))
-    assert list(watch.look((1, 200, 100))) == [2]
-
-
 def test_a_face_that_somebody_stands_before_is_not_believed_to_be_seen() -> None:
     watch = Watch()
     for k in range(6):
@@ -101,14 +95,6 @@ def test_half_a_face_at_the_border_is_not_taken_for_a_stranger() -> None:
     assert {face for one in seen for face in one} == {1, 2}
     whole = [WIDTH - 6 * k + FACE[0] < WIDTH - 5 for k in range(1, 20)]
     assert all(1 in one for one, is_whole in zip(seen, whole, strict=True) if is_whole)
-
-
-def test_after_a_cut_people_have_their_numbers_at_once() -> None:
-    watch = Watch()
-    for _ in range(3):
-        watch.look((0, 50, 50), (1, 200, 100))
-    watch.tracker.end_shot()
-    assert left_sides(watch.look((1, 60, 60), (2, 220, 40), scene=1)) == {2: 60, 3: 220}
 
 
 def test_a_doubtful_face_has_to_last() -> None:
