@@ -63,6 +63,7 @@ class PreparationSettings:
     class_sampler: bool
     precision: Literal["auto", "32-true", "bf16-mixed"]
     compile: bool
+    cuda_graphs: bool
     start_from: Text | None
     selected_by: Mapping[str, str | int] | None
     save_checkpoint: bool | None

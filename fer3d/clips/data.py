@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count, repeat
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, islice, repeat
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -18,6 +18,8 @@ from fer3d.clips.frames import FrameSampling
 from fer3d.clips.preprocess import normalise, to_unit_range
 
 _FRAMES_STREAM = 0x66726D73
+# Batches per block: 480 clips of the default size, 240 MB.
+_BLOCK = 16
 
 
 class Rows(NamedTuple):
@@ -117,16 +119,19 @@ class FoldData(pl.LightningDataModule):
         self.source.to(device)
         self.labels = self.labels.to(device)
 
-    def train_dataloader(self) -> DataLoader[Rows]:
+    def train_dataloader(self) -> DataLoader[Rows] | _Blocks:
         """Shuffled rows of the epoch's plan; draws change each epoch unless `Augmentation.redraw` is off."""
-        return self._loader(self._epochs, training=True)
+        loader = self._loader(self._epochs, training=True)
+        return _Blocks(loader, self.training_batches) if self.labels.is_cuda else loader
 
     def val_dataloader(self) -> list[DataLoader[Rows]]:
         """Clips to predict after each epoch: the held-out ones first, then those of `inner_val`."""
         return [self._loader(clips, training=False) for clips in (self.fold.held_out, self.fold.inner_val) if clips]
 
-    def transfer_batch_to_device(self, batch: Rows, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(self, batch: Rows | Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Turns row numbers, and clips if fetched ahead, into a batch on the device."""
+        if isinstance(batch, Batch):
+            return batch
         make = self.training_batch if batch.training else self.prediction_batch
         return make(batch.numbers, batch.clips)
 
@@ -137,34 +142,45 @@ class FoldData(pl.LightningDataModule):
             rows: `(B,)`, on the CPU.
             clips: The result of `fetch`, if known.
         """
-        batch = self._batch(Rows(rows, True, clips))
-        clips = self.plan.apply(batch.clips, self.plan.order(rows))
-        return batch._replace(clips=normalise(clips) if self.normalise else clips)
+        return self.training_batches([Rows(rows, True, clips)])[0]
+
+    def training_batches(self, batches: Sequence[Rows]) -> list[Batch]:
+        """Does the same for several batches, with one call per operation for all of them."""
+        rows = torch.cat([self.plan.order(batch.numbers) for batch in batches])
+        device, sizes = self.labels.device, [len(batch.numbers) for batch in batches]
+        order = torch.argsort(self.plan.operation[rows], stable=True)
+        labels = self.labels[self.plan.clip[rows].to(device, non_blocking=True)]
+        fetched = [batch.clips.to(device, non_blocking=True) for batch in batches if batch.clips is not None]
+        clips = torch.cat(fetched) if fetched else self._fetch_rows(rows)
+        # The rows of a single batch are in order.
+        clips = self.plan.apply(to_unit_range(clips if len(batches) == 1 else clips[order.to(device)]), rows[order])
+        clips = normalise(clips) if self.normalise else clips
+        if len(batches) == 1:
+            return [Batch(clips, labels)]
+        places = torch.split(torch.argsort(order).to(device, non_blocking=True), sizes)
+        return [Batch(clips[place], part) for place, part in zip(places, torch.split(labels, sizes), strict=True)]
 
     def prediction_batch(self, indices: Tensor, clips: Tensor | None = None) -> Batch:
         """Gathers and converts the clips at the given indices; see `training_batch`."""
-        batch = self._batch(Rows(indices, False, clips))
-        return batch._replace(clips=normalise(batch.clips)) if self.normalise else batch
+        device = self.labels.device
+        fetched = self.fetch(Rows(indices, False)).clips if clips is None else clips
+        assert fetched is not None
+        unit = to_unit_range(fetched.to(device, non_blocking=True))
+        labels = self.labels[indices.to(device, non_blocking=True)]
+        return Batch(normalise(unit) if self.normalise else unit, labels)
 
     def fetch(self, batch: Rows) -> Rows:
         """Fetches the clips of a batch from the source."""
         if batch.training:
-            rows = self.plan.order(batch.numbers)
-            indices, frames = self.plan.clip[rows], self._epochs.frames_of(rows)
-        else:
-            indices, frames = batch.numbers, None
-            if self._views is not None:
-                frames = self._views.repeat(len(indices), 1)
-                indices = indices.repeat_interleave(len(self._views))
+            return batch._replace(clips=self._fetch_rows(self.plan.order(batch.numbers)))
+        indices, frames = batch.numbers, None
+        if self._views is not None:
+            frames = self._views.repeat(len(indices), 1)
+            indices = indices.repeat_interleave(len(self._views))
         return batch._replace(clips=self.source.fetch(indices, frames))
 
-    def _batch(self, batch: Rows) -> Batch:
-        indices = self.plan.clip[self.plan.order(batch.numbers)] if batch.training else batch.numbers
-        clips = batch.clips if batch.clips is not None else self.fetch(batch).clips
-        assert clips is not None
-        device = self.labels.device
-        labels = self.labels[indices.to(device, non_blocking=True)]
-        return Batch(to_unit_range(clips.to(device, non_blocking=True)), labels)
+    def _fetch_rows(self, rows: Tensor) -> Tensor:
+        return self.source.fetch(self.plan.clip[rows], self._epochs.frames_of(rows))
 
     def _loader(self, numbers: Any, *, training: bool) -> DataLoader[Rows]:
         settings: dict[str, Any] = {
@@ -176,6 +192,26 @@ class FoldData(pl.LightningDataModule):
         }
         # No worker processes: a batch is only a few integers.
         return ReadAhead(**settings, complete=self.fetch) if self.source.is_streamed else DataLoader(**settings)
+
+
+class _Blocks:
+    """Augments a loader's batches in blocks: a GPU runs an operation's kernels faster than Python launches them.
+
+    Args:
+        loader: Yields rows.
+        complete: Turns them into batches.
+    """
+
+    def __init__(self, loader: DataLoader[Rows], complete: Callable[[Sequence[Rows]], list[Batch]]) -> None:
+        self.loader, self.complete = loader, complete
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        rows = iter(self.loader)
+        while block := list(islice(rows, _BLOCK)):
+            yield from self.complete(block)
 
 
 class _Batches(BatchSampler):

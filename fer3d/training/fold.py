@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -32,6 +31,7 @@ from fer3d.training.device import Precision
 from fer3d.training.module import FoldModule, balanced_class_weights
 from fer3d.training.progress import progress_callback
 from fer3d.training.seeding import FoldSeeds
+from fer3d.training.static_forward import StaticForward
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Training:
         class_weights: Whether the loss weights all classes equally.
         precision: Number format of activations.
         compile: Whether to use `torch.compile`.
+        cuda_graphs: Whether to record training steps as CUDA graphs on a GPU.
         callbacks: Creates Lightning's callbacks, anew for each fold.
         num_batches: Training batches per epoch; None: all.
         sampling: Chooses the frames that the network gets; None: all stored ones.
@@ -66,6 +67,7 @@ class Training:
     class_weights: bool
     precision: Precision
     compile: bool
+    cuda_graphs: bool
     callbacks: Callable[[], list[Callback]] = list
     num_batches: int | None = None
     sampling: FrameSampling | None = None
@@ -146,9 +148,11 @@ def train_fold(
             if parameter.ndim == 5:
                 parameter.data = parameter.data.to(memory_format=torch.channels_last_3d)
     weights = balanced_class_weights(data.num_rows_per_emotion) if training.class_weights else None
-    trained = _compiled(network) if training.compile else network
-    module = FoldModule(trained, training.optimizer, training.scheduler, len(emotions), weights)
     trainer = make_trainer(training, loggers, folder, progress, predicts=bool(fold.held_out))
+    # A replayed backward pass overwrites its gradients, so they cannot be summed over batches.
+    recorded = training.cuda_graphs and trainer.accumulate_grad_batches == 1
+    forward = StaticForward(network, compiled=training.compile, recorded=recorded)
+    module = FoldModule(network, training.optimizer, training.scheduler, len(emotions), weights, forward)
     # Before training, so that an error here does not lose its result.
     device = _device_name(trainer)
     if not trainer.max_epochs or trainer.max_epochs < 1:
@@ -211,10 +215,6 @@ def make_trainer(
         )
 
 
-def _compiled(network: nn.Module) -> Any:
-    return torch.compile(network)
-
-
 def _device_name(trainer: pl.Trainer) -> str:
     device = trainer.strategy.root_device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
@@ -237,6 +237,8 @@ def _lightning_quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", "The `srun` command is available")
+            # Recording runs the network on another stream first.
+            warnings.filterwarnings("ignore", "The AccumulateGrad node's stream does not match")
             warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
             yield
     finally:

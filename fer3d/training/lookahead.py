@@ -51,9 +51,9 @@ class Lookahead(Optimizer):
         loss = self.inner.step(closure)
         self.num_steps += 1
         if self.num_steps % self.k == 0:
-            for slow, fast in zip(self._slow, self._params(), strict=True):
-                slow.lerp_(fast, self.alpha)
-                fast.copy_(slow)
+            fast = self._params()
+            torch._foreach_lerp_(self._slow, fast, self.alpha)
+            torch._foreach_copy_(fast, self._slow)
         return loss
 
     def state_dict(self) -> dict[str, Any]:

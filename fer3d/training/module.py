@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -24,6 +24,12 @@ class DivergedError(RuntimeError):
     """The training loss or the held-out logits are no longer finite."""
 
 
+class _Step(NamedTuple):
+    loss: Tensor
+    predicted: Tensor
+    labels: Tensor
+
+
 class FoldModule(pl.LightningModule):
     """Trains a network on a fold's training clips and stores its held-out logits after every epoch.
 
@@ -33,6 +39,7 @@ class FoldModule(pl.LightningModule):
         scheduler: Creates the learning rate scheduler from the optimizer and the fold's number of steps.
         num_classes: Number of classes.
         class_weights: Weight of each class in the loss, `(num_classes,)`; None: all clips count alike.
+        training_forward: Computes the logits of training batches; None: the network itself.
 
     Attributes:
         held_out_logits: One array `(num_held_out, num_classes)` per finished epoch.
@@ -48,25 +55,28 @@ class FoldModule(pl.LightningModule):
         scheduler: Callable[[Optimizer, int], LRScheduler],
         num_classes: int,
         class_weights: Tensor | None = None,
+        training_forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
+        self._training_forward = training_forward or network
         self.network, self._optimizer, self._scheduler = network, optimizer, scheduler
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.held_out_logits: list[NDArray[np.float32]] = []
         self.inner_val_logits: list[NDArray[np.float32]] = []
         self._logits: tuple[list[Tensor], list[Tensor]] = [], []
-        # `disable` keeps NaNs without a check that synchronises the device. It also ignores weights (torchmetrics 1.9),
-        # so the metrics get one value per clip.
+        self._steps: list[_Step] = []
+        # `disable` keeps NaNs without a check that synchronises the device, as checked arguments would. It also ignores
+        # weights (torchmetrics 1.9), so the metrics get one value per clip.
         self._train_loss, self._held_out_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
-        self._train_confusion = MulticlassConfusionMatrix(num_classes)
-        self._held_out_confusion = MulticlassConfusionMatrix(num_classes)
+        self._train_confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+        self._held_out_confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the loss of a batch."""
-        logits = self.network(batch.clips)
+        logits = self._training_forward(batch.clips)
         loss = F.cross_entropy(logits, batch.labels, weight=self.class_weights)
-        self._train_loss.update(loss.detach().expand(len(batch.labels)))
-        self._train_confusion.update(logits.detach().float(), batch.labels)
+        # Metrics take dozens of small kernels, so they get a whole epoch at once.
+        self._steps.append(_Step(loss.detach(), logits.detach().argmax(1), batch.labels))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -83,7 +93,7 @@ class FoldModule(pl.LightningModule):
         Raises:
             DivergedError: The epoch's training loss is not finite.
         """
-        self._check_training_loss()
+        self._end_of_training_epoch()
 
     def on_validation_epoch_end(self) -> None:
         """Stores the epoch's logits and logs its curves.
@@ -109,16 +119,22 @@ class FoldModule(pl.LightningModule):
             DivergedError: The epoch's training loss is not finite.
         """
         if not sum(self.trainer.num_val_batches):
-            self._check_training_loss()
+            self._end_of_training_epoch()
             self._log_curves("train", self._train_loss, self._train_confusion)
 
     def configure_optimizers(self) -> Any:
         """Returns the optimizer and its learning rate scheduler, which is updated every step."""
         optimizer = self._optimizer(self.network.parameters())
+        if self.device.type == "cuda":
+            _fuse(optimizer)
         schedule = self._scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _check_training_loss(self) -> None:
+    def _end_of_training_epoch(self) -> None:
+        losses, predicted, labels = zip(*self._steps, strict=True)
+        self._steps.clear()
+        self._train_loss.update(torch.cat([loss.expand(len(part)) for loss, part in zip(losses, labels, strict=True)]))
+        self._train_confusion.update(torch.cat(predicted), torch.cat(labels))
         # Only once per epoch, because reading a loss synchronises with the device.
         loss = float(self._train_loss.compute())
         if not math.isfinite(loss):
@@ -139,6 +155,13 @@ class FoldModule(pl.LightningModule):
             f"{what} in epoch {self.current_epoch + 1}: the fold is stopped; "
             "a lower learning_rate or precision=32-true may help"
         )
+
+
+def _fuse(optimizer: Optimizer) -> None:
+    """Chooses the fused implementation, one kernel for many parameters, unless the user chose one."""
+    for group in optimizer.param_groups:
+        if "fused" in group and not any(group.get(key) for key in ("fused", "foreach", "capturable", "differentiable")):
+            group["fused"] = True
 
 
 def mean_over_views(logits: Tensor, num_clips: int) -> Tensor:

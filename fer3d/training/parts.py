@@ -52,6 +52,7 @@ def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | N
         class_weights=config.class_weights,
         precision=precision,
         compile=config.compile,
+        cuda_graphs=config.cuda_graphs,
         callbacks=lambda: list(instantiate(config.callbacks).values()),
         num_batches=config.num_batches,
         class_sampler=config.class_sampler,

@@ -85,6 +85,17 @@ def clip_numbers(batch: Batch) -> list[int]:
     return (batch.clips[:, 0, 0, 0, 0] * 255 / 20).round().int().tolist()
 
 
+def test_batches_augmented_in_a_block_are_those_augmented_one_by_one() -> None:
+    for settings in ({}, {"normalise": True}):
+        alone, block = (make_data(clips=noise_clips(), augmentation=augmentation(), **settings) for _ in range(2))
+        expected = training_epoch(alone)
+        rows = list(block.train_dataloader())
+        for batches in (rows, [row if row.clips is not None else block.fetch(row) for row in rows]):
+            for one, other in zip(block.training_batches(batches), expected, strict=True):
+                torch.testing.assert_close(one.clips, other.clips)
+                assert torch.equal(one.labels, other.labels)
+
+
 def test_each_epoch_holds_every_row_once_and_only_training_clips() -> None:
     data = make_data()
     orders = []
