@@ -35,6 +35,7 @@ from fer3d.configuration import compose_train
 from fer3d.models.network import Task
 from fer3d.training.networks import make_network
 from fer3d.training.run import Run, _versions
+from fer3d.training.static_forward import StaticForward
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 GPU = DEVICE.type == "cuda"
@@ -135,8 +136,15 @@ class Benchmark:
         epochs = "trainer.max_epochs=3"
         for precision in ("bf16-mixed", "32-true"):
             for model, settings in (("compact", COMPACT), ("max pool, Lookahead", [*COMPACT, *LOOKAHEAD])):
-                first, second = (self.fold(*settings, epochs, f"precision={precision}")[1] for _ in range(2))
-                self.keep(f"{precision}, {model}: the same numbers twice", np.array_equal(first.logits, second.logits))
+                # Recorded ones come last: they should give the numbers of steps launched one by one.
+                recorded = ("false", "false", "true", "true")
+                logits = [
+                    self.fold(*settings, epochs, f"precision={precision}", f"cuda_graphs={one}")[1].logits
+                    for one in recorded
+                ]
+                for label, one, other in (("twice", 0, 1), ("recorded twice", 2, 3), ("recorded and not", 1, 2)):
+                    same = np.array_equal(logits[one], logits[other])
+                    self.keep(f"{precision}, {model}: the same numbers {label}", same)
 
     def steps(self) -> None:
         """Single steps: training clips per second."""
@@ -149,6 +157,9 @@ class Benchmark:
             ("the same, deterministic", {"bf16": True, "last": True, "fused": GPU, "deterministic": True}),
             ("the same, compiled", {"bf16": True, "last": True, "fused": GPU, "mode": "default"}),
             ("the same, CUDA graphs", {"bf16": True, "last": True, "fused": GPU, "mode": "reduce-overhead"}),
+            ("fused Adam, passes recorded", {"bf16": True, "last": True, "fused": GPU, "recorded": True}),
+            ("the same, eight channels", {"bf16": True, "last": True, "fused": GPU, "recorded": True, "channels": 8}),
+            ("eight channels, compiled", {"bf16": True, "last": True, "fused": GPU, "mode": "default", "channels": 8}),
         ]
         for name, model, steps in (("full", FULL, 15), ("compact", COMPACT, 60)):
             for label, options in variants:
@@ -166,6 +177,9 @@ class Benchmark:
         for label, settings in (
             ("compact", COMPACT),
             ("compact, not deterministic", [*COMPACT, "trainer.deterministic=false"]),
+            ("compact, CUDA graphs", [*COMPACT, "cuda_graphs=true"]),
+            ("compact, CUDA graphs, compiled", [*COMPACT, "cuda_graphs=true", "compile=true"]),
+            ("compact, CUDA graphs, compiled, another fold", [*COMPACT, "cuda_graphs=true", "compile=true", "seed=1"]),
             ("compact, no copies", [*COMPACT, "augment=none"]),
             ("compact, fp32", [*COMPACT, "precision=32-true"]),
             ("compact, max pool, Lookahead", [*COMPACT, *LOOKAHEAD]),
@@ -191,13 +205,13 @@ class Benchmark:
 
     def full_fold(self) -> None:
         """A fold with the paper's length and width."""
-        for label, settings in (("", []), (", not deterministic", ["trainer.deterministic=false"])):
+        for label, settings in (("", []), (", compiled", ["compile=true"]), (", again", ["compile=true", "seed=1"])):
             rate, result = self.fold(*(PAPER if GPU else TINY), "cv=loso", *settings)
             self.keep(f"full width, the paper's fold{label}: clips/s", f"{rate:.1f} ({result.info['seconds']} s)")
 
     def cross_validation(self) -> None:
         """LOSO with the compact network: seconds per fold."""
-        run, started, done = self.run(*COMPACT, "cv=loso"), time.perf_counter(), 0
+        run, started, done = self.run(*COMPACT, "cv=loso", "cuda_graphs=true"), time.perf_counter(), 0
         trained = 0.0
         for fold in run.folds:
             trained += run.fold_result(fold.number).info["seconds"]
@@ -235,7 +249,7 @@ def work_on(arguments: argparse.Namespace) -> None:
     part, num_parts = map(int, arguments.part.split("/"))
     os.environ["OMP_NUM_THREADS"] = "2"
     benchmark = Benchmark(ClipStore.open(arguments.store), arguments.worker.parent, arguments.seconds, None)
-    run = benchmark.run(*COMPACT, "cv=loso", outputs=arguments.worker)
+    run = benchmark.run(*COMPACT, "cv=loso", "cuda_graphs=true", outputs=arguments.worker)
     # The first fold includes the start-up of the device.
     warm = benchmark.run(*COMPACT, "trainer.max_epochs=1", "seed=1", f"name=warm{part}")
     warm.fold_result(1)
@@ -275,16 +289,23 @@ def step_rate(
     fused: bool = False,
     deterministic: bool = False,
     mode: str | None = None,
+    recorded: bool = False,
+    channels: int = 1,
 ) -> float:
-    """Clips per second of a forward pass, backward pass and Adam step on a random batch."""
-    config = compose_train(["name=gpu", *model])
+    """Clips per second of a forward pass, backward pass and Adam step on a random batch.
+
+    With `channels`, the clip has that many channels, all but the first zero, so that cuDNN can use tensor cores.
+    """
+    config = compose_train(["name=gpu", *model, *([f"model.in_channels={channels}"] if channels > 1 else [])])
     torch.manual_seed(0)
     network = make_network(config.model, Task(num_classes=7, num_frames=10, size=112, num_channels=1)).to(DEVICE)
     if last:
         network = network.to(memory_format=torch.channels_last_3d)
-    run = torch.compile(network, mode=mode) if mode else network
+    run = torch.compile(network, mode=mode) if mode else StaticForward(network, compiled=False, recorded=recorded)
     optimizer = instantiate(config.optimizer)(network.parameters(), fused=fused)
-    clips = torch.rand(batch_size, 1, 10, 112, 112, device=DEVICE)
+    clips = torch.zeros(batch_size, channels, 10, 112, 112, device=DEVICE)
+    clips[:, :1].uniform_()
+    clips = clips.contiguous(memory_format=torch.channels_last_3d if channels > 1 else torch.contiguous_format)
     labels = torch.randint(7, (batch_size,), device=DEVICE)
 
     def step() -> None:
