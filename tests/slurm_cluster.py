@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from processes import wait_until
 
 NODES = ("n1", "n2")
 # Daemons live where an ordinary user's search path does not lead.
@@ -149,7 +150,9 @@ def _start(folder: Path, daemons: list[subprocess.Popen[bytes]]) -> SlurmCluster
             daemons.append(subprocess.Popen(command, **streams, env=environment, cwd=folder, start_new_session=True))
 
     def wait(condition: Callable[[], bool]) -> None:
-        wait_until(condition, lambda: "\n".join(f"{log}: {log.read_text()[-2000:]}" for log in folder.glob("*.log")))
+        wait_until(
+            condition, describe=lambda: "\n".join(f"{log}: {log.read_text()[-2000:]}" for log in folder.glob("*.log"))
+        )
 
     files = [f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "seed", "log")]
     start("munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *files)
@@ -174,14 +177,6 @@ def _start(folder: Path, daemons: list[subprocess.Popen[bytes]]) -> SlurmCluster
         start("slurmd", "-D", "-N", node)
     wait(lambda: set(cluster.nodes().values()) == {"idle"})
     return cluster
-
-
-def wait_until(condition: Callable[[], Any], describe: Callable[[], str] = str, seconds: float = 300) -> None:
-    """Waits until a condition holds, and says what `describe` returns if it does not for long."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, describe()
-        time.sleep(0.02)
 
 
 def _end_processes(folder: Path) -> None:

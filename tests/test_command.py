@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from prepared import PreparedCKPlus
+from processes import start, wait_until
 
 from fer3d.clips.folds import FoldError
 from fer3d.command import user_errors
@@ -79,18 +79,8 @@ def test_a_signal_ends_a_command_in_a_sentence_and_leaves_nothing_half_written(
     if command == "prepare":
         outputs, settings = tmp_path / "fresh", ["data=ckplus", f"data.root={write_ckplus(tmp_path / 'CK+', 9, 7, 9)}"]
     arguments = [*settings, f"outputs={outputs}", "progress=false", "trainer.max_epochs=100000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"fer3d.{command}", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while not list(outputs.glob(under_way)):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    process = start("-m", f"fer3d.{command}", *arguments, start_new_session=True)
+    wait_until(lambda: list(outputs.glob(under_way)), process)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == status

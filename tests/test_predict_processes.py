@@ -6,12 +6,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import processes
 import pytest
 from bright_faces import sequence, write_network
 from video_files import write_video
@@ -33,10 +32,8 @@ def video(tmp_path: Path) -> Path:
 
 def start(*command: str) -> subprocess.Popen[str]:
     tests = str(Path(__file__).parent)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((tests, f"{tests}/prediction")), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    path = os.pathsep.join((tests, f"{tests}/prediction"))
+    return processes.start(*command, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"})
 
 
 def predict(video: Path, network: Path, *options: str) -> subprocess.Popen[str]:
@@ -46,13 +43,6 @@ def predict(video: Path, network: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(is_there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_there() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert is_there(), process.communicate()
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("delay", [0.0, 1.0])
 def test_a_prediction_that_is_stopped_leaves_no_half_written_file(
@@ -60,7 +50,7 @@ def test_a_prediction_that_is_stopped_leaves_no_half_written_file(
 ) -> None:
     out = video.with_name("out")
     process = predict(video, network, *PICTURES)
-    wait_for(lambda: out.is_dir() and any(out.iterdir()), process)
+    processes.wait_until(lambda: out.is_dir() and any(out.iterdir()), process)
     time.sleep(delay)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)

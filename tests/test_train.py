@@ -3,15 +3,13 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from prepared import PreparedCKPlus
+from processes import start, wait_until
 
 from fer3d.training.results import read_result
 
@@ -70,11 +68,6 @@ def test_prepares_a_corpus_on_first_use(prepared: PreparedCKPlus, settings: list
     assert "sequences" not in again
 
 
-def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "fer3d.train", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
-
-
 def test_a_fold_that_does_not_exist_is_a_sentence(settings: list[str], invoke: Invoke) -> None:
     status, out, err = invoke("train", *settings, "+fold=999")
     assert (status, out) == (1, "")
@@ -83,22 +76,14 @@ def test_a_fold_that_does_not_exist_is_a_sentence(settings: list[str], invoke: I
     assert message == "fer3d: fold=999 does not exist: folds are numbered from 1 to 2"
 
 
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 @pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_stopped(
     settings: list[str], train: Callable[..., list[str]], prepared: PreparedCKPlus, tmp_path: Path
 ) -> None:
     # Long enough to be killed in the middle of fold 2, of which a work folder is the first sign.
     epochs = "trainer.max_epochs=25"
-    process = start(*settings, epochs, folder=tmp_path)
-    wait_for(lambda: list(prepared.outputs.glob("test-*/.fold_002.partial-*")), process)
+    process = start("-m", "fer3d.train", *settings, epochs, cwd=tmp_path)
+    wait_until(lambda: list(prepared.outputs.glob("test-*/.fold_002.partial-*")), process)
     process.send_signal(signal.SIGKILL)
     out, err = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joblib.externals.loky import reusable_executor
 from prepared import AWKWARD, TINY
+from processes import wait_until
 
 from fer3d.messages import messages_shown
 from fer3d.paper.carry_out import carry_out
@@ -178,7 +179,7 @@ def test_killed_halfway_and_started_again(write_ckplus: Callable[..., Path], tmp
     outputs = tmp_path / "outputs"
     with (tmp_path / "log").open("w") as log:
         first = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-        wait_for(lambda: len(list(outputs.glob("*/fold_*"))) >= 12, first)
+        wait_until(lambda: len(list(outputs.glob("*/fold_*"))) >= 12, first, seconds=600)
         first.send_signal(signal.SIGKILL)
         first.wait()
     time.sleep(1.0)
@@ -195,11 +196,3 @@ def test_killed_halfway_and_started_again(write_ckplus: Callable[..., Path], tmp
     assert len(list(outputs.glob("*/fold_*"))) == 40
     assert not list(outputs.glob("*/.fold_*"))
     assert (outputs / "report_ckplus" / "report.html").is_file()
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 600.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -7,7 +7,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -17,7 +16,9 @@ from pathlib import Path
 
 import pytest
 from prepared import NARROW, PreparedCKPlus
-from slurm_cluster import SlurmCluster, slurm_cluster, wait_until, why_not
+from processes import start as start_python
+from processes import wait_until
+from slurm_cluster import SlurmCluster, slurm_cluster, why_not
 
 from fer3d.search.records import StudyRecord
 
@@ -58,14 +59,9 @@ def start(prepared: PreparedCKPlus, cluster: SlurmCluster) -> Iterator[Start]:
 
     def run(*arguments: str) -> subprocess.Popen[str]:
         tiny = [*prepared.settings, f"outputs={prepared.outputs}", *SEARCH]
-        process = subprocess.Popen(
-            [sys.executable, *documented_command()[1:], *tiny, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**cluster.environment, "OMP_NUM_THREADS": "1"},
-            cwd=prepared.outputs,
-        )
+        environment = {**cluster.environment, "OMP_NUM_THREADS": "1"}
+        command = [*documented_command()[1:], *tiny, *arguments]
+        process = start_python(*command, env=environment, cwd=prepared.outputs)
         started.append(process)
         return process
 

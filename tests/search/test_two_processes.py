@@ -1,13 +1,13 @@
-"""Real search processes that share a study in PostgreSQL, and launchers that start processes of their own."""
+"""Real search processes that share a study, that are killed and go on, and that start processes of their own."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 from prepared import NARROW, PreparedCKPlus
+from processes import start as start_python
+from processes import wait_until
 
-from fer3d.search.records import StudyRecord
+from fer3d.search.records import StudyRecord, TrialRecord
 
 NUM_TRIALS = 6
 # A trial of two folds takes about two seconds, and no trial is like another but for luck.
@@ -34,17 +36,10 @@ def start(prepared: PreparedCKPlus) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def run(*arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "fer3d.train", *SEARCH, *prepared.settings, f"outputs={prepared.outputs}"]
-        process = subprocess.Popen(
-            [*command, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # More threads than cores wait for each other.
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            cwd=prepared.outputs,
-            start_new_session=True,
-        )
+        command = ["-m", "fer3d.train", *SEARCH, *prepared.settings, f"outputs={prepared.outputs}", *arguments]
+        # More threads than cores wait for each other.
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        process = start_python(*command, env=environment, cwd=prepared.outputs, start_new_session=True)
         started.append(process)
         return process
 
@@ -76,13 +71,6 @@ def check_complete(study: str, storage: str | None = None, num_trials: int = NUM
     for trial in record.trials:
         assert sorted(trial.order) == [1, 2]
         assert [outcome.fold for outcome in trial.outcomes] == list(trial.order)
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
@@ -186,3 +174,65 @@ def session_of(leader: int) -> list[int]:
             if int(session) == leader and state != "Z":
                 running.append(int(stat.parent.name))
     return running
+
+
+def trained_folds(outputs: Path) -> dict[str, str]:
+    """When each fold of any trial was trained."""
+    return {
+        f"{path.parent.parent.name}/{path.parent.name}": json.loads(path.read_text(encoding="utf-8"))["finished"]
+        for path in outputs.glob("*/fold_*/result.json")
+    }
+
+
+def end_after(process: subprocess.Popen[str], how: signal.Signals, outputs: Path, num_folds: int) -> tuple[int, str]:
+    """Sends a signal once there are so many folds, and returns the exit status and the errors."""
+    wait_until(lambda: len(trained_folds(outputs)) >= num_folds or process.poll() is not None)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=120)
+    return process.returncode, err
+
+
+def story(trials: tuple[TrialRecord, ...]) -> list[tuple[Any, ...]]:
+    return [
+        (trial.number, trial.state, trial.params, trial.order, [(one.fold, one.num_correct) for one in trial.outcomes])
+        for trial in trials
+    ]
+
+
+def read(outputs: Path) -> tuple[TrialRecord, ...]:
+    record = StudyRecord.read(str(outputs / "search" / "shared"))
+    record.close()
+    return record.trials
+
+
+@pytest.mark.slow
+def test_it_goes_on_after_ctrl_c_and_kill_as_if_nothing_had_been(prepared: PreparedCKPlus, start: Start) -> None:
+    def search(outputs: Path) -> subprocess.Popen[str]:
+        return start("hydra.sweeper.n_trials=3", "trainer.max_epochs=8", f"outputs={outputs}")
+
+    whole, broken = prepared.outputs, prepared.outputs.with_name("broken")
+    shutil.copytree(whole, broken)
+    out, err = search(whole).communicate(timeout=120)
+    assert "3 trials complete, 0 pruned, 0 failed" in out, err
+
+    status, err = end_after(search(broken), signal.SIGINT, broken, 1)
+    assert status == 130
+    assert err.splitlines()[1:] == [
+        "fer3d: stopped by Ctrl-C; the same command continues"
+    ]  # after one that the corpus is tiny
+    assert [trial.state for trial in read(broken)] == ["running"]
+    status, _ = end_after(search(broken), signal.SIGKILL, broken, 3)
+    assert status == -signal.SIGKILL
+    assert [trial.state for trial in read(broken)] == ["complete", "running"]
+    before = trained_folds(broken)
+    assert len(before) in (3, 4)
+
+    process = search(broken)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "trial 1: resumed" in out
+    assert story(read(broken)) == story(read(whole))
+    assert len({tuple(trial.params.values()) for trial in read(broken)}) == 3
+    assert trained_folds(broken).items() >= before.items()
+    assert len(trained_folds(broken)) == 2 * 3
+    assert [path.name for path in broken.rglob("*.lock")] == []
