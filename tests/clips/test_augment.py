@@ -16,11 +16,7 @@ from fer3d.clips.folds import Fold
 from fer3d.corpora import ckplus, oulu_casia
 
 EMOTIONS = ("happy", "sad")
-COPIES = {
-    "flip": {"happy": 1, "sad": 1},
-    "rotation": {"happy": 2, "sad": 0},
-    "contrast": {"happy": 1, "sad": 3},
-}
+COPIES = {"flip": {"happy": 1, "sad": 1}, "rotation": {"happy": 2, "sad": 0}, "contrast": {"happy": 1, "sad": 3}}
 # Clips 0, 2, 3 and 5 train; 2 and 5 are happy.
 TRAIN, TRAIN_LABELS, HELD_OUT = (0, 2, 3, 5), (1, 0, 1, 0), (1, 4)
 SHAPE = torch.Size((1, 4, 12, 12))

@@ -101,6 +101,9 @@ def test_makes_a_store_of_mixed_images(made: Preparation) -> None:
         ("detected", "detected", "repeated"),
     ]
     assert min(c for record in store.records for c in record.confidences if c is not None) > 0.98
+    files = {path.name for path in store.folder.iterdir()}
+    assert files == {"clips.jsonl", "clips.npy", "index.json", "report.json", "contact_sheet.png"}
+    assert read_images([store.folder / "contact_sheet.png"])[0].pixels.shape[0] > 2 * CELL
 
 
 def test_clips_are_what_extraction_makes_of_the_last_frames(made: Preparation) -> None:
@@ -394,12 +397,6 @@ def test_report_of_unknown_subjects_says_what_follows(corpus: PictureCorpus, tmp
     made.report.print(Console(file=out, width=100))
     assert "pictures (synthetic, NOT SUBJECT-INDEPENDENT)" in out.getvalue()
     assert "the subjects are unknown" in out.getvalue()
-
-
-def test_a_store_is_these_files(made: Preparation) -> None:
-    files = {path.name for path in made.store.folder.iterdir()}
-    assert files == {"clips.jsonl", "clips.npy", "index.json", "report.json", "contact_sheet.png"}
-    assert read_images([made.store.folder / "contact_sheet.png"])[0].pixels.shape[0] > 2 * CELL
 
 
 def test_progress_bar_counts_frames(corpus: PictureCorpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

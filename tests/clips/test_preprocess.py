@@ -92,9 +92,5 @@ def test_values_from_0_to_255_become_0_to_1() -> None:
     assert unit.shape == clips.shape
     assert torch.equal(unit.flatten(), torch.arange(256) / 255)
     assert clips.flatten()[255] == 255
-
-
-def test_values_from_0_to_1_become_minus_1_to_1() -> None:
-    clips = torch.tensor([0.0, 0.25, 0.5, 1.0])
-    assert normalise(clips).tolist() == [-1.0, -0.5, 0.0, 1.0]
-    assert clips.tolist() == [0.0, 0.25, 0.5, 1.0]
+    assert normalise(unit[0, 0, 0, 0, [0, -1]]).tolist() == [-1.0, pytest.approx(2 * 15 / 255 - 1)]
+    assert torch.equal(unit.flatten(), torch.arange(256) / 255)

@@ -46,10 +46,7 @@ PIXELS = np.random.default_rng(3).integers(0, 256, (3, 3, 8, 8, 1), dtype=np.uin
 
 
 def write(
-    folder: Path,
-    of: StoreHeader | None = None,
-    records: tuple[ClipRecord, ...] = RECORDS,
-    pixels: np.ndarray = PIXELS,
+    folder: Path, of: StoreHeader | None = None, records: tuple[ClipRecord, ...] = RECORDS, pixels: np.ndarray = PIXELS
 ) -> ClipStore:
     folder.mkdir(parents=True)
     with StoreWriter(folder, of or header()) as writer:

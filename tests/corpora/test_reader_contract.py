@@ -61,6 +61,10 @@ def write_own(root: Path) -> None:
     write_table(root, make_videos(root))
 
 
+def below(folder: str, *names: str) -> list[str]:
+    return [f"{folder}/{name}" for name in names]
+
+
 HAPPY = "02-01-03-01-01-01-01"
 CASES = [
     Case(
@@ -83,21 +87,14 @@ CASES = [
             *(f"{CKPLUS_LABELS}{place}/.DS_Store" for place in ("", "/S005", "/S005/001")),
         ),
         unread=(
-            f"{CKPLUS_IMAGES}/S011 /001/S011_001_00000001.png",
-            f"{CKPLUS_IMAGES}/S011 (1)/001/S011_001_00000001.png",
-            f"{CKPLUS_IMAGES}/S11/001/S011_001_00000001.png",
-            f"{CKPLUS_IMAGES}/S\u0661\u0661\u0661/001/S011_001_00000001.png",
-            f"{CKPLUS_IMAGES}/S005/001 (1)/S005_001_00000001.png",
-            f"{CKPLUS_IMAGES}/S005/S005_001_00000001.png",
-            f"{CKPLUS_IMAGES}/S005/001/preview_7.png",
-            f"{CKPLUS_IMAGES}/S005/001/S005_001_00000003 (1).png",
-            f"{CKPLUS_IMAGES}/S005/002/S010_002_00000001.png",
-            f"{CKPLUS_IMAGES}/S005_001_00000001.png",
-            f"{CKPLUS_LABELS}/S011 /001/S011_001_00000001_emotion.txt",
-            f"{CKPLUS_LABELS}/S005/1/S005_001_00000001_emotion.txt",
-            f"{CKPLUS_LABELS}/S005/S005_002_00000001_emotion.txt",
-            f"{CKPLUS_LABELS}/S005/001/S005_001_00000003_facs.txt",
-            f"{CKPLUS_LABELS}/S005/001/.hidden",
+            *below(CKPLUS_IMAGES, "S011 /001/S011_001_00000001.png", "S011 (1)/001/S011_001_00000001.png"),
+            *below(CKPLUS_IMAGES, "S11/001/S011_001_00000001.png", "S\u0661\u0661\u0661/001/S011_001_00000001.png"),
+            *below(CKPLUS_IMAGES, "S005/001 (1)/S005_001_00000001.png", "S005/S005_001_00000001.png"),
+            *below(CKPLUS_IMAGES, "S005/001/preview_7.png", "S005/001/S005_001_00000003 (1).png"),
+            *below(CKPLUS_IMAGES, "S005/002/S010_002_00000001.png", "S005_001_00000001.png"),
+            *below(CKPLUS_LABELS, "S011 /001/S011_001_00000001_emotion.txt", "S005/1/S005_001_00000001_emotion.txt"),
+            *below(CKPLUS_LABELS, "S005/S005_002_00000001_emotion.txt", "S005/001/S005_001_00000003_facs.txt"),
+            *below(CKPLUS_LABELS, "S005/001/.hidden"),
         ),
         says=("jeffcohn.net", "extended-cohn-kanade-images.zip", "Emotion_labels.zip", "Pittsburgh", "licence"),
         full=lambda root: make_ckplus(root, full_ckplus_codes(), num_frames=1),
@@ -126,14 +123,10 @@ CASES = [
             "change_log.txt",
         ),
         unread=(
-            f"{OULU_STRONG}/P001/Anger/first 000.jpeg",
-            f"{OULU_STRONG}/P001/Fear_old/000.jpeg",
-            f"{OULU_STRONG}/P001/landmarks/000.jpeg",
-            f"{OULU_STRONG}/P001/000.jpeg",
-            f"{OULU_STRONG}/P01 /Fear/000.jpeg",
-            f"{OULU_STRONG}/P01/Fear/000.jpeg",
-            f"{OULU_STRONG}/notes/Anger/000.jpeg",
-            f"{OULU_STRONG}/P003",
+            *below(
+                f"{OULU_STRONG}/P001", "Anger/first 000.jpeg", "Fear_old/000.jpeg", "landmarks/000.jpeg", "000.jpeg"
+            ),
+            *below(OULU_STRONG, "P01 /Fear/000.jpeg", "P01/Fear/000.jpeg", "notes/Anger/000.jpeg", "P003"),
         ),
         says=("University of Oulu", "Center for Machine Vision and Signal Analysis", "licence agreement", OULU_STRONG),
         full=full_oulu,
@@ -156,12 +149,8 @@ CASES = [
             "README.txt",
         ),
         unread=(
-            "Actor_01/02-01-09-01-01-01-01.mp4",
-            "Actor_01/02-01-03-01-01-01-25.mp4",
-            "Actor_01/02-01-03-01-01-03-01.mp4",
-            f"Actor_01/{HAPPY} (1).mp4",
-            f"Actor_01/{HAPPY}.mp4.part",
-            f"Actor_01/{HAPPY}",
+            *below("Actor_01", "02-01-09-01-01-01-01.mp4", "02-01-03-01-01-01-25.mp4", "02-01-03-01-01-03-01.mp4"),
+            *below("Actor_01", f"{HAPPY} (1).mp4", f"{HAPPY}.mp4.part", HAPPY),
             "holiday.mov",
         ),
         says=("zenodo.org/records/1188976", "Actor_12"),
@@ -187,10 +176,8 @@ CASES = [
             ".git/lfs/objects/ab/1001_DFA_ANG_XX.flv",
         ),
         unread=(
-            "VideoFlash/1001_DFA_SUR_XX.flv",
-            "VideoFlash/1001_DFA_ANG_XX (1).flv",
-            "VideoFlash/1001_DFA_ANG_XX.flv.part",
-            "VideoFlash/1040_ITH_SAD_X.flv",
+            *below("VideoFlash", "1001_DFA_SUR_XX.flv", "1040_ITH_SAD_X.flv"),
+            *below("VideoFlash", "1001_DFA_ANG_XX (1).flv", "1001_DFA_ANG_XX.flv.part"),
             "old/intro.flv",
         ),
         says=("Git LFS", "VideoFlash", "1001_DFA_ANG_XX.flv"),
@@ -318,8 +305,7 @@ def test_what_systems_leave_and_other_archives_hold_is_ignored(case: Case, root:
 
 
 @pytest.mark.parametrize(
-    ("case", "name"),
-    [pytest.param(case, name, id=f"{case.name}-{name!a}") for case in CASES for name in case.unread],
+    ("case", "name"), [pytest.param(case, name, id=f"{case.name}-{name!a}") for case in CASES for name in case.unread]
 )
 def test_whatever_is_not_read_is_named(case: Case, name: str, root: Path) -> None:
     before = read(case.make(root))[0]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,35 +38,61 @@ def problems(visit: Visit, page: Path) -> list[str]:
     return [*visit.messages, *visit.failures, *asked]
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What the scripts found on a page."""
+
+    visit: Visit
+    scroll_width: int
+    pictures: list[bool]
+    first_numbers: list[float]
+    outside: list[str]
+    columns: list[float]
+    backgrounds: list[str]
+    filters: list[str]
+
+
+@pytest.fixture(scope="module")
+def shown(browser: Browser, reported: Reported) -> Callable[..., Shown]:
+    """Shows the page in a way, once."""
+    scripts = (SCROLL_WIDTH, PICTURES, FIRST_NUMBERS, OUTSIDE, COLUMNS, BACKGROUNDS, FILTERS)
+
+    @cache
+    def show(width: int, dark: bool, media: str = "screen") -> Shown:
+        visit = browser.visit(reported.path, *scripts, width=width, dark=dark, media=media)
+        return Shown(visit, *visit.values)
+
+    return show
+
+
 @pytest.mark.parametrize(("width", "dark"), [(PHONE, True), (WIDE, False)])
-def test_the_page_loads_whole_and_quietly(width: int, dark: bool, browser: Browser, reported: Reported) -> None:
-    visit = browser.visit(reported.path, SCROLL_WIDTH, PICTURES, OUTSIDE, FIRST_NUMBERS, width=width, dark=dark)
-    scroll_width, pictures, outside, first_numbers = visit.values
-    assert problems(visit, reported.path) == []
-    assert scroll_width <= width
-    assert len(pictures) >= len(reported.page.pictures)
-    assert all(pictures)
-    assert len(first_numbers) == len(reported.runs)
-    assert max(first_numbers) < width
-    assert width > PHONE or outside == []
+def test_the_page_loads_whole_and_quietly(
+    width: int, dark: bool, shown: Callable[..., Shown], reported: Reported
+) -> None:
+    found = shown(width, dark)
+    assert problems(found.visit, reported.path) == []
+    assert found.scroll_width <= width
+    assert len(found.pictures) >= len(reported.page.pictures)
+    assert all(found.pictures)
+    assert len(found.first_numbers) == len(reported.runs)
+    assert max(found.first_numbers) < width
+    assert width > PHONE or found.outside == []
 
 
-def test_dark_is_dark_with_figures_inverted(browser: Browser, reported: Reported) -> None:
-    light, dark = (browser.visit(reported.path, BACKGROUNDS, FILTERS, dark=dark).values for dark in (False, True))
-    assert light[0][0] == "rgb(255, 255, 255)"
-    for colours, is_dark in ((light[0], False), (dark[0], True)):
+def test_dark_is_dark_with_figures_inverted(shown: Callable[..., Shown]) -> None:
+    light, dark, paper = shown(WIDE, False), shown(PHONE, True), shown(PHONE, True, "print")
+    assert light.backgrounds[0] == "rgb(255, 255, 255)"
+    for colours, is_dark in ((light.backgrounds, False), (dark.backgrounds, True)):
         channels = {int(channel) for colour in colours for channel in re.findall(r"\d+", colour)}
         assert (max(channels) < 70) == is_dark
         assert (min(channels) > 200) == (not is_dark)
-    assert (light[1], dark[1]) == (["none"], ["invert(1) hue-rotate(180deg)"])
+    assert (light.filters, dark.filters) == (["none"], ["invert(1) hue-rotate(180deg)"])
     # Paper is white, whatever the screen is.
-    paper = browser.visit(reported.path, BACKGROUNDS, FILTERS, dark=True, media="print").values
-    assert paper == light
+    assert (paper.backgrounds, paper.filters) == (light.backgrounds, light.filters)
 
 
-def test_contents_stand_beside_the_page_where_there_is_room(browser: Browser, reported: Reported) -> None:
-    (beside,) = browser.visit(reported.path, COLUMNS, width=WIDE).values
-    (above,) = browser.visit(reported.path, COLUMNS, width=PHONE).values
+def test_contents_stand_beside_the_page_where_there_is_room(shown: Callable[..., Shown]) -> None:
+    beside, above = shown(WIDE, False).columns, shown(PHONE, True).columns
     assert beside[1] > beside[0] + 200
     assert above[0] == above[1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chromium import Browser
@@ -14,6 +15,7 @@ from test_report_in_chromium import OUTSIDE, PHONE, PICTURES, SCROLL_WIDTH, WIDE
 from fer3d.clips.independence import Independence
 from fer3d.evaluation.measures import Score
 from fer3d.evaluation.run_results import EvaluationError
+from fer3d.reporting import study_report
 from fer3d.reporting.page import DataTable, Facts, Page, Prose, render
 from fer3d.reporting.study_plots import plot_sections
 from fer3d.reporting.study_report import (
@@ -50,6 +52,7 @@ class Written:
 
     folder: Path
     path: Path
+    page: Page
 
     @property
     def plots(self) -> Path:
@@ -58,8 +61,17 @@ class Written:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    pages: list[Page] = []
+    compose = study_report.compose_study_page
+
+    def composed(*arguments: Any, **settings: Any) -> Page:
+        pages.append(compose(*arguments, **settings))
+        return pages[-1]
+
     folder = write_study(tmp_path_factory.mktemp("outputs"), searched(24), name=NAME, threshold=0.8)
-    return Written(folder, make_study_report(str(folder)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study_report, "compose_study_page", composed)
+        return Written(folder, make_study_report(str(folder)), *pages)
 
 
 def composed(record: StudyRecord) -> Page:
@@ -82,9 +94,7 @@ def test_the_pages_and_their_figures_lie_in_the_studys_folder(written: Written) 
 
 
 def test_every_section_table_and_figure_carries_its_cautions(written: Written) -> None:
-    record = StudyRecord.read(str(written.folder))
-    page = composed(record)
-    record.close()
+    page = written.page
     slugs = ["figure-2", "history", "plots", "best", "saved", "failed", "setup"]
     assert [section.slug for section in page.sections] == slugs
     tables = [part.table for section in page.sections for part in section.parts if isinstance(part, DataTable)]
@@ -219,9 +229,8 @@ def test_says_how_it_was_searched() -> None:
     assert not {"First trial began", "Last trial ended", "To train the best trial"} & set(bare)
 
 
-@pytest.mark.parametrize("independence", [Independence(num_shared=3), Independence(subjects_known=False)])
-def test_a_study_that_is_not_subject_independent_says_so_everywhere(independence: Independence) -> None:
-    mark = "NOT SUBJECT-INDEPENDENT"
+def test_a_study_that_is_not_subject_independent_says_so_everywhere() -> None:
+    mark, independence = "NOT SUBJECT-INDEPENDENT", Independence(num_shared=3)
     record = fake_record([COMPLETE, PRUNED, FAILED], synthetic=False, independence=independence)
     page = composed(record)
     assert record.caution == page.headlines[0].caution == mark

@@ -4,14 +4,7 @@ import pytest
 from fake_studies import FakeTrial, fake_record
 
 from fer3d.evaluation.measures import Score
-from fer3d.reporting.study_report import (
-    MAX_BEST,
-    best_table,
-    failures_table,
-    folds_table,
-    saved_folds,
-    saved_table,
-)
+from fer3d.reporting.study_report import MAX_BEST, best_table, failures_table, folds_table, saved_folds, saved_table
 from fer3d.search.records import StudyRecord
 
 ADAM = {"optimizer": "adam", "clips.clahe": True, "model.dropout": 0.25}

@@ -49,12 +49,7 @@ def test_names_of_ravdess_and_crema_d_are_known() -> None:
 
 def test_a_level_of_splits_is_one() -> None:
     paths = ["train/s1/happy/a.mp4", "Test/s2/sad/a.mp4", "validation/s1/sad/b.mp4", "s2/sad/c.mp4"]
-    assert guessed(*paths) == [
-        ("happy", "s1", "train"),
-        ("sad", "s2", "test"),
-        ("sad", "s1", "val"),
-        ("sad", "s2", ""),
-    ]
+    assert guessed(*paths) == [("happy", "s1", "train"), ("sad", "s2", "test"), ("sad", "s1", "val"), ("sad", "s2", "")]
 
 
 def test_the_table_is_csv() -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
@@ -18,14 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 from made_steps import CAUTION, EMOTIONS, SOURCE, made_steps
-from small_disk import SmallDisk
 
 from fer3d.clips.videos import VideoFrames, read_video
-from fer3d.disk import DiskError
-from fer3d.prediction.pictures.overlay import Overlay
 from fer3d.prediction.pictures.page import MOST_BYTES, Page
 from fer3d.prediction.pictures.style import PictureInfo
-from fer3d.prediction.pictures.timeline import Timeline
 from fer3d.prediction.pictures.video_writer import Fit, VideoFormat
 from fer3d.prediction.steps import Prediction, Step
 
@@ -228,13 +221,6 @@ def test_nothing_is_left_after_an_exception(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
-def test_a_full_disk_is_named_and_nothing_is_left(small_disk: SmallDisk) -> None:
-    with pytest.raises(DiskError, match=r"out\.html"):
-        written(small_disk.folder / "out.html", noise(2000))
-    assert list(small_disk.folder.iterdir()) == []
-
-
 def test_a_box_of_a_frame_of_another_size_is_where_the_video_shows_it(tmp_path: Path) -> None:
     (small,), (tall,) = list(made_steps(1, 1, 60, 80)), list(made_steps(1, 1, 120, 80))
     later = replace(tall, frame=replace(tall.frame, number=1, time=0.1))
@@ -243,68 +229,3 @@ def test_a_box_of_a_frame_of_another_size_is_where_the_video_shows_it(tmp_path: 
     form = VideoFormat("libvpx-vp9", {}, 1000, 640, 640)
     expected = Fit.of(small.frame.pixels, form).again(tall.frame.pixels).box(tall.faces[0].box)
     assert np.allclose(box * [80, 60, 80, 60], expected, atol=0.01)
-
-
-_ENDLESS = """
-import itertools, sys
-from pathlib import Path
-sys.path[:0] = sys.argv[2:]
-from made_steps import EMOTIONS, made_steps
-from fer3d.prediction.pictures.overlay import Overlay
-from fer3d.prediction.pictures.page import Page
-from fer3d.prediction.pictures.style import PictureInfo
-step, *_ = made_steps(1, 1, 48, 64)
-with Overlay(Path(sys.argv[1]) / "out.mp4", PictureInfo(EMOTIONS)) as overlay, Page(
-    Path(sys.argv[1]) / "out.html", PictureInfo(EMOTIONS)
-) as page:
-    for number in itertools.count():
-        overlay.add(step)
-        page.add(step)
-        if number == 100:
-            print("begun", flush=True)
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_process_leaves_no_file_and_the_next_one_clears_up(tmp_path: Path) -> None:
-    outputs = tmp_path / "outputs"
-    outputs.mkdir()
-    command = [sys.executable, "-c", _ENDLESS, str(outputs), str(Path(__file__).parents[2])]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"begun\n"
-        process.kill()
-    left = list(outputs.iterdir())
-    assert left
-    assert all(path.name.startswith(".") for path in left)
-    written(outputs / "out.html", made_steps(2, 1, 48, 64))
-    with Overlay(outputs / "out.mp4", PictureInfo(EMOTIONS)) as overlay:
-        for step in made_steps(2, 1, 48, 64):
-            overlay.add(step)
-    assert {path.name for path in outputs.iterdir()} == {"out.html", "out.mp4"}
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
-    def resident() -> int:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-
-    steps = list(made_steps(60, 3, 48, 64))
-    with (
-        Overlay(tmp_path / "out.mp4", PictureInfo(EMOTIONS)) as overlay,
-        Timeline(tmp_path / "out.svg", PictureInfo(EMOTIONS)) as timeline,
-        Page(tmp_path / "out.html", PictureInfo(EMOTIONS)) as page,
-    ):
-        before = growth = 0
-        for number in range(5_000):
-            step = steps[number % 60]
-            time = number / 30
-            now = [replace(one, time_to=time, frame=number) for one in step.predictions]
-            step = replace(step, frame=replace(step.frame, number=number, time=time), predictions=tuple(now))
-            for picture in (overlay, timeline, page):
-                picture.add(step)
-            before = resident() if number == 1_500 else before
-        # FFmpeg keeps a few dozen bytes a frame of the index that it writes at the end.
-        growth = resident() - before
-        assert growth < 4_000_000
