@@ -7,16 +7,14 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate
 from typing import Any
 
 import torch
 from hydra._internal.utils import _locate
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.transforms import Bbox
 from torch import Tensor, nn
 
 from fer3d.evaluation.run_results import EvaluationError
@@ -27,10 +25,10 @@ from fer3d.training.networks import make_network
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
-_COLUMNS = 4
-_BOX, _GAP, _GUTTER, _CHANNEL = 0.97, 0.18, 0.14, 0.2  # inches
-_CHARACTERS = 15  # in a line of a box
-
+# Inches: where a box and what it holds stand, and where its output's shape and its parameters end.
+_CENTRE, _DETAILS, _SHAPE, _PARAMETERS = 0.61, 1.3, 3.78, 4.66
+_MARGIN = 0.09  # above and below a box
+_ARROW: dict[str, Any] = {"arrowstyle": "-|>", "color": MUTED, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 6}
 # Accent colour of each kind of block; the others are grey.
 _COLOURS = {"conv": ACCENTS[0], "pool": ACCENTS[2], "linear": ACCENTS[1], "output": ACCENTS[3]}
 
@@ -92,61 +90,28 @@ def describe_network(network: nn.Module, input_shape: Sequence[int]) -> tuple[Bl
 
 @style()
 def architecture_figure(blocks: Sequence[Block], title: str, caution: str = "") -> Figure:
-    """Draws a network as boxes in the order of the data, row by row, above the shape of their output and parameters.
-
-    Raises:
-        ValueError: There are no blocks.
-    """
-    if not blocks:
-        raise ValueError("there are no blocks to draw")
-    texts = [[part for line in block.lines for part in textwrap.wrap(line, _CHARACTERS)] for block in blocks]
-    places: list[Bbox] = []
-    end = 0.0
-    for start in range(0, len(texts), _COLUMNS):
-        row = texts[start : start + _COLUMNS]
-        height = max(map(len, row)) * SMALL * LINE + 0.1
-        places += [Bbox.from_bounds(_GUTTER + column * (_BOX + _GAP), end, _BOX, height) for column in range(len(row))]
-        end += height + 2 * SMALL * LINE + 0.04 + _CHANNEL
-    figure = new_figure(title, caution, end)
+    """Draws a network as boxes in the order of the data, beside the shape of their output and their parameters."""
+    texts = [(textwrap.fill(block.lines[0], 15), textwrap.fill(", ".join(block.lines[1:]), 28)) for block in blocks]
+    heights = [(1 + max(text.count("\n") for text in pair)) * SMALL * LINE + 2 * _MARGIN for pair in texts]
+    figure = new_figure(title, caution, sum(heights))
     axes = figure.subplots()
-    axes.set(xlim=(-0.02, 2 * _GUTTER + _COLUMNS * (_BOX + _GAP) - _GAP), ylim=(end, -0.02))
+    axes.set(xlim=(0, _PARAMETERS), ylim=(sum(heights), 0))
     axes.set_axis_off()
-    for block, text, place in zip(blocks, texts, places, strict=True):
-        _draw_block(axes, block, text, place)
-    for (_, before), (block, after) in pairwise(zip(blocks, places, strict=True)):
-        if block.output_shape:  # the last block may hold parameters beside the data's way
-            _draw_arrow(axes, before, after)
+    muted: dict[str, Any] = {"size": SMALL, "color": MUTED, "ha": "right", "va": "center"}
+    for block, (name, details), height, end in zip(blocks, texts, heights, accumulate(heights), strict=True):
+        top, middle = end - height + _MARGIN / 2, end - height / 2
+        if block.output_shape and block is not blocks[0]:  # the last one may hold parameters beside the data's way
+            axes.annotate("", (_CENTRE, top), (_CENTRE, top - _MARGIN), arrowprops=_ARROW)
+        colour, line = _COLOURS.get(block.kind, MUTED), "--" if block.kind == "dropout" else "-"
+        paint: dict[str, Any] = {"facecolor": to_rgba(colour, 0.14), "edgecolor": colour, "linestyle": line}
+        shape = "round,pad=0,rounding_size=0.04"
+        axes.add_patch(FancyBboxPatch((0.02, top), 2 * _CENTRE - 0.04, height - _MARGIN, shape, **paint))
+        axes.text(_CENTRE, middle, name, size=SMALL, weight="bold", ha="center", va="center")
+        axes.text(_DETAILS, middle, details, size=SMALL, va="center")
+        axes.text(_SHAPE, middle, _by(block.output_shape), **muted)
+        params = f"{_rounded(block.num_parameters)} params" if block.num_parameters else ""
+        axes.text(_PARAMETERS, middle, params, **muted)
     return figure
-
-
-def _draw_block(axes: Axes, block: Block, text: Sequence[str], place: Bbox) -> None:
-    colour = _COLOURS.get(block.kind, MUTED)
-    frame = FancyBboxPatch(
-        place.p0, place.width, place.height, boxstyle="round,pad=0,rounding_size=0.04", linewidth=1.1,
-        facecolor=to_rgba(colour, 0.14), edgecolor=colour, linestyle="--" if block.kind == "dropout" else "-",
-    )  # fmt: skip
-    axes.add_patch(frame)
-    centre, middle = (place.p0 + place.p1) / 2
-    num_bold = len(textwrap.wrap(block.lines[0], _CHARACTERS))
-    for number, line in enumerate(text):
-        y = middle + (number + 0.5 - len(text) / 2) * SMALL * LINE
-        weight = "bold" if number < num_bold else "normal"
-        axes.text(centre, y, line, size=SMALL, weight=weight, ha="center", va="center_baseline")
-    params = f"{_rounded(block.num_parameters)} params" if block.num_parameters else ""
-    below = "\n".join(filter(None, (_by(block.output_shape), params)))
-    axes.text(centre, place.y1 + 0.04, below, size=SMALL, color=MUTED, ha="center", va="top")
-
-
-def _draw_arrow(axes: Axes, before: Bbox, after: Bbox) -> None:
-    """Draws the arrow to the next box; an arrow to the next row runs below the current one."""
-    start, end = (before.x1, (before.y0 + before.y1) / 2), (after.x0, (after.y0 + after.y1) / 2)
-    bends: list[tuple[float, float]] = []
-    if after.y0 > before.y0:
-        right, left, y = start[0] + _GUTTER / 2, 0, after.y0 - _CHANNEL / 2
-        bends = [(right, start[1]), (right, y), (left, y), (left, end[1])]
-    axes.plot(*zip(start, *bends, strict=True), color=MUTED, linewidth=1, solid_joinstyle="round")
-    arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 1, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
-    axes.annotate("", end, bends[-1] if bends else start, arrowprops=arrow)
 
 
 def _rounded(number: int) -> str:

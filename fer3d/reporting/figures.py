@@ -39,8 +39,6 @@ from fer3d.reporting.theme import (
 )
 
 _PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
-# A printed row of rounded shares adds up to a little more or less than 1.
-_ROUNDING = 0.05
 # More lines than these hide each other; a band holds this part of the folds instead.
 MAX_LINES = 12
 BAND = (0.1, 0.9)
@@ -52,16 +50,13 @@ _MARKERS = ("D", "s", "o", "^")
 def confusion_figure(confusion: NDArray[Any], emotions: Sequence[str], title: str, caution: str = "") -> Figure:
     """Draws a confusion matrix: emotions in rows, predictions in columns, shares of the row in cells.
 
-    The matrix holds `(num_classes, num_classes)` numbers of clips, or floating-point shares of each row, which are
-    shown as they are; both axes follow the order of `emotions`. A row of zeros is an emotion without clips.
-
-    Raises:
-        ValueError: The matrix does not fit the emotions, or holds something that is neither a count nor a share.
+    The matrix holds `(num_classes, num_classes)` numbers of clips; both axes follow the order of `emotions`. A row of
+    zeros is an emotion without clips.
     """
-    shares, num_clips = _row_shares(np.asarray(confusion), len(emotions))
-    rows = list(emotions)
-    if num_clips is not None:
-        rows = [f"{emotion}\n{n} clip{'' if n == 1 else 's'}" for emotion, n in zip(emotions, num_clips, strict=True)]
+    totals = confusion.sum(1)
+    nothing = np.full(confusion.shape, np.nan)
+    shares = np.divide(confusion, totals[:, None], out=nothing, where=totals[:, None] > 0)
+    rows = [f"{emotion}\n{n} clip{'' if n == 1 else 's'}" for emotion, n in zip(emotions, totals, strict=True)]
     figure = new_figure(title, caution, 4.1)
     axes = figure.subplots()
     cells = axes.pcolormesh(np.nan_to_num(shares), cmap=RAMP, vmin=0, vmax=1, edgecolors=GRID, linewidth=0.6)
@@ -117,12 +112,7 @@ def subjects_figure(per_subject: Mapping[str, Score], title: str, caution: str =
 
     The bar on top shows how many subjects have all their clips right; they need no bar of their own. The others follow
     in the order of `hardest_first`, column by column; a bar is divided into the subject's clips while they can be seen.
-
-    Raises:
-        ValueError: There are no subjects.
     """
-    if not per_subject:
-        raise ValueError("there are no subjects to draw")
     hard = list(hardest_first(per_subject).items())
     longest = max((len(name) for name, _ in hard), default=0)
     num_columns = max(1, min(3, ceil(len(hard) / 10), 36 // (longest + 4)))
@@ -147,12 +137,7 @@ def protocols_figure(
     """Draws the pooled accuracy of runs, by label, under each epoch protocol, with Wilson's 95 % intervals.
 
     A protocol by which held-out clips choose the epoch has a hollow marker on a dashed line.
-
-    Raises:
-        ValueError: There are no scores.
     """
-    if not any(scores.values()):
-        raise ValueError("there are no scores to draw")
     labels = {run: textwrap.fill(run, 40) for run in scores}
     sizes = [0.32 * len(by_protocol) + 0.05 for by_protocol in scores.values()]
     headings = sum(TEXT * LINE * (label.count("\n") + 1) + 0.16 for label in labels.values())
@@ -208,20 +193,6 @@ def reliability_figure(calibration: Calibration, title: str, caution: str = "") 
         axes.grid(axis="y")
     figure.align_ylabels()
     return figure
-
-
-def _row_shares(confusion: NDArray[Any], num_classes: int) -> tuple[NDArray[np.float64], NDArray[np.int64] | None]:
-    """Returns shares, NaN in a row without clips, and the number of clips of each row if it is known."""
-    if confusion.shape != (num_classes, num_classes):
-        raise ValueError(f"a confusion matrix of {num_classes} emotions cannot have the shape {confusion.shape}")
-    totals = confusion.sum(1)
-    if not np.isfinite(totals).all() or (confusion < 0).any():
-        raise ValueError("a confusion matrix holds numbers of clips or shares of a row, none of them negative")
-    are_shares = np.issubdtype(confusion.dtype, np.floating) and bool((totals <= 1 + _ROUNDING).all())
-    whole = np.ones(num_classes) if are_shares else totals
-    nothing = np.full(confusion.shape, np.nan)
-    shares = np.divide(confusion, whole[:, None], out=nothing, where=totals[:, None] > 0)
-    return shares, None if are_shares else totals.astype(np.int64)
 
 
 def _draw_folds(axes: Axes, values: NDArray[np.float64], weights: NDArray[Any], **line: Any) -> None:

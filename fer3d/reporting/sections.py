@@ -20,15 +20,8 @@ from fer3d.evaluation.run_results import EvaluationError, RunResults, name_folds
 from fer3d.evaluation.tables import Table, percent
 from fer3d.explanation.missed_clips import missed_clips, missed_maps
 from fer3d.models.network import Task
+from fer3d.reporting import figures
 from fer3d.reporting.architecture import architecture_figure, configured_network, describe_network
-from fer3d.reporting.figures import (
-    MAX_LINES,
-    confusion_figure,
-    curves_figure,
-    protocols_figure,
-    reliability_figure,
-    subjects_figure,
-)
 from fer3d.reporting.page import (
     DataTable,
     Facts,
@@ -149,7 +142,7 @@ def confusion_picture(one: ReportRun, protocol: EpochProtocol, order: Sequence[s
         f"confusion-{protocol.name.replace('_', '-')}-{one.slug}",
         f"Confusion matrix of {one.marked_label}, {protocol.title}. {_confusions(outcome)}",
         f"{one.run.cross_validation} on {one.corpus_title}. {_confusions(outcome)}",
-        confusion_figure(outcome.measures.confusion[np.ix_(places, places)], emotions, title, one.run.caution),
+        figures.confusion_figure(outcome.measures.confusion[np.ix_(places, places)], emotions, title, one.run.caution),
     )
 
 
@@ -163,13 +156,13 @@ def curves_part(one: ReportRun) -> Part:
     num_folds, last = len(curves.folds), percent(one.evaluation.accuracy(LAST_EPOCH))
     said = "Loss and accuracy by epoch. Training clips are counted as they train: with dropout and augmentation."
     if num_folds > 1:
-        spread = f"{'band: the middle 80 %' if num_folds > MAX_LINES else 'thin: each'} of {num_folds} folds"
+        spread = f"{'band: the middle 80 %' if num_folds > figures.MAX_LINES else 'thin: each'} of {num_folds} folds"
         said += f" Thick: held-out clips of all folds together, training clips as the mean of the folds; {spread}."
     alt = (
         f"Loss and accuracy of {one.marked_label} by epoch, of training and held-out clips; {last} of the held-out "
         f"clips are right after the last of {one.run.num_epochs} epochs."
     )
-    figure = curves_figure(curves, f"{one.label}: learning curves", one.run.caution)
+    figure = figures.curves_figure(curves, f"{one.label}: learning curves", one.run.caution)
     return draw(f"curves-{one.slug}", alt, said, figure)
 
 
@@ -184,7 +177,7 @@ def subjects_part(one: ReportRun) -> Part:
     if whole < len(scores):
         said += f" The others: {HARDEST_FIRST}."
     alt = f"Accuracy of {one.marked_label} on each subject. {said}"
-    return draw(f"subjects-{one.slug}", alt, said, subjects_figure(scores, title, one.run.caution))
+    return draw(f"subjects-{one.slug}", alt, said, figures.subjects_figure(scores, title, one.run.caution))
 
 
 def reliability_picture(one: ReportRun) -> Picture:
@@ -199,7 +192,7 @@ def reliability_picture(one: ReportRun) -> Picture:
     if outcome.scaled:
         said += f" With each fold's temperature, fitted on its inner validation: {percent(outcome.scaled.ece)}."
     alt = f"Reliability diagram of {one.marked_label}: accuracy of held-out clips by confidence, {LAST_EPOCH.title}."
-    figure = reliability_figure(outcome.calibration, title, one.run.caution)
+    figure = figures.reliability_figure(outcome.calibration, title, one.run.caution)
     return draw(f"reliability-{one.slug}", f"{alt} {said}", said, figure)
 
 
@@ -220,7 +213,7 @@ def protocols_picture(runs: Sequence[ReportRun]) -> Picture:
         f"Pooled accuracy under each epoch protocol with 95% intervals. {said}.{f' {caution}.' if caution else ''}",
         "Pooled accuracy (clips right of all held-out clips) with 95% Wilson intervals, by the rule that says which "
         "epoch counts. Hollow and dashed: the held-out clips themselves chose the epoch (optimistic).",
-        protocols_figure(scores, caution=caution),
+        figures.protocols_figure(scores, caution=caution),
     )
 
 
@@ -236,7 +229,7 @@ def architecture_part(one: ReportRun, heading: str) -> Part:
     return draw(
         f"architecture-{one.slug}",
         f"{heading}, from input to output: {'; '.join(' '.join(box.lines) for box in boxes)}.",
-        f"{total}; the input is {channels} x {num_frames} x {size} x {size}. Below each box: the shape of its output "
+        f"{total}; the input is {channels} x {num_frames} x {size} x {size}. Beside each box: the shape of its output "
         "(channels x frames x height x width) and its parameters.",
         architecture_figure(boxes, f"{heading}: {total}"),
     )

@@ -101,14 +101,9 @@ def figure2_trials(record: StudyRecord) -> tuple[TrialRecord, ...]:
 def figure2(record: StudyRecord, settings: Sequence[Setting], title: str) -> Figure:
     """Draws the accuracy of each trial that passed, and below it the choices that these trials made.
 
-    A number to the right of a lane counts the trials in it.
-
-    Raises:
-        ValueError: No trial passed.
+    A number to the right of a lane counts the trials in it. At least one trial must have passed.
     """
-    trials, best = figure2_trials(record), record.best
-    if not trials or best is None:
-        raise ValueError("no trial passed")
+    trials, best = figure2_trials(record), record.complete[0]
     heights = [_NUMBERS if setting.choices is None else _LANE * len(setting.labels) for setting in settings]
     figure = new_figure(title, study_marks(record), _PANEL + 0.75 + sum(heights) + _ROW_HEADING * len(heights))
     panels = stacked(figure, [_PANEL - _ROW_HEADING, *heights])

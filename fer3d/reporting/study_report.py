@@ -270,7 +270,7 @@ def setup_section(record: StudyRecord, *, own_database: bool) -> Section:
 
 
 def _figure2_section(record: StudyRecord) -> Section:
-    trials, threshold, best = figure2_trials(record), fixed_threshold(record), record.best
+    trials, threshold = figure2_trials(record), fixed_threshold(record)
     passed = "complete trials" if threshold is None else f"complete trials at or above {percent(threshold)}"
     introduction = Prose(
         "Figure 2 of the paper has a red cross for each configuration above the pruning threshold, of more than 800 "
@@ -279,30 +279,29 @@ def _figure2_section(record: StudyRecord) -> Section:
         "crosses gather in one lane has converged."
     )
     part: Part = Prose(f"Nothing to draw: of {len(record.trials)} trials, none is among the {passed}.")
-    if best is not None and trials:
+    if trials:
+        best = record.complete[0]
         said = (
             f"{len(trials)} of {len(record.trials)} trials are {passed}; the best is trial {best.number} with "
             f"{percent(best.attainable)}. Accuracy: {record.protocol.title}, chosen on these very folds. Below, the "
             "choice of each of these trials; on the right, how many of them made it."
         )
         figure = figure2(record, read_settings(record), f"{record.name}: {passed}")
-        part = _picture(record, "figure-2", passed, said, figure)
+        part = _picture(record, "figure-2", said, figure)
     return Section("figure-2", "The paper's Figure 2", (introduction, part))
 
 
 def _history_section(record: StudyRecord) -> Section:
-    part: Part = Prose("Nothing to draw: no trial has begun.")
-    if record.trials:
-        states = Counter(trial.state for trial in record.trials)
-        best = f"; the best is trial {record.best.number} with {percent(record.best.attainable)}" if record.best else ""
-        said = (
-            f"{', '.join(f'{number} {state}' for state, number in sorted(states.items()))}{best}. Accuracy: "
-            f"{record.protocol.title}. A pruned trial stands at the accuracy that it could have reached at most when "
-            "it ended."
-        )
-        heading = "accuracy of each trial"
-        part = _picture(record, "history", heading, said, history_figure(record, f"{record.name}: {heading}"))
-    return Section("history", "How the search went", (part,))
+    if not record.trials:
+        return Section("history", "How the search went", (Prose("Nothing to draw: no trial has begun."),))
+    states = sorted(Counter(trial.state for trial in record.trials).items())
+    best = f"; the best is trial {record.best.number} with {percent(record.best.attainable)}" if record.best else ""
+    said = (
+        f"{', '.join(f'{number} {state}' for state, number in states)}{best}. Accuracy: {record.protocol.title}. A "
+        "pruned trial stands at the accuracy that it could have reached at most when it ended."
+    )
+    picture = _picture(record, "history", said, history_figure(record, f"{record.name}: accuracy of each trial"))
+    return Section("history", "How the search went", (picture,))
 
 
 def _plots_section(plots: tuple[PlotSection, ...]) -> Section:
@@ -311,9 +310,8 @@ def _plots_section(plots: tuple[PlotSection, ...]) -> Section:
     return Section("plots", "Interactive plots", (Prose(link.format(PLOTS_NAME)), facts))
 
 
-def _picture(record: StudyRecord, name: str, heading: str, said: str, figure: Figure) -> Picture:
-    alt = f"{heading.capitalize()}, of the search {record.name} [{study_marks(record)}]. {said}"
-    return draw(f"{name}-{slug(record.name)}", alt, said, figure)
+def _picture(record: StudyRecord, name: str, said: str, figure: Figure) -> Picture:
+    return draw(f"{name}-{slug(record.name)}", f"{figure.get_label()}. {said}", said, figure)
 
 
 def _facts(record: StudyRecord, *, own_database: bool) -> list[tuple[str, str]]:

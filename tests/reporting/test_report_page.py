@@ -98,7 +98,7 @@ def test_a_matrix_beside_another_has_its_order(tmp_path: Path, monkeypatch: pyte
     def confusion_figure(counts: Any, emotions: Sequence[str], *_: Any, **__: Any) -> None:
         drawn.append((list(emotions), counts.sum(1).tolist()))
 
-    monkeypatch.setattr(sections, "confusion_figure", confusion_figure)
+    monkeypatch.setattr(sections.figures, "confusion_figure", confusion_figure)
     (one,) = read_runs([write_run(tmp_path, [right(4, 3)] * 3, cv="loso")])
     order = [*sorted(set(one.run.emotions) - {"contempt"}), "contempt"]
     sections.confusion_picture(one, LAST_EPOCH)
@@ -136,12 +136,6 @@ def test_the_calibration_error_is_told_before_and_after_scaling(tmp_path: Path, 
     assert "SYNTHETIC data" in picture.alt
     scaled = f"{outcome.scaled.ece:.2%}" if outcome.scaled else "temperature"
     assert (scaled in picture.caption) == (inner_val is not None)
-
-
-def test_faces_can_be_left_out(reported: Reported, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sections, "missed_strips", None)
-    part = sections.missed_part(reported.runs[0], faces=False)
-    assert part == Prose("Missed clips are left out (--no-clips).")
 
 
 @pytest.mark.parametrize(

@@ -110,11 +110,6 @@ def test_figure_2_counts_the_trials_of_each_choice() -> None:
     assert [text.get_text() for text in optimizer.texts] == ["1", "3"]
 
 
-def test_figure_2_without_a_trial_is_refused() -> None:
-    with pytest.raises(ValueError, match="no trial passed"):
-        figure2(fake_record(TRIALS, threshold=0.99), (), "a title")
-
-
 def test_history_shows_accuracies_and_the_bounds_of_pruned_trials() -> None:
     figure = history_figure(fake_record(TRIALS), "a title")
     axes, lanes = figure.axes
