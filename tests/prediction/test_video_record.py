@@ -102,15 +102,6 @@ def test_other_rates_and_lengths_are_named(num_frames: int, rate: float, kinds: 
     assert [warning.partition(":")[0] for warning in record(num_frames, rate).warnings()] == kinds
 
 
-def test_it_is_said_where_a_clips_length_comes_from() -> None:
-    assert record(5).warnings()[0].endswith("a clip is 0.30 s long (as in training, assuming 30 images per second)")
-    assert record(5, span=2.0).warnings()[0].endswith("a clip is 2.00 s long (set by --window)")
-    of_videos = VideoRecord(known(training_clips={"seconds": (1.0, 2.0, 3.0)}), 2.0)
-    for number in range(5):
-        of_videos.see_frame(Frame(number, number / 30, np.zeros((48, 64, 3), np.uint8)))
-    assert of_videos.warnings()[0].endswith("a clip is 2.00 s long (as in training)")
-
-
 def test_crops_that_a_stream_cannot_make_are_named() -> None:
     (warning,) = record(faces={"crop": {"size": 4, "box": "clip"}}).warnings()
     assert warning.startswith("box: ")
