@@ -96,10 +96,7 @@ def sequence(emotion: int, num_frames: int, seed: int = 0) -> list[Image]:
 def write_network(path: Path, *, data: Mapping[str, Any] | None = None, **fields: Any) -> Path:
     """Writes a checkpoint of a network that finds these faces and knows their emotions.
 
-    Args:
-        path: The file.
-        data: The configuration's section `data`; None for another corpus of videos.
-        fields: The checkpoint's.
+    `data` is the section of its configuration, by default that of another corpus of videos.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = _checkpoint()
@@ -119,12 +116,8 @@ def write_corpus(
 ) -> Path:
     """Writes a table of clips and the clips: a subject each of `lengths`, with a clip of each emotion.
 
-    Args:
-        root: The corpus's folder.
-        lengths: Frames of each subject's first clip; the others have one more each.
-        suffix: Such as `.mp4` for videos; empty for folders of images.
-        rate: Frames a second of videos.
-        emotions: The emotions.
+    `lengths` are the frames of each subject's first clip; the others have one more each. Without a suffix such as
+    `.mp4`, clips are folders of images.
     """
     rows = ["path,emotion,subject"]
     for number, num_frames in enumerate(lengths):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,61 +14,38 @@ from fer3d.evaluation.run_results import RunResults
 
 def write_clips(folder: Path, *, num_clips: int, num_frames: int, size: int, num_channels: int = 1) -> ClipStore:
     """Writes a clip store of as many subjects as clips."""
-    header = StoreHeader(
-        corpus="noise",
-        synthetic=True,
-        emotions=("happy", "sad"),
-        num_channels=num_channels,
-        num_frames=num_frames,
-        size=size,
-        key="k" * 64,
-        settings={},
-        versions={},
-    )
-    rng = np.random.default_rng(0)
-    folder.mkdir(parents=True)
-    with StoreWriter(folder, header) as writer:
-        for number in range(num_clips):
-            record = ClipRecord(
-                clip_id=f"{number}/1",
-                subject=str(number),
-                emotion=header.emotions[number % 2],
-                frames=("1.png",) * num_frames,
-                boxes=((0, 0, size, size),) * num_frames,
-                confidences=(1.0,) * num_frames,
-                sources=("detected",) * num_frames,
-            )
-            writer.add(record, rng.integers(0, 255, header.clip_shape, dtype=np.uint8))
-        return writer.seal()
+    emotions = ("happy", "sad")
+    clips = [(f"{number}/1", str(number), emotions[number % 2]) for number in range(num_clips)]
+    shape = {"num_channels": num_channels, "num_frames": num_frames, "size": size}
+    return _write(folder, clips, corpus="noise", synthetic=True, emotions=emotions, **shape)
 
 
 def write_store(run: Path, folder: Path, size: int = 32) -> ClipStore:
     """Writes the clip store of a run's held-out clips."""
     results = RunResults.read(run)
-    header = StoreHeader(
-        corpus=results.corpus,
-        synthetic=results.synthetic,
-        emotions=results.emotions,
-        num_channels=1,
-        num_frames=10,
-        size=size,
-        key="k" * 64,
-        settings={},
-        versions={},
-    )
+    clips = [
+        (clip_id, subject, results.emotions[label])
+        for fold in results.folds
+        for clip_id, subject, label in zip(fold.clip_ids, fold.subjects, fold.labels, strict=True)
+    ]
+    told = {"corpus": results.corpus, "synthetic": results.synthetic, "emotions": results.emotions}
+    return _write(folder, clips, num_channels=1, num_frames=10, size=size, **told)
+
+
+def _write(folder: Path, clips: Sequence[tuple[str, str, str]], **fields: Any) -> ClipStore:
+    header = StoreHeader(key="k" * 64, settings={}, versions={}, **fields)
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     with StoreWriter(folder, header) as writer:
-        for fold in results.folds:
-            for clip_id, subject, label in zip(fold.clip_ids, fold.subjects, fold.labels, strict=True):
-                record = ClipRecord(
-                    clip_id=clip_id,
-                    subject=subject,
-                    emotion=results.emotions[label],
-                    frames=("1.png",) * 10,
-                    boxes=((0, 0, size, size),) * 10,
-                    confidences=(1.0,) * 10,
-                    sources=("detected",) * 10,
-                )
-                writer.add(record, rng.integers(0, 255, header.clip_shape, dtype=np.uint8))
+        for clip_id, subject, emotion in clips:
+            record = ClipRecord(
+                clip_id=clip_id,
+                subject=subject,
+                emotion=emotion,
+                frames=("1.png",) * header.num_frames,
+                boxes=((0, 0, header.size, header.size),) * header.num_frames,
+                confidences=(1.0,) * header.num_frames,
+                sources=("detected",) * header.num_frames,
+            )
+            writer.add(record, rng.integers(0, 255, header.clip_shape, dtype=np.uint8))
         return writer.seal()

@@ -68,26 +68,12 @@ def write_run(
     Subject number i is held out in fold `i % num_folds + 1`. Clips take the emotions in turn. A wrong clip is taken for
     the emotion after its own. Runs of the same sizes hold out the same clips in the same folds, and can be compared.
 
-    Args:
-        outputs: Where the run's folder goes.
-        correct: Whether each clip is right after each epoch: a `(num_epochs, num_clips)` array for each fold, which
-            sets all sizes but `subjects_per_fold`; `right()` makes one of numbers. Or the probability of it.
-        inner_val: The same for clips kept back from training, which are the first of other folds; None for none.
-        num_folds: Where `correct` is a probability; of `cv=loso` as well, where a fold has one subject.
-        subjects_per_fold: Each has about as many of the fold's clips.
-        clips_per_subject: Where `correct` is a probability; also the number of clips kept back, where `inner_val` is.
-        num_epochs: Where `correct` is a probability.
-        only: Numbers of the folds to write; None for all.
-        name: The configured name.
-        seed: The run's seed; also that of the logits and of what probabilities decide.
-        digest: By default one of the settings and of `correct`, so that two different runs have two folders.
-        cv: A file of `conf/cv`.
-        corpus: A file of `conf/data`.
-        synthetic: Whether the clips are said to be synthetic.
-        emotions: The class names.
-        clip_store: The clip store's digest.
-        independence: What the run says of the subjects on both sides of its folds; None for a run that does not.
-        overrides: More settings for the configuration, such as `model.dropout=0.3`.
+    `correct` says whether each clip is right after each epoch: a `(num_epochs, num_clips)` array for each fold, which
+    sets all sizes but `subjects_per_fold`, and which `right()` makes of numbers; or the probability of it. `inner_val`
+    says the same for clips kept back from training, which are the first of other folds. Only the folds of `only` are
+    written. `seed` is also that of the logits and of what probabilities decide. By default, the digest is one of the
+    settings and of `correct`, so that two different runs have two folders. `cv` and `corpus` are files of `conf/cv` and
+    `conf/data`, `overrides` more settings, such as `model.dropout=0.3`.
     """
     subjects_per_fold = 1 if cv == "loso" else subjects_per_fold
     tables = _tables(correct, num_folds, (num_epochs, subjects_per_fold * clips_per_subject), seed)

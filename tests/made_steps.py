@@ -32,19 +32,7 @@ def made_steps(
     seed: int = 0,
     times: Sequence[float] | None = None,
 ) -> Iterator[Step]:
-    """Yields steps: face 1 is there all the time, the others for a part of it; some predictions have no label.
-
-    Args:
-        num_frames: How many.
-        num_faces: How many persons.
-        height: Of the frames.
-        width: Of the frames.
-        rate: Frames a second.
-        stride: Frames from one prediction to the next.
-        emotions: The classes.
-        seed: Of the probabilities.
-        times: The second of each frame; None for a constant rate.
-    """
+    """Yields steps: face 1 is there all the time, the others for a part of it; some predictions have no label."""
     shown = scenes(min(num_frames, 60), height, width)
     generator = np.random.default_rng(seed)
     phases = generator.uniform(0, 6.28, (max(num_faces, 1), len(emotions)))

@@ -19,7 +19,7 @@ def wait_until(
     condition: Callable[[], Any],
     process: subprocess.Popen[Any] | None = None,
     describe: Callable[[], str] = str,
-    seconds: float = 120,
+    seconds: float = 300,
 ) -> None:
     """Waits until a condition holds, no longer than a process lives; says what `describe` returns if it never does."""
     deadline = time.monotonic() + seconds

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import runpy
 import signal
 import subprocess
 import sys
@@ -68,27 +67,6 @@ def test_the_command_starts_soon() -> None:
     assert run("-c", START, "--version").stdout == f"fer3d {__version__}\n"
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
-
-
-def test_a_subcommand_runs_as_the_main_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which is what tells signals, children and pickled functions where they belong."""
-    seen = {}
-
-    def record(name: str, run_name: str, alter_sys: bool) -> None:
-        seen.update(name=name, run_name=run_name, alter_sys=alter_sys, argv=sys.argv[1:], path=sys.path[0])
-
-    monkeypatch.setattr(runpy, "run_module", record)
-    monkeypatch.setattr(sys, "argv", ["fer3d", "train", "+fold=3"])
-    monkeypatch.setattr(sys, "path", ["/bin", *sys.path[1:]])
-    monkeypatch.chdir(tmp_path)
-    cli.main()
-    assert seen == {
-        "name": "fer3d.train",
-        "run_name": "__main__",
-        "alter_sys": True,
-        "argv": ["+fold=3"],
-        "path": str(tmp_path),
-    }
 
 
 @pytest.mark.parametrize(

@@ -66,13 +66,22 @@ def test_partial_runs_are_compared_only_when_asked(invoke: Invoke, tmp_path: Pat
     assert out.startswith("Accuracy [SYNTHETIC data, PARTIAL: 1 of 3 folds missing]\n")
 
 
-def test_runs_that_cannot_be_paired_are_one_sentence(invoke: Invoke, runs: tuple[Path, Path], tmp_path: Path) -> None:
-    other = write_run(tmp_path, BETTER, corpus="ckplus", name="other")
-    status, out, err = invoke("compare", str(runs[0]), str(other), "--out", str(tmp_path / "no.json"))
-    assert (status, out) == (1, "")
-    assert err.startswith(f"fer3d: {runs[0]} and {other} cannot be compared")
-    assert "synthetic and ckplus" in err
-    assert not (tmp_path / "no.json").exists()
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["{0}", "{2}"], "fer3d: {0} and {2} cannot be compared pair by pair: their corpora are synthetic and ckplus"),
+        (["{0}", "nowhere"], "fer3d: nowhere is not a run folder"),
+        (["{0}", "{1}", "--out", "{0}/fold_001/result.json/x.json"], "fer3d: {0}/fold_001/result.json"),
+    ],
+)
+def test_what_cannot_be_compared_or_written_is_one_sentence(
+    arguments: list[str], said: str, invoke: Invoke, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folders = (*runs, write_run(tmp_path, BETTER, corpus="ckplus", name="other"))
+    status, _, err = invoke("compare", *(each.format(*folders) for each in arguments))
+    assert status == 1
+    assert err.startswith(said.format(*folders))
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("arguments", [[], ["one"], ["one", "two", "three"], ["one", "two", "--jsn", "x"]])
@@ -80,22 +89,6 @@ def test_a_wrong_command_line_says_how_it_goes(invoke: Invoke, arguments: list[A
     status, out, err = invoke("compare", *arguments)
     assert (status, out) == (2, "")
     assert err.startswith("usage: fer3d compare")
-
-
-def test_a_folder_that_is_none_is_one_sentence(invoke: Invoke, runs: tuple[Path, Path]) -> None:
-    status, _, err = invoke("compare", str(runs[0]), "nowhere")
-    assert status == 1
-    assert err.startswith("fer3d: nowhere is not a run folder")
-    assert "Traceback" not in err
-
-
-def test_a_file_that_cannot_be_written_is_named(invoke: Invoke, runs: tuple[Path, Path]) -> None:
-    below_a_file = runs[0] / "fold_001" / "result.json" / "comparison.json"
-    status, _, err = invoke("compare", *map(str, runs), "--out", str(below_a_file))
-    assert status == 1
-    assert err.startswith("fer3d: ")
-    assert str(below_a_file.parent) in err
-    assert "Traceback" not in err
 
 
 def test_says_in_which_settings_the_runs_differ(invoke: Invoke, runs: tuple[Path, Path], tmp_path: Path) -> None:

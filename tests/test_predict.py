@@ -29,7 +29,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def predict(invoke: Callable[..., tuple[int, str, str]], network: Path, tmp_path: Path) -> Predict:
+def predict(invoke: Predict, network: Path, tmp_path: Path) -> Predict:
     """Predicts into the folder `out`, unless told otherwise; the last argument may be options."""
 
     def run(*arguments: Path | str) -> tuple[int, str, str]:
@@ -288,9 +288,7 @@ def test_what_is_wrong_is_one_sentence(
         (["talk.mp4", "--with"], "argument --with/-w: expected at least one argument"),
     ],
 )
-def test_a_wrong_command_line_says_how_it_goes(
-    invoke: Callable[..., tuple[int, str, str]], arguments: list[str], said: str
-) -> None:
+def test_a_wrong_command_line_says_how_it_goes(invoke: Predict, arguments: list[str], said: str) -> None:
     status, out, err = invoke("predict", *arguments)
     assert (status, out) == (2, "")
     usage, last = err.splitlines()

@@ -54,17 +54,11 @@ def write_video(
 ) -> Path:
     """Writes frames as a video whose container follows from the path's ending, and returns the path.
 
-    Args:
-        path: The file to write.
-        frames: BGR (H, W, 3) or grey (H, W), uint8; grey (H, W), uint16, for a pixel format of 16 bits.
-        rate: Frames a second.
-        times: The second of each frame, at a resolution of a millisecond, where the rate is to vary.
-        codec: FFmpeg's name of the encoder; empty for the one of the file's ending.
-        pix_fmt: FFmpeg's name of the pixel format; empty for the one of the file's ending.
-        rotation: By how many degrees, counter-clockwise, a player must turn the frames.
-        options: Options of the encoder, such as `{"g": "5"}`.
-        container: Options of the container, such as `{"movflags": "faststart"}`.
-        color_range: 1 for limited, 2 for full, 0 for none stated.
+    Frames are BGR (H, W, 3) or grey (H, W), uint8; or grey, uint16, for a pixel format of 16 bits. `times` is the
+    second of each frame, at a resolution of a millisecond, where the rate varies. `codec` and `pix_fmt` are FFmpeg's
+    names; by default those of the ending. A player must turn the frames by `rotation` degrees, counter-clockwise.
+    `options`, such as `{"g": "5"}`, are the encoder's; `container`, such as `{"movflags": "faststart"}`, the
+    container's. `color_range` is 1 for limited, 2 for full, 0 for none stated.
     """
     default_codec, default_pix_fmt = CODECS.get(path.suffix, ("", ""))
     time_base = Fraction(1, 1000) if times is not None else Fraction(1, rate)

@@ -18,7 +18,7 @@ from fer3d.evaluation.comparison import Comparison, check_paired, compare_runs, 
 from fer3d.evaluation.comparison_tables import comparison_tables
 from fer3d.evaluation.protocols import BEST_COMMON_EPOCH, BEST_EPOCH, INNER_VAL, LAST_EPOCH, protocols_of
 from fer3d.evaluation.run_results import EvaluationError, RunResults
-from fer3d.evaluation.significance import compare_clips, compare_folds
+from fer3d.evaluation.significance import compare_folds
 from fer3d.evaluation.tables import json_text
 from fer3d.training.results import FoldResult
 
@@ -100,12 +100,6 @@ def test_clips_are_paired_by_id_and_not_by_order(make: Make) -> None:
         expected, found = Comparison.of(first, second, protocol), Comparison.of(first, other, protocol)
         assert (found.folds, found.clips) == (expected.folds, expected.clips)
         assert Comparison.of(other, first, protocol).clips.only_first == expected.clips.only_second
-
-
-def test_pooled_clips_are_those_of_the_folds(make: Make) -> None:
-    first, second = make(0.9, seed=1), make(0.6, seed=2)
-    correct = [[fold.logits[-1].argmax(-1) == fold.labels for fold in run.folds] for run in (first, second)]
-    assert Comparison.of(first, second, LAST_EPOCH).clips == compare_clips(*map(np.concatenate, correct))
 
 
 def test_other_settings_and_clip_stores_of_the_same_clips_can_be_compared(make: Make) -> None:

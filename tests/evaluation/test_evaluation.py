@@ -190,21 +190,31 @@ def test_clips_of_the_csv_add_up_to_the_measures(evaluation: Evaluation) -> None
         assert {(int(row["fold"]), int(row["epoch"])) for row in clips} == set(outcome.predictions.epochs.items())
 
 
-@pytest.mark.parametrize("synthetic", [True, False])
-@pytest.mark.parametrize("partial", [True, False])
-def test_every_row_and_heading_says_whether_data_are_synthetic_and_partial(
-    tmp_path: Path, synthetic: bool, partial: bool
+@pytest.mark.parametrize(
+    ("synthetic", "partial", "independence"),
+    [
+        (True, True, Independence()),
+        (True, False, Independence(num_shared=1)),
+        (False, True, Independence(subjects_known=False)),
+        (False, False, Independence()),
+    ],
+)
+def test_every_row_and_heading_says_what_the_data_are(
+    tmp_path: Path, synthetic: bool, partial: bool, independence: Independence
 ) -> None:
-    made = evaluated(tmp_path, partial=partial, synthetic=synthetic, only=[1, 3] if partial else None)
+    only = [1, 3] if partial else None
+    made = evaluated(tmp_path, partial=partial, synthetic=synthetic, only=only, independence=independence)
+    told = {"synthetic": synthetic, "partial": partial, "subject_independent": independence.holds}
     for path in write_evaluation(made):
         if path.suffix == ".csv":
             for row in rows(path):
-                assert (row["synthetic"], row["partial"]) == (str(synthetic).lower(), str(partial).lower())
+                assert {name: row[name] for name in told} == {name: str(value).lower() for name, value in told.items()}
     content = evaluation_content(made)
-    assert (content["synthetic"], content["partial"]) == (synthetic, partial)
+    assert {name: content[name] for name in told} == told
     assert content["missing_folds"] == ([2] if partial else [])
     for table in evaluation_tables(made):
         assert ("SYNTHETIC data" in table.heading, "PARTIAL: 1 of 3" in table.heading) == (synthetic, partial)
+        assert ("NOT SUBJECT-INDEPENDENT" in table.heading) == (not independence.holds)
 
 
 def test_an_emotion_without_clips_is_null_in_json_empty_in_csv_and_a_dash_in_tables(tmp_path: Path) -> None:
@@ -309,19 +319,6 @@ def test_a_run_without_a_wrong_clip_has_no_tables_of_failures(tmp_path: Path) ->
     assert titles == ["Measures", "Recall of each emotion", "Confusion, last epoch"]
     titles = [table.title for table in evaluation_tables(evaluated(tmp_path, 0.5))]
     assert titles[3:] == ["Hardest subjects, last epoch", "Most confidently wrong clips, last epoch"]
-
-
-@pytest.mark.parametrize("independence", [Independence(), Independence(num_shared=1), Independence(False)])
-def test_every_row_and_heading_says_whether_folds_are_subject_independent(
-    tmp_path: Path, independence: Independence
-) -> None:
-    made = evaluated(tmp_path, independence=independence)
-    for path in write_evaluation(made):
-        if path.suffix == ".csv":
-            assert {row["subject_independent"] for row in rows(path)} == {str(independence.holds).lower()}
-    assert evaluation_content(made)["subject_independent"] is independence.holds
-    for table in evaluation_tables(made):
-        assert ("NOT SUBJECT-INDEPENDENT" in table.heading) == (not independence.holds)
 
 
 def test_nothing_is_said_of_subjects_whom_nobody_knows(tmp_path: Path) -> None:

@@ -41,10 +41,6 @@ def run() -> RunResults:
     return make_run([right(3, 2, 2, of=4, subject="S001"), right(1, 3, 1, of=3, subject="S002")])
 
 
-def test_names_are_the_words_of_configuration_and_files() -> None:
-    assert [protocol.name for protocol in PROTOCOLS] == ["best_epoch", "best_common_epoch", "last_epoch", "inner_val"]
-
-
 def test_protocols_that_look_at_held_out_clips_say_so() -> None:
     assert [protocol.optimistic for protocol in PROTOCOLS] == [True, True, False, False]
     assert [("optimistic" in protocol.title) for protocol in PROTOCOLS] == [True, True, False, False]
@@ -55,12 +51,6 @@ def test_each_protocol_chooses_by_its_rule(run: RunResults) -> None:
     assert BEST_COMMON_EPOCH.epochs(run) == {1: 2, 2: 2}
     assert LAST_EPOCH.epochs(run) == {1: 3, 2: 3}
     assert [pooled(run, protocol) for protocol in PROTOCOLS[:3]] == [6, 5, 3]
-
-
-def test_of_equally_good_epochs_the_earliest_counts() -> None:
-    run = make_run([right(1, 2, 2, of=2, subject="S001"), right(2, 1, 1, of=2, subject="S002")])
-    assert BEST_EPOCH.epochs(run) == {1: 2, 2: 1}
-    assert BEST_COMMON_EPOCH.epochs(run) == {1: 1, 2: 1}
 
 
 @unhurried

@@ -95,13 +95,6 @@ def test_wilcoxon_is_what_all_signs_give(pair: Pair) -> None:
     assert compare_folds(*pair, RATIO).wilcoxon == pytest.approx(far.mean())
 
 
-@given(st.permutations(range(1, 12)), st.lists(st.booleans(), min_size=11, max_size=11))
-def test_wilcoxon_without_ties_is_scipys(ranks: list[int], better: list[bool]) -> None:
-    signed = np.where(better, 1, -1) * np.array(ranks) / 20
-    found = compare_folds(signed, np.zeros(11), RATIO)
-    assert found.wilcoxon == pytest.approx(stats.wilcoxon(signed, method="exact").pvalue)
-
-
 def test_wilcoxon_is_exact_for_as_many_folds_as_loso_has() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 4, (2, 118)) / 3

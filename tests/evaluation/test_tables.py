@@ -32,11 +32,6 @@ def test_prints_the_title_over_the_columns_and_numbers_to_the_right() -> None:
     assert second == "S002   22 of 22   100.00%"
 
 
-def test_prints_to_the_terminal_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
-    TABLE.print()
-    assert "22 of 22" in capsys.readouterr().out
-
-
 def test_a_caution_stands_in_the_heading() -> None:
     assert TABLE.heading == "Title"
     warned = Table("Title", ("a",), (("b",),), note="What to know.", caution="SYNTHETIC data, PARTIAL")

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -116,12 +115,6 @@ def test_each_activation_is_one_module_of_its_own(activation: type[nn.Module]) -
     assert network(random_clips()).isfinite().all()
 
 
-def test_activations_and_pools_change_the_logits() -> None:
-    logits = [tiny(activation=activation)(random_clips()) for activation in ACTIVATIONS]
-    logits.append(tiny(pooling=BlockMaxPool3d)(random_clips()))
-    assert len(torch.stack(logits).flatten(1).unique(dim=0)) == len(logits)
-
-
 def test_the_initializer_none_leaves_pytorchs_default() -> None:
     network = tiny()
     torch.manual_seed(0)
@@ -219,13 +212,6 @@ def test_the_network_learns_two_clips_by_heart() -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_lists_of_a_configuration_are_understood() -> None:
-    settings = OmegaConf.create({"filters": [[2], [3], [4, 3], [2, 4], [3, 5]], "hidden": [6, 7]})
-    got = tiny(second_conv=True, filters=settings.filters, hidden=settings.hidden)
-    want = tiny(second_conv=True)
-    assert repr(got) == repr(want)
-
-
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
@@ -261,11 +247,6 @@ def test_clips_of_another_shape_are_an_error_that_gives_both(shape: tuple[int, .
     with pytest.raises(ValueError, match=r"expected clips of shape \(B, 1 or 3, 8, 16, 16\), got ") as caught:
         tiny()(torch.zeros(shape))
     assert str(caught.value).endswith(str(shape))
-
-
-def test_smallest_clips_leave_one_cell() -> None:
-    network = tiny(num_frames=8, size=16)
-    assert shapes_after_pools(network, random_clips())[-1] == (5, 1, 1, 1)
 
 
 @pytest.mark.parametrize(("num_frames", "temporal_kernel"), [(2, 3), (3, 5), (5, 7)])

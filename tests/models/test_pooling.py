@@ -103,7 +103,3 @@ def test_a_pool_that_does_not_fit_announces_nothing() -> None:
 def test_overlapping_windows_are_refused(pool: type[BlockPool3d], stride: Triple) -> None:
     with pytest.raises(ValueError, match="must not overlap"):
         pool((2, 2, 2), stride, (0, 0, 0))
-
-
-def test_a_pool_shows_its_settings() -> None:
-    assert repr(BlockAvgPool3d(*POOLS[4])) == "BlockAvgPool3d(kernel=(1, 2, 2), stride=(2, 2, 2), padding=(0, 1, 1))"

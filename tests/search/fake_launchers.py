@@ -21,6 +21,7 @@ from fer3d.search.sampling import SeededSampler
 from fer3d.search.search import Search
 from fer3d.search.space import SearchSpace
 from fer3d.search.storage import open_storage, open_study, storage_url
+from fer3d.search.sweeper_settings import SweeperSettings
 
 Function = Callable[[int, Mapping[str, Any]], Any]
 
@@ -57,6 +58,22 @@ class FakeLauncher(Launcher):
 def square(trial: int, settings: Mapping[str, Any]) -> float:
     """What there is to minimise."""
     return float(settings["x"]) ** 2
+
+
+def sweeper_settings(**changes: Any) -> SweeperSettings:
+    """Settings of a search that draws at random and minimises."""
+    usual = {
+        "sampler": {"_target_": "optuna.samplers.RandomSampler", "seed": 0},
+        "directions": ("minimize",),
+        "storage": None,
+        "study_name": None,
+        "num_trials": 4,
+        "num_at_once": 1,
+        "max_failure_rate": 0.0,
+        "params": {},
+        "custom_search_space": None,
+    }
+    return SweeperSettings(**{**usual, **changes})
 
 
 def states(trials: Sequence[FrozenTrial]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from killed import SIZES, SPACE, FoldFactory, make_result, search_once
 from optuna.trial import TrialState
 
-from fer3d.search.cross_validation import FOLDS, ORDER, RUN, CrossValidationSettings, job_folder, read_outcomes
+from fer3d.search.cross_validation import ORDER, RUN, CrossValidationSettings, job_folder, read_outcomes
 from fer3d.search.outcomes import FoldOutcome
 from fer3d.search.pruning import ExactBound, NoPruning
 from fer3d.search.storage import StudyError
@@ -69,27 +69,28 @@ def test_the_order_is_learned_from_the_trials_before(tmp_path: Path) -> None:
     assert len({tuple(trial.user_attrs[ORDER]) for trial in shuffled.get_trials()}) > 4
 
 
-def test_a_job_that_returns_something_else_fails_its_trial(tmp_path: Path) -> None:
-    class Empty(FoldFactory):
-        def launch(self, *args: object, **kwargs: object):  # type: ignore[no-untyped-def]
-            returned = super().launch(*args, **kwargs)  # type: ignore[arg-type]
-            returned[0].return_value = 0.5
-            return returned
+class Changed(FoldFactory):
+    """Its jobs return something else."""
 
+    def __init__(self, change: Any) -> None:
+        super().__init__()
+        self.change = change
+
+    def launch(self, *args: Any, **kwargs: Any) -> Any:
+        returned = super().launch(*args, **kwargs)
+        returned[0].return_value = self.change(returned[0].return_value)
+        return returned
+
+
+def test_a_job_that_returns_something_else_fails_its_trial(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"a fold job must return fold results, got 0\.5"):
-        search_once(tmp_path, Empty())
+        search_once(tmp_path, Changed(lambda results: 0.5))
 
 
 @pytest.mark.parametrize("change", [lambda fold: {"fold": fold + 1}, lambda fold: {"labels": np.zeros(99, np.int64)}])
 def test_results_of_other_folds_stop_the_search_and_fail_no_trial(change: Any, tmp_path: Path) -> None:
-    class Another(FoldFactory):
-        def launch(self, *args: object, **kwargs: object):  # type: ignore[no-untyped-def]
-            returned = super().launch(*args, **kwargs)  # type: ignore[arg-type]
-            returned[0].return_value = [replace(one, **change(one.fold)) for one in returned[0].return_value]
-            return returned
-
     with pytest.raises(StudyError, match=r"fold \d of \d held-out clips.* fold \d of .*delete"):
-        search_once(tmp_path, Another())
+        search_once(tmp_path, Changed(lambda results: [replace(one, **change(one.fold)) for one in results]))
     study = search_once(tmp_path, FoldFactory())
     assert study is not None
     assert not study.get_trials(states=(TrialState.FAIL,))
@@ -107,9 +108,3 @@ def test_settings_are_checked() -> None:
             CrossValidationSettings(**settings)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"search\.pruning\.threshold"):
         ExactBound(1.5)
-
-
-def test_outcomes_survive_their_way_through_the_study() -> None:
-    outcome = FoldOutcome.of(make_result("relu 0.5", 2))
-    assert read_outcomes({FOLDS: {"2": outcome.as_json()}}) == [outcome]
-    assert read_outcomes({}) == []

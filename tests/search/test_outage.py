@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_launchers import FakeLauncher, states
+from fake_launchers import FakeLauncher, states, sweeper_settings
 from postgres import BINARIES, Server, postgres_server
 
 from fer3d.search import storage
@@ -17,7 +17,6 @@ from fer3d.search.records import dispose
 from fer3d.search.session import run_search
 from fer3d.search.space import SearchSpace
 from fer3d.search.storage import StudyError
-from fer3d.search.sweeper_settings import SweeperSettings
 
 
 @pytest.fixture
@@ -30,17 +29,7 @@ def server() -> Iterator[Server]:
 
 
 def search(url: str, function: Any, folder: Path) -> list[str]:
-    settings = SweeperSettings(
-        sampler={"_target_": "optuna.samplers.RandomSampler", "seed": 0},
-        directions=("minimize",),
-        storage=url,
-        study_name=None,
-        num_trials=3,
-        num_at_once=1,
-        max_failure_rate=0.0,
-        params={},
-        custom_search_space=None,
-    )
+    settings = sweeper_settings(storage=url, num_trials=3)
     space, objective = SearchSpace.parse({"x": "interval(0,1)"}), FunctionObjective(["minimize"])
     study = run_search(objective, space, settings, FakeLauncher(function), name="study", folder=folder)
     ended = states(study.trials)

@@ -12,7 +12,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 from outcome_tables import fold, judged, pooled_accuracy, protocols, thresholds, trials, unhurried
 
-from fer3d.evaluation.protocols import BEST_COMMON_EPOCH, LAST_EPOCH, EpochProtocol
+from fer3d.evaluation.protocols import LAST_EPOCH, EpochProtocol
 from fer3d.search.outcomes import FoldOutcome
 from fer3d.search.pruning import ExactBound, NoPruning, Progress, Pruning, Wilcoxon
 
@@ -109,16 +109,6 @@ def test_a_threshold_that_is_met_exactly_is_met() -> None:
         pruning = ExactBound(num_right / 100)
         order = [fold(1, 60, min(num_right, 60)), fold(2, 40, max(num_right - 60, 0))]
         assert carry_out(open_study(pruning), pruning, order).state == TrialState.COMPLETE
-
-
-def test_under_the_best_common_epoch_a_trial_ends_where_no_epoch_is_left() -> None:
-    pruning = ExactBound(0.75)
-    order = [fold(1, 2, 2, 0, 1), fold(2, 2, 0, 2, 1), fold(3, 2, 2, 2, 2), fold(4, 2, 2, 2, 2)]
-    study = open_study(pruning)
-    assert carry_out(study, pruning, order, BEST_COMMON_EPOCH).value == 0.75
-    order[2] = fold(3, 2, 1, 1, 1)
-    told = carry_out(study, pruning, order, BEST_COMMON_EPOCH)
-    assert (told.state, told.last_step) == (TrialState.PRUNED, 3)
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, 96.5, math.nan, "worst", None, [0.9], True])

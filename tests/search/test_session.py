@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_launchers import FakeLauncher, square
+from fake_launchers import FakeLauncher, square, sweeper_settings
 from optuna.trial import FrozenTrial
 
 from fer3d.search.objective import FunctionObjective
 from fer3d.search.session import run_search
 from fer3d.search.space import SearchSpace
 from fer3d.search.storage import StudyError
-from fer3d.search.sweeper_settings import SweeperSettings
 
 SPACE = SearchSpace.parse({"x": "interval(0,1)", "c": "choice(a,b)"})
 Open = Callable[..., list[FrozenTrial]]
@@ -30,17 +29,7 @@ def session(
     attributes: Mapping[str, Any] | None = None,
 ) -> list[FrozenTrial]:
     """Carries a search out as a command does."""
-    settings = SweeperSettings(
-        sampler=sampler or {"_target_": "optuna.samplers.RandomSampler", "seed": 0},
-        directions=("minimize",),
-        storage=None,
-        study_name=None,
-        num_trials=num_trials,
-        num_at_once=1,
-        max_failure_rate=0.0,
-        params={},
-        custom_search_space=None,
-    )
+    settings = sweeper_settings(num_trials=num_trials, **({"sampler": sampler} if sampler else {}))
     objective = FunctionObjective(settings.directions)
     return run_search(objective, space, settings, launcher, name="study", folder=folder, attributes=attributes).trials
 

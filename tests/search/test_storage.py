@@ -46,14 +46,6 @@ def test_a_study_is_a_file_in_its_folder_unless_a_database_is_named(
     assert (tmp_path / "outputs/search/a/study.db").is_file()
 
 
-def test_a_study_that_is_opened_again_is_the_same(url: str) -> None:
-    for number in range(2):
-        opened = open_storage(url)
-        study = open_study("study", opened, ["maximize"], RandomSampler(), NopPruner())
-        assert study.ask().number == number
-        opened.engine.dispose()
-
-
 def test_a_study_with_other_directions_is_refused(url: str) -> None:
     opened = open_storage(url)
     open_study("study", opened, ["maximize"], RandomSampler(), NopPruner())

@@ -138,16 +138,16 @@ def test_the_state_of_other_parameters_is_refused() -> None:
         Lookahead(others[:1], SGD_INNER).load_state_dict(state)
 
 
-@pytest.mark.parametrize("k", [0, -5])
-def test_k_is_checked(k: int) -> None:
-    with pytest.raises(ValueError, match=rf"optimizer\.k must be at least 1, got {k}"):
-        Lookahead(make_parameters(), SGD_INNER, k=k)
-
-
-@pytest.mark.parametrize("alpha", [0.0, -0.5, 1.01, float("nan")])
-def test_alpha_is_checked(alpha: float) -> None:
-    with pytest.raises(ValueError, match=rf"optimizer\.alpha must be above 0 and at most 1, got {alpha}"):
-        Lookahead(make_parameters(), SGD_INNER, alpha=alpha)
+@pytest.mark.parametrize(
+    ("setting", "wanted"),
+    [
+        *(({"k": k}, f"k must be at least 1, got {k}") for k in (0, -5)),
+        *(({"alpha": a}, f"alpha must be above 0 and at most 1, got {a}") for a in (0.0, -0.5, 1.01, float("nan"))),
+    ],
+)
+def test_settings_are_checked(setting: dict[str, Any], wanted: str) -> None:
+    with pytest.raises(ValueError, match=rf"optimizer\.{wanted}"):
+        Lookahead(make_parameters(), SGD_INNER, **setting)
 
 
 @pytest.mark.parametrize("reloaded", [False, True])

@@ -233,26 +233,6 @@ def test_an_absent_class_gets_no_weight_and_takes_none() -> None:
     assert weights.tolist() == pytest.approx([2.0, 0.0, 2 / 3])
 
 
-class MeanOverTime(nn.Module):
-    """A recurrent network, to be as unlike a 3D convolution as possible."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gru, self.head = nn.GRU(36, 5, batch_first=True), nn.Linear(5, len(EMOTIONS))
-
-    def forward(self, clips: Tensor) -> Tensor:
-        return self.head(self.gru(clips.mean(1).flatten(2))[0].mean(1))
-
-
-@pytest.mark.parametrize("network", [linear, MeanOverTime])
-def test_trains_any_module_that_turns_clips_into_logits(
-    network: Callable[[], nn.Module], fit: Callable[..., TrainedFold], tmp_path: Path
-) -> None:
-    fit(network, max_epochs=4)
-    rows = curves(tmp_path)
-    assert rows[-1]["train/loss"] < rows[0]["train/loss"]
-
-
 class BreaksLater(nn.Module):
     """Says NaN from its `after`-th training batch on."""
 

@@ -47,14 +47,6 @@ def nothing(num_classes: int) -> dict[str, int]:
     return {"num_classes": num_classes}
 
 
-def wrong_classes(num_classes: int) -> nn.Module:
-    return coarse(num_classes + 1, 10)
-
-
-def frozen(num_classes: int) -> nn.Module:
-    return coarse(num_classes, 10).requires_grad_(False)
-
-
 @pytest.fixture
 def compose_own(compose_config: Compose) -> Callable[..., DictConfig]:
     def make(target: Any, **settings: Any) -> DictConfig:
@@ -81,19 +73,11 @@ def test_a_network_of_ones_own_is_trained(
     assert not np.allclose(result.logits[0], result.logits[1])
 
 
-@pytest.mark.parametrize(
-    ("target", "complaint"),
-    [
-        (nothing, "model._target_ must create an instance of PyTorch's Module, .* {'num_classes': 7}"),
-        (wrong_classes, r"returns \(1, 8\) for clips"),
-        (frozen, "no trainable parameter"),
-    ],
-)
-def test_what_is_no_network_fails_before_any_work(
-    target: Any, complaint: str, compose_own: Compose, make_store: Callable[..., ClipStore]
-) -> None:
-    run = Run.of(compose_own(target), make_store())
-    with pytest.raises(ValueError, match=complaint):
+def test_what_is_no_network_fails_before_any_work(compose_own: Compose, make_store: Callable[..., ClipStore]) -> None:
+    run = Run.of(compose_own(nothing), make_store())
+    with pytest.raises(
+        ValueError, match=r"model\._target_ must create an instance of PyTorch's Module, .* {'num_classes': 7}"
+    ):
         run.train(1)
     assert not run.folder.exists()
 

@@ -27,6 +27,8 @@ from fer3d.training.results import FoldResult
 from fer3d.training.run import Run
 from fer3d.training.tracking import sample_strips, start_wandb_run, wandb_mode
 
+Compose = Callable[..., DictConfig]
+
 pytestmark = pytest.mark.usefixtures("shown_messages")
 
 NETRC = "machine api.wandb.ai\n  login user\n  password 0123456789\n"
@@ -43,46 +45,46 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return home
 
 
-def test_offline_where_nothing_is_set(home: Path) -> None:
-    assert wandb_mode(None) == "offline"
+ELSEWHERE = {"WANDB_BASE_URL": "http://wandb.lab:8080"}
 
 
-def test_the_setting_goes_first_then_the_environment_then_the_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_API_KEY", "0123456789")
-    assert wandb_mode(None) == "online"
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert wandb_mode(None) == "disabled"
-    assert wandb_mode("offline") == "offline"
-
-
-@pytest.mark.parametrize("name", [".netrc", "_netrc"])
-def test_online_where_wandb_login_left_a_key(name: str, home: Path) -> None:
-    (home / name).write_text(NETRC)
-    assert wandb_mode(None) == "online"
-
-
-def test_a_key_file_can_lie_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "keys").write_text(NETRC)
-    monkeypatch.setenv("NETRC", str(tmp_path / "keys"))
-    assert wandb_mode(None) == "online"
-
-
-def test_the_key_of_another_server_does_not_count(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (home / ".netrc").write_text(NETRC)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://wandb.lab:8080")
-    assert wandb_mode(None) == "offline"
-    # W&B writes the port too.
-    (home / ".netrc").write_text(NETRC.replace("api.wandb.ai", "wandb.lab:8080"))
-    assert wandb_mode(None) == "online"
-
-
-@pytest.mark.parametrize("content", ["machine\nnonsense", ""])
-def test_a_key_file_without_a_key_means_offline(content: str, home: Path) -> None:
-    (home / ".netrc").write_text(content)
-    assert wandb_mode(None) == "offline"
+@pytest.mark.parametrize(
+    ("keys", "environment", "setting", "mode"),
+    [
+        ({}, {}, None, "offline"),
+        ({}, {"WANDB_API_KEY": "0123456789"}, None, "online"),
+        ({}, {"WANDB_API_KEY": "0123456789", "WANDB_MODE": "disabled"}, None, "disabled"),
+        ({}, {"WANDB_API_KEY": "0123456789", "WANDB_MODE": "disabled"}, "offline", "offline"),
+        # Where `wandb login` leaves a key, and where else it may lie.
+        ({".netrc": NETRC}, {}, None, "online"),
+        ({"_netrc": NETRC}, {}, None, "online"),
+        ({"keys": NETRC}, {"NETRC": "keys"}, None, "online"),
+        ({".netrc": "machine\nnonsense"}, {}, None, "offline"),
+        ({".netrc": ""}, {}, None, "offline"),
+        # The key of another server does not count; W&B writes its port too.
+        ({".netrc": NETRC}, ELSEWHERE, None, "offline"),
+        ({".netrc": NETRC.replace("api.wandb.ai", "wandb.lab:8080")}, ELSEWHERE, None, "online"),
+    ],
+)
+def test_the_mode_follows_the_setting_then_the_environment_then_the_key(
+    keys: dict[str, str],
+    environment: dict[str, str],
+    setting: str | None,
+    mode: str,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(home)
+    for name, content in keys.items():
+        (home / name).write_text(content)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert wandb_mode(setting) == mode
 
 
 def test_any_other_mode_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="there is no W&B API key: set WANDB_API_KEY"):
+        wandb_mode("online")
     with pytest.raises(ValueError, match="must be online, offline or disabled, got 'sometimes'"):
         wandb_mode("sometimes")
     monkeypatch.setenv("WANDB_MODE", "dryrun")
@@ -137,9 +139,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def offline(
-    wandb_folders: None, compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]
-) -> SimpleNamespace:
+def offline(wandb_folders: None, compose_tiny: Compose, make_store: Callable[..., ClipStore]) -> SimpleNamespace:
     """Two folds tracked offline: the run, its results, and by fold the W&B folders and what they hold."""
     run = Run.of(compose_tiny("logger=wandb", "logger.wandb.project=faces"), make_store())
     results = run.train()
@@ -202,7 +202,7 @@ def check_media(content: list[Any], folder: Path, result: FoldResult) -> None:
 
 
 def test_a_failed_fold_is_a_failed_wandb_run(
-    wandb_folders: None, compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]
+    wandb_folders: None, compose_tiny: Compose, make_store: Callable[..., ClipStore]
 ) -> None:
     run = Run.of(compose_tiny("logger=wandb", "optimizer.lr=1e30"), make_store())
     with pytest.raises(DivergedError):
@@ -213,10 +213,7 @@ def test_a_failed_fold_is_a_failed_wandb_run(
 
 
 def test_a_fold_is_trained_alone_whatever_surrounds_it(
-    compose_tiny: Callable[..., DictConfig],
-    make_store: Callable[..., ClipStore],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    compose_tiny: Compose, make_store: Callable[..., ClipStore], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As the third task of a Slurm job, where Lightning would wait for the others and write no curves."""
     srun = tmp_path / "bin" / "srun"
@@ -230,8 +227,3 @@ def test_a_fold_is_trained_alone_whatever_surrounds_it(
     run = Run.of(compose_tiny(), make_store())
     run.train(1)
     assert len(rows(run.folder / "fold_001")) == 2
-
-
-def test_online_without_a_key_is_an_error_and_no_question(home: Path) -> None:
-    with pytest.raises(ValueError, match="there is no W&B API key: set WANDB_API_KEY"):
-        wandb_mode("online")
