@@ -14,7 +14,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 
 from fer3d.evaluation.tables import percent
 from fer3d.reporting.page import value_text
@@ -43,22 +43,14 @@ class Setting:
     """A searched setting as an axis."""
 
     name: str  # on the command line
-    choices: tuple[Any, ...] | None  # one lane each, in the order of the space; None for a number
     distribution: Any  # what its values were drawn from
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The names of the lanes, the last one of which may be for rare choices; empty for a number."""
-        if self.choices is None:
-            return ()
-        others = (OTHERS,) if len(self.choices) < len(self.distribution.choices) else ()
-        return (*map(value_text, self.choices), *others)
+    lanes: tuple[Any, ...]  # its choices in the order of the space, or the frequent ones and `OTHERS`; none of a number
 
     def place(self, value: Any) -> float:
         """The lane of a choice, from 0; a number's own value."""
-        if self.choices is None:
+        if not self.lanes:
             return float(value)
-        return float(self.choices.index(value) if value in self.choices else len(self.choices))
+        return float(self.lanes.index(value) if value in self.lanes else len(self.lanes) - 1)
 
 
 def read_settings(record: StudyRecord) -> tuple[Setting, ...]:
@@ -67,7 +59,7 @@ def read_settings(record: StudyRecord) -> tuple[Setting, ...]:
     for trial in record.trials:
         distributions |= trial.distributions
     names = [name for name in dict.fromkeys((*record.space, *distributions)) if name in distributions]
-    return tuple(Setting(name, _lanes(record, name, distributions[name]), distributions[name]) for name in names)
+    return tuple(Setting(name, distributions[name], _lanes(record, name, distributions[name])) for name in names)
 
 
 def study_marks(record: StudyRecord) -> str:
@@ -104,7 +96,7 @@ def figure2(record: StudyRecord, settings: Sequence[Setting], title: str) -> Fig
     A number to the right of a lane counts the trials in it. At least one trial must have passed.
     """
     trials, best = figure2_trials(record), record.complete[0]
-    heights = [_NUMBERS if setting.choices is None else _LANE * len(setting.labels) for setting in settings]
+    heights = [_LANE * len(setting.lanes) or _NUMBERS for setting in settings]
     figure = new_figure(title, study_marks(record), _PANEL + 0.75 + sum(heights) + _ROW_HEADING * len(heights))
     panels = stacked(figure, [_PANEL - _ROW_HEADING, *heights])
     top, *rows = panels
@@ -121,7 +113,7 @@ def figure2(record: StudyRecord, settings: Sequence[Setting], title: str) -> Fig
         _draw_choices(axes, setting, trials, cross | {"markersize": 0.75 * cross["markersize"]})
         _draw_choices(axes, setting, [best], _RING | {"markersize": 6.5})
         counts = Counter(setting.place(trial.params[setting.name]) for trial in trials if setting.name in trial.params)
-        for lane in range(len(setting.labels)):
+        for lane in range(len(setting.lanes)):
             axes.annotate(
                 str(counts[lane]), (1, lane), (18, 0), ("axes fraction", "data"), "offset points",
                 size=SMALL, color=MUTED, ha="right", va="center_baseline", annotation_clip=False,
@@ -174,14 +166,14 @@ def history_figure(record: StudyRecord, title: str) -> Figure:
     return figure
 
 
-def _lanes(record: StudyRecord, name: str, distribution: BaseDistribution) -> tuple[Any, ...] | None:
-    """The choices of a setting, or the most frequent ones of too many; None for a number."""
-    if not isinstance(distribution, CategoricalDistribution) or len(distribution.choices) <= MAX_LANES:
-        return getattr(distribution, "choices", None)
+def _lanes(record: StudyRecord, name: str, distribution: BaseDistribution) -> tuple[Any, ...]:
+    choices: tuple[Any, ...] = getattr(distribution, "choices", ())
+    if len(choices) <= MAX_LANES:
+        return choices
     tried = Counter(trial.params[name] for trial in record.trials if name in trial.params)
     # Stable sorting keeps equally frequent choices in the order of the space.
-    kept = sorted(distribution.choices, key=lambda choice: -tried[choice])[: MAX_LANES - 1]
-    return tuple(choice for choice in distribution.choices if choice in kept)
+    kept = sorted(choices, key=lambda choice: -tried[choice])[: MAX_LANES - 1]
+    return (*(choice for choice in choices if choice in kept), OTHERS)
 
 
 def _crowding(num_trials: int) -> float:
@@ -227,9 +219,9 @@ def _setting_axis(axes: Axes, setting: Setting) -> None:
     axes.tick_params(bottom=False, left=False)
     axes.spines[["bottom", "left"]].set_visible(False)
     axes.grid(axis="y")
-    if setting.choices is not None:
-        axes.set_ylim(len(setting.labels) - 0.5, -0.5)
-        axes.set_yticks(range(len(setting.labels)), [_cut(label, 18) for label in setting.labels])
+    if setting.lanes:
+        axes.set_ylim(len(setting.lanes) - 0.5, -0.5)
+        axes.set_yticks(range(len(setting.lanes)), [_cut(value_text(lane), 18) for lane in setting.lanes])
         return
     low, high = setting.distribution.low, setting.distribution.high
     if setting.distribution.log:

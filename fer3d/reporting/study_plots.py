@@ -21,7 +21,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import FanovaImportanceEvaluator
 from optuna.storages import InMemoryStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 from plotly.offline import get_plotlyjs
 
 from fer3d.evaluation.tables import percent
@@ -29,7 +29,7 @@ from fer3d.reporting.page import fill_template, slug, value_text
 from fer3d.reporting.sections import duration_text
 from fer3d.reporting.study_figures import accuracy_range, fixed_threshold, read_settings, study_marks
 from fer3d.reporting.theme import ACCENTS, ALERT, GRID, INK, MUTED, PAPER
-from fer3d.search.records import StudyRecord, TrialRecord
+from fer3d.search.records import StudyRecord
 
 MIN_TRIALS = 4  # complete ones, without which importances cannot be estimated
 _SEED = 0
@@ -289,24 +289,25 @@ def _json(record: StudyRecord, plot: Plot) -> str:
 
 
 def _copy(record: StudyRecord) -> Study:
-    """Returns an in-memory copy of the trials that had started when the study was read; a search may go on."""
+    """Returns an in-memory copy of the trials that had started when the study was read; a search may go on.
+
+    Choices are as on the command line, and a trial has the name of its run and its error rather than its folds.
+    """
     study = optuna.create_study(storage=InMemoryStorage(), direction="maximize")
-    study.add_trials([_frozen(trial) for trial in record.trials if trial.started is not None])
+    for trial in record.trials:
+        if trial.started is None:
+            continue
+        drawn = {name: _written(trial.distributions[name], value) for name, value in trial.params.items()}
+        copied = create_trial(
+            state=_STATES.get(trial.state, TrialState.RUNNING),
+            value=trial.accuracy,
+            params={name: value for name, (_, value) in drawn.items()},
+            distributions={name: distribution for name, (distribution, _) in drawn.items()},
+            user_attrs={key: value for key, value in (("run", trial.run), ("error", trial.error)) if value is not None},
+        )
+        copied.datetime_start, copied.datetime_complete = trial.started, trial.finished
+        study.add_trial(copied)
     return study
-
-
-def _frozen(trial: TrialRecord) -> FrozenTrial:
-    """Choices are as on the command line, and a trial has the name of its run and its error rather than its folds."""
-    drawn = {name: _written(trial.distributions[name], value) for name, value in trial.params.items()}
-    frozen = create_trial(
-        state=_STATES.get(trial.state, TrialState.RUNNING),
-        value=trial.accuracy,
-        params={name: value for name, (_, value) in drawn.items()},
-        distributions={name: distribution for name, (distribution, _) in drawn.items()},
-        user_attrs={key: value for key, value in (("run", trial.run), ("error", trial.error)) if value is not None},
-    )
-    frozen.datetime_start, frozen.datetime_complete = trial.started, trial.finished
-    return frozen
 
 
 def _written(distribution: BaseDistribution, value: Any) -> tuple[BaseDistribution, Any]:

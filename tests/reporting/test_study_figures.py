@@ -59,17 +59,17 @@ def settings_of(*params: dict[str, object], **distributions: BaseDistribution) -
 def test_settings_keep_the_order_of_the_space_and_choices_theirs() -> None:
     found = settings_of({"b": None}, {"a": 5}, b=CategoricalDistribution([True, None, "x"]), a=IntDistribution(1, 9))
     assert list(found) == ["b", "a"]
-    assert found["b"].labels == ("true", "null", "x")
+    assert found["b"].lanes == (True, None, "x")
     assert [found["b"].place(choice) for choice in (True, None, "x")] == [0, 1, 2]
-    assert (found["a"].choices, found["a"].labels, found["a"].place(5)) == (None, (), 5)
+    assert (found["a"].lanes, found["a"].place(5)) == ((), 5)
     assert settings_of({}) == {}
 
 
 def test_of_many_choices_those_most_often_tried_have_a_lane() -> None:
     tried = [{"x": choice} for choice in (39, 39, 38, 38, *range(9))]
     setting = settings_of(*tried, x=CategoricalDistribution(list(range(40))))["x"]
-    assert setting.labels == (*map(str, range(9)), "38", "39", OTHERS)
-    assert len(setting.labels) == MAX_LANES
+    assert setting.lanes == (*range(9), 38, 39, OTHERS)
+    assert len(setting.lanes) == MAX_LANES
     assert setting.place(39) == 10
     assert setting.place(20) == setting.place(30) == 11
 
