@@ -67,7 +67,7 @@ _KEPT: list[Any] = []
 
 
 def resolve_precision(precision: str, accelerator: str = "auto") -> Precision:
-    """Resolves `auto` to bf16 where it is fast (GPUs with bf16, CPUs with AMX) and to fp32 elsewhere.
+    """Resolves `auto` to bf16 where it is fast (GPUs with bf16, CPUs with AMX or AVX512-BF16) and to fp32 elsewhere.
 
     Args:
         precision: `auto`, `32-true` or `bf16-mixed`.
@@ -88,4 +88,5 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> Precision:
 def _fast_bf16(accelerator: str) -> bool:
     if accelerator != "cpu" and torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    abilities = torch.cpu.get_capabilities()
+    return bool(abilities.get("amx_bf16") or abilities.get("avx512_bf16"))

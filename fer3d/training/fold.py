@@ -27,6 +27,7 @@ from fer3d.clips.data import FoldData
 from fer3d.clips.folds import Fold
 from fer3d.clips.frames import FrameSampling
 from fer3d.cores import count_threads
+from fer3d.models.network import use_channels_last
 from fer3d.training.device import Precision
 from fer3d.training.module import FoldModule, balanced_class_weights
 from fer3d.training.progress import progress_callback
@@ -143,10 +144,8 @@ def train_fold(
     )
     network = training.network()
     if training.precision == "bf16-mixed":
-        # The fast memory format for bf16 convolutions, but not for fp32 ones on a CPU.
-        for parameter in network.parameters():
-            if parameter.ndim == 5:
-                parameter.data = parameter.data.to(memory_format=torch.channels_last_3d)
+        # Not for fp32 on a CPU, where it is slower.
+        use_channels_last(network)
     weights = balanced_class_weights(data.num_rows_per_emotion) if training.class_weights else None
     trainer = make_trainer(training, loggers, folder, progress, predicts=bool(fold.held_out))
     # A replayed backward pass overwrites its gradients, so they cannot be summed over batches.

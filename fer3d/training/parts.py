@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint as CheckpointCallback
 
 from fer3d.clips.augment import make_augmentation
 from fer3d.clips.store import StoreHeader
-from fer3d.models.network import Task, check_network
+from fer3d.models.network import Task, check_bf16_convolutions, check_network, use_channels_last
 from fer3d.training.checkpoint import Checkpoint
 from fer3d.training.device import Precision, trainer_devices
 from fer3d.training.fold import Training, make_trainer
@@ -81,11 +81,14 @@ def check_training(training: Training, header: StoreHeader) -> int:
     network = training.network()
     task = _task(header, training.num_frames or header.num_frames)
     check_network(network, task, batch_size=training.batch_size, normalise=training.normalise)
+    trainer = make_trainer(training, [], Path(), progress=False, predicts=True)
+    if training.precision == "bf16-mixed" and trainer.strategy.root_device.type == "cpu":
+        use_channels_last(network)
+        check_bf16_convolutions(network, task)
     optimizer = training.optimizer(network.parameters())
     check_kind("optimizer", optimizer, torch.optim.Optimizer)
     check_kind("scheduler", training.scheduler(optimizer, 1), torch.optim.lr_scheduler.LRScheduler)
     training.augmentation.plan((0,), (0,), header.emotions)
-    make_trainer(training, [], Path(), progress=False, predicts=True)
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 

@@ -23,21 +23,26 @@ def test_another_precision_is_an_error_that_names_the_choices(precision: str) ->
 
 
 @pytest.mark.skipif(not CPU_FLAGS.exists(), reason="needs Linux's list of the processor's abilities")
-def test_on_a_cpu_auto_is_bf16_only_with_amx() -> None:
-    amx = "amx_bf16" in CPU_FLAGS.read_text().split()
-    assert resolve_precision("auto", "cpu") == ("bf16-mixed" if amx else "32-true")
+def test_on_a_cpu_auto_is_bf16_only_with_instructions_for_it() -> None:
+    fast = {"amx_bf16", "avx512_bf16"} & set(CPU_FLAGS.read_text().split())
+    assert resolve_precision("auto", "cpu") == ("bf16-mixed" if fast else "32-true")
 
 
-@pytest.mark.parametrize("amx", [True, False])
-def test_auto_follows_the_cpus_abilities(monkeypatch: pytest.MonkeyPatch, amx: bool) -> None:
-    # No one machine is of both kinds.
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
-    assert resolve_precision("auto", "cpu") == ("bf16-mixed" if amx else "32-true")
-
-
-def test_a_cpu_that_says_nothing_of_amx_gets_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"sve": True})
-    assert resolve_precision("auto", "cpu") == "32-true"
+@pytest.mark.parametrize(
+    ("abilities", "fast"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, True),
+        ({"amx_bf16": False, "avx512_bf16": True}, True),
+        ({"amx_bf16": False, "avx512_bf16": False}, False),
+        ({"sve": True}, False),
+    ],
+)
+def test_auto_follows_the_cpus_abilities(
+    monkeypatch: pytest.MonkeyPatch, abilities: dict[str, bool], fast: bool
+) -> None:
+    # No one machine is of all kinds.
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
+    assert resolve_precision("auto", "cpu") == ("bf16-mixed" if fast else "32-true")
 
 
 @pytest.mark.parametrize(("native", "want"), [(True, "bf16-mixed"), (False, "32-true")])
