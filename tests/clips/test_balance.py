@@ -87,6 +87,9 @@ def test_every_clip_stays_and_no_operation_exceeds_its_most() -> None:
     assert set(flips.values()) == {1}
     # The lone clip would need 399 copies.
     assert int((plan.clip == 100).sum()) == 31
+    # Copies that no operation may make are not made.
+    flip_only = BalancedAugmentation({"flip": RandomHorizontalFlip(p=1.0)}, 2, {"flip": 1})
+    assert flip_only.numbers_of_copies([0, 0, 0, 1], ("anger", "fear")) == {"flip": {"anger": 1, "fear": 1}}
 
 
 def test_the_configured_rule_is_checked_and_made(compose_config: Callable[..., DictConfig]) -> None:

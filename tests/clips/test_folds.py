@@ -237,6 +237,13 @@ def test_ranges_that_do_not_fit_the_subjects_are_refused(subjects: list[str], ra
         range_folds(subjects, ranges)
 
 
+def test_ranges_keep_back_training_subjects() -> None:
+    subjects = [str(number) for number in range(1, 13) for _ in range(2)]
+    for fold in range_folds(subjects, [(1, 4), (5, 8), (9, 12)], inner_val=0.25):
+        assert len(fold.inner_val) == 4
+        assert not {subjects[index] for index in fold.inner_val} & {subjects[index] for index in fold.train}
+
+
 def test_only_what_asks_for_the_splits_gets_them() -> None:
     subjects, splits = ["a", "b", "c"], ["1", "2", "1"]
     assert make_folds(leave_one_subject_out, subjects, splits) == leave_one_subject_out(subjects)

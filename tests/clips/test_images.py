@@ -98,6 +98,14 @@ def test_images_that_are_read_one_after_the_other_are_the_same(tmp_path: Path, i
         np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
+@pytest.mark.parametrize(("first", "brightest"), [(ramp(200, np.uint8), 200), (ramp(900), 900 >> 2)])
+def test_images_before_a_damaged_one_are_read(tmp_path: Path, first: bytes, brightest: int) -> None:
+    images = stream_images(files_of(tmp_path, first, first, b"no image", ramp(65535)))
+    assert [int(next(images).pixels.max()) for _ in range(2)] == [brightest] * 2
+    with pytest.raises(UnreadableImageError, match=r"2\.png"):
+        next(images)
+
+
 def zeroed(data: bytes, place: int) -> bytes:
     return data[:place] + bytes(4096) + data[place + 4096 :]
 

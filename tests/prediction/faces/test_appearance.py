@@ -92,6 +92,17 @@ def test_who_might_be_two_people_is_neither() -> None:
     assert people.recognise([looks_of(0, 0.9)]) == {}
 
 
+def test_the_ones_not_seen_for_longest_are_forgotten() -> None:
+    people = People(max_people=2)
+    for person in (0, 1):
+        people.add(looks_of(person))
+    people.remember(1, looks_of(0))
+    assert people.add(looks_of(2)) == 3
+    assert people.recognise([looks_of(person) for person in (0, 1, 2)]) == {0: 1, 2: 3}
+    assert people.knows_others([1])
+    assert not people.knows_others([1, 3])
+
+
 def test_several_looks_of_a_person_are_remembered_but_not_without_end() -> None:
     people = People(max_looks=3)
     people.add(looks_of(0))
