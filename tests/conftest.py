@@ -24,7 +24,7 @@ from composed import composed
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from omegaconf import DictConfig
 from prepared import TINY, PreparedCKPlus
 from small_disk import SmallDisk
@@ -40,8 +40,9 @@ def pytest_configure() -> None:
     """Tests run side by side, and threads that outnumber the cores wait for each other: one a process is faster."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
-    # No deadline, since a busy machine is slow; few examples, since two cores are.
-    settings.register_profile("fer3d", deadline=None, max_examples=40)
+    # A busy machine is no reason to fail; few examples, since two cores are slow.
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("fer3d", deadline=None, suppress_health_check=slow, max_examples=40)
     settings.load_profile("fer3d")
 
 

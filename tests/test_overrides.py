@@ -25,7 +25,7 @@ KEYS = st.from_regex(r"[A-Za-z_][\w]*", fullmatch=True).filter(
 VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(VALUES)
 def test_every_plain_value_is_read_back_as_it_is(value: Any) -> None:
     line = override("x", value)

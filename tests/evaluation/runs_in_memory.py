@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,9 +15,6 @@ from fer3d.evaluation.run_results import RunResults
 from fer3d.training.results import EpochPredictions, FoldResult
 
 EMOTIONS = ("anger", "fear", "happy", "surprise")
-
-# A busy machine is no reason to fail.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def make_run(

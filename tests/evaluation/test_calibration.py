@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from runs_in_memory import EMOTIONS, make_run, runs, said, unhurried, with_logits
+from runs_in_memory import EMOTIONS, make_run, runs, said, with_logits
 from scipy.special import softmax
 
 from fer3d.evaluation.calibration import NUM_BINS, Calibration
@@ -77,7 +77,6 @@ def test_a_bin_has_its_upper_edge(number: int) -> None:
     assert (one.low, one.high) == ((number - 1) / NUM_BINS, edge)
 
 
-@unhurried
 @given(clips)
 def test_bins_add_up(pairs: list[tuple[float, bool]]) -> None:
     found = made_of(pairs)
@@ -88,7 +87,6 @@ def test_bins_add_up(pairs: list[tuple[float, bool]]) -> None:
     assert all(one.low < one.high <= before.low for before, one in zip(found.bins[1:], found.bins, strict=False))
 
 
-@unhurried
 @given(clips, st.randoms())
 def test_neither_order_nor_copies_of_all_clips_change_the_error(pairs: list[tuple[float, bool]], random: Any) -> None:
     found = made_of(pairs)
@@ -98,7 +96,6 @@ def test_neither_order_nor_copies_of_all_clips_change_the_error(pairs: list[tupl
     assert made_of(pairs * 3).ece == pytest.approx(found.ece)
 
 
-@unhurried
 @given(clips)
 def test_the_error_is_between_the_overall_gap_and_1(pairs: list[tuple[float, bool]]) -> None:
     gap = abs(np.mean([sure for sure, _ in pairs]) - np.mean([right for _, right in pairs]))
@@ -121,7 +118,7 @@ def test_few_clips_have_a_range_far_above_0() -> None:
     assert ranges[1][1] < 0.04
 
 
-@settings(unhurried, max_examples=40)
+@settings(max_examples=40)
 @given(runs(inner_val=True))
 def test_no_held_out_clip_has_a_say_in_the_temperature(run: RunResults) -> None:
     """Where held-out clips do not choose the epoch, neither their labels nor what is said of them counts."""
@@ -135,7 +132,7 @@ def test_no_held_out_clip_has_a_say_in_the_temperature(run: RunResults) -> None:
         assert set(before) == {fold.fold for fold in run.folds}
 
 
-@settings(unhurried, max_examples=20)
+@settings(max_examples=20)
 @given(runs(inner_val=True))
 def test_temperatures_are_those_of_the_epoch_that_counts_and_change_no_answer(run: RunResults) -> None:
     for protocol in PROTOCOLS:

@@ -13,7 +13,7 @@ import pytest
 from fake_runs import right, write_run
 from hypothesis import given
 from hypothesis import strategies as st
-from runs_in_memory import EMOTIONS, make_run, reordered, runs, said, unhurried
+from runs_in_memory import EMOTIONS, make_run, reordered, runs, said
 
 from fer3d.clips.independence import Independence
 from fer3d.evaluation.evaluation import Evaluation, Outcome
@@ -55,7 +55,6 @@ def test_a_protocol_that_the_run_does_not_allow_is_refused(tmp_path: Path) -> No
         evaluation.under(INNER_VAL)
 
 
-@unhurried
 @given(runs())
 def test_clips_tell_what_was_predicted(run: RunResults) -> None:
     outcome = outcome_of(run)
@@ -97,7 +96,6 @@ def test_most_confidently_wrong_goes_by_the_probability_of_the_wrong_emotion() -
     assert [clip.clip_id for clip in outcome.most_confidently_wrong(1)] == ["S002/001"]
 
 
-@unhurried
 @given(runs())
 def test_lists_of_failures_hold_failures_only(run: RunResults) -> None:
     outcome = outcome_of(run)
@@ -107,7 +105,6 @@ def test_lists_of_failures_hold_failures_only(run: RunResults) -> None:
     assert len(outcome.most_confidently_wrong()) == min(10, num_wrong)
 
 
-@unhurried
 @given(runs(inner_val=True), st.integers(0, 2**32 - 1))
 def test_the_order_of_clips_changes_nothing(run: RunResults, seed: int) -> None:
     rng = np.random.default_rng(seed)

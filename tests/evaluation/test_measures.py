@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runs_in_memory import EMOTIONS, make_run, right, runs, said, unhurried
+from runs_in_memory import EMOTIONS, make_run, right, runs, said
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
 from fer3d.evaluation.measures import Measures, Score, measure
@@ -19,7 +19,6 @@ def measured(run: RunResults) -> Measures:
     return measure(held_out_predictions(run, LAST_EPOCH), len(EMOTIONS))
 
 
-@unhurried
 @given(st.integers(1, 400).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
 def test_interval_solves_wilsons_equation(counts: tuple[int, int]) -> None:
     """Its ends are the shares p for which the accuracy lies z standard errors of p away."""
@@ -37,7 +36,6 @@ def test_a_higher_confidence_takes_a_wider_interval() -> None:
     assert wide_low < low < high < wide_high
 
 
-@unhurried
 @given(runs())
 def test_measures_are_scikit_learns(run: RunResults) -> None:
     predictions = held_out_predictions(run, LAST_EPOCH)
@@ -52,7 +50,6 @@ def test_measures_are_scikit_learns(run: RunResults) -> None:
         assert found.uar == pytest.approx(balanced_accuracy_score(labels, predicted))
 
 
-@unhurried
 @given(runs())
 def test_clips_are_counted_once_whatever_they_are_grouped_by(run: RunResults) -> None:
     found = measured(run)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runs_in_memory import EMOTIONS, make_run, right, runs, said, unhurried, with_logits
+from runs_in_memory import EMOTIONS, make_run, right, runs, said, with_logits
 
 from fer3d.evaluation.protocols import (
     BEST_COMMON_EPOCH,
@@ -53,14 +53,12 @@ def test_each_protocol_chooses_by_its_rule(run: RunResults) -> None:
     assert [pooled(run, protocol) for protocol in PROTOCOLS[:3]] == [6, 5, 3]
 
 
-@unhurried
 @given(runs())
 def test_best_common_epoch_is_the_best_of_all_common_ones(run: RunResults) -> None:
     scores = [num_right(run, dict.fromkeys(range(1, 9), epoch)) for epoch in range(1, run.num_epochs + 1)]
     assert set(BEST_COMMON_EPOCH.epochs(run).values()) == {scores.index(max(scores)) + 1}
 
 
-@unhurried
 @given(runs())
 def test_best_epoch_is_the_best_of_each_fold_alone(run: RunResults) -> None:
     for fold in run.folds:
@@ -68,7 +66,6 @@ def test_best_epoch_is_the_best_of_each_fold_alone(run: RunResults) -> None:
         assert BEST_EPOCH.epochs(run)[fold.fold] == BEST_COMMON_EPOCH.epochs(alone)[fold.fold]
 
 
-@unhurried
 @given(runs(inner_val=True), st.integers(0, 2**32 - 1))
 def test_inner_val_never_looks_at_held_out_clips(run: RunResults, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -76,7 +73,6 @@ def test_inner_val_never_looks_at_held_out_clips(run: RunResults, seed: int) -> 
     assert INNER_VAL.epochs(other) == INNER_VAL.epochs(run)
 
 
-@unhurried
 @given(runs(inner_val=True))
 def test_inner_val_takes_the_epoch_with_the_most_clips_right_then_the_lowest_loss(run: RunResults) -> None:
     for fold in run.folds:
@@ -116,7 +112,6 @@ def test_inner_val_needs_them_in_every_fold() -> None:
         INNER_VAL.epochs(some)
 
 
-@unhurried
 @given(runs(inner_val=True))
 def test_predictions_are_those_of_the_chosen_epochs(run: RunResults) -> None:
     for protocol in PROTOCOLS:
@@ -133,7 +128,6 @@ def test_predictions_are_those_of_the_chosen_epochs(run: RunResults) -> None:
         assert next(clips, None) is None
 
 
-@unhurried
 @given(runs(inner_val=True))
 def test_what_is_predicted_is_what_the_folds_count(run: RunResults) -> None:
     for protocol in PROTOCOLS:

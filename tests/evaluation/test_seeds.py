@@ -13,7 +13,6 @@ import pytest
 from fake_runs import right, write_run
 from hypothesis import given
 from hypothesis import strategies as st
-from runs_in_memory import unhurried
 
 from fer3d.clips.independence import Independence
 from fer3d.evaluation.evaluation import Evaluation
@@ -41,7 +40,6 @@ def change_info(run: RunResults, **changes: Any) -> RunResults:
     return RunResults.read(run.folder)
 
 
-@unhurried
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
 def test_a_spread_is_that_of_statistics(values: list[float]) -> None:
     spread = Spread(tuple(values))

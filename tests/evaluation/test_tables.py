@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from runs_in_memory import unhurried
 
 from fer3d.evaluation.tables import Table, csv_text, json_text, percent
 
@@ -67,7 +66,6 @@ def test_percent_has_the_papers_two_decimals(share: float, text: str) -> None:
     assert percent(share) == text
 
 
-@unhurried
 @given(
     st.lists(
         st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0")), min_size=2, max_size=2)
@@ -78,7 +76,6 @@ def test_csv_gives_texts_back(rows: list[list[str]]) -> None:
     assert list(csv.reader(io.StringIO(text, newline=""))) == [["a", "b"], *rows]
 
 
-@unhurried
 @given(st.floats(allow_nan=False))
 def test_csv_gives_numbers_back(number: float) -> None:
     assert [float(cell) for cell in csv_text([], [[number, np.float64(number)]]).split("\n")[1].split(",")] == [

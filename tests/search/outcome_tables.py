@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from fer3d.evaluation.protocols import BEST_COMMON_EPOCH, BEST_EPOCH, INNER_VAL, PROTOCOLS, EpochProtocol
 from fer3d.search.outcomes import FoldOutcome
 from fer3d.search.pruning import Progress
-
-# A busy machine is no reason to fail.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 protocols = st.sampled_from(PROTOCOLS)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outcome_tables import fold, protocols, trials, unhurried
+from outcome_tables import fold, protocols, trials
 
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH, EpochProtocol
 from fer3d.search.fold_order import ORDERS, Order, expected_wrong, fold_order
@@ -23,7 +23,6 @@ def wrong(number: int, num_wrong: int, of: int = 4) -> FoldOutcome:
     return fold(number, of, of - num_wrong)
 
 
-@unhurried
 @given(histories, protocols, st.integers(0, 2**32 - 1), st.sampled_from(ORDERS))
 def test_every_order_has_every_fold_once(
     history: list[list[FoldOutcome]], protocol: EpochProtocol, seed: int, order: Order
@@ -35,7 +34,6 @@ def test_every_order_has_every_fold_once(
     assert {type(number) for number in numbers} == {int}
 
 
-@unhurried
 @given(st.data(), histories, protocols)
 def test_processes_that_know_the_same_trials_agree(
     data: st.DataObject, history: list[list[FoldOutcome]], protocol: EpochProtocol

@@ -11,7 +11,7 @@ import pytest
 from fake_runs import write_run
 from hypothesis import given
 from hypothesis import strategies as st
-from outcome_tables import fold, judged, num_clips, pooled_accuracy, protocols, thresholds, trials, unhurried
+from outcome_tables import fold, judged, num_clips, pooled_accuracy, protocols, thresholds, trials
 
 from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.protocols import BEST_EPOCH, INNER_VAL, LAST_EPOCH, PROTOCOLS, EpochProtocol
@@ -27,7 +27,6 @@ def recorded(outputs: Path, seed: int, sizes: tuple[int, ...], num_epochs: int) 
     return RunResults.read(write_run(outputs, tables, inner_val=inner, subjects_per_fold=1, seed=seed))
 
 
-@unhurried
 @given(st.data())
 def test_the_bound_never_ends_a_trial_that_would_have_passed(data: st.DataObject) -> None:
     outcomes, protocol = data.draw(trials()), data.draw(protocols)
@@ -41,7 +40,6 @@ def test_the_bound_never_ends_a_trial_that_would_have_passed(data: st.DataObject
             assert reached == sorted(reached, reverse=True)
 
 
-@unhurried
 @given(trials(), protocols, st.integers(0, 5))
 def test_what_is_attainable_is_attained_where_all_other_clips_are_right(
     outcomes: list[FoldOutcome], protocol: EpochProtocol, num_done: int
@@ -52,7 +50,6 @@ def test_what_is_attainable_is_attained_where_all_other_clips_are_right(
     assert attainable == pooled_accuracy([*done, *perfect], protocol)
 
 
-@unhurried
 @given(trials(max_folds=8), protocols)
 def test_attainable_accuracy_never_rises(outcomes: list[FoldOutcome], protocol: EpochProtocol) -> None:
     total = num_clips(outcomes)
@@ -62,7 +59,6 @@ def test_attainable_accuracy_never_rises(outcomes: list[FoldOutcome], protocol: 
     assert bounds[-1] == pooled_accuracy(outcomes, protocol)
 
 
-@unhurried
 @given(trials(), st.randoms(use_true_random=False))
 def test_the_order_of_folds_changes_no_verdict(outcomes: list[FoldOutcome], random: object) -> None:
     shuffled = list(outcomes)
@@ -103,7 +99,6 @@ def test_an_outcome_is_what_the_fold_left(tmp_path: Path) -> None:
     ]
 
 
-@unhurried
 @given(trials(max_folds=1), st.booleans(), st.floats(0, 1e6))
 def test_a_study_gives_back_what_it_was_given(outcomes: list[FoldOutcome], kept: bool, seconds: float) -> None:
     (outcome,) = outcomes

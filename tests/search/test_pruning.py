@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
-from outcome_tables import fold, judged, pooled_accuracy, protocols, thresholds, trials, unhurried
+from outcome_tables import fold, judged, pooled_accuracy, protocols, thresholds, trials
 
 from fer3d.evaluation.protocols import LAST_EPOCH, EpochProtocol
 from fer3d.search.outcomes import FoldOutcome
@@ -47,7 +47,7 @@ def again(trial: Trial) -> Trial:
     return Trial(trial.study, trial._trial_id)
 
 
-@settings(unhurried, max_examples=50)
+@settings(max_examples=50)
 @given(st.data())
 def test_through_optuna_a_trial_is_pruned_only_where_it_ends_below_the_threshold(data: st.DataObject) -> None:
     outcomes, protocol = data.draw(trials(max_folds=7)), data.draw(protocols)
@@ -64,7 +64,7 @@ def test_through_optuna_a_trial_is_pruned_only_where_it_ends_below_the_threshold
             assert told.value == final
 
 
-@settings(unhurried, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(trials(max_folds=4), min_size=2, max_size=6), protocols)
 def test_best_prunes_no_trial_that_is_as_good_as_the_best(
     of_trials: list[list[FoldOutcome]], protocol: EpochProtocol

@@ -10,6 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 from prepared import PreparedCKPlus
+from test_run_numbers import SMALL
 from trained_networks import write_checkpoint
 
 from fer3d.clips.store import ClipStore
@@ -85,15 +86,7 @@ def test_a_network_that_cannot_be_recorded_trains_without(caplog: pytest.LogCapt
 
 
 def test_it_learns(on_gpu: Compose, make_store: MakeStore) -> None:
-    small = ["model.filters=[[4],[8],[8],[16],[16]]", "model.hidden=[32,32]", "model.downsample=1", "model.dropout=0.1"]
-    settings = [
-        *small,
-        "clips.clahe=false",
-        "augment=none",
-        "trainer.max_epochs=9",
-        "cv.num_folds=4",
-        "optimizer.lr=0.01",
-    ]
+    settings = [*SMALL, "optimizer.lr=0.01"]
     result = Run.of(on_gpu(*settings), make_store(num_subjects=8)).fold_result(1)
     assert (result.logits[-1].argmax(1) == result.labels).mean() > 0.7  # chance is 1/7
 
