@@ -91,7 +91,11 @@ def describe_network(network: nn.Module, input_shape: Sequence[int]) -> tuple[Bl
 @style()
 def architecture_figure(blocks: Sequence[Block], title: str, caution: str = "") -> Figure:
     """Draws a network as boxes in the order of the data, beside the shape of their output and their parameters."""
-    texts = [(textwrap.fill(block.lines[0], 15), textwrap.fill(", ".join(block.lines[1:]), 28)) for block in blocks]
+    # Lines break between what a box holds, not within `batch norm`.
+    held = [", ".join(line.replace(" ", "\N{NO-BREAK SPACE}") for line in block.lines[1:]) for block in blocks]
+    texts = [
+        (textwrap.fill(block.lines[0], 15), textwrap.fill(text, 28)) for block, text in zip(blocks, held, strict=True)
+    ]
     heights = [(1 + max(text.count("\n") for text in pair)) * SMALL * LINE + 2 * _MARGIN for pair in texts]
     figure = new_figure(title, caution, sum(heights))
     axes = figure.subplots()

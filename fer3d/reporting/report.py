@@ -20,11 +20,7 @@ class Wing(Protocol):
     title: str  # follows the page's title
 
     def check(self, runs: Sequence[ReportRun]) -> None:
-        """Checks, before anything is drawn, that the project applies to the runs.
-
-        Raises:
-            EvaluationError: It has not.
-        """
+        """Raises an EvaluationError, before anything is drawn, if the project does not apply to the runs."""
 
     def opening(self, runs: Sequence[ReportRun]) -> Sequence[Section]:
         """The sections before all others."""
