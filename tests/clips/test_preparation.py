@@ -444,29 +444,33 @@ def test_videos_and_folders_of_images_become_clips_alike(tmp_path: Path) -> None
     assert made.report.num_images_by_format == {"FFV1 in Matroska": 6, "PNG": 3}
 
 
+def with_videos(folder: Path, *names: str) -> tuple[PictureCorpus, list[Path]]:
+    """A corpus of an image and of videos that are still to be written."""
+    corpus = write_corpus(folder / "corpus", {"S005/001": [portrait()]})
+    videos = [VideoSequence("S010", name, "anger", corpus.root / name) for name in names]
+    corpus.sequences += videos
+    return corpus, [video.video for video in videos]
+
+
 def test_a_damaged_tail_keeps_the_frames_before_it_and_is_named(tmp_path: Path) -> None:
-    corpus = write_corpus(tmp_path / "corpus", {"S005/001": [portrait()]})
-    path = tmp_path / "corpus" / "a.mkv"
+    corpus, (path,) = with_videos(tmp_path, "a.mkv")
     write_video(path, [portrait(shift) for shift in range(0, 20, 2)], codec="ffv1", pix_fmt="bgr0")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    corpus.sequences.append(VideoSequence("S010", "001", "anger", path))
-    with pytest.warns(CorpusWarning, match=r"1 damaged video.* S010/001 \(damaged after"):
+    with pytest.warns(CorpusWarning, match=r"1 damaged video.* S010/a\.mkv \(damaged after"):
         made = prepare(corpus, tmp_path / "stores")
-    assert made.store.clip_ids == ("S005/001", "S010/001")
-    assert list(made.report.damaged) == ["S010/001"]
-    with pytest.warns(CorpusWarning, match="S010/001"):
+    assert made.store.clip_ids == ("S005/001", "S010/a.mkv")
+    assert list(made.report.damaged) == ["S010/a.mkv"]
+    with pytest.warns(CorpusWarning, match=r"S010/a\.mkv"):
         assert not prepare(corpus, tmp_path / "stores").built
 
 
 def test_an_unreadable_video_follows_the_policy(tmp_path: Path) -> None:
-    corpus = write_corpus(tmp_path / "corpus", {"S005/001": [portrait()]})
-    path = tmp_path / "corpus" / "a.mp4"
+    corpus, (path,) = with_videos(tmp_path, "a.mp4")
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    corpus.sequences.append(VideoSequence("S010", "001", "anger", path))
     with pytest.raises(PreparationError, match=r"1 of 2 clips.*a\.mp4.*git lfs pull"):
         prepare(corpus, tmp_path / "stores")
     made = prepare(corpus, tmp_path / "stores", on_unreadable="skip")
-    assert [clip.clip_id for clip in made.report.skipped] == ["S010/001"]
+    assert [clip.clip_id for clip in made.report.skipped] == ["S010/a.mp4"]
 
 
 def test_what_a_corpus_says_besides_is_kept_and_makes_another_store(tmp_path: Path) -> None:
@@ -534,10 +538,9 @@ def test_what_is_known_to_be_wrong_is_said_before_anything_is_made(corpus: Pictu
 
 def test_files_that_are_no_videos_at_first_sight_are_named_before_anything_is_decoded(tmp_path: Path) -> None:
     faces = FaceExtraction(detector := FailingDetector(), FaceCropper(size=24))
-    corpus = write_corpus(tmp_path / "corpus", {"S005/001": [portrait()]})
-    for name in ("b.mp4", "c.mp4"):
-        (tmp_path / "corpus" / name).touch()
-        corpus.sequences.append(VideoSequence("S010", name, "anger", tmp_path / "corpus" / name))
+    corpus, paths = with_videos(tmp_path, "b.mp4", "c.mp4")
+    for path in paths:
+        path.touch()
     with pytest.raises(PreparationError, match=r"2 of 3 clips.*b\.mp4 is empty.*c\.mp4 is empty"):
         prepare(corpus, tmp_path / "stores", faces)
     assert detector.num_calls == 0

@@ -3,9 +3,10 @@ from __future__ import annotations
 import os
 import re
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -28,11 +29,15 @@ def difference(image: Image, other: Image) -> float:
     return float(np.abs(image.astype(int) - other.astype(int)).mean())
 
 
+def assert_same(images: Iterable[Image], expected: Iterable[Image]) -> None:
+    for one, other in zip(images, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def assert_equal(video: VideoFrames, other: VideoFrames) -> None:
     assert (video.numbers, video.times, video.num_frames) == (other.numbers, other.times, other.num_frames)
     assert video.damage == other.damage
-    for image, expected in zip(video.pixels, other.pixels, strict=True):
-        np.testing.assert_array_equal(image, expected)
+    assert_same(video.pixels, other.pixels)
 
 
 @pytest.mark.parametrize("suffix", list(CODECS))
@@ -116,8 +121,7 @@ def test_grey_streams_stay_grey(tmp_path: Path, pix_fmt: str) -> None:
     grey = [frame[..., 0] for frame in scenes(3, 47, 63)]
     frames = [frame.astype(np.uint16) * 257 for frame in grey] if pix_fmt == "gray16le" else grey
     video = read_video(write_video(tmp_path / "a.mkv", frames, codec="ffv1", pix_fmt=pix_fmt), everything)
-    for image, frame in zip(video.pixels, grey, strict=True):
-        np.testing.assert_array_equal(image, frame)
+    assert_same(video.pixels, grey)
 
 
 def decoded_plainly(path: Path) -> tuple[list[Image], list[float]]:
@@ -139,13 +143,17 @@ STREAMS = {
 }
 
 
+def write_stream(path: Path, **more: Any) -> Path:
+    times = [(k + k % 3 / 4) / 25 for k in range(20)] if path.stem == "irregular" else None
+    return write_video(path, scenes(20), times=times, options=STREAMS.get(path.name), **more)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_part_holds_the_frames_from_start_to_end(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / data.draw(st.sampled_from(list(STREAMS)))
     if not path.exists():
-        times = [(k + k % 3 / 4) / 25 for k in range(20)] if path.stem == "irregular" else None
-        write_video(path, scenes(20), times=times, options=STREAMS[path.name])
+        write_stream(path)
     images, times = decoded_plainly(path)
     seconds = st.none() | st.integers(0, 900).map(lambda milliseconds: milliseconds / 1000) | st.sampled_from(times)
     start, end = data.draw(seconds), data.draw(seconds)
@@ -158,8 +166,7 @@ def test_a_part_holds_the_frames_from_start_to_end(tmp_path: Path, data: st.Data
     assert video.num_frames == len(inside)
     assert video.numbers == tuple(range(len(inside)))
     assert video.times == pytest.approx([times[k] for k in inside])
-    for image, k in zip(video.pixels, inside, strict=True):
-        np.testing.assert_array_equal(image, images[k])
+    assert_same(video.pixels, [images[k] for k in inside])
 
 
 def test_a_late_part_does_not_depend_on_what_is_long_before_it(tmp_path: Path) -> None:
@@ -216,8 +223,7 @@ def test_a_choice_is_made_among_the_frames_that_can_be_decoded(tmp_path: Path, d
     assert (video.num_frames, video.damage) == (naive.num_frames, naive.damage)
     assert video.numbers == tuple(chosen)
     assert video.times == tuple(naive.times[k] for k in chosen)
-    for image, k in zip(video.pixels, chosen, strict=True):
-        np.testing.assert_array_equal(image, naive.pixels[k])
+    assert_same(video.pixels, [naive.pixels[k] for k in chosen])
 
 
 def peak_memory(work: Callable[[], object]) -> int:
@@ -249,8 +255,7 @@ def test_a_file_cut_short_keeps_the_frames_before_and_says_so(tmp_path: Path, su
     assert cut.damage is not None
     assert cut.damage.startswith(f"damaged after {cut.times[-1]:.2f} s: ")
     assert cut.times == whole.times[: cut.num_frames]
-    for image, expected in zip(cut.pixels, whole.pixels[: cut.num_frames], strict=True):
-        np.testing.assert_array_equal(image, expected)
+    assert_same(cut.pixels, whole.pixels[: cut.num_frames])
 
 
 def test_frames_whose_size_changes_keep_their_own(tmp_path: Path) -> None:
@@ -267,12 +272,8 @@ def test_frames_whose_size_changes_keep_their_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [*STREAMS, "cut.mp4", "cut.mkv", "turned.mov"])
 def test_a_stream_of_frames_is_what_is_read_at_once(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    times = [(k + k % 3 / 4) / 25 for k in range(20)] if path.stem == "irregular" else None
     container = {"movflags": "faststart"} if name == "cut.mp4" else {}
-    rotation = 90 if path.stem == "turned" else 0
-    options = STREAMS.get(name, {})
-    write_video(path, scenes(20), times=times, options=options, container=container, rotation=rotation)
+    path = write_stream(tmp_path / name, container=container, rotation=90 if name == "turned.mov" else 0)
     if path.stem == "cut":
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
     damages: list[str] = []
@@ -281,8 +282,7 @@ def test_a_stream_of_frames_is_what_is_read_at_once(tmp_path: Path, name: str) -
     assert tuple(second for second, _ in frames) == whole.times
     assert damages == ([whole.damage] if whole.damage else [])
     assert (path.stem == "cut") == bool(damages)
-    for (_, image), expected in zip(frames, whole.pixels, strict=True):
-        np.testing.assert_array_equal(image, expected)
+    assert_same([image for _, image in frames], whole.pixels)
 
 
 def test_a_stream_of_frames_keeps_none_and_may_be_left(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from named_video_trees import CREMA_CODES, crema_names, make_crema, write_votes
+from refusals import error_text
 from trees import mark_synthetic, read_part, touch
 
 from fer3d.corpora.crema_d import EMOTIONS, KNOWN_BAD, CremaD, read_tree
-from fer3d.corpora.sequences import CorpusError, CorpusWarning, VideoSequence
+from fer3d.corpora.sequences import CorpusWarning, VideoSequence
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 123456\n"
 
@@ -16,12 +17,6 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 +
 @pytest.fixture
 def crema(tmp_path: Path) -> Path:
     return make_crema(tmp_path / "CREMA-D")
-
-
-def error_text(corpus: CremaD) -> str:
-    with pytest.raises(CorpusError) as caught:
-        corpus.read()
-    return str(caught.value)
 
 
 def read_voted(root: Path, labels: str = "face") -> tuple[list[VideoSequence], str]:

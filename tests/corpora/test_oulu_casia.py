@@ -3,16 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from refusals import error_text
 from trees import OULU_FOLDERS, OULU_STRONG, make_oulu, read_part, touch
 
 from fer3d.corpora.oulu_casia import EMOTIONS, OuluCASIA
-from fer3d.corpora.sequences import CorpusError, CorpusWarning, FrameSequence
-
-
-def error_text(corpus: OuluCASIA) -> str:
-    with pytest.raises(CorpusError) as caught:
-        corpus.read()
-    return str(caught.value)
+from fer3d.corpora.sequences import CorpusWarning, FrameSequence
 
 
 def test_reads_subject_sequence_emotion_and_frames(oulu: Path) -> None:

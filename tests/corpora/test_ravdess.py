@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from named_video_trees import make_ravdess, ravdess_names
+from refusals import error_text
 from trees import read_part, touch
 
 from fer3d.corpora.ravdess import EMOTIONS, RAVDESS
-from fer3d.corpora.sequences import CorpusError, VideoSequence
+from fer3d.corpora.sequences import VideoSequence
 
 HAPPY = "02-01-03-01-01-01-01"
 
@@ -16,12 +17,6 @@ HAPPY = "02-01-03-01-01-01-01"
 @pytest.fixture
 def ravdess(tmp_path: Path) -> Path:
     return make_ravdess(tmp_path / "RAVDESS")
-
-
-def error_text(corpus: RAVDESS) -> str:
-    with pytest.raises(CorpusError) as caught:
-        corpus.read()
-    return str(caught.value)
 
 
 def test_reads_subject_sequence_emotion_and_the_video_without_sound(tmp_path: Path) -> None:
