@@ -36,6 +36,12 @@ def with_info(one: ReportRun, **info: Any) -> ReportRun:
     return replace(one, evaluation=replace(one.evaluation, run=replace(one.run, folds=folds)))
 
 
+def provenance(one: ReportRun) -> dict[str, str]:
+    (facts, *_) = provenance_section([one]).sections[0].parts
+    assert isinstance(facts, Facts)
+    return dict(facts.pairs)
+
+
 def section(reported: Reported, slug: str) -> Section:
     (found,) = (one for one in reported.page.sections if one.slug == slug)
     return found
@@ -181,8 +187,7 @@ def test_a_report_runs_no_code_that_a_result_names(reported: Reported, model: di
 
 
 def test_says_how_each_run_was_made(reported: Reported) -> None:
-    c1, _, oulu = section(reported, "provenance").sections
-    facts, configuration = c1.parts
+    facts, configuration = section(reported, "provenance").sections[0].parts
     assert isinstance(facts, Facts)
     told = dict(facts.pairs)
     assert told["Digest"] == reported.runs[0].run.digest
@@ -194,15 +199,12 @@ def test_says_how_each_run_was_made(reported: Reported) -> None:
     assert isinstance(configuration, Folded)
     assert "dropout: 0.2511" in configuration.text
     assert "logger" not in configuration.text
-    assert isinstance(oulu.parts[0], Facts)
-    assert dict(oulu.parts[0].pairs)["Folds"] == "8 of 10 (step_folds), 12 held-out clips each"
+    assert provenance(reported.runs[2])["Folds"] == "8 of 10 (step_folds), 12 held-out clips each"
 
 
 def test_a_transfer_says_where_it_started(reported: Reported) -> None:
     origin = {"corpus": "synthetic_oulu", "synthetic": True, "digest": "d" * 64, "fold": 1, "weights": "a" * 64}
-    facts = provenance_section([with_info(reported.runs[0], start_from=origin)]).sections[0].parts[0]
-    assert isinstance(facts, Facts)
-    told = dict(facts.pairs)["Starts from"]
+    told = provenance(with_info(reported.runs[0], start_from=origin))["Starts from"]
     assert told.endswith("SYNTHETIC clips of synthetic_oulu (run dddddddd, fold 1, weights aaaaaaaa)")
 
 
@@ -270,9 +272,7 @@ def test_a_run_that_is_not_subject_independent_says_so_over_everything(
     assert results
     assert all("NOT SUBJECT-INDEPENDENT" in alt for alt in results.values())
     assert any(name.startswith("subjects") for name in drawn) == independence.subjects_known
-    (facts, *_) = provenance_section([one]).sections[0].parts
-    assert isinstance(facts, Facts)
-    assert f"NOT SUBJECT-INDEPENDENT: {why}" in dict(facts.pairs)["Folds"]
+    assert f"NOT SUBJECT-INDEPENDENT: {why}" in provenance(one)["Folds"]
     assert all("NOT SUBJECT-INDEPENDENT" in heading for heading in (page.title, *(s.caution for s in page.sections)))
     assert "NOT SUBJECT-INDEPENDENT" in render(page)
 
@@ -280,10 +280,7 @@ def test_a_run_that_is_not_subject_independent_says_so_over_everything(
 def test_given_folds_say_that_they_are_subject_independent_where_they_are(tmp_path: Path) -> None:
     settings = {"corpus": "ckplus", "synthetic": False, "cv": "given", "independence": Independence()}
     (one,) = read_runs([write_run(tmp_path, [right(4, 3)], **settings)])
-    (facts, *_) = provenance_section([one]).sections[0].parts
-    assert isinstance(facts, Facts)
-    told = dict(facts.pairs)["Folds"]
-    assert told.endswith("subject-independent: no subject is on both sides of a fold")
+    assert provenance(one)["Folds"].endswith("subject-independent: no subject is on both sides of a fold")
     assert one.run.caution == ""
 
 
