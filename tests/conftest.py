@@ -21,6 +21,7 @@ import pytest
 import skimage.data
 import torch
 from composed import composed
+from fixture_types import Compose, Invoke, MakeStore
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
@@ -114,7 +115,7 @@ def wandb_away(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def compose_config(tmp_path: Path) -> Callable[..., DictConfig]:
+def compose_config(tmp_path: Path) -> Compose:
     """Composes the real configuration with its outputs in the test's folder."""
 
     def make(*overrides: str) -> DictConfig:
@@ -127,7 +128,7 @@ def compose_config(tmp_path: Path) -> Callable[..., DictConfig]:
 
 
 @pytest.fixture
-def compose_tiny(compose_config: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
+def compose_tiny(compose_config: Compose) -> Compose:
     """Composes the real configuration, shrunk until a fold takes less than a second."""
 
     def make(*overrides: str) -> DictConfig:
@@ -138,7 +139,7 @@ def compose_tiny(compose_config: Callable[..., DictConfig]) -> Callable[..., Dic
 
 
 @pytest.fixture
-def make_store(tmp_path: Path) -> Callable[..., ClipStore]:
+def make_store(tmp_path: Path) -> MakeStore:
     """Makes stores of clips whose emotion shows as the place of a bright bar, so that a network can learn it."""
 
     def make(
@@ -209,9 +210,7 @@ def prepared(prepared_session: PreparedCKPlus, tmp_path: Path) -> PreparedCKPlus
 
 
 @pytest.fixture
-def invoke(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., tuple[int, str, str]]:
+def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Invoke:
     """Runs `python -m fer3d.<command>` within this process, which saves the seconds that importing PyTorch takes.
 
     Returns the exit status, the output and the errors. The working directory is an empty folder, and has to stay so.

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from fixture_types import Invoke
 from prepared import PreparedCKPlus
 from processes import start, wait_until
 
 from fer3d.clips.folds import FoldError
 from fer3d.command import user_errors
 from fer3d.corpora.sequences import CorpusWarning
-
-Invoke = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.parametrize(

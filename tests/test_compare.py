@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_runs import right, write_run
+from fixture_types import Invoke
 
 from fer3d.evaluation.comparison import compare_runs, comparison_json
 from fer3d.evaluation.run_results import RunResults
 
-Invoke = Callable[..., tuple[int, str, str]]
 BETTER = right(8, 8), right(8, 7), right(4, 3)
 WORSE = right(8, 4), right(8, 7), right(4, 1)
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from composed import composed
+from fixture_types import Compose
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -30,8 +31,6 @@ from fer3d.configuration import compose_train, config_folder
 from fer3d.models.network import Task
 from fer3d.search.space import SearchSpace
 from fer3d.training.networks import make_network
-
-Compose = Callable[..., DictConfig]
 
 CONF = Path(config_folder())
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
@@ -157,7 +156,7 @@ def test_every_experiment_is_complete(option: str) -> None:
 
 def test_by_default_nothing_needs_a_compiler_or_an_account(compose_config: Compose) -> None:
     config = compose_config()
-    assert not config.compile
+    assert config.compile == "auto"
     assert config.logger.wandb.mode is None
 
 

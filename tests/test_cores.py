@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import DictConfig
+from fixture_types import Compose, MakeStore
 
 from fer3d import cores
-from fer3d.clips.store import ClipStore
 from fer3d.cores import count_cores, count_threads, share_cores, tell_libraries
 from fer3d.training.run import Run
 
@@ -144,7 +143,7 @@ print(cpu_count(), Parallel(2)([delayed(count_threads)()] * 2))
 
 @pytest.mark.slow
 def test_a_fold_is_trained_with_the_threads_that_its_process_may_use(
-    monkeypatch: pytest.MonkeyPatch, make_store: Callable[..., ClipStore], compose_tiny: Callable[..., DictConfig]
+    monkeypatch: pytest.MonkeyPatch, make_store: MakeStore, compose_tiny: Compose
 ) -> None:
     before = torch.get_num_threads()
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "2")

@@ -6,22 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fake_runs import write_run
-from omegaconf import DictConfig
+from fixture_types import Compose, Invoke, MakeStore
 
 from fer3d.clips.independence import Independence
-from fer3d.clips.store import ClipStore
 from fer3d.training.run import Run
-
-Evaluate = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def evaluate(invoke: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch) -> Evaluate:
+def evaluate(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Evaluates runs as on a terminal of 100 columns."""
     monkeypatch.setenv("COLUMNS", "100")
     return lambda *arguments: invoke("evaluate", *map(str, arguments))
@@ -33,7 +29,7 @@ def headings(out: str) -> list[str]:
     return [next(line for line in block.splitlines() if not line.startswith(("run ", "missing "))) for block in blocks]
 
 
-def test_shows_a_run_and_says_where_the_files_are(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_shows_a_run_and_says_where_the_files_are(evaluate: Invoke, tmp_path: Path) -> None:
     folder = write_run(tmp_path, 0.6, inner_val=0.5)
     status, out, err = evaluate(folder)
     assert (status, err) == (0, "")
@@ -60,7 +56,7 @@ def test_shows_a_run_and_says_where_the_files_are(evaluate: Evaluate, tmp_path: 
 
 @pytest.mark.parametrize("independence", [Independence(num_shared=1), Independence(subjects_known=False)])
 def test_every_heading_says_what_is_not_subject_independent(
-    evaluate: Evaluate, tmp_path: Path, independence: Independence
+    evaluate: Invoke, tmp_path: Path, independence: Independence
 ) -> None:
     status, out, _ = evaluate(write_run(tmp_path, 0.6, synthetic=False, corpus="ckplus", independence=independence))
     assert status == 0
@@ -74,7 +70,7 @@ def test_every_heading_says_what_is_not_subject_independent(
     assert all("[NOT SUBJECT-INDEPENDENT]" in heading for heading in headings(out))
 
 
-def test_a_wide_loso_fits_a_screen_or_two(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_a_wide_loso_fits_a_screen_or_two(evaluate: Invoke, tmp_path: Path) -> None:
     status, out, _ = evaluate(write_run(tmp_path, 0.5, cv="loso", num_folds=118, clips_per_subject=3))
     assert status == 0
     assert ", LOSO, " in out
@@ -82,7 +78,7 @@ def test_a_wide_loso_fits_a_screen_or_two(evaluate: Evaluate, tmp_path: Path) ->
     assert max(map(len, out.splitlines()[1:-1])) <= 100
 
 
-def test_missing_folds_are_named_and_stop_it(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_missing_folds_are_named_and_stop_it(evaluate: Invoke, tmp_path: Path) -> None:
     folder = write_run(tmp_path, num_folds=4, only=[2, 3])
     status, out, err = evaluate(folder)
     assert (status, out) == (1, "")
@@ -90,7 +86,7 @@ def test_missing_folds_are_named_and_stop_it(evaluate: Evaluate, tmp_path: Path)
     assert not (folder / "evaluation").exists()
 
 
-def test_partial_goes_on_and_labels_everything(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_partial_goes_on_and_labels_everything(evaluate: Invoke, tmp_path: Path) -> None:
     folder = write_run(tmp_path, 0.5, num_folds=4, only=[2, 3])
     status, out, _ = evaluate(folder, "--partial")
     assert status == 0
@@ -100,7 +96,7 @@ def test_partial_goes_on_and_labels_everything(evaluate: Evaluate, tmp_path: Pat
     assert json.loads((folder / "evaluation" / "evaluation.json").read_text())["missing_folds"] == [1, 4]
 
 
-def test_files_go_where_they_are_asked_to(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_files_go_where_they_are_asked_to(evaluate: Invoke, tmp_path: Path) -> None:
     folder = write_run(tmp_path)
     status, out, _ = evaluate(folder, "--out", tmp_path / "elsewhere")
     assert (status, (folder / "evaluation").exists()) == (0, False)
@@ -108,7 +104,7 @@ def test_files_go_where_they_are_asked_to(evaluate: Evaluate, tmp_path: Path) ->
     assert (tmp_path / "elsewhere" / "evaluation.json").is_file()
 
 
-def test_several_seeds_are_taken_together_and_one_by_one(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_several_seeds_are_taken_together_and_one_by_one(evaluate: Invoke, tmp_path: Path) -> None:
     folders = [write_run(tmp_path, seed=seed) for seed in (2, 0, 1)]
     status, out, err = evaluate(*folders)
     assert (status, err) == (0, "")
@@ -123,7 +119,7 @@ def test_several_seeds_are_taken_together_and_one_by_one(evaluate: Evaluate, tmp
     assert all((folder / "evaluation" / "evaluation.json").is_file() for folder in folders)
 
 
-def test_seeds_can_go_elsewhere_too_each_run_in_a_folder_of_its_own(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_seeds_can_go_elsewhere_too_each_run_in_a_folder_of_its_own(evaluate: Invoke, tmp_path: Path) -> None:
     folders = [write_run(tmp_path / "runs", seed=seed) for seed in (0, 1)]
     status, _, _ = evaluate(*folders, "--out", tmp_path / "into")
     assert status == 0
@@ -132,7 +128,7 @@ def test_seeds_can_go_elsewhere_too_each_run_in_a_folder_of_its_own(evaluate: Ev
     assert found == sorted(["seeds.json", *(f"{folder.name}/evaluation.json" for folder in folders)])
 
 
-def test_several_configurations_are_refused_before_anything_is_written(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_several_configurations_are_refused_before_anything_is_written(evaluate: Invoke, tmp_path: Path) -> None:
     one, other = write_run(tmp_path), write_run(tmp_path, seed=1, overrides=["batch_size=7"])
     status, out, err = evaluate(one, other)
     assert (status, out) == (1, "")
@@ -140,7 +136,7 @@ def test_several_configurations_are_refused_before_anything_is_written(evaluate:
     assert list(tmp_path.rglob("evaluation")) == []
 
 
-def test_a_run_given_twice_is_refused(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_a_run_given_twice_is_refused(evaluate: Invoke, tmp_path: Path) -> None:
     folder = write_run(tmp_path)
     status, _, err = evaluate(folder, f"{folder}/../{folder.name}/")
     assert (status, "is given twice" in err) == (1, True)
@@ -150,13 +146,13 @@ def test_a_run_given_twice_is_refused(evaluate: Evaluate, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["nowhere", "."])
-def test_what_is_no_run_is_one_sentence(evaluate: Evaluate, tmp_path: Path, name: str) -> None:
+def test_what_is_no_run_is_one_sentence(evaluate: Invoke, tmp_path: Path, name: str) -> None:
     status, out, err = evaluate(tmp_path / name)
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert err.startswith(f"fer3d: {tmp_path / name} ")
 
 
-def test_a_damaged_fold_is_one_sentence(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_a_damaged_fold_is_one_sentence(evaluate: Invoke, tmp_path: Path) -> None:
     folder = write_run(tmp_path)
     (folder / "fold_002" / "logits.npz").unlink()
     status, out, err = evaluate(folder, "--partial")
@@ -164,7 +160,7 @@ def test_a_damaged_fold_is_one_sentence(evaluate: Evaluate, tmp_path: Path) -> N
     assert err.startswith(f"fer3d: {folder / 'fold_002'} holds no usable fold result")
 
 
-def test_a_run_is_needed(evaluate: Evaluate) -> None:
+def test_a_run_is_needed(evaluate: Invoke) -> None:
     status, _, err = evaluate()
     assert (status, "the following arguments are required: RUN" in err) == (2, True)
 
@@ -185,9 +181,7 @@ def test_starts_without_what_only_training_needs(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_evaluates_what_training_leaves(
-    evaluate: Evaluate, compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]
-) -> None:
+def test_evaluates_what_training_leaves(evaluate: Invoke, compose_tiny: Compose, make_store: MakeStore) -> None:
     store = make_store()
     runs = [Run.of(compose_tiny("cv.inner_val=0.5", f"seed={seed}"), store) for seed in (0, 1)]
     num_correct = [sum(int(fold.num_correct[-1]) for fold in run.train()) for run in runs]

@@ -1,21 +1,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from fake_checkpoints import KeptRun, write_kept_run
+from fixture_types import Invoke
 
 from fer3d.training.checkpoint import Checkpoint
 
-Explain = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def explain(invoke: Callable[..., tuple[int, str, str]]) -> Explain:
+def explain(invoke: Invoke) -> Invoke:
     return lambda *arguments: invoke("explain", *map(str, arguments))
 
 
@@ -29,7 +27,7 @@ def told(folder: Path) -> dict[str, object]:
     return content
 
 
-def test_explains_clips_by_the_folds_that_held_them_out(explain: Explain, kept: KeptRun, tmp_path: Path) -> None:
+def test_explains_clips_by_the_folds_that_held_them_out(explain: Invoke, kept: KeptRun, tmp_path: Path) -> None:
     first, second = (kept.results.folds[number].clip_ids[0] for number in (0, 2))
     status, out, err = explain(kept.folder, "--clip", first, "--clip", second, "--out", tmp_path / "into")
     assert (status, err) == (0, "")
@@ -57,7 +55,7 @@ def test_explains_clips_by_the_folds_that_held_them_out(explain: Explain, kept: 
 
 
 def test_emotions_layer_and_method_can_be_chosen_and_a_network_that_has_seen_the_clip_says_so(
-    explain: Explain, kept: KeptRun, tmp_path: Path
+    explain: Invoke, kept: KeptRun, tmp_path: Path
 ) -> None:
     clip_id = kept.results.folds[0].clip_ids[0]
     chosen = ["--emotion", "fear", "--emotion", "anger", "--layer", "features.1.0", "--method", "gradcam"]
@@ -78,7 +76,7 @@ def test_emotions_layer_and_method_can_be_chosen_and_a_network_that_has_seen_the
 
 
 @pytest.mark.slow
-def test_explains_frames_of_a_folder(explain: Explain, kept: KeptRun, tmp_path: Path, astronaut: Path) -> None:
+def test_explains_frames_of_a_folder(explain: Invoke, kept: KeptRun, tmp_path: Path, astronaut: Path) -> None:
     status, _, err = explain(kept.checkpoint(1), astronaut, "--out", tmp_path / "into")
     assert (status, err) == (0, "")
     (clip,) = told(tmp_path / "into")["clips"]  # type: ignore[misc, attr-defined]
@@ -119,7 +117,7 @@ def astronaut(tmp_path: Path) -> Path:
     ],
 )
 def test_what_cannot_be_explained_is_a_sentence(
-    arguments: list[str], said: str, explain: Explain, kept: KeptRun, tmp_path: Path
+    arguments: list[str], said: str, explain: Invoke, kept: KeptRun, tmp_path: Path
 ) -> None:
     run = str(kept.folder)
     given = [argument.format(run=run) for argument in arguments]
@@ -129,7 +127,7 @@ def test_what_cannot_be_explained_is_a_sentence(
     assert not (tmp_path / "into").exists()
 
 
-def test_a_fold_without_its_network_is_named(explain: Explain, tmp_path: Path) -> None:
+def test_a_fold_without_its_network_is_named(explain: Invoke, tmp_path: Path) -> None:
     kept = write_kept_run(tmp_path / "outputs")
     kept.checkpoint(2).unlink()
     clip_id = kept.results.folds[1].clip_ids[0]
@@ -138,7 +136,7 @@ def test_a_fold_without_its_network_is_named(explain: Explain, tmp_path: Path) -
     assert f"fold 2 of {kept.folder} held out {clip_id} but has no checkpoint" in err
 
 
-def test_code_of_others_runs_only_if_it_is_trusted(explain: Explain, tmp_path: Path) -> None:
+def test_code_of_others_runs_only_if_it_is_trusted(explain: Invoke, tmp_path: Path) -> None:
     kept = write_kept_run(tmp_path / "outputs")
     path, clip_id = kept.checkpoint(1), kept.results.folds[0].clip_ids[0]
     from dataclasses import replace

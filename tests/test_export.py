@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from fixture_types import Invoke
 from small_disk import SmallDisk
 from trained_networks import EMOTIONS, write_checkpoint
 from video_files import write_video
 
 from fer3d.prediction.predictor import Predictor
-
-Export = Callable[..., tuple[int, str, str]]
 
 PAGE = (Path(__file__).parents[1] / "docs/export.md").read_text(encoding="utf-8")
 OWN = """
@@ -43,7 +42,7 @@ class OneByOne(Network):
 
 
 @pytest.fixture
-def export(invoke: Export) -> Export:
+def export(invoke: Invoke) -> Invoke:
     return lambda *arguments: invoke("export", *map(str, arguments))
 
 
@@ -70,7 +69,7 @@ def faces(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_network_of_ones_own_becomes_a_file_beside_its_checkpoint(
-    export: Export, own: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    export: Invoke, own: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = own("Network")
     status, _, err = export(path)
@@ -90,7 +89,7 @@ def test_a_network_of_ones_own_becomes_a_file_beside_its_checkpoint(
     assert all(f"'{emotion}': 0." in printed for emotion in EMOTIONS)
 
 
-def test_mistakes_are_a_sentence(export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_are_a_sentence(export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "run"
     for arguments, said in (
         ([tmp_path / "nothing.ckpt"], "nothing.ckpt, which is not a file"),
@@ -113,7 +112,7 @@ def test_mistakes_are_a_sentence(export: Export, tmp_path: Path, monkeypatch: py
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "said"), [("Guesses", "data-dependent"), ("OneByOne", "batch size")])
 def test_a_network_that_onnx_cannot_hold_is_named(
-    export: Export, own: Callable[[str], Path], name: str, said: str
+    export: Invoke, own: Callable[[str], Path], name: str, said: str
 ) -> None:
     path = own(name)
     status, out, err = export(path, "--trust", "my_small_network")
@@ -123,7 +122,7 @@ def test_a_network_that_onnx_cannot_hold_is_named(
 
 
 @pytest.mark.slow
-def test_each_fold_of_a_run_gets_its_file(export: Export, tmp_path: Path) -> None:
+def test_each_fold_of_a_run_gets_its_file(export: Invoke, tmp_path: Path) -> None:
     paths = [write_checkpoint(tmp_path / f"run/fold_{fold:03d}/last.ckpt", fold=fold) for fold in (1, 4)]
     assert export(tmp_path / "run", "--out", tmp_path / "networks")[0] == 0
     found = sorted((tmp_path / "networks").iterdir())
@@ -134,7 +133,7 @@ def test_each_fold_of_a_run_gets_its_file(export: Export, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_full_disk_leaves_nothing(export: Export, small_disk: SmallDisk, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing(export: Invoke, small_disk: SmallDisk, tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path / "last.ckpt", "model.hidden=[512,512]")
     status, _, err = export(path, "--out", small_disk.folder / "model.onnx")
     assert status == 1
@@ -143,7 +142,7 @@ def test_a_full_disk_leaves_nothing(export: Export, small_disk: SmallDisk, tmp_p
 
 
 @pytest.mark.slow
-def test_predictions_are_the_checkpoints_and_never_import_pytorch(export: Export, tmp_path: Path, faces: Path) -> None:
+def test_predictions_are_the_checkpoints_and_never_import_pytorch(export: Invoke, tmp_path: Path, faces: Path) -> None:
     path = write_checkpoint(tmp_path / "run/last.ckpt", temperature=1.3)
     assert export(path)[0] == 0
     want, found = (Predictor.load(file, stride=1)(faces) for file in (path, path.with_suffix(".onnx")))

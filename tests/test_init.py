@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import Invoke
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fer3d.corpora.own_videos.videos import Videos
-
-Invoke = Callable[..., tuple[int, str, str]]
 
 
 def write_tree(root: Path, *more: str) -> Path:

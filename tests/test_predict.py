@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -14,13 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from bright_faces import EMOTIONS, picture, sequence, write_corpus, write_network
+from fixture_types import Invoke
 from small_disk import SmallDisk
 from video_files import write_video
 
 from fer3d.clips.detectors import Image
 from fer3d.prediction.table import columns
-
-Predict = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def predict(invoke: Predict, network: Path, tmp_path: Path) -> Predict:
+def predict(invoke: Invoke, network: Path, tmp_path: Path) -> Invoke:
     """Predicts into the folder `out`, unless told otherwise; the last argument may be options."""
 
     def run(*arguments: Path | str) -> tuple[int, str, str]:
@@ -51,7 +49,7 @@ def video(tmp_path: Path) -> Path:
     return write_video(tmp_path / "happy.mp4", sequence(1, 40), rate=30)
 
 
-def test_a_video_leaves_a_table_and_a_line(predict: Predict, video: Path, tmp_path: Path) -> None:
+def test_a_video_leaves_a_table_and_a_line(predict: Invoke, video: Path, tmp_path: Path) -> None:
     status, out, err = predict(video, "--stride", "4", "--smooth", "0.2")
     assert (status, err) == (0, "")
     rows = table(tmp_path / "out/happy.mp4.csv")
@@ -65,14 +63,14 @@ def test_a_video_leaves_a_table_and_a_line(predict: Predict, video: Path, tmp_pa
     assert json.loads((tmp_path / "out/happy.mp4.json").read_text())["settings"]["smooth"] == 0.2
 
 
-def test_what_comes_from_rendered_faces_is_called_so_first(predict: Predict, video: Path, tmp_path: Path) -> None:
+def test_what_comes_from_rendered_faces_is_called_so_first(predict: Invoke, video: Path, tmp_path: Path) -> None:
     network = write_network(tmp_path / "rendered.ckpt", synthetic=True)
     status, out, _ = predict(video, "--with", network, "--trust", "bright_faces")
     assert (status, out.startswith("SYNTHETIC: trained on rendered faces")) == (0, True)
     assert set(table(tmp_path / "out/happy.mp4.csv")["caution"]) == {"SYNTHETIC: trained on rendered faces (test)"}
 
 
-def test_it_is_said_which_networks_have_seen_the_subject(predict: Predict, tmp_path: Path) -> None:
+def test_it_is_said_which_networks_have_seen_the_subject(predict: Invoke, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus", [12, 12])
     data = {"_target_": "fer3d.corpora.own_videos.Videos", "root": str(corpus), "table": "clips.csv"}
     for number, subjects in enumerate([("P0",), ("P1",), ("P0",)]):
@@ -96,7 +94,7 @@ def sound(path: Path) -> Path:
     return path
 
 
-def test_what_is_no_video_is_named_and_the_others_go_on(predict: Predict, video: Path, tmp_path: Path) -> None:
+def test_what_is_no_video_is_named_and_the_others_go_on(predict: Invoke, video: Path, tmp_path: Path) -> None:
     bad = {
         "empty.mp4": (b"", "0 bytes"),
         "text.mp4": (b"a text, and no video\n" * 40, "not a video"),
@@ -132,7 +130,7 @@ def test_what_is_no_video_is_named_and_the_others_go_on(predict: Predict, video:
     ]
 
 
-def test_a_single_video_that_fails_is_one_sentence(predict: Predict, tmp_path: Path) -> None:
+def test_a_single_video_that_fails_is_one_sentence(predict: Invoke, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.touch()
     for out in ("out", "all.csv"):
@@ -142,7 +140,7 @@ def test_a_single_video_that_fails_is_one_sentence(predict: Predict, tmp_path: P
     assert [name.name for name in tmp_path.iterdir() if name.is_file()] == ["a.mp4"]
 
 
-def test_a_table_is_not_lost_to_videos_that_fail(predict: Predict, video: Path, tmp_path: Path) -> None:
+def test_a_table_is_not_lost_to_videos_that_fail(predict: Invoke, video: Path, tmp_path: Path) -> None:
     out = tmp_path / "all.csv"
     assert predict(video, "--out", out)[0] == 0
     before = out.read_bytes()
@@ -164,7 +162,7 @@ def write_images(folder: Path, images: list[Image]) -> None:
         cv2.imwrite(str(folder / f"{number}.png"), image)
 
 
-def test_odd_videos_are_predicted_as_far_as_they_go(predict: Predict, tmp_path: Path) -> None:
+def test_odd_videos_are_predicted_as_far_as_they_go(predict: Invoke, tmp_path: Path) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()
     frames = sequence(2, 24)
@@ -205,7 +203,7 @@ def test_odd_videos_are_predicted_as_far_as_they_go(predict: Predict, tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_large_video_is_predicted(predict: Predict, tmp_path: Path) -> None:
+def test_a_large_video_is_predicted(predict: Invoke, tmp_path: Path) -> None:
     video = write_video(
         tmp_path / "large.mkv",
         [large(frame, 2160, 3840) for frame in sequence(0, 12)],
@@ -218,7 +216,7 @@ def test_a_large_video_is_predicted(predict: Predict, tmp_path: Path) -> None:
     assert (status, "face 1 anger" in out) == (0, True)
 
 
-def test_one_table_holds_the_rows_of_all(predict: Predict, video: Path, tmp_path: Path) -> None:
+def test_one_table_holds_the_rows_of_all(predict: Invoke, video: Path, tmp_path: Path) -> None:
     other = write_video(tmp_path / "sad.mp4", sequence(2, 31), rate=30)
     assert predict(video, other)[0] == 0
     apart = pd.concat([table(tmp_path / f"out/{name}.mp4.csv") for name in ("happy", "sad")], ignore_index=True)
@@ -231,7 +229,7 @@ def test_one_table_holds_the_rows_of_all(predict: Predict, video: Path, tmp_path
 
 
 @pytest.mark.parametrize("name", ["größe ü.mp4", ' it\'s "a" .mp4', "a\nb.mp4", os.fsdecode(b"\xff\xfe.mp4")])
-def test_any_name_will_do(predict: Predict, video: Path, tmp_path: Path, name: str) -> None:
+def test_any_name_will_do(predict: Invoke, video: Path, tmp_path: Path, name: str) -> None:
     path = video.rename(tmp_path / name)
     pictures = ["--page", "--timeline"] if "\n" in name else []
     status, out, err = predict(path, *pictures)
@@ -265,7 +263,7 @@ def test_any_name_will_do(predict: Predict, video: Path, tmp_path: Path, name: s
     ],
 )
 def test_what_is_wrong_is_one_sentence(
-    predict: Predict, video: Path, network: Path, tmp_path: Path, arguments: list[str], said: str
+    predict: Invoke, video: Path, network: Path, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -288,7 +286,7 @@ def test_what_is_wrong_is_one_sentence(
         (["talk.mp4", "--with"], "argument --with/-w: expected at least one argument"),
     ],
 )
-def test_a_wrong_command_line_says_how_it_goes(invoke: Predict, arguments: list[str], said: str) -> None:
+def test_a_wrong_command_line_says_how_it_goes(invoke: Invoke, arguments: list[str], said: str) -> None:
     status, out, err = invoke("predict", *arguments)
     assert (status, out) == (2, "")
     usage, last = err.splitlines()
@@ -298,7 +296,7 @@ def test_a_wrong_command_line_says_how_it_goes(invoke: Predict, arguments: list[
 
 @pytest.mark.parametrize("num_left", [0, 40_000])
 def test_a_full_disk_is_a_sentence_and_leaves_nothing(
-    predict: Predict, video: Path, small_disk: SmallDisk, num_left: int
+    predict: Invoke, video: Path, small_disk: SmallDisk, num_left: int
 ) -> None:
     small_disk.fill(num_left)
     status, _, err = predict(video, "--out", small_disk.folder / "out", "--page", "--stride", "1")
@@ -307,7 +305,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(
     assert not [path for path in small_disk.folder.rglob("*") if path.is_file() and path.name != "filler"]
 
 
-def test_several_faces_are_counted_and_named(predict: Predict, tmp_path: Path) -> None:
+def test_several_faces_are_counted_and_named(predict: Invoke, tmp_path: Path) -> None:
     crowd = [picture(*((4 + 30 * n, 14, n % 3, 100) for n in range(8)), width=256)] * 20
     video = write_video(tmp_path / "crowd.mp4", crowd, rate=30)
     _, out, _ = predict(video)

@@ -5,9 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from fixture_types import Invoke
 from prepared import PreparedCKPlus
-
-Invoke = Callable[..., tuple[int, str, str]]
 
 
 def test_makes_a_store_and_reports_on_it(prepared_session: PreparedCKPlus) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,10 @@ import pytest
 from fake_clips import write_store
 from fake_runs import right, write_run
 from fake_studies import FakeTrial, write_study
-from omegaconf import DictConfig
+from fixture_types import Compose, Invoke, MakeStore
 
 import fer3d.reporting.report as report_module
 import fer3d.reporting.study_report as study_report_module
-from fer3d.clips.store import ClipStore
 from fer3d.reporting.page import Page
 from fer3d.reporting.report import Wing
 from fer3d.reporting.runs import ReportRun
@@ -21,11 +19,9 @@ from fer3d.reporting.study_plots import PlotSection
 from fer3d.search.records import StudyRecord
 from fer3d.training.run import Run
 
-Report = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def report(invoke: Callable[..., tuple[int, str, str]]) -> Report:
+def report(invoke: Invoke) -> Invoke:
     return lambda *arguments: invoke("report", *map(str, arguments))
 
 
@@ -43,7 +39,7 @@ def composed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[ReportRun], boo
 
 
 def test_one_runs_report_lies_in_it_and_that_of_several_beside_them(
-    report: Report, composed: list[Any], tmp_path: Path
+    report: Invoke, composed: list[Any], tmp_path: Path
 ) -> None:
     first, second = (write_run(tmp_path / "outputs", [right(4, 3)] * 3, name=name) for name in ("a", "b"))
     assert report(first)[:2] == (0, f"report: {first}/report/report.html (0.0 MB)\n")
@@ -53,7 +49,7 @@ def test_one_runs_report_lies_in_it_and_that_of_several_beside_them(
 
 
 def test_runs_of_different_folders_need_a_place_for_their_report(
-    report: Report, composed: list[Any], tmp_path: Path
+    report: Invoke, composed: list[Any], tmp_path: Path
 ) -> None:
     first, second = (write_run(tmp_path / name, [right(4, 3)] * 3, name=name) for name in ("a", "b"))
     status, out, err = report(first, second)
@@ -65,7 +61,7 @@ def test_runs_of_different_folders_need_a_place_for_their_report(
     assert report(first, second, "--out", tmp_path / "both")[0] == 0
 
 
-def test_errors_are_one_sentence_before_anything_is_written(report: Report, tmp_path: Path) -> None:
+def test_errors_are_one_sentence_before_anything_is_written(report: Invoke, tmp_path: Path) -> None:
     run = write_run(tmp_path, [right(4, 3)] * 3, only=[1, 3])
     whole = write_run(tmp_path, [right(4, 3)] * 3, name="whole")
     for arguments, message in (
@@ -83,7 +79,7 @@ def test_errors_are_one_sentence_before_anything_is_written(report: Report, tmp_
 
 
 def test_a_place_that_cannot_be_written_to_is_an_error_before_any_figure(
-    report: Report, composed: list[Any], tmp_path: Path
+    report: Invoke, composed: list[Any], tmp_path: Path
 ) -> None:
     run = write_run(tmp_path, [right(4, 3)] * 3)
     (tmp_path / "file").touch()
@@ -94,7 +90,7 @@ def test_a_place_that_cannot_be_written_to_is_an_error_before_any_figure(
 
 
 def test_shows_what_training_leaves(
-    report: Report, compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore], tmp_path: Path
+    report: Invoke, compose_tiny: Compose, make_store: MakeStore, tmp_path: Path
 ) -> None:
     run = Run.of(compose_tiny("cv.inner_val=0.5"), make_store())
     results = run.train()
@@ -113,7 +109,7 @@ def test_shows_what_training_leaves(
     assert len(run.train()) == 2
 
 
-def test_the_paper_comes_when_asked_for_and_where_it_has_something_to_say(report: Report, tmp_path: Path) -> None:
+def test_the_paper_comes_when_asked_for_and_where_it_has_something_to_say(report: Invoke, tmp_path: Path) -> None:
     folds = [right(4, 3)] * 3
     run = write_run(tmp_path, folds)
     assert report(run, "--paper")[0] == report(run, "--out", tmp_path / "plain")[0] == 0
@@ -126,7 +122,7 @@ def test_the_paper_comes_when_asked_for_and_where_it_has_something_to_say(report
     assert not list(tmp_path.glob("own-*/report"))
 
 
-def test_folds_may_be_missing_and_faces_left_out(report: Report, composed: list[Any], tmp_path: Path) -> None:
+def test_folds_may_be_missing_and_faces_left_out(report: Invoke, composed: list[Any], tmp_path: Path) -> None:
     run = write_run(tmp_path, [right(4, 3)] * 3, only=[1, 3])
     assert report(run, "--partial")[0] == report(run, "--partial", "--no-clips")[0] == 0
     assert [faces for _, faces in composed] == [True, False]
@@ -134,7 +130,7 @@ def test_folds_may_be_missing_and_faces_left_out(report: Report, composed: list[
 
 
 def test_the_clip_store_is_found_beside_the_run_or_where_it_is_said_to_be(
-    report: Report, composed: list[Any], tmp_path: Path
+    report: Invoke, composed: list[Any], tmp_path: Path
 ) -> None:
     draft = write_run(tmp_path / "draft", [right(4, 3)] * 3)
     outputs, elsewhere = tmp_path / "outputs", tmp_path / "elsewhere"
@@ -166,7 +162,7 @@ def composed_studies(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
 
 
 def test_the_report_of_a_search_lies_in_its_folder(
-    report: Report, composed_studies: list[tuple[str, bool]], tmp_path: Path
+    report: Invoke, composed_studies: list[tuple[str, bool]], tmp_path: Path
 ) -> None:
     study = write_study(tmp_path / "outputs", [FakeTrial("complete", [1] * 10)], name="a-search")
     assert report("--study", study) == (0, f"report: {study}/report/report.html (0.0 MB)\n", "")
@@ -178,7 +174,7 @@ def test_the_report_of_a_search_lies_in_its_folder(
 
 
 def test_a_search_that_is_not_there_is_one_sentence(
-    report: Report, composed_studies: list[tuple[str, bool]], tmp_path: Path
+    report: Invoke, composed_studies: list[tuple[str, bool]], tmp_path: Path
 ) -> None:
     study = write_study(tmp_path, [], name="a-search")
     for arguments, facts in (
@@ -202,7 +198,7 @@ def test_a_search_that_is_not_there_is_one_sentence(
         (["--study", "study", "--paper"], "do not go with --study"),
     ],
 )
-def test_runs_and_searches_do_not_mix(report: Report, arguments: list[str], message: str) -> None:
+def test_runs_and_searches_do_not_mix(report: Invoke, arguments: list[str], message: str) -> None:
     status, out, err = report(*arguments)
     assert (status, out) == (2, "")
     assert message in err

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import Invoke
 
 from fer3d.corpora.sequences import CorpusError
 from fer3d.reproduce import check_roots
-
-Invoke = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.parametrize(

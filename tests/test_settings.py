@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from fixture_types import Compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from fer3d.settings import SettingsError, check_arguments, checked
-
-Compose = Callable[..., DictConfig]
 
 
 @pytest.mark.parametrize(

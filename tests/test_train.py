@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import Invoke
 from prepared import PreparedCKPlus
 from processes import start, wait_until
 
 from fer3d.training.results import read_result
-
-Invoke = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture

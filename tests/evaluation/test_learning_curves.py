@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fake_runs import write_run
-from omegaconf import DictConfig
 
 from fer3d.evaluation.learning_curves import read_curves
 from fer3d.evaluation.run_results import EvaluationError, RunResults
 
-Compose = Callable[..., DictConfig]
 COLUMNS = ("epoch", "train/loss", "train/accuracy", "held_out/loss", "held_out/accuracy")
 
 

@@ -2,16 +2,15 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import MakeStore
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer3d.clips.preprocess import load_clips, to_unit_range
-from fer3d.clips.store import ClipStore
 from fer3d.explanation.gradcam import (
     GRADCAM,
     METHODS,
@@ -23,8 +22,6 @@ from fer3d.explanation.gradcam import (
     layers_of,
 )
 from fer3d.models.cnn3d import CNN3d
-
-MakeStore = Callable[..., ClipStore]
 
 
 class Signed(nn.Module):

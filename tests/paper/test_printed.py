@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from fixture_types import Compose
+from omegaconf import OmegaConf
 
 from fer3d.paper.printed import (
     C1,
@@ -21,8 +20,6 @@ from fer3d.paper.printed import (
     PrintedConfusion,
     published_results,
 )
-
-Compose = Callable[..., DictConfig]
 
 
 @pytest.mark.parametrize(

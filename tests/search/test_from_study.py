@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from fixture_types import Invoke
 from killed import FoldFactory, search_once
 from prepared import AWKWARD, PreparedCKPlus
 
@@ -15,8 +15,6 @@ from fer3d.overrides import override
 from fer3d.search.from_study import expand_from_study
 from fer3d.search.records import StudyRecord, dispose, load_study
 from fer3d.search.storage import StudyError
-
-Invoke = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")

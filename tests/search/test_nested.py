@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import partial
 
 import pytest
+from fixture_types import Invoke
 from hypothesis import given
 from hypothesis import strategies as st
 from prepared import AWKWARD, NARROW, PreparedCKPlus
@@ -14,7 +14,6 @@ from fer3d.evaluation.run_results import RunResults
 from fer3d.overrides import override
 from fer3d.search.records import StudyRecord
 
-Invoke = Callable[..., tuple[int, str, str]]
 SUBJECTS = [f"S{subject:03d}" for subject in (1, 1, 2, 3, 3, 3, 4, 5, 6, 6, 7, 8)]
 
 

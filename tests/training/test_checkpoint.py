@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from omegaconf import DictConfig
+from fixture_types import Compose, MakeStore
 from torch import nn
 
 from fer3d.checked_json import sealed
-from fer3d.clips.store import ClipStore
 from fer3d.training.checkpoint import Checkpoint, CheckpointError
 from fer3d.training.run import Run
 
-Compose = Callable[..., DictConfig]
-MakeStore = Callable[..., ClipStore]
 OTHER_EMOTIONS = ("anger", "disgust", "fear", "happy", "sadness", "surprise")
 
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from omegaconf import DictConfig
+from fixture_types import Compose, Invoke, MakeStore
 from prepared import PreparedCKPlus
 from test_run_numbers import SMALL
 from trained_networks import write_checkpoint
 
-from fer3d.clips.store import ClipStore
 from fer3d.memory import free_bytes
 from fer3d.prediction.torch_network import read_checkpoint
 from fer3d.training.results import read_result
 from fer3d.training.run import Run
 from fer3d.training.static_forward import StaticForward
-
-Compose = Callable[..., DictConfig]
-MakeStore = Callable[..., ClipStore]
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 
@@ -80,7 +75,7 @@ def test_a_network_that_cannot_be_recorded_trains_without(caplog: pytest.LogCapt
             return super().forward(x) if x.sum().item() > 0 else -super().forward(x)
 
     network, x = Undecided(4, 3).cuda(), torch.rand(5, 4, device="cuda")
-    logits = StaticForward(network, compiled=False, recorded=True)(x)
+    logits = StaticForward(network, compiled=False, may_fall_back=False, recorded=True)(x)
     torch.testing.assert_close(logits, network(x))
     assert "CUDA graphs" in caplog.text
 
@@ -99,7 +94,7 @@ def test_the_gpu_agrees_with_the_cpu(tmp_path: Path) -> None:
 
 
 def test_the_command_trains_on_the_gpu_by_itself_and_keeps_a_checkpoint(
-    prepared: PreparedCKPlus, invoke: Callable[..., tuple[int, str, str]]
+    prepared: PreparedCKPlus, invoke: Invoke
 ) -> None:
     settings = [setting for setting in prepared.settings if not setting.startswith(("trainer.acc", "precision"))]
     status, out, err = invoke("train", *settings, f"outputs={prepared.outputs}", "+fold=1", "save_checkpoint=true")

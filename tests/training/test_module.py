@@ -65,6 +65,7 @@ def fit(tmp_path: Path) -> Callable[..., TrainedFold]:
             class_sampler=class_sampler,
             precision="32-true",
             compile=False,
+            may_fall_back=False,
             cuda_graphs=True,
         )
         return train_fold(

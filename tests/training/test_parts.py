@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import Compose, MakeStore
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from fer3d.clips.store import ClipStore
 from fer3d.settings import SettingsError
 from fer3d.training.run import Run
-
-Compose = Callable[..., DictConfig]
 
 
 class PerChannel(nn.Module):
@@ -48,7 +45,7 @@ def nothing(num_classes: int) -> dict[str, int]:
 
 
 @pytest.fixture
-def compose_own(compose_config: Compose) -> Callable[..., DictConfig]:
+def compose_own(compose_config: Compose) -> Compose:
     def make(target: Any, **settings: Any) -> DictConfig:
         """A small run with a network of one's own."""
         config = compose_config(
@@ -65,7 +62,7 @@ def compose_own(compose_config: Compose) -> Callable[..., DictConfig]:
     ("target", "settings", "num_channels"), [(PerChannel, {"width": 3}, 1), (PerChannel, {}, 3), (coarse, {}, 1)]
 )
 def test_a_network_of_ones_own_is_trained(
-    target: Any, settings: dict[str, int], num_channels: int, compose_own: Compose, make_store: Callable[..., ClipStore]
+    target: Any, settings: dict[str, int], num_channels: int, compose_own: Compose, make_store: MakeStore
 ) -> None:
     store = make_store(num_channels=num_channels)
     (result,) = Run.of(compose_own(target, **settings), store).train(1)
@@ -73,7 +70,7 @@ def test_a_network_of_ones_own_is_trained(
     assert not np.allclose(result.logits[0], result.logits[1])
 
 
-def test_what_is_no_network_fails_before_any_work(compose_own: Compose, make_store: Callable[..., ClipStore]) -> None:
+def test_what_is_no_network_fails_before_any_work(compose_own: Compose, make_store: MakeStore) -> None:
     run = Run.of(compose_own(nothing), make_store())
     with pytest.raises(
         ValueError, match=r"model\._target_ must create an instance of PyTorch's Module, .* {'num_classes': 7}"
@@ -82,13 +79,13 @@ def test_what_is_no_network_fails_before_any_work(compose_own: Compose, make_sto
     assert not run.folder.exists()
 
 
-def test_a_network_has_to_ask_for_the_classes(compose_own: Compose, make_store: Callable[..., ClipStore]) -> None:
+def test_a_network_has_to_ask_for_the_classes(compose_own: Compose, make_store: MakeStore) -> None:
     with pytest.raises(SettingsError, match=r"model\._target_ must name .* that takes num_classes"):
         Run.of(compose_own(Unasking), make_store())
 
 
 @pytest.mark.slow
-def test_the_check_leaves_no_trace_in_the_numbers(compose_own: Compose, make_store: Callable[..., ClipStore]) -> None:
+def test_the_check_leaves_no_trace_in_the_numbers(compose_own: Compose, make_store: MakeStore) -> None:
     store, config = make_store(num_channels=3), compose_own(PerChannel)
     (checked,) = Run.of(config, store).train(1)
     config.outputs = f"{config.outputs}-again"

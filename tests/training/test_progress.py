@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
-from omegaconf import DictConfig
+from fixture_types import Compose, MakeStore
 
-from fer3d.clips.store import ClipStore
 from fer3d.training.run import Run
 
 pytestmark = pytest.mark.usefixtures("shown_messages")
 
 
 @pytest.fixture
-def run(compose_tiny: Callable[..., DictConfig], make_store: Callable[..., ClipStore]) -> Run:
+def run(compose_tiny: Compose, make_store: MakeStore) -> Run:
     return Run.of(compose_tiny("progress=true"), make_store())
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixture_types import Compose, MakeStore
 from hydra.errors import HydraException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from small_disk import SmallDisk
@@ -36,8 +36,6 @@ from fer3d.training.temperature import fit_temperature
 
 pytestmark = pytest.mark.usefixtures("shown_messages")
 
-Compose = Callable[..., DictConfig]
-MakeStore = Callable[..., ClipStore]
 
 # Stated, so that no other default can make one of the changes below no change.
 BASE = [
@@ -103,7 +101,8 @@ def test_digest_ignores_what_changes_no_number(compose_tiny: Compose, store: Cli
 
 def test_no_key_of_the_configuration_is_forgotten(compose_tiny: Compose) -> None:
     """A new key belongs into COUNTED or here, or else two different settings share a folder."""
-    shape_the_clips_or_count_by_parts = {"data", "faces", "frames", "clips", "precision", "start_from", "learning_rate"}
+    shape_the_clips_or_count_by_parts = {"data", "faces", "frames", "clips", "precision", "compile"}
+    shape_the_clips_or_count_by_parts |= {"start_from", "learning_rate"}
     change_no_number = {"logger", "name", "outputs", "save_checkpoint", "progress", "search", "selected_by"}
     change_no_number |= {"configuration"}
     assert set(compose_tiny()) == {*COUNTED, *COUNTED_IF_SET, *shape_the_clips_or_count_by_parts, *change_no_number}

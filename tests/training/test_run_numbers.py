@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import Compose, MakeStore
 from numpy.typing import NDArray
-from omegaconf import DictConfig
 
 from fer3d.clips.store import ClipStore
 from fer3d.training.run import Run
-
-Compose = Callable[..., DictConfig]
-MakeStore = Callable[..., ClipStore]
 
 # Wide enough to learn where a bar is.
 SMALL = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -26,7 +28,7 @@ class Counting(nn.Module):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 def test_compiled_batches_have_the_networks_numbers_and_other_shapes_run_through_the_network() -> None:
     network, clips = Counting(), torch.rand(5, 1, 2, 3, 1)
-    forward = StaticForward(network, compiled=True, recorded=True)
+    forward = StaticForward(network, compiled=True, may_fall_back=True, recorded=True)
     for batch in (clips, clips[:2], clips):
         logits = forward(batch)
         torch.testing.assert_close(logits, network.linear(batch.flatten(1)))
@@ -35,9 +37,32 @@ def test_compiled_batches_have_the_networks_numbers_and_other_shapes_run_through
     assert network.calls == 1  # the batch of two clips
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_where_compiling_fails_it_goes_on_without_if_it_may(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import torch._inductor.config
+
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(torch._inductor.config, "fx_graph_cache", False)
+    network, clips = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(6), nn.Linear(6, 3)), torch.rand(5, 1, 2, 3, 1)
+    before, random = copy.deepcopy(network), torch.get_rng_state()
+    forward = StaticForward(network, compiled=True, may_fall_back=True, recorded=False)
+    torch.testing.assert_close(forward(clips), before(clips))
+    torch.testing.assert_close(network.state_dict(), before.state_dict())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert not forward.compiled
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert len(caplog.records) == 1
+    torch.compiler.reset()
+    with pytest.raises(Exception, match="no-such-compiler|compiler"):
+        StaticForward(network, compiled=True, may_fall_back=False, recorded=False)(clips)
+
+
 def test_on_a_cpu_nothing_is_recorded() -> None:
     network, clips = Counting(), torch.rand(5, 1, 2, 3, 1)
-    forward = StaticForward(network, compiled=False, recorded=True)
+    forward = StaticForward(network, compiled=False, may_fall_back=False, recorded=True)
     for _ in range(3):
         torch.testing.assert_close(forward(clips), network(clips))
     assert network.calls == 6

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,20 +13,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from omegaconf import DictConfig
+from fixture_types import Compose, MakeStore
 from pytorch_lightning.utilities import rank_zero_only
 from wandb_files import of_kind, records, values
 
 from fer3d.clips.augment import Augmentation, RandomLinearContrast
 from fer3d.clips.data import FoldData
 from fer3d.clips.folds import Fold
-from fer3d.clips.store import ClipStore
 from fer3d.training.module import DivergedError
 from fer3d.training.results import FoldResult
 from fer3d.training.run import Run
 from fer3d.training.tracking import sample_strips, start_wandb_run, wandb_mode
-
-Compose = Callable[..., DictConfig]
 
 pytestmark = pytest.mark.usefixtures("shown_messages")
 
@@ -139,7 +135,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def offline(wandb_folders: None, compose_tiny: Compose, make_store: Callable[..., ClipStore]) -> SimpleNamespace:
+def offline(wandb_folders: None, compose_tiny: Compose, make_store: MakeStore) -> SimpleNamespace:
     """Two folds tracked offline: the run, its results, and by fold the W&B folders and what they hold."""
     run = Run.of(compose_tiny("logger=wandb", "logger.wandb.project=faces"), make_store())
     results = run.train()
@@ -201,9 +197,7 @@ def check_media(content: list[Any], folder: Path, result: FoldResult) -> None:
         assert cv2.imread(str(folder / "files" / name)).shape == (32, 320, 3)
 
 
-def test_a_failed_fold_is_a_failed_wandb_run(
-    wandb_folders: None, compose_tiny: Compose, make_store: Callable[..., ClipStore]
-) -> None:
+def test_a_failed_fold_is_a_failed_wandb_run(wandb_folders: None, compose_tiny: Compose, make_store: MakeStore) -> None:
     run = Run.of(compose_tiny("logger=wandb", "optimizer.lr=1e30"), make_store())
     with pytest.raises(DivergedError):
         run.train(1)
@@ -213,7 +207,7 @@ def test_a_failed_fold_is_a_failed_wandb_run(
 
 
 def test_a_fold_is_trained_alone_whatever_surrounds_it(
-    compose_tiny: Compose, make_store: Callable[..., ClipStore], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    compose_tiny: Compose, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As the third task of a Slurm job, where Lightning would wait for the others and write no curves."""
     srun = tmp_path / "bin" / "srun"
