@@ -15,6 +15,15 @@ from pathlib import Path
 from typing import Any
 
 BINARY = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+PHONE, WIDE = 390, 1280
+# What a page measures; decoding fails where something is no picture.
+SCROLL_WIDTH = "document.documentElement.scrollWidth"
+PICTURES = """Promise.all([...document.images].map(image =>
+    image.decode().then(() => image.naturalWidth > 0 && image.clientWidth > 100, () => false)))"""
+# What sticks out of the page where nothing scrolls it.
+OUTSIDE = f"""[...document.querySelectorAll("main *, header *, nav *")].filter(element =>
+    !element.closest(".scroll, pre") && element.getBoundingClientRect().right > {PHONE} + 1
+).map(element => element.outerHTML.slice(0, 80))"""
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",  # tests may run as root
@@ -135,6 +144,12 @@ class Browser:
         message, _, self._pending = self._pending.partition(b"\0")
         answer: dict[str, Any] = json.loads(message)
         return answer
+
+
+def problems(visit: Visit, page: Path) -> list[str]:
+    """What the browser has to complain of; a page may ask for itself and for nothing else."""
+    asked = [address for address in visit.requests if address != page.resolve().as_uri()]
+    return [*visit.messages, *visit.failures, *asked]
 
 
 @contextmanager

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from chromium import OUTSIDE, PHONE, PICTURES, SCROLL_WIDTH, WIDE, Browser, Visit, problems
 from fake_runs import right, write_run
 from reported import Reported
+from test_page import Tags
 
 from fer3d.clips.independence import Independence
 from fer3d.evaluation.protocols import LAST_EPOCH
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.reporting import sections
 from fer3d.reporting.page import DataTable, Facts, Folded, Part, Picture, Prose, Section, render
-from fer3d.reporting.report import compose_page
+from fer3d.reporting.report import compose_page, make_report
 from fer3d.reporting.runs import ReportRun, joint_caution, read_runs
 from fer3d.reporting.sections import headline, provenance_section
 
@@ -289,3 +293,137 @@ def test_the_caution_of_several_runs_counts_those_that_are_not_subject_independe
     leaky = write_run(tmp_path, folds, name="one", independence=Independence(num_shared=1))
     runs = read_runs([leaky, write_run(tmp_path, folds, name="other")])
     assert joint_caution(runs) == "SYNTHETIC data, NOT SUBJECT-INDEPENDENT in 1 of 2 runs"
+
+
+def test_the_page_needs_nothing_else(reported: Reported) -> None:
+    tags = Tags(reported.html)
+    addresses = [
+        value for _, attributes in tags.found for key, value in attributes.items() if key in {"src", "srcset", "href"}
+    ]
+    assert len(addresses) > 30
+    assert [address for address in addresses if not str(address).startswith(("data:image/", "#"))] == []
+    assert not re.search(r"@import|<script|<link|<iframe", reported.html)
+    asked = (unquote(str(address)) for address in addresses if str(address).startswith("data:image/svg+xml,"))
+    assert not any(re.search(r"url\((?!#)|(?<!xmlns:)\bhref=.(?!#|data:)", picture) for picture in asked)
+    (policy,) = (meta for meta in tags.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    assert str(policy["content"]).startswith("default-src 'none'; img-src data:")
+
+
+def test_every_link_leads_somewhere_and_every_address_is_one_of_a_kind(reported: Reported) -> None:
+    tags = Tags(reported.html)
+    ids = [attributes["id"] for _, attributes in tags.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [str(link["href"]).removeprefix("#") for link in tags.all("a")]
+    assert links
+    assert set(links) <= set(ids)
+
+
+def test_every_picture_says_what_it_shows_and_lies_beside_the_page(reported: Reported) -> None:
+    pictures = reported.page.pictures
+    tags = Tags(reported.html)
+    told = {image["alt"] for image in tags.all("img")} | {figure.get("aria-label") for figure in tags.all("figure")}
+    assert all(image["alt"] for image in tags.all("img"))
+    assert {picture.alt for picture in pictures} <= told
+    assert all(len(picture.alt) > 40 and min(picture.size) > 100 for picture in pictures)
+    figures = reported.path.parent / "figures"
+    names = {f"{picture.name}.{ending}" for picture in pictures for ending in ("png", "svg")}
+    assert {path.name for path in figures.iterdir()} == names
+    for picture in pictures:
+        assert (figures / f"{picture.name}.svg").read_text() == picture.svg
+        assert (figures / f"{picture.name}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.slow
+def test_the_same_runs_give_the_same_bytes(reported: Reported, tmp_path: Path) -> None:
+    one, other = (make_report(reported.folders[1:2], into=tmp_path / name).parent for name in ("one", "other"))
+    files = [path.relative_to(one) for path in one.rglob("*") if path.is_file()]
+    assert len(files) > 8
+    assert [path for path in files if (one / path).read_bytes() != (other / path).read_bytes()] == []
+
+
+FILTERS = """[...new Set([...document.querySelectorAll(".drawing")].map(image => getComputedStyle(image).filter))]"""
+# Where the first column of numbers of each table of measures ends.
+FIRST_NUMBERS = """[...document.querySelectorAll("table")].filter(table => table.innerText.includes("macro F1")).map(
+    table => table.rows[1].cells[1].getBoundingClientRect().right)"""
+BACKGROUNDS = """[document.body, ...document.querySelectorAll(".banner, .ours td, nav")].map(
+    element => getComputedStyle(element).backgroundColor)"""
+COLUMNS = """["nav", "main"].map(name => document.querySelector(name).getBoundingClientRect().left)"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the scripts found on a page."""
+
+    visit: Visit
+    scroll_width: int
+    pictures: list[bool]
+    first_numbers: list[float]
+    outside: list[str]
+    columns: list[float]
+    backgrounds: list[str]
+    filters: list[str]
+
+
+@pytest.fixture(scope="module")
+def shown(browser: Browser, reported: Reported) -> Callable[..., Shown]:
+    """Shows the page in a way, once."""
+    scripts = (SCROLL_WIDTH, PICTURES, FIRST_NUMBERS, OUTSIDE, COLUMNS, BACKGROUNDS, FILTERS)
+
+    @cache
+    def show(width: int, dark: bool, media: str = "screen") -> Shown:
+        visit = browser.visit(reported.path, *scripts, width=width, dark=dark, media=media)
+        return Shown(visit, *visit.values)
+
+    return show
+
+
+@pytest.mark.parametrize(("width", "dark"), [(PHONE, True), (WIDE, False)])
+def test_the_page_loads_whole_and_quietly(
+    width: int, dark: bool, shown: Callable[..., Shown], reported: Reported
+) -> None:
+    found = shown(width, dark)
+    assert problems(found.visit, reported.path) == []
+    assert found.scroll_width <= width
+    assert len(found.pictures) >= len(reported.page.pictures)
+    assert all(found.pictures)
+    assert len(found.first_numbers) == len(reported.runs)
+    assert max(found.first_numbers) < width
+    assert width > PHONE or found.outside == []
+
+
+def test_dark_is_dark_with_figures_inverted(shown: Callable[..., Shown]) -> None:
+    light, dark, paper = shown(WIDE, False), shown(PHONE, True), shown(PHONE, True, "print")
+    assert light.backgrounds[0] == "rgb(255, 255, 255)"
+    for colours, is_dark in ((light.backgrounds, False), (dark.backgrounds, True)):
+        channels = {int(channel) for colour in colours for channel in re.findall(r"\d+", colour)}
+        assert (max(channels) < 70) == is_dark
+        assert (min(channels) > 200) == (not is_dark)
+    assert (light.filters, dark.filters) == (["none"], ["invert(1) hue-rotate(180deg)"])
+    # Paper is white, whatever the screen is.
+    assert (paper.backgrounds, paper.filters) == (light.backgrounds, light.filters)
+
+
+def test_contents_stand_beside_the_page_where_there_is_room(shown: Callable[..., Shown]) -> None:
+    beside, above = shown(WIDE, False).columns, shown(PHONE, True).columns
+    assert beside[1] > beside[0] + 200
+    assert above[0] == above[1]
+
+
+HEAD = '<!doctype html><meta name="viewport" content="width=device-width, initial-scale=1"><title>x</title>'
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ("<script>console.error('oh')</script>", "oh"),
+        ("<script>console.warn('hm')</script>", "hm"),
+        ("<script>nowhere()</script>", "nowhere is not defined"),
+        ("<img src='missing.png'>", "ERR_FILE_NOT_FOUND"),
+        ("<img src='https://example.com/picture.png'>", "https://example.com/picture.png"),
+        ("<style>@import 'https://example.com/style.css';</style>", "https://example.com/style.css"),
+    ],
+)
+def test_these_tests_would_notice_a_complaint(body: str, complaint: str, browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(HEAD + body)
+    assert any(complaint in problem for problem in problems(browser.visit(page), page))

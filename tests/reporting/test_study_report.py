@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import Browser
+from chromium import OUTSIDE, PHONE, PICTURES, SCROLL_WIDTH, WIDE, Browser, problems
 from fake_studies import FakeTrial, fake_record, searched, write_study
-from test_report_in_chromium import OUTSIDE, PHONE, PICTURES, SCROLL_WIDTH, WIDE, problems
 
 from fer3d.clips.independence import Independence
 from fer3d.evaluation.measures import Score

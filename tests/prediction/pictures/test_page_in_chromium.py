@@ -15,7 +15,7 @@ from typing import Any
 import chromium
 import numpy as np
 import pytest
-from chromium import Browser
+from chromium import PHONE, SCROLL_WIDTH, WIDE, Browser
 from made_steps import CAUTION, EMOTIONS, SOURCE, box_of, is_there, made_steps
 
 from fer3d.clips.videos import read_video
@@ -25,7 +25,6 @@ from fer3d.prediction.steps import Step
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium.BINARY is None, reason="needs Chromium")]
 
-PHONE, WIDE = 390, 1280
 RATE, NUM_FRAMES, HEIGHT, WIDTH = 30.0, 60, 240, 320
 EVIL = "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 1'>"
 
@@ -179,7 +178,7 @@ def test_pages_load_quietly_and_nothing_sticks_out(
     tab = opened(written(tmp_path / "out.html", made_steps(*SIZES[what], HEIGHT, WIDTH)), width, dark)
     tab.seek(0.5)
     assert tab.problems() == []
-    assert tab.value("document.documentElement.scrollWidth") <= width
+    assert tab.value(SCROLL_WIDTH) <= width
     elements = "[...document.querySelectorAll('body *')]"
     assert tab.value(f"{elements}.filter(e => e.getBoundingClientRect().right > {width} + 1).length") == 0
     colours = "[document.body, ...document.querySelectorAll('.banner, .controls button')]"
@@ -391,7 +390,7 @@ def test_a_page_without_its_video_still_tells_everything(opened: Open, tmp_path:
     assert tab.now == pytest.approx(0.9 * times[-1], rel=0.03)
     assert tab.place(".box[data-face='2']")["width"] > 20
     assert tab.value("document.getElementById('play').hidden")
-    assert tab.value("document.documentElement.scrollWidth") <= PHONE
+    assert tab.value(SCROLL_WIDTH) <= PHONE
     assert tab.problems() == []
 
 
