@@ -39,7 +39,7 @@ def test_the_second_time_nothing_changes(prepared: PreparedCKPlus, invoke: Invok
 
 def test_nothing_imports_pytorch(write_ckplus: Callable[..., Path], tmp_path: Path) -> None:
     """Which takes seconds, and more than a corpus that is prepared already."""
-    settings = ["data=ckplus", f"data.root={write_ckplus(tmp_path / 'CK+')}", f"outputs={tmp_path / 'outputs'}"]
+    settings = ["data=ckplus", f"data.root={write_ckplus(tmp_path / 'CK+', 1, 1)}", f"outputs={tmp_path / 'outputs'}"]
     code = (
         "import runpy, sys\n"
         "for _ in range(2): runpy.run_module('fer3d.prepare', run_name='__main__', alter_sys=True)\n"
