@@ -301,7 +301,11 @@ def step_rate(
     network = make_network(config.model, Task(num_classes=7, num_frames=10, size=112, num_channels=1)).to(DEVICE)
     if last:
         network = network.to(memory_format=torch.channels_last_3d)
-    run = torch.compile(network, mode=mode) if mode else StaticForward(network, compiled=False, recorded=recorded)
+    run = (
+        torch.compile(network, mode=mode)
+        if mode
+        else StaticForward(network, compiled=False, may_fall_back=False, recorded=recorded)
+    )
     optimizer = instantiate(config.optimizer)(network.parameters(), fused=fused)
     clips = torch.zeros(batch_size, channels, 10, 112, 112, device=DEVICE)
     clips[:, :1].uniform_()

@@ -62,7 +62,7 @@ class PreparationSettings:
     class_weights: bool
     class_sampler: bool
     precision: Literal["auto", "32-true", "bf16-mixed"]
-    compile: bool
+    compile: bool | Literal["auto"]
     cuda_graphs: bool
     start_from: Text | None
     selected_by: Mapping[str, str | int] | None

@@ -145,6 +145,7 @@ def _counted(run: RunResults) -> dict[str, Any]:
         counted = counted_settings(
             run.config,
             precision=run.info["precision"],
+            compiled=run.info["compiled"] if "compiled" in run.info else run.config["compile"],
             clip_store=run.info["clip_store"],
             start_from=start["weights"] if start else None,
         )

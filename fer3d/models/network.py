@@ -93,6 +93,37 @@ def check_network(network: nn.Module, task: Task, *, batch_size: int, normalise:
             _try_out(network.train(training), (num_clips, *task.clip_shape), task.num_classes, normalise)
 
 
+def forward_flop(make: Callable[[], nn.Module], task: Task) -> int:
+    """Estimates the floating-point operations of a forward pass of one clip, by its convolutions and linear layers.
+
+    PyTorch's `FlopCounterMode` counts more exactly, but takes a second to start.
+
+    Args:
+        make: Creates the network.
+        task: The sizes that it is built for.
+
+    Returns:
+        The number; 0 if the network does not run (`check_network` says why).
+    """
+    flop = 0
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal flop
+        # Each output is a product and a sum over the weights of its channel.
+        flop += 2 * output.numel() * layer.get_parameter("weight")[0].numel()
+
+    try:
+        network = make().eval()
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+                layer.register_forward_hook(count)
+        with torch.no_grad():
+            network(torch.zeros(1, *task.clip_shape))
+    except Exception:  # a user's network may raise anything
+        return 0
+    return flop
+
+
 def use_channels_last(network: nn.Module) -> None:
     """Stores the weights of 3D convolutions channels last, the fast memory format in bf16."""
     for parameter in network.parameters():

@@ -166,8 +166,9 @@ class FoldSearch:
         config: Any = OmegaConf.to_container(run.config, resolve=True)
         counted = counted_settings(
             config,
-            # Unresolved: `auto` may mean another precision on a login node than on a GPU node.
+            # Unresolved: `auto` may mean something else on a login node than on a GPU node.
             precision=str(self.base.precision),
+            compiled=self.base.compile is True,
             clip_store=run.store.digest,
             start_from=run.start.weights_digest if run.start else None,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -83,6 +84,29 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> Precision:
     if precision == "32-true":
         return "32-true"
     raise ValueError(f"precision must be auto, 32-true or bf16-mixed, got {precision!r}")
+
+
+# Work of a run, in PFLOP, from which compiling costs less than it saves: a quarter of an hour of uncompiled training of
+# the full network on two cores with AMX, and two minutes on an H200 (docs/performance.md).
+COMPILING_PAYS = {"cpu": 0.3, "cuda": 20.0}
+
+
+def resolve_compile(compile: bool | Literal["auto"], pflop: float, device: torch.device) -> bool:
+    """Resolves `auto`: whether a run is so long that compiling its network pays, and a compiler is there.
+
+    Args:
+        compile: `auto`, or the user's choice.
+        pflop: Floating-point operations of training all of the run's folds, in 1e15.
+        device: The device that trains.
+    """
+    if compile != "auto":
+        return compile
+    return pflop >= COMPILING_PAYS[device.type] and has_compiler()
+
+
+def has_compiler() -> bool:
+    """Whether there is a C++ compiler, which `torch.compile` needs."""
+    return any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++")))
 
 
 def _fast_bf16(accelerator: str) -> bool:

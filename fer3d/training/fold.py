@@ -50,6 +50,7 @@ class Training:
         class_weights: Whether the loss weights all classes equally.
         precision: Number format of activations.
         compile: Whether to use `torch.compile`.
+        may_fall_back: Whether to go on without, if that fails.
         cuda_graphs: Whether to record training steps as CUDA graphs on a GPU.
         callbacks: Creates Lightning's callbacks, anew for each fold.
         num_batches: Training batches per epoch; None: all.
@@ -68,6 +69,7 @@ class Training:
     class_weights: bool
     precision: Precision
     compile: bool
+    may_fall_back: bool
     cuda_graphs: bool
     callbacks: Callable[[], list[Callback]] = list
     num_batches: int | None = None
@@ -87,6 +89,7 @@ class TrainedFold:
         inner_val_logits: The same for the clips of `fold.inner_val`; None if there are none.
         device: The device's name.
         seconds: Duration of training.
+        compiled: Whether the network was compiled.
     """
 
     network: nn.Module
@@ -95,6 +98,7 @@ class TrainedFold:
     inner_val_logits: NDArray[np.float32] | None
     device: str
     seconds: float
+    compiled: bool
 
 
 def train_fold(
@@ -143,14 +147,14 @@ def train_fold(
         num_frames=training.num_frames,
     )
     network = training.network()
-    if training.precision == "bf16-mixed":
-        # Not for fp32 on a CPU, where it is slower.
+    if training.precision == "bf16-mixed" or training.compile:
+        # Not for eager fp32 on a CPU, where it is slower.
         use_channels_last(network)
     weights = balanced_class_weights(data.num_rows_per_emotion) if training.class_weights else None
     trainer = make_trainer(training, loggers, folder, progress, predicts=bool(fold.held_out))
     # A replayed backward pass overwrites its gradients, so they cannot be summed over batches.
     recorded = training.cuda_graphs and trainer.accumulate_grad_batches == 1
-    forward = StaticForward(network, compiled=training.compile, recorded=recorded)
+    forward = StaticForward(network, compiled=training.compile, may_fall_back=training.may_fall_back, recorded=recorded)
     module = FoldModule(network, training.optimizer, training.scheduler, len(emotions), weights, forward)
     # Before training, so that an error here does not lose its result.
     device = _device_name(trainer)
@@ -173,6 +177,7 @@ def train_fold(
         inner_val_logits=np.stack(module.inner_val_logits) if fold.inner_val else None,
         device=device,
         seconds=time.perf_counter() - started,
+        compiled=forward.compiled,
     )
 
 

@@ -19,7 +19,6 @@ COUNTED = (
     "trainer",
     "batch_size",
     "class_weights",
-    "compile",
 )
 COUNTED_CLIPS = ("clahe", "normalise")
 # Keys that count only if they are set: runs without them keep their names.
@@ -29,13 +28,14 @@ UNCOUNTED_TRAINER = ("accelerator", "devices", "detect_anomaly", "profiler")
 
 
 def counted_settings(
-    config: Mapping[str, Any], *, precision: str, clip_store: str, start_from: str | None
+    config: Mapping[str, Any], *, precision: str, compiled: bool, clip_store: str, start_from: str | None
 ) -> dict[str, Any]:
     """The settings that identify a run: two runs with equal ones are the same.
 
     Args:
         config: The resolved configuration.
         precision: The resolved number format.
+        compiled: The resolved `compile`.
         clip_store: The clip store's digest.
         start_from: The digest of the checkpoint that the folds start from; None if they start from scratch.
     """
@@ -44,7 +44,8 @@ def counted_settings(
     counted |= {key: config["clips"][key] for key in COUNTED_CLIPS}
     if _counts_frames(config):
         counted |= {"frames": config["frames"], "num_frames": config["clips"]["num_frames"]}
-    return counted | {"precision": precision, "clip_store": clip_store, "start_from": start_from}
+    counted |= {"precision": precision, "compile": compiled}
+    return counted | {"clip_store": clip_store, "start_from": start_from}
 
 
 def _counts_frames(config: Mapping[str, Any]) -> bool:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ProgressBar, Timer
 from pytorch_lightning.callbacks import Checkpoint as CheckpointCallback
 
 from fer3d.clips.augment import make_augmentation
-from fer3d.clips.store import StoreHeader
-from fer3d.models.network import Task, check_bf16_convolutions, check_network, use_channels_last
+from fer3d.clips.folds import Fold
+from fer3d.clips.store import ClipStore, StoreHeader
+from fer3d.models.network import Task, check_bf16_convolutions, check_network, forward_flop, use_channels_last
 from fer3d.training.checkpoint import Checkpoint
-from fer3d.training.device import Precision, trainer_devices
+from fer3d.training.device import Precision, has_compiler, trainer_devices
 from fer3d.training.fold import Training, make_trainer
 from fer3d.training.networks import check_kind, make_network
 
 
-def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | None, precision: Precision) -> Training:
+def make_training(
+    config: DictConfig, header: StoreHeader, start: Checkpoint | None, *, precision: Precision, compiled: bool
+) -> Training:
     """Creates the parts of a training from a run's configuration.
 
     Args:
@@ -30,6 +34,7 @@ def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | N
         header: Header of the clip store.
         start: The checkpoint that every fold starts from; None: folds start from scratch.
         precision: The resolved number format.
+        compiled: The resolved `compile`.
     """
     task = _task(header, config.clips.num_frames)
 
@@ -51,7 +56,8 @@ def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | N
         normalise=config.clips.normalise,
         class_weights=config.class_weights,
         precision=precision,
-        compile=config.compile,
+        compile=compiled,
+        may_fall_back=config.compile == "auto",
         cuda_graphs=config.cuda_graphs,
         callbacks=lambda: list(instantiate(config.callbacks).values()),
         num_batches=config.num_batches,
@@ -59,6 +65,34 @@ def make_training(config: DictConfig, header: StoreHeader, start: Checkpoint | N
         sampling=instantiate(config.frames),
         num_frames=config.clips.num_frames,
     )
+
+
+def training_pflop(config: DictConfig, store: ClipStore, folds: Sequence[Fold]) -> float:
+    """Estimates the floating-point operations of training folds, in 1e15; 0 if a part cannot be created.
+
+    Args:
+        config: The validated configuration.
+        store: The clip store.
+        folds: The folds.
+    """
+    try:
+        augmentation = make_augmentation(config.augment)
+        copies = augmentation.numbers_of_copies(store.labels.tolist(), store.emotions)
+    except ValueError:  # see `check_training`
+        return 0.0
+    rows_of = np.array([1 + sum(numbers[emotion] for numbers in copies.values()) for emotion in store.emotions])
+    rows = [int(rows_of[store.labels[list(fold.train)]].sum()) for fold in folds]
+    if config.num_batches is not None:
+        rows = [min(number, config.num_batches * config.batch_size) for number in rows]
+    model = json.dumps(OmegaConf.to_container(config.model, resolve=True), sort_keys=True)
+    flop = _forward_flop(model, _task(store.header, config.clips.num_frames))
+    # The backward pass costs twice the forward pass.
+    return float(3e-15 * flop * sum(rows) * config.trainer.max_epochs)
+
+
+@lru_cache
+def _forward_flop(model: str, task: Task) -> int:
+    return forward_flop(lambda: make_network(json.loads(model), task), task)
 
 
 def check_training(training: Training, header: StoreHeader) -> int:
@@ -76,7 +110,7 @@ def check_training(training: Training, header: StoreHeader) -> int:
         MisconfigurationException: The device is not available, or Lightning's trainer rejects a setting.
     """
     _check_callbacks(training.callbacks())
-    if training.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
+    if training.compile and not has_compiler():
         raise ValueError("compile=true needs a C++ compiler, but none was found: install g++, or set compile=false")
     network = training.network()
     task = _task(header, training.num_frames or header.num_frames)

@@ -107,6 +107,7 @@ class _Result(_Entries):
     finished: str
     seconds: Finite
     device: str
+    compiled: bool | None = None
     versions: dict[str, str]
     config: _Config
     chosen: _Chosen | None = None

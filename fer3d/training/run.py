@@ -29,10 +29,10 @@ from fer3d.disk import check_space
 from fer3d.file_lock import file_lock, remove_unheld
 from fer3d.settings import checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, lacking, starting_checkpoint
-from fer3d.training.device import Precision, resolve_precision, training_device
+from fer3d.training.device import Precision, resolve_compile, resolve_precision, training_device
 from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.identity import counted_settings, run_digest
-from fer3d.training.parts import check_training, make_training
+from fer3d.training.parts import check_training, make_training, training_pflop
 from fer3d.training.results import (
     EpochPredictions,
     FoldResult,
@@ -64,6 +64,8 @@ class Run:
         folds: All folds of the cross-validation.
         start: The checkpoint that every fold starts from; None: folds start from scratch.
         precision: The resolved number format.
+        compiled: Whether the network is compiled.
+        pflop: Estimated floating-point operations of training all folds, in 1e15.
         digest: SHA-256 of everything that changes the numbers.
         folder: Folder of the fold results.
     """
@@ -73,6 +75,8 @@ class Run:
     folds: list[Fold]
     start: Checkpoint | None
     precision: Precision
+    compiled: bool
+    pflop: float
     digest: str
     folder: Path
 
@@ -101,16 +105,20 @@ class Run:
             subjects_known=store.header.subjects_known,
             held_out={store.subjects[index] for fold in folds for index in fold.held_out},
         )
-        precision = resolve_precision(config.precision, config.trainer.accelerator)
+        accelerator, devices = config.trainer.accelerator, config.trainer.devices
+        precision = resolve_precision(config.precision, accelerator)
+        pflop = training_pflop(config, store, folds)
+        compiled = resolve_compile(config.compile, pflop, training_device(accelerator, devices))
         counted = counted_settings(
             _container(config),
             precision=precision,
+            compiled=compiled,
             clip_store=store.digest,
             start_from=start.weights_digest if start else None,
         )
         digest = run_digest(counted)
         folder = Path(config.outputs) / f"{config.name}-{digest[:8]}"
-        return cls(config, store, folds, start, precision, digest, folder)
+        return cls(config, store, folds, start, precision, compiled, pflop, digest, folder)
 
     def train(self, numbers: int | Iterable[int] | None = None) -> list[FoldResult]:
         """Trains folds one after the other, skipping finished ones, and logs progress.
@@ -278,7 +286,9 @@ class Run:
             yield make(folder=folder, run_folder=self.folder, fold=fold.number, config=config)
 
     def _training(self) -> Training:
-        return make_training(self.config, self.store.header, self.start, self.precision)
+        return make_training(
+            self.config, self.store.header, self.start, precision=self.precision, compiled=self.compiled
+        )
 
     @cached_property
     def _clip_source(self) -> ClipSource:
@@ -322,6 +332,7 @@ class Run:
             "num_train_with_copies": dict(zip(self.store.emotions, rows, strict=True)),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(trained.seconds, 2),
+            "compiled": trained.compiled,
             "device": trained.device,
         }
         inner_val = None
@@ -364,7 +375,11 @@ class Run:
         kind = "SYNTHETIC " if self.store.synthetic else ""
         people = self.independence.subjects_text(len(set(self.store.subjects)))
         folds = f"{len(numbers)} of {len(self.folds)} folds"
-        _logger.info("run %s: %d %sclips%s, %s, %s", self.folder, len(self.store), kind, people, folds, self.precision)
+        compiled = f"{'compiled' if self.compiled else 'not compiled'} ({self.pflop:.2g} PFLOP to train)"
+        _logger.info(
+            "run %s: %d %sclips%s, %s, %s, %s",
+            *(self.folder, len(self.store), kind, people, folds, self.precision, compiled),
+        )
         if not self.independence.holds:
             _logger.info("%s: %s", self.independence.caution, self.independence.sentence)
 

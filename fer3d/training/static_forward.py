@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +23,12 @@ class StaticForward:
     Args:
         network: Maps clips `(B, C, T, H, W)` to logits `(B, num_classes)`; stays usable by itself.
         compiled: Whether to use `torch.compile`.
+        may_fall_back: Whether to go on without compilation if it fails.
         recorded: Whether to record CUDA graphs on a GPU.
     """
 
-    def __init__(self, network: nn.Module, *, compiled: bool, recorded: bool) -> None:
-        self.network, self.compiled, self.recorded = network, compiled, recorded
+    def __init__(self, network: nn.Module, *, compiled: bool, may_fall_back: bool, recorded: bool) -> None:
+        self.network, self.compiled, self.may_fall_back, self.recorded = network, compiled, may_fall_back, recorded
         self._forward: Forward | None = None
         self._shape = torch.Size()
 
@@ -38,22 +40,40 @@ class StaticForward:
         return self._forward(clips) if clips.shape == self._shape else torch.as_tensor(self.network(clips))
 
     def _fast(self, clips: Tensor) -> Forward:
-        forward = torch.compile(self.network, dynamic=False) if self.compiled else self.network
+        forward = self._compiled(clips) if self.compiled else self.network
         if not (self.recorded and clips.is_cuda) or torch.is_anomaly_enabled():
             return forward
-        # Recording runs the network a few times, which must leave no trace.
+        with self._untouched(clips.device):
+            try:
+                return _recorded(forward, clips)
+            except RuntimeError as error:
+                _logger.warning(
+                    "this network's steps cannot be recorded as CUDA graphs and run without: %s", _first_line(error)
+                )
+        return forward
+
+    def _compiled(self, clips: Tensor) -> Forward:
+        forward: Forward = torch.compile(self.network, dynamic=False)
+        if self.may_fall_back:
+            # PyTorch compiles at the first call.
+            with self._untouched(clips.device):
+                try:
+                    forward(clips).float().sum().backward()  # type: ignore[no-untyped-call]
+                except Exception as error:  # the compilers behind it raise errors of many kinds
+                    _logger.warning("this network cannot be compiled and runs without: %s", _first_line(error))
+                    self.compiled, forward = False, self.network
+                self.network.zero_grad()
+        return forward
+
+    @contextmanager
+    def _untouched(self, device: torch.device) -> Iterator[None]:
+        """Lets the network run without leaving a trace in its buffers and in the generators of random numbers."""
         buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
-        random = torch.cuda.get_rng_state(clips.device)
-        try:
-            forward = _recorded(forward, clips)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            _logger.warning("this network's steps cannot be recorded as CUDA graphs and run without: %s", reason)
-        torch.cuda.set_rng_state(random, clips.device)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
         with torch.no_grad():
             for name, buffer in self.network.named_buffers():
                 buffer.copy_(buffers[name])
-        return forward
 
 
 class _Recordable(nn.Module):
@@ -65,6 +85,10 @@ class _Recordable(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         return self.inner(clips)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _recorded(forward: Forward, clips: Tensor) -> Forward:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fer3d.models.cnn3d import CNN3d, GreyConv3d
-from fer3d.models.network import Task, check_bf16_convolutions, check_network, use_channels_last
+from fer3d.models.network import Task, check_bf16_convolutions, check_network, forward_flop, use_channels_last
 from fer3d.settings import check_arguments
 
 TASK = Task(num_classes=3, num_frames=4, size=6, num_channels=1)
@@ -172,3 +172,15 @@ def test_a_convolution_whose_bf16_gradient_is_wrong_is_refused(make: Any, wrong:
             check_bf16_convolutions(network, task)
     else:
         check_bf16_convolutions(network, task)
+
+
+def test_operations_are_products_and_sums_over_the_weights() -> None:
+    task = Task(num_classes=3, num_frames=2, size=4, num_channels=1)
+    # 8 filters of 27 weights on 2 frames of 4x4, then 3 outputs of 256 weights.
+    expected = 2 * (8 * 27 * 2 * 16 + 3 * 256)
+    assert (
+        forward_flop(lambda: nn.Sequential(nn.Conv3d(1, 8, 3, padding=1), nn.Flatten(), nn.Linear(256, 3)), task)
+        == expected
+    )
+    # Another network is refused elsewhere.
+    assert forward_flop(lambda: nn.Linear(7, 3), task) == 0

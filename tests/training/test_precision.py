@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fer3d.training.device import resolve_precision
+from fer3d.training import device
+from fer3d.training.device import COMPILING_PAYS, resolve_compile, resolve_precision
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 
@@ -55,3 +56,16 @@ def test_auto_follows_the_gpus_abilities_where_there_is_one(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": not native})
     assert resolve_precision("auto", "auto") == resolve_precision("auto", "gpu") == want
     assert resolve_precision("auto", "cpu") != want
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_a_run_is_compiled_if_it_is_long_and_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    long, short = COMPILING_PAYS[kind], COMPILING_PAYS[kind] / 2
+    where = torch.device(kind)
+    monkeypatch.setattr(device, "has_compiler", lambda: True)
+    assert resolve_compile("auto", long, where)
+    assert not resolve_compile("auto", short, where)
+    monkeypatch.setattr(device, "has_compiler", lambda: False)
+    assert not resolve_compile("auto", long, where)
+    for chosen in (True, False):
+        assert resolve_compile(chosen, long, where) is chosen

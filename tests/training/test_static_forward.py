@@ -54,9 +54,9 @@ def test_where_compiling_fails_it_goes_on_without_if_it_may(
     assert torch.equal(torch.get_rng_state(), random)
     assert not forward.compiled
     assert all(parameter.grad is None for parameter in network.parameters())
-    assert len(caplog.records) == 1
+    assert len([record for record in caplog.records if record.name.startswith("fer3d")]) == 1
     torch.compiler.reset()
-    with pytest.raises(Exception, match="no-such-compiler|compiler"):
+    with pytest.raises(Exception, match="no-such-compiler"):
         StaticForward(network, compiled=True, may_fall_back=False, recorded=False)(clips)
 
 
