@@ -24,6 +24,7 @@ from fer3d.settings import SettingsError, check_arguments, checked
         ("batch_size=0", "batch_size must be a whole number of at least 1, got 0"),
         ("learning_rate=null", "learning_rate must be a number of at least 0, got null"),
         ("learning_rate=nan", "learning_rate must be a number of at least 0, got NaN"),
+        ("precision=8-bit", 'precision must be one of auto, 32-true, bf16-mixed, got "8-bit"'),
         ("seed=1.5", "seed must be a whole number of at least 0, got 1.5"),
         ("outputs=null", "outputs must be a text, got null"),
         ("name=''", 'name must be a text, got ""'),

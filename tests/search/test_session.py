@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from fer3d.search.space import SearchSpace
 from fer3d.search.storage import StudyError
 
 SPACE = SearchSpace.parse({"x": "interval(0,1)", "c": "choice(a,b)"})
-Open = Callable[..., list[FrozenTrial]]
 
 
 def session(
