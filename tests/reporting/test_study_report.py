@@ -67,7 +67,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
         pages.append(compose(*arguments, **settings))
         return pages[-1]
 
-    folder = write_study(tmp_path_factory.mktemp("outputs"), searched(24), name=NAME, threshold=0.8)
+    folder = write_study(tmp_path_factory.mktemp("outputs"), searched(40), name=NAME, threshold=0.8)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study_report, "compose_study_page", composed)
         return Written(folder, make_study_report(str(folder)), *pages)

@@ -17,7 +17,7 @@ from torture.table_faults import TABLE_FAULTS
 from torture.video_faults import FILE_FAULTS
 
 FAULTS = (*FILE_FAULTS, *TABLE_FAULTS)
-NUM_FAULTS, NUM_BLOCKS = 300, 6
+NUM_FAULTS, NUM_BLOCKS = 180, 6
 
 
 @pytest.fixture(scope="module")
