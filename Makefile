@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo rehearse rehearse-videos rehearse-search reproduce-ckplus reproduce-oulu benchmark-ravdess benchmark-crema-d dashboard test test-slow torture lint prepare-ckplus prepare-oulu
+.PHONY: help setup demo rehearse rehearse-videos rehearse-search reproduce-ckplus reproduce-oulu benchmark-ravdess benchmark-crema-d dashboard test test-slow torture bench bench-gpu lint prepare-ckplus prepare-oulu
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -78,6 +78,12 @@ test-slow: setup ## Run the slow tests: the real thing at full size
 
 torture: setup ## Attack fer3d with damaged input, wrong settings and kills: 25 minutes on two cores
 	$(BIN)/python -m torture
+
+bench: setup ## Measure speed against baselines and targets, on a CPU: at most 20 minutes on two cores
+	$(BIN)/python benchmarks/bench.py --json bench.json
+
+bench-gpu: setup ## The same on a GPU: at most 8 minutes
+	$(BIN)/python benchmarks/gpu.py --json bench-gpu.json
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check

@@ -10,15 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,83 +22,25 @@ from typing import Any
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import numpy as np
-import torch
-from hydra.utils import instantiate
-from torch.nn import functional as F
+from measuring import FULL_GFLOP, GPU, Figures, noise_store, step_rate
+from plain_loop import PlainLoop
 
-from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
+from fer3d.clips.store import ClipStore
 from fer3d.configuration import compose_train
-from fer3d.models.network import Task
-from fer3d.training.networks import make_network
-from fer3d.training.run import Run, _versions
-from fer3d.training.static_forward import StaticForward
+from fer3d.training.run import Run
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-GPU = DEVICE.type == "cuda"
-EMOTIONS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
-# CK+: number of sequences, and number of subjects with that many.
-SUBJECTS = {1: 21, 2: 22, 3: 47, 4: 20, 5: 7, 6: 1}
-# GFLOP per clip of a training step of the full network.
-FULL_GFLOP = 134
 PAPER = ["model=cnn3d", "learning_rate=1e-4", "scheduler=constant", "trainer.max_epochs=16"]
 TINY = ["model.filters=[[2],[2],[2],[2],[2]]", "model.hidden=[4,4]", "model.downsample=4"]
 COMPACT, FULL = (["model=compact"], ["model=cnn3d"]) if GPU else (TINY, TINY)
 
 
-def synchronise() -> None:
-    """Waits for the device."""
-    if GPU:
-        torch.cuda.synchronize()
-
-
-def noise_store(folder: Path) -> ClipStore:
-    """Creates a store of noise with CK+'s numbers of clips and subjects (a tenth of them on a CPU)."""
-    counts = [count for count, subjects in SUBJECTS.items() for _ in range(subjects if GPU else subjects // 10 + 1)]
-    header = StoreHeader("noise", True, EMOTIONS, 1, 10, 112, "n" * 64, {}, {})
-    rng = np.random.default_rng(0)
-    folder.mkdir(parents=True)
-    with StoreWriter(folder, header) as writer:
-        for subject, count in enumerate(counts):
-            for number in range(count):
-                writer.add(
-                    ClipRecord(
-                        clip_id=f"S{subject:03d}/{number:03d}",
-                        subject=f"S{subject:03d}",
-                        emotion=EMOTIONS[(subject + number) % 7],
-                        frames=("1.png",) * 10,
-                        boxes=((0, 0, 112, 112),) * 10,
-                        confidences=(1.0,) * 10,
-                        sources=("detected",) * 10,
-                    ),
-                    rng.integers(0, 256, header.clip_shape, dtype=np.uint8),
-                )
-        return writer.seal()
-
-
-class Benchmark:
-    """The measurements; each stores its figures in `found`, even if others fail."""
+class Benchmark(Figures):
+    """The measurements on one store."""
 
     def __init__(self, store: ClipStore, work: Path, seconds: float, json_file: Path | None) -> None:
-        self.store, self.work, self.seconds, self.json_file = store, work, seconds, json_file
-        self.found: dict[str, Any] = {}
+        super().__init__(json_file)
+        self.store, self.work, self.seconds = store, work, seconds
         self._number = 0
-
-    def keep(self, name: str, value: Any) -> None:
-        """Prints a figure and saves all figures."""
-        self.found[name] = value
-        print(f"{name:62} {value}", flush=True)
-        if self.json_file is not None:
-            self.json_file.write_text(json.dumps(self.found, indent=1, default=str))
-
-    def section(self, measure: Callable[[], None]) -> None:
-        """Runs one group of measurements."""
-        print(f"\n== {(measure.__doc__ or '').splitlines()[0].rstrip('.')}", flush=True)
-        started = time.perf_counter()
-        try:
-            measure()
-        except Exception:
-            self.keep(f"failed: {measure.__name__}", traceback.format_exc(limit=-4))
-        self.keep(f"seconds of {measure.__name__}", round(time.perf_counter() - started, 1))
 
     def run(self, *overrides: str, outputs: Path | None = None) -> Run:
         """A run of the default configuration with overrides, in its own folder."""
@@ -118,18 +56,6 @@ class Benchmark:
         result = run.fold_result(number)
         rows = sum(result.info["num_train_with_copies"].values()) * run.config.trainer.max_epochs
         return rows / result.info["seconds"], result
-
-    def machine(self) -> None:
-        """The machine."""
-        name = torch.cuda.get_device_name() if GPU else platform.processor() or platform.machine()
-        self.keep("device", name)
-        self.keep("versions", {**_versions(), "cudnn": torch.backends.cudnn.version(), "cuda": torch.version.cuda})
-        self.keep("cores", len(os.sched_getaffinity(0)))
-        size = 8192 if GPU else 1024
-        for dtype in (torch.bfloat16, torch.float32):
-            a, b = (torch.randn(size, size, device=DEVICE, dtype=dtype) for _ in range(2))
-            seconds = median_seconds(lambda a=a, b=b: a @ b, steps=10)
-            self.keep(f"{dtype} matrix product, TFLOP/s", round(2 * size**3 / seconds / 1e12, 1))
 
     def equality(self) -> None:
         """Reproducibility of a fold, by precision."""
@@ -170,6 +96,13 @@ class Benchmark:
                     continue
                 share = f", {rate * FULL_GFLOP / 1e3 / bf16:.0%} of the bf16 rate" if name == "full" and GPU else ""
                 self.keep(f"{name}, {label}: clips/s", f"{rate:.1f}{share}")
+
+    def baseline(self) -> None:
+        """The plain loop: training clips per second."""
+        for name, settings in (("compact", COMPACT), ("full", FULL)):
+            run = self.run(*settings)
+            rate = PlainLoop(run, run.folds[2]).clips_per_second(self.seconds / 4)
+            self.keep(f"{name}, plain loop: clips/s", round(rate, 1))
 
     def loops(self) -> None:
         """Full training loop: training clips per second of a fold."""
@@ -264,68 +197,6 @@ def work_on(arguments: argparse.Namespace) -> None:
     print(json.dumps({"folds": done, "seconds": time.perf_counter() - started, "late": late}))
 
 
-def median_seconds(work: Callable[[], Any], steps: int, repeats: int = 5) -> float:
-    """Median seconds per call over several rounds of `steps` calls."""
-    for _ in range(3):
-        work()
-    times = []
-    for _ in range(repeats):
-        synchronise()
-        started = time.perf_counter()
-        for _ in range(steps):
-            work()
-        synchronise()
-        times.append((time.perf_counter() - started) / steps)
-    return statistics.median(times)
-
-
-def step_rate(
-    model: Sequence[str],
-    batch_size: int,
-    steps: int,
-    *,
-    bf16: bool = False,
-    last: bool = False,
-    fused: bool = False,
-    deterministic: bool = False,
-    mode: str | None = None,
-    recorded: bool = False,
-    channels: int = 1,
-) -> float:
-    """Clips per second of a forward pass, backward pass and Adam step on a random batch.
-
-    With `channels`, the clip has that many channels, all but the first zero, so that cuDNN can use tensor cores.
-    """
-    config = compose_train(["name=gpu", *model, *([f"model.in_channels={channels}"] if channels > 1 else [])])
-    torch.manual_seed(0)
-    network = make_network(config.model, Task(num_classes=7, num_frames=10, size=112, num_channels=1)).to(DEVICE)
-    if last:
-        network = network.to(memory_format=torch.channels_last_3d)
-    run = (
-        torch.compile(network, mode=mode)
-        if mode
-        else StaticForward(network, compiled=False, may_fall_back=False, recorded=recorded)
-    )
-    optimizer = instantiate(config.optimizer)(network.parameters(), fused=fused)
-    clips = torch.zeros(batch_size, channels, 10, 112, 112, device=DEVICE)
-    clips[:, :1].uniform_()
-    clips = clips.contiguous(memory_format=torch.channels_last_3d if channels > 1 else torch.contiguous_format)
-    labels = torch.randint(7, (batch_size,), device=DEVICE)
-
-    def step() -> None:
-        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=bf16):
-            loss = F.cross_entropy(run(clips), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    torch.use_deterministic_algorithms(deterministic)
-    try:
-        return batch_size / median_seconds(step, steps)
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
 def main() -> None:
     """Runs the measurements and prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -340,10 +211,10 @@ def main() -> None:
         return work_on(arguments)
     work = Path(tempfile.mkdtemp(prefix="fer3d-gpu-"))
     try:
-        store = ClipStore.open(arguments.store) if arguments.store else noise_store(work / "noise")
+        store = ClipStore.open(arguments.store) if arguments.store else noise_store(work / "noise", 1.0 if GPU else 0.1)
         benchmark = Benchmark(store, work, arguments.seconds, arguments.json)
-        order = ("machine", "equality", "loops", "steps", "full_fold", "cross_validation", "side_by_side", "profile")
-        for name in arguments.only or order:
+        order = "machine equality baseline loops steps full_fold cross_validation side_by_side profile"
+        for name in arguments.only or order.split():
             benchmark.section(getattr(benchmark, name))
     finally:
         shutil.rmtree(work)
