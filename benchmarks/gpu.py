@@ -30,7 +30,7 @@ from fer3d.configuration import compose_train
 from fer3d.training.run import Run
 
 PAPER = ["model=cnn3d", "learning_rate=1e-4", "scheduler=constant", "trainer.max_epochs=16"]
-TINY = ["model.filters=[[2],[2],[2],[2],[2]]", "model.hidden=[4,4]", "model.downsample=4"]
+TINY = ["model.filters=[[2],[2],[2],[2],[2]]", "model.hidden=[4,4]", "model.downsample=3"]
 COMPACT, FULL = (["model=compact"], ["model=cnn3d"]) if GPU else (TINY, TINY)
 
 
