@@ -35,11 +35,15 @@ def share_cores(num_processes: int) -> None:
 
 
 def tell_libraries() -> None:
-    """Sets defaults for libraries that share cores with other processes; call it before importing PyTorch."""
+    """Sets defaults for threads and memory of the libraries; call it before importing PyTorch."""
     # joblib counts cores itself.
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(count_cores()))
-    # On a busy machine, threads that spin while waiting take cores from the threads they wait for.
+    # On a busy machine, threads that spin while waiting take cores from the threads they wait for. A few microseconds
+    # are worth it: waking a thread for each of a step's hundreds of operations takes a fifth of the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    # PyTorch asks Linux for large pages, which are paged in with fewer faults.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def _cgroup_limits(root: Path) -> Iterator[int]:

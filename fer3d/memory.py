@@ -1,11 +1,40 @@
-"""Free memory of the machine, its cgroups and the GPU."""
+"""Free memory of the machine, its cgroups and the GPU, and how this process allocates its own."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+
+# Parameters of glibc's `mallopt`, and their defaults.
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_DEFAULTS = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Keeps memory that is freed inside the block for the next allocation, where the C library is glibc.
+
+    By default, glibc returns large blocks to the system at once. Every activation of every training step on a CPU is
+    then mapped, zeroed and paged in anew, which takes a third of the compact network's time.
+    """
+    library: Any = ctypes.CDLL(None) if os.name == "posix" else None
+    if not hasattr(library, "mallopt") or not hasattr(library, "malloc_trim"):
+        yield
+        return
+    library.mallopt(_MMAP_MAX, 0)
+    library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        for parameter, value in _DEFAULTS.items():
+            library.mallopt(parameter, value)
+        library.malloc_trim(0)
 
 
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import resource
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from fer3d.memory import free_bytes
+from fer3d.memory import free_bytes, freed_memory_kept
 
 CPU = torch.device("cpu")
 
@@ -43,3 +45,17 @@ def test_the_least_that_a_control_group_or_one_above_it_leaves(tmp_path: Path, g
 def test_this_machine_has_some() -> None:
     assert free_bytes(CPU) > 1_000_000
     assert free_bytes(CPU, Path("/nowhere")) > 1_000_000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures by Linux's page faults")
+def test_freed_memory_is_used_again_and_given_back_in_the_end() -> None:
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            torch.ones(4_000_000)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with freed_memory_kept():
+        faults()
+        kept = faults()
+    assert kept < 0.2 * faults()

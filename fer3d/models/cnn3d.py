@@ -20,6 +20,9 @@ POOLS = (
     ((1, 2, 2), (2, 2, 2), (0, 1, 1)),
 )
 
+# PyTorch's batch norm on a CPU is ten times slower channels last for fewer channels than this.
+_VECTOR = 16
+
 
 def pytorch_default(weight: Tensor) -> Tensor:
     """The initializer `none` of Table 3: keeps PyTorch's initialization."""
@@ -41,7 +44,22 @@ class GreyConv3d(nn.Conv3d):
         # memory for clips about as short as the kernel (2 frames, kernel of 3): it is NaN or wrong.
         time, height, width = (int(padding) for padding in self.padding)
         padded = F.pad(x, (0, 0, 0, 0, time, time))
+        if x.shape[1] == 1 and self.stride[0] == 1 and not torch.compiler.is_compiling():
+            return self._frames_as_channels(padded, weight)
         return F.conv3d(padded, weight, self.bias, self.stride, (0, height, width))
+
+    def _frames_as_channels(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Convolves one channel as pictures whose channels are the frames under the kernel.
+
+        On a CPU this takes a quarter of the time in bf16, and unlike the 3D convolution of one channel it leaves the
+        clips channels last.
+        """
+        frames = x.squeeze(1).unfold(1, self.kernel_size[0], 1)
+        pictures = frames.flatten(0, 1).permute(0, 3, 1, 2)
+        _, height, width = (int(padding) for padding in self.padding)
+        filtered = F.conv2d(pictures, weight.squeeze(1), self.bias, self.stride[1:], (height, width))
+        clips = filtered.view(*frames.shape[:2], *filtered.shape[1:]).transpose(1, 2)
+        return clips if self.out_channels >= _VECTOR else clips.contiguous()
 
 
 class CNN3d(nn.Module):

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import reduce
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,14 @@ class BlockAvgPool3d(BlockPool3d):
 
     padding_value = 0.0
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Pools `(B, C, T, H, W)`."""
+        # Exporters and compilers see plain operations; they write their own backward pass.
+        if self.kernel != self.stride or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return super().forward(x)
+        pooled: Tensor = _Average.apply(x, self)  # type: ignore[no-untyped-call]
+        return pooled
+
     def combine(self, first: Tensor, second: Tensor) -> Tensor:
         """Adds two cells."""
         return first + second
@@ -96,11 +105,41 @@ class BlockMaxPool3d(BlockPool3d):
         return torch.where((second > first) | second.isnan(), second, first)
 
 
+class _Average(torch.autograd.Function):
+    """Pools with a backward pass that writes each gradient once, in the memory format of the clips."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pool: BlockAvgPool3d) -> Tensor:
+        ctx.pool, ctx.shape = pool, x.shape
+        ctx.last = x.is_contiguous(memory_format=torch.channels_last_3d)
+        return BlockPool3d.forward(pool, x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        pool, padding = ctx.pool, ctx.pool.padding
+        gradient = gradients[0] * (1 / prod(pool.kernel))
+        shape = [size + 2 * pad for size, pad in zip(ctx.shape[2:], padding, strict=True)]
+        covered = [size * step for size, step in zip(gradient.shape[2:], pool.kernel, strict=True)]
+        layout = torch.channels_last_3d if ctx.last else torch.contiguous_format
+        make = torch.empty if covered == shape else torch.zeros
+        spread = make((*gradient.shape[:2], *shape), dtype=gradient.dtype, device=gradient.device).to(
+            memory_format=layout
+        )
+        blocks = spread[:, :, : covered[0], : covered[1], : covered[2]]
+        for axis, kernel in reversed(list(enumerate(pool.kernel, start=2))):
+            blocks = blocks.unflatten(axis, (-1, kernel))  # type: ignore[no-untyped-call]
+        blocks.copy_(gradient[:, :, :, None, :, None, :, None])
+        for axis, (size, pad) in enumerate(zip(ctx.shape[2:], padding, strict=True), start=2):
+            spread = spread.narrow(axis, pad, size) if pad else spread
+        return spread, None
+
+
 def _cells(x: Tensor, axis: int, kernel: int, stride: int) -> tuple[Tensor, ...]:
     """Splits the blocks along one axis into their first cells, second cells, and so on."""
     num_blocks = pooled_length(x.shape[axis], kernel, stride, 0)
     if kernel == stride:
-        whole = x.narrow(axis, 0, num_blocks * kernel)
+        # Narrowing to all of it would cost a copy in the backward pass.
+        whole = x if num_blocks * kernel == x.shape[axis] else x.narrow(axis, 0, num_blocks * kernel)
         # The backward pass of `unbind` is a single copy; slices need one each.
         return whole.unflatten(axis, (num_blocks, kernel)).unbind(axis + 1)  # type: ignore[no-any-return, no-untyped-call]
     return x.unfold(axis, kernel, stride).unbind(-1)

@@ -27,6 +27,7 @@ from fer3d.clips.data import FoldData
 from fer3d.clips.folds import Fold
 from fer3d.clips.frames import FrameSampling
 from fer3d.cores import count_threads
+from fer3d.memory import freed_memory_kept
 from fer3d.models.network import use_channels_last
 from fer3d.training.device import Precision
 from fer3d.training.module import FoldModule, balanced_class_weights
@@ -161,7 +162,7 @@ def train_fold(
     if not trainer.max_epochs or trainer.max_epochs < 1:
         raise ValueError(f"trainer.max_epochs must be at least 1, got {trainer.max_epochs}")
     started = time.perf_counter()
-    with _lightning_quiet():
+    with _lightning_quiet(), freed_memory_kept():
         trainer.fit(module, datamodule=data)
     num_epochs = trainer.current_epoch
     if num_epochs != trainer.max_epochs or trainer.should_stop:

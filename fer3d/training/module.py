@@ -125,8 +125,7 @@ class FoldModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Returns the optimizer and its learning rate scheduler, which is updated every step."""
         optimizer = self._optimizer(self.network.parameters())
-        if self.device.type == "cuda":
-            _fuse(optimizer)
+        _fuse(optimizer)
         schedule = self._scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -261,3 +261,19 @@ def test_bf16_weight_gradients_on_a_cpu_read_no_foreign_memory(num_frames: int, 
         del [[torch.full((size,), torch.nan) for size in (64, 1024, 65536) for _ in range(20)]][:]
         (gradient,) = torch.autograd.grad(loss, conv.weight)
         torch.testing.assert_close(gradient, expected, atol=2.0, rtol=0.05)
+
+
+@pytest.mark.parametrize("out_channels", [8, 16])
+@pytest.mark.parametrize(("num_frames", "temporal_kernel"), [(4, 1), (4, 3), (2, 5)])
+def test_one_grey_channel_gives_the_same_in_bf16_on_a_cpu(
+    num_frames: int, temporal_kernel: int, out_channels: int
+) -> None:
+    conv = GreyConv3d(3, out_channels, (temporal_kernel, 3, 3), padding=(temporal_kernel // 2, 1, 1), bias=False)
+    clips = torch.rand(2, 1, num_frames, 9, 7, requires_grad=True)
+    found = []
+    for bf16 in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            filtered = conv(clips).float()
+        found.append((filtered, *torch.autograd.grad(filtered.square().mean(), (conv.weight, clips))))
+    for right, other in zip(*found, strict=True):
+        assert (other - right).norm() < 0.02 * right.norm()

@@ -28,12 +28,15 @@ def make(pair: Pair, setting: Setting) -> tuple[BlockPool3d, nn.Module]:
     return pair[0](*setting), pair[1](*setting)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("pair", PAIRS)
-def test_values_and_gradients_are_those_of_pytorch(pair: Pair, setting: Setting, shape: Triple) -> None:
+def test_values_and_gradients_are_those_of_pytorch(
+    pair: Pair, setting: Setting, shape: Triple, layout: torch.memory_format
+) -> None:
     ours, theirs = make(pair, setting)
-    x, y = random_clips(shape), random_clips(shape)
+    x, y = (random_clips(shape).detach().to(memory_format=layout).requires_grad_() for _ in range(2))
     got, want = ours(x), theirs(y)
     torch.testing.assert_close(got, want)
     weights = torch.randn(want.shape)
