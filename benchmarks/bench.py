@@ -18,6 +18,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from fer3d.cores import count_cores, tell_libraries
+
+# As the commands do, before PyTorch is imported.
+tell_libraries()
+
 import cv2
 import torch
 from measuring import FULL_GFLOP, Figures, loop_rate, noise_store, step_rate
@@ -25,7 +30,6 @@ from plain_loop import PlainLoop
 
 from fer3d.clips.store import ClipStore
 from fer3d.configuration import compose_train
-from fer3d.cores import count_cores
 from fer3d.training.run import Run
 
 
@@ -53,7 +57,7 @@ class Bench(Figures):
         amx = torch.cpu.get_capabilities().get("amx_bf16", False)
         wanted = {"compact": 5.0, "full": 6.0} if amx else {"compact": 2.3, "full": 2.0}
         wanted = wanted if fast == "bf16-mixed" else {"compact": 1.5, "full": 1.5}
-        for name, model, steps, rounds in (("compact", "compact", 20, 5), ("full", "cnn3d", 2, 2)):
+        for name, model, steps, rounds in (("compact", "compact", 20, 5), ("full", "cnn3d", 2, 1)):
             settings = [f"model={model}", f"precision={fast}"]
             plain = PlainLoop(self.run(*settings), self.run(*settings).folds[2])
             eager, compiled = (self.run(*settings, f"compile={value}") for value in ("false", "true"))

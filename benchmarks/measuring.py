@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 from fer3d.configuration import compose_train
 from fer3d.cores import count_cores
+from fer3d.memory import freed_memory_kept
 from fer3d.models.network import Task
 from fer3d.training.fold import train_fold
 from fer3d.training.networks import make_network
@@ -220,6 +221,7 @@ def step_rate(
 
     torch.use_deterministic_algorithms(deterministic)
     try:
-        return batch_size / median_seconds(step, steps)
+        with freed_memory_kept():
+            return batch_size / median_seconds(step, steps)
     finally:
         torch.use_deterministic_algorithms(False)

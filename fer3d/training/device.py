@@ -86,9 +86,9 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> Precision:
     raise ValueError(f"precision must be auto, 32-true or bf16-mixed, got {precision!r}")
 
 
-# Work of a run, in PFLOP, from which compiling costs less than it saves: a quarter of an hour of uncompiled training of
-# the full network on two cores with AMX, and two minutes on an H200 (docs/performance.md).
-COMPILING_PAYS = {"cpu": 0.3, "cuda": 20.0}
+# Work of a run, in PFLOP, from which compiling costs less than it saves (docs/performance.md). On a CPU it does not pay
+# for the compact network, whose leave-one-subject-out is 0.8 PFLOP; a fold of the full one is 2.
+COMPILING_PAYS = {"cpu": 1.0, "cuda": 20.0}
 
 
 def resolve_compile(compile: bool | Literal["auto"], pflop: float, device: torch.device) -> bool:
