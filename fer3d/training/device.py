@@ -86,13 +86,13 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> Precision:
     raise ValueError(f"precision must be auto, 32-true or bf16-mixed, got {precision!r}")
 
 
-# Work of a run, in PFLOP, from which compiling costs less than it saves (docs/performance.md). On a CPU it does not pay
-# for the compact network, whose leave-one-subject-out is 0.8 PFLOP; a fold of the full one is 2.
-COMPILING_PAYS = {"cpu": 1.0, "cuda": 20.0}
+# Work of a run, in PFLOP, from which compiling for a GPU costs less than it saves: two minutes of the full network on
+# an H200. On a CPU with AMX, compiled networks are slower (docs/performance.md).
+COMPILING_PAYS = 20.0
 
 
 def resolve_compile(compile: bool | Literal["auto"], pflop: float, device: torch.device) -> bool:
-    """Resolves `auto`: whether a run is so long that compiling its network pays, and a compiler is there.
+    """Resolves `auto`: whether a run on a GPU is so long that compiling its network pays, and a compiler is there.
 
     Args:
         compile: `auto`, or the user's choice.
@@ -101,7 +101,7 @@ def resolve_compile(compile: bool | Literal["auto"], pflop: float, device: torch
     """
     if compile != "auto":
         return compile
-    return pflop >= COMPILING_PAYS[device.type] and has_compiler()
+    return device.type == "cuda" and pflop >= COMPILING_PAYS and has_compiler()
 
 
 def has_compiler() -> bool:

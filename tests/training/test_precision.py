@@ -58,14 +58,13 @@ def test_auto_follows_the_gpus_abilities_where_there_is_one(
     assert resolve_precision("auto", "cpu") != want
 
 
-@pytest.mark.parametrize("kind", ["cpu", "cuda"])
-def test_a_run_is_compiled_if_it_is_long_and_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    long, short = COMPILING_PAYS[kind], COMPILING_PAYS[kind] / 2
-    where = torch.device(kind)
+def test_a_run_is_compiled_if_it_is_long_and_on_a_gpu_and_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    long, short, gpu, cpu = COMPILING_PAYS, COMPILING_PAYS / 2, torch.device("cuda"), torch.device("cpu")
     monkeypatch.setattr(device, "has_compiler", lambda: True)
-    assert resolve_compile("auto", long, where)
-    assert not resolve_compile("auto", short, where)
+    assert resolve_compile("auto", long, gpu)
+    assert not resolve_compile("auto", short, gpu)
+    assert not resolve_compile("auto", long, cpu)
     monkeypatch.setattr(device, "has_compiler", lambda: False)
-    assert not resolve_compile("auto", long, where)
+    assert not resolve_compile("auto", long, gpu)
     for chosen in (True, False):
-        assert resolve_compile(chosen, long, where) is chosen
+        assert resolve_compile(chosen, short, cpu) is chosen
