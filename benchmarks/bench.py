@@ -1,8 +1,9 @@
 """Measures what fer3d claims about speed on a CPU, each figure against its baseline in the same run: `make bench`.
 
 Usage: `python benchmarks/bench.py [--store outputs/clips/NAME] [--json FILE] [--only NAME ...]`. Without a store it
-creates one of noise. Each ratio is a median of several rounds in which both sides take turns. The exit status is 0 even
-if a target is missed: the table says so.
+creates one of noise. Both sides of a ratio take turns for several rounds, of which the median counts; the full network,
+whose plain loop takes most of a minute per round, has one round. The exit status is 0 even if a target is missed: the
+table says so.
 """
 
 from __future__ import annotations

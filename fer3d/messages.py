@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its class if it has none."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 class PlainMessages(logging.Handler):
     """Prints messages to standard output, and warnings and errors to standard error, after `fer3d: `.
 

@@ -19,6 +19,8 @@ from kornia.augmentation import AugmentationBase2D, Denormalize, GeometricAugmen
 from kornia.augmentation.base import _BasicAugmentationBase
 from torch import Tensor
 
+from fer3d.messages import first_line
+
 Parameters = dict[str, Tensor]
 
 # Rounding may differ from frame to frame; a separate draw differs far more.
@@ -49,7 +51,7 @@ def make_operation(name: str, settings: Any) -> AugmentationBase2D:
     try:
         made: AugmentationBase2D = instantiate(_with_tuples(settings), _convert_="all")
     except Exception as error:
-        raise ValueError(f"{key} cannot be created: {_first_line(error.__cause__ or error)}") from error
+        raise ValueError(f"{key} cannot be created: {first_line(error.__cause__ or error)}") from error
     return made
 
 
@@ -128,7 +130,7 @@ class ClipOperation:
                 changed = trial.apply(clips, torch.tensor([1]))
                 draws_late = trial._draws_late(clips)
             except Exception as error:
-                raise self._refusal(shape, _first_line(error)) from error
+                raise self._refusal(shape, first_line(error)) from error
         if draws_late or bool((changed - changed[:, :, :1]).abs().max() > _ROUNDING):
             raise self._refusal(shape, "it must make all draws beforehand and change all frames of a clip alike")
 
@@ -176,7 +178,3 @@ def _with_tuples(settings: Any) -> Any:
     if isinstance(settings, list):
         return {"_target_": "builtins.tuple", "_args_": [list(map(_with_tuples, settings))]}
     return settings
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -21,7 +21,7 @@ POOLS = (
 )
 
 # PyTorch's batch norm on a CPU is ten times slower channels last for fewer channels than this.
-_VECTOR = 16
+_MIN_CHANNELS_LAST = 16
 
 
 def pytorch_default(weight: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class GreyConv3d(nn.Conv3d):
         _, height, width = (int(padding) for padding in self.padding)
         filtered = F.conv2d(pictures, weight.squeeze(1), self.bias, self.stride[1:], (height, width))
         clips = filtered.view(*frames.shape[:2], *filtered.shape[1:]).transpose(1, 2)
-        return clips if self.out_channels >= _VECTOR else clips.contiguous()
+        return clips if self.out_channels >= _MIN_CHANNELS_LAST else clips.contiguous()
 
 
 class CNN3d(nn.Module):

@@ -179,7 +179,8 @@ def check_bf16_convolutions(network: nn.Module, task: Task) -> None:
 
 
 def _keep_input(inputs: dict[str, Tensor], name: str, layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-    inputs[name] = arguments[0].detach()
+    if arguments:  # none if the network passes it by name
+        inputs[name] = arguments[0].detach()
 
 
 def _try_out(network: nn.Module, shape: tuple[int, ...], num_classes: int, normalise: bool) -> None:

@@ -86,8 +86,8 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> Precision:
     raise ValueError(f"precision must be auto, 32-true or bf16-mixed, got {precision!r}")
 
 
-# Work of a run, in PFLOP, from which compiling for a GPU costs less than it saves: two minutes of the full network on
-# an H200. On a CPU with AMX, compiled networks are slower (docs/performance.md).
+# Work of a run, in PFLOP, from which compiling for a GPU costs less than it saves: two and a half minutes of the
+# full network on an H200. On a CPU with AMX, compiled networks are slower (docs/performance.md).
 COMPILING_PAYS = 20.0
 
 

@@ -156,7 +156,7 @@ def train_fold(
     # A replayed backward pass overwrites its gradients, so they cannot be summed over batches.
     recorded = training.cuda_graphs and trainer.accumulate_grad_batches == 1
     forward = StaticForward(network, compiled=training.compile, may_fall_back=training.may_fall_back, recorded=recorded)
-    module = FoldModule(network, training.optimizer, training.scheduler, len(emotions), weights, forward)
+    module = FoldModule(network, training.optimizer, training.scheduler, len(emotions), forward, weights)
     # Before training, so that an error here does not lose its result.
     device = _device_name(trainer)
     if not trainer.max_epochs or trainer.max_epochs < 1:

@@ -38,8 +38,8 @@ class FoldModule(pl.LightningModule):
         optimizer: Creates the optimizer from the network's parameters.
         scheduler: Creates the learning rate scheduler from the optimizer and the fold's number of steps.
         num_classes: Number of classes.
+        training_forward: Computes the logits of training batches.
         class_weights: Weight of each class in the loss, `(num_classes,)`; None: all clips count alike.
-        training_forward: Computes the logits of training batches; None: the network itself.
 
     Attributes:
         held_out_logits: One array `(num_held_out, num_classes)` per finished epoch.
@@ -54,11 +54,11 @@ class FoldModule(pl.LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         scheduler: Callable[[Optimizer, int], LRScheduler],
         num_classes: int,
+        training_forward: Callable[[Tensor], Tensor],
         class_weights: Tensor | None = None,
-        training_forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
-        self._training_forward = training_forward or network
+        self._training_forward = training_forward
         self.network, self._optimizer, self._scheduler = network, optimizer, scheduler
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.held_out_logits: list[NDArray[np.float32]] = []
@@ -159,7 +159,8 @@ class FoldModule(pl.LightningModule):
 def _fuse(optimizer: Optimizer) -> None:
     """Chooses the fused implementation, one kernel for many parameters, unless the user chose one."""
     for group in optimizer.param_groups:
-        if "fused" in group and not any(group.get(key) for key in ("fused", "foreach", "capturable", "differentiable")):
+        free = "fused" in group and group["fused"] is None and group.get("foreach") is None
+        if free and not group.get("capturable") and not group.get("differentiable"):
             group["fused"] = True
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from fer3d.messages import first_line
+
 _logger = logging.getLogger(__name__)
 
 Forward = Callable[[Tensor], Tensor]
@@ -48,7 +50,7 @@ class StaticForward:
                 return _recorded(forward, clips)
             except RuntimeError as error:
                 _logger.warning(
-                    "this network's steps cannot be recorded as CUDA graphs and run without: %s", _first_line(error)
+                    "this network's steps cannot be recorded as CUDA graphs and run without: %s", first_line(error)
                 )
         return forward
 
@@ -60,7 +62,7 @@ class StaticForward:
                 try:
                     forward(clips).float().sum().backward()  # type: ignore[no-untyped-call]
                 except Exception as error:  # the compilers behind it raise errors of many kinds
-                    _logger.warning("this network cannot be compiled and runs without: %s", _first_line(error))
+                    _logger.warning("this network cannot be compiled and runs without: %s", first_line(error))
                     self.compiled, forward = False, self.network
                 self.network.zero_grad()
         return forward
@@ -85,10 +87,6 @@ class _Recordable(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         return self.inner(clips)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _recorded(forward: Forward, clips: Tensor) -> Forward:

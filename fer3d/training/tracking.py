@@ -19,6 +19,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from torch import Tensor
 
 from fer3d.clips.data import FoldData
+from fer3d.messages import first_line
 from fer3d.training.results import FoldResult
 
 if TYPE_CHECKING:
@@ -109,9 +110,8 @@ def start_wandb_run(*, mode: WandbMode, **settings: Any) -> wandb.Run:
                 raise
             if attempt == "online":
                 _fallback[attempt] = "offline"
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
             then = "logging goes on offline" if attempt == "online" else "this run is not logged"
-            _logger.warning("W&B failed, and %s: %s", then, said)
+            _logger.warning("W&B failed, and %s: %s", then, first_line(error))
     raise AssertionError("unreachable: the last mode returns or raises")
 
 

@@ -81,7 +81,8 @@ def test_the_fused_optimizer_takes_the_same_steps_and_a_users_choice_stays() -> 
             optimizer.step()
         steps.append(network.weight.detach())
     torch.testing.assert_close(*steps)
-    chosen = torch.optim.Adam(network.parameters(), foreach=True)
-    _fuse(chosen)
-    assert not chosen.param_groups[0]["fused"]
+    for choice in ({"foreach": True}, {"foreach": False}, {"fused": False}):
+        chosen = torch.optim.Adam(network.parameters(), **choice)
+        _fuse(chosen)
+        assert not chosen.param_groups[0]["fused"]
     _fuse(torch.optim.Rprop(network.parameters()))  # has no fused implementation
