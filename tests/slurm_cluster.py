@@ -114,6 +114,23 @@ class SlurmCluster:
         lines = self.ask("sinfo", "--noheader", "--Node", "--format=%N %T").splitlines()
         return dict(line.split() for line in lines)
 
+    def put_in_service(self) -> None:
+        """Waits until no node works any more, and returns those to service that are down or drained.
+
+        One may be down again after it was resumed: a controller that crashes starts with the state that it saved last.
+        Slurm drains a node that takes too long to end a job.
+        """
+
+        def all_idle() -> bool:
+            out_of_service = [node for node, state in self.nodes().items() if state in ("down", "drained")]
+            if out_of_service:
+                self.ask("scontrol", "update", f"nodename={','.join(out_of_service)}", "state=resume")
+            return self.num_jobs() == 0 and set(self.nodes().values()) == {"idle"}
+
+        wait_until(
+            all_idle, describe=lambda: self.ask("sinfo", "--Node", "--long") + self.ask("sinfo", "--list-reasons")
+        )
+
 
 @contextmanager
 def slurm_cluster() -> Iterator[SlurmCluster]:
