@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PICTURES = ("overlay", "timeline", "page")
 # Maximum number of faces named in a line.
 _MAX_NAMED = 6
-_SETTINGS = ("stride", "detect_every", "window", "smooth", "max_entropy", "max_faces")
+_SETTINGS = ("stride", "detect_every", "window", "smooth", "max_entropy", "max_faces", "detector_engine")
 
 
 def predict(arguments: Sequence[str] | None = None) -> None:
@@ -255,6 +255,8 @@ def _parser() -> CommandParser:
     add("--smooth", type=float, metavar="SECONDS", help="time constant of the smoothing; 0 for none (0.5)")
     add("--max-entropy", type=float, metavar="SHARE", help="withhold labels above this normalised entropy (0.8)")
     add("--max-faces", type=int, metavar="N", help="track at most N faces at a time (no limit)")
+    engines = "opencv, openvino or openvino-bf16 (as on the training clips)"
+    add("--detector-engine", metavar="NAME", help=f"what runs the face detector: {engines}")
     add("--rate", type=float, metavar="FPS", help="frames per second of folders of images (30)")
     add("--seconds", type=float, metavar="SECONDS", help="duration of a camera (until Ctrl-C)")
     add("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (auto)")

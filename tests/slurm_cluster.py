@@ -122,7 +122,7 @@ class SlurmCluster:
         """
 
         def all_idle() -> bool:
-            out_of_service = [node for node, state in self.nodes().items() if state in ("down", "drained")]
+            out_of_service = [node for node, state in self.nodes().items() if state.rstrip("*") in ("down", "drained")]
             if out_of_service:
                 self.ask("scontrol", "update", f"nodename={','.join(out_of_service)}", "state=resume")
             return self.num_jobs() == 0 and set(self.nodes().values()) == {"idle"}

@@ -155,8 +155,8 @@ def _make_store(
     num_workers: int,
     started: float,
 ) -> Preparation:
-    # OpenCV does not respect Slurm's limits.
-    cv2.setNumThreads(count_cores())
+    # Workers share the cores; more threads than cores get in each other's way. OpenCV does not respect Slurm's limits.
+    cv2.setNumThreads(max(1, count_cores() // num_workers))
     with _bar(progress) as bar:
         rows, failed = _make_clips(header, recipe, sequences, clips, bar, num_workers)
     _check_clips(len(rows), failed, recipe, len(sequences), clips)

@@ -44,6 +44,7 @@ class PredictionSettings:
         smooth: Time constant, in seconds, of the exponential smoothing of the probabilities; 0 for none.
         max_entropy: The largest normalised entropy, in (0, 1], at which a label is given.
         max_faces: Maximum number of faces tracked at a time; None for no limit.
+        detector_engine: What runs the face detector, as `faces.detector.engine`; None for that of the training clips.
     """
 
     stride: int = 5
@@ -52,6 +53,7 @@ class PredictionSettings:
     smooth: float = 0.5
     max_entropy: float = 0.8
     max_faces: int | None = None
+    detector_engine: str | None = None
 
     def __post_init__(self) -> None:
         """Checks the settings.
@@ -85,6 +87,7 @@ class Predictor:
     ) -> None:
         self.ensemble, self.settings, self.trusted = ensemble, settings or PredictionSettings(), tuple(trusted)
         self.span = self.settings.window or ensemble.trained.span
+        self.detector = ensemble.trained.detector(self.settings.detector_engine)
 
     @classmethod
     def load(
@@ -188,6 +191,7 @@ class _Pass:
         self._trained, self._span = predictor.ensemble.trained, predictor.span
         self._source, self._record, self._with_pixels = source, record, with_pixels
         self._cropper = self._trained.extraction.crop
+        self._detector = predictor.detector
         self._verdicts = Verdicts(self._trained.emotions, predictor.settings.smooth, predictor.settings.max_entropy)
         self._faces: dict[int, FaceWindow] = {}
         self._waiting: deque[_Waiting] = deque()
@@ -197,7 +201,7 @@ class _Pass:
     def run(self) -> Iterator[Step]:
         seen_frames = face_stream(
             self._watched(),
-            self._trained.extraction.detector,
+            self._detector,
             every=self._settings.detect_every,
             max_faces=self._settings.max_faces,
         )

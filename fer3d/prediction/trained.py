@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from fer3d.clips.detectors import FaceDetector
 from fer3d.clips.faces import FaceExtraction
 from fer3d.clips.frames import FrameSampling
 from fer3d.corpora.layout import root_folder
@@ -159,6 +161,24 @@ class Trained:
         made: FaceExtraction = instantiate(self.faces)
         return made
 
+    def detector(self, engine: str | None = None) -> FaceDetector:
+        """The face detector of the training clips.
+
+        Args:
+            engine: What runs it; None for what did on the training clips.
+
+        Raises:
+            PredictionError: The engine does not exist, or the detector has none to choose from.
+            DetectorError: A file of the detector is missing.
+        """
+        if engine is None:
+            return self.extraction.detector
+        try:
+            made: FaceDetector = instantiate({**self.faces["detector"], "engine": engine})
+        except InstantiationException as error:
+            raise PredictionError(f"--detector-engine {engine}: {error.__cause__ or error}") from error
+        return made
+
     @property
     def caution(self) -> str:
         """The caution to show with every prediction; empty for none."""
@@ -170,8 +190,11 @@ class Trained:
         Raises:
             PredictionError: They differ.
         """
-        fields = ("emotions", "num_channels", "num_frames", "num_stored", "views", "clahe", "faces", "frames")
-        ours, theirs = ({field: getattr(one, field) for field in fields} for one in (self, other))
+        fields = ("emotions", "num_channels", "num_frames", "num_stored", "views", "clahe", "frames")
+        ours, theirs = (
+            {**{field: getattr(one, field) for field in fields}, "faces": one.extraction.settings()}
+            for one in (self, other)
+        )
         for key, (first, second) in differences(ours, theirs).items():
             raise PredictionError(
                 f"{name} and {other_name} cannot be averaged: {key} is {_said(first)} in the first and {_said(second)} "

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import pickle
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from pictures import ASTRONAUT_FACE, astronaut, carphone, grey, no_face, portrait
 
-from fer3d.clips.detectors import Detection, DetectorError, Res10Detector, YuNetDetector, detect_all, overlaps
+from fer3d.clips.detectors import Detection, DetectorError, Engine, Res10Detector, YuNetDetector, detect_all, overlaps
 
 RES10 = Res10Detector()
 
@@ -122,9 +123,13 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ({"confidence": 1.5}, r"faces\.detector\.confidence must be between 0 and 1, got 1\.5"),
         ({"confidence": float("nan")}, r"faces\.detector\.confidence must be"),
         ({"batch_size": 0}, r"faces\.detector\.batch_size must be >= 1, got 0"),
+        (
+            {"engine": "tensorrt"},
+            r"faces\.detector\.engine must be one of opencv, openvino, openvino-bf16, got tensorrt",
+        ),
     ],
 )
-def test_bad_settings_are_refused_at_once(arguments: dict[str, float], message: str) -> None:
+def test_bad_settings_are_refused_at_once(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(DetectorError, match=message):
         Res10Detector(**arguments)  # type: ignore[arg-type]
 
@@ -226,3 +231,48 @@ def test_yunet_returns_the_faces_that_its_network_finds(tmp_path: Path, monkeypa
     # Clipped, the duplicate and the one outside left out.
     assert boxes == [[(100, 20, 130, 60), (150, 200, 200, 240), (12, 21, 52, 71)], []]
     assert [found and found.box for found in detector.detect(frames)] == [(100, 20, 130, 60), None]
+
+
+@pytest.mark.parametrize(("engine", "pixels", "confidence"), [("openvino", 1e-3, 1e-5), ("openvino-bf16", 1, 0.01)])
+def test_openvino_finds_the_same_boxes(engine: Engine, pixels: float, confidence: float) -> None:
+    detector = openvino_detector(engine)
+    pictures = [*carphone()[::16], astronaut(), grey(portrait()), no_face()]
+    for ours, theirs in zip(detector.detect_all(pictures), RES10.detect_all(pictures), strict=True):
+        assert len(ours) == len(theirs)
+        for our, their in zip(ours, theirs, strict=True):
+            assert our.box == pytest.approx(their.box, abs=pixels)
+            assert our.confidence == pytest.approx(their.confidence, abs=confidence)
+
+
+def test_openvino_in_threads_and_after_pickling() -> None:
+    detector = openvino_detector("openvino")
+    frames = [portrait(), no_face(), carphone()[0], astronaut()] * 3
+    alone = [detector.detect([frame]) for frame in frames[:4]] * 3
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda frame: detector.detect([frame]), frames)) == alone
+    assert pickle.loads(pickle.dumps(detector)).detect(frames) == detector.detect(frames)
+
+
+def test_each_engine_has_settings_of_its_own_and_opencv_those_of_earlier_stores() -> None:
+    assert "engine" not in RES10.settings()
+    assert openvino_detector("openvino").settings() == {
+        **RES10.settings(),
+        "engine": "openvino",
+        "openvino": importlib.metadata.version("openvino"),
+    }
+
+
+def test_an_engine_that_is_not_installed_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(DetectorError, match=r"pip install 'fer3d\[openvino\]', or choose faces.detector.engine=opencv"):
+        Res10Detector(engine="openvino").settings()
+
+
+def openvino_detector(engine: Engine) -> Res10Detector:
+    pytest.importorskip("openvino")
+    detector = Res10Detector(engine=engine)
+    try:
+        detector.settings()
+    except DetectorError as error:
+        pytest.skip(str(error))
+    return detector

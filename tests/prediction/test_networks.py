@@ -93,6 +93,8 @@ def test_several_networks_are_averaged(write: Callable[..., Path]) -> None:
         write("b.ckpt", bias=1.0, temperature=3.0),
         # What enters a network is its own affair.
         write("c.ckpt", settings={"clips.normalise": True}),
+        # What changes no box does not matter.
+        write("d.ckpt", settings={"faces.detector.batch_size": 2}),
     ]
     found = load(*paths).probabilities(clips())
     alone = [load(path).probabilities(clips()) for path in paths]
@@ -121,6 +123,15 @@ def test_networks_whose_clips_differ_are_not_averaged(
     paths = [write("a.ckpt"), write("b.ckpt", settings=settings, **fields)]
     with pytest.raises(PredictionError, match=rf"a\.ckpt and .*b\.ckpt cannot be averaged: {said}"):
         load(*paths)
+
+
+def test_the_detector_may_run_in_another_engine(write: Callable[..., Path]) -> None:
+    pytest.importorskip("openvino")
+    trained = load(write()).trained
+    assert "engine" not in trained.detector().settings()
+    assert trained.detector("openvino").settings()["engine"] == "openvino"
+    with pytest.raises(PredictionError, match=r"--detector-engine tpu: .*engine must be one of opencv, openvino"):
+        trained.detector("tpu")
 
 
 def test_a_runs_folder_stands_for_all_its_folds(write: Callable[..., Path], tmp_path: Path) -> None:

@@ -287,6 +287,11 @@ def test_the_table_of_a_video_is_its_stream(load: Callable[..., Predictor], tmp_
     assert with_clip[list(EMOTIONS)].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
 
 
+def test_a_detector_without_engines_has_none_to_choose_from(load: Callable[..., Predictor]) -> None:
+    with pytest.raises(PredictionError, match=r"--detector-engine openvino: .* arguments"):
+        load(detector_engine="openvino")
+
+
 def test_what_is_no_single_video_is_refused(load: Callable[..., Predictor], tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()
