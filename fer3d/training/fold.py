@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -162,7 +163,7 @@ def train_fold(
     if not trainer.max_epochs or trainer.max_epochs < 1:
         raise ValueError(f"trainer.max_epochs must be at least 1, got {trainer.max_epochs}")
     started = time.perf_counter()
-    with _lightning_quiet(), freed_memory_kept():
+    with _lightning_quiet(), freed_memory_kept(), _new_memory_not_filled():
         trainer.fit(module, datamodule=data)
     num_epochs = trainer.current_epoch
     if num_epochs != trainer.max_epochs or trainer.should_stop:
@@ -218,6 +219,21 @@ def make_trainer(
             plugins=[alone],
             limit_train_batches=training.num_batches,
         )
+
+
+@contextmanager
+def _new_memory_not_filled() -> Iterator[None]:
+    """Keeps PyTorch from filling every new tensor with NaN, as it does while `trainer.deterministic` is set.
+
+    That would reveal a read before the first write, changes no number, and takes a tenth of the compact network's time.
+    """
+    deterministic: Any = torch.utils.deterministic
+    before = deterministic.fill_uninitialized_memory
+    deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        deterministic.fill_uninitialized_memory = before
 
 
 def _device_name(trainer: pl.Trainer) -> str:
