@@ -46,7 +46,7 @@ class RandomLinearContrast(IntensityAugmentationBase2D):
     ) -> Tensor:
         """Applies the drawn factors."""
         factor = params["factor"].to(input).view(-1, 1, 1, 1)
-        return (self.CENTRE + factor * (input - self.CENTRE)).clamp_(0.0, 1.0)
+        return (input - self.CENTRE).mul_(factor).add_(self.CENTRE).clamp_(0.0, 1.0)
 
 
 # Copies of one clip by one operation: the paper has at most 7, and an epoch's rows are kept in memory.
@@ -190,14 +190,15 @@ class AugmentationPlan:
         return rows[torch.argsort(self.operation[rows], stable=True)]
 
     def apply(self, clips: Tensor, rows: Tensor) -> Tensor:
-        """Augments clips `(B, C, T, H, W)` in [0, 1]; `rows` describes them, on the CPU and sorted by `order`."""
+        """Augments clips `(B, C, T, H, W)` in [0, 1] in place; `rows` describes them, on the CPU, sorted by `order`."""
         operations, counts = torch.unique_consecutive(self.operation[rows], return_counts=True)
-        parts = []
         sizes = counts.tolist()
         chunks = zip(operations.tolist(), torch.split(clips, sizes), torch.split(rows, sizes), strict=True)
         for number, part, chosen in chunks:
-            parts.append(part if number < 0 else self.operations[number].apply(part, self._rank[chosen]))
-        return torch.cat(parts)
+            if number >= 0:
+                # `torch.cat` would copy all of them, with a single thread.
+                part.copy_(self.operations[number].apply(part, self._rank[chosen]))
+        return clips
 
 
 def make_augmentation(config: DictConfig) -> Augmentation:
