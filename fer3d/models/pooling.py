@@ -2,8 +2,7 @@
 
 PyTorch's 3D pools have no deterministic backward pass on CUDA, and average pooling has no bf16 kernel on the CPU, where
 autocast copies every activation to fp32 and back. Reducing blocks axis by axis avoids both and gives the same numbers.
-In fp32 on a CPU, the average is about as fast as PyTorch's and the maximum about three times slower
-(`benchmarks/pooling.py`).
+On a CPU, PyTorch's maximum is deterministic and five times as fast (`benchmarks/pooling.py`), so it runs there.
 """
 
 from __future__ import annotations
@@ -94,14 +93,21 @@ class BlockAvgPool3d(BlockPool3d):
 class BlockMaxPool3d(BlockPool3d):
     """Maximum over each block, ignoring padding.
 
-    In a tie one of the maxima gets the gradient, not always the same one as in `torch.nn.MaxPool3d`.
+    In a tie one of the maxima gets the gradient; which one may differ between CPU and GPU.
     """
 
     padding_value = -torch.inf
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Pools `(B, C, T, H, W)`."""
+        has_kernel = all(2 * pad <= size for pad, size in zip(self.padding, self.kernel, strict=True))
+        if x.device.type == "cpu" and has_kernel and not torch.compiler.is_compiling():
+            return F.max_pool3d(x, self.kernel, self.stride, self.padding)
+        return super().forward(x)
+
     def combine(self, first: Tensor, second: Tensor) -> Tensor:
         """Takes the larger of two cells; NaN propagates."""
-        # On a CPU, the backward pass of `torch.maximum` is several times slower.
+        # The backward pass of `torch.maximum` shares the gradient of a tie.
         return torch.where((second > first) | second.isnan(), second, first)
 
 
