@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.pruners import BasePruner
+from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fer3d.evaluation.protocols import EpochProtocol
@@ -18,7 +19,7 @@ from fer3d.search.jobs import Job
 from fer3d.search.objective import Steps, TrialRun, Verdict
 from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome, attainable_accuracy
 from fer3d.search.pruning import Progress, Pruning
-from fer3d.search.storage import lacking
+from fer3d.search.storage import lacking, one_transaction
 from fer3d.search.trial_tracking import TrialTracker
 from fer3d.training.results import FoldResult, ResultError
 
@@ -88,6 +89,8 @@ class CrossValidation:
     job_overrides: Sequence[str] = ()
     tracker: TrialTracker | None = None
     directions: Sequence[str] = field(default=("maximize",), init=False)
+    # The outcomes of the study's finished trials, which never change, by trial.
+    _finished: dict[int, list[FoldOutcome]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def pruner(self) -> BasePruner:
         """Optuna's pruner for the study."""
@@ -99,22 +102,27 @@ class CrossValidation:
 
     def begin(self, trial: Trial, overrides: Sequence[str]) -> TrialRun:
         """Starts a trial, or resumes it from its stored folds."""
-        trials = trial.study.get_trials(deepcopy=False)
-        stored = trials[trial.number].user_attrs
+        stored = trial.user_attrs
         order = stored.get(ORDER)
         if order is None:
-            finished = [other for other in trials if other.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-            history = [read_outcomes(other.user_attrs) for other in finished]
             order = fold_order(
                 self.settings.order,
                 dict(self.sizes),
-                history,
+                self._history(trial.study),
                 self.settings.protocol,
                 # With the trial's number, shuffled orders differ between trials.
                 self.settings.order_seed + (trial.number if self.settings.order == "shuffled" else 0),
             )
             trial.set_user_attr(ORDER, order)
-        return CrossValidationRun(self, trial, tuple(overrides), order, read_outcomes(stored))
+        return CrossValidationRun(self, trial, overrides, order, stored)
+
+    def _history(self, study: Study) -> list[list[FoldOutcome]]:
+        """The outcomes of each finished trial."""
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        for trial in finished:
+            if trial.number not in self._finished:
+                self._finished[trial.number] = read_outcomes(trial.user_attrs)
+        return [self._finished[trial.number] for trial in finished]
 
 
 class CrossValidationRun:
@@ -125,26 +133,36 @@ class CrossValidationRun:
         trial: The trial.
         overrides: Its settings, as on the command line.
         order: The numbers of all folds, in training order.
-        outcomes: The outcomes of the finished folds.
+        stored: Its user attributes, with the finished folds of an interrupted trial.
     """
 
     def __init__(
         self,
         objective: CrossValidation,
         trial: Trial,
-        overrides: tuple[str, ...],
+        overrides: Sequence[str],
         order: Sequence[int],
-        outcomes: Sequence[FoldOutcome],
+        stored: Mapping[str, Any],
     ) -> None:
         self._objective = objective
         self._trial = trial
-        self._overrides = overrides
+        # Made once per trial, since Hydra's parser takes milliseconds.
+        self._overrides = (
+            *overrides,
+            *objective.job_overrides,
+            selected_by(objective.study, trial.number, objective.corpus),
+            override("+trial", trial.number),
+            override("hydra.sweep.dir", str(objective.folder)),
+            # Hydra writes the settings of the job there.
+            "hydra.output_subdir=.hydra",
+        )
         self._order = order
-        self._outcomes = list(outcomes)
+        self._outcomes = read_outcomes(stored)
+        self._run = stored.get(RUN)
         # The folds of the current job and of the previous one.
         self._block: list[int] = []
         self._received: list[int] = []
-        self._pruned = bool(outcomes) and self._prunes()
+        self._pruned = bool(self._outcomes) and self._prunes()
 
     @property
     def progress(self) -> Progress:
@@ -164,14 +182,8 @@ class CrossValidationRun:
             number,
             (
                 *self._overrides,
-                *self._objective.job_overrides,
-                selected_by(self._objective.study, number, self._objective.corpus),
-                override("+trial", number),
                 override("+fold", block),
-                override("hydra.sweep.dir", str(self._objective.folder)),
-                override("hydra.sweep.subdir", job_folder(number, block)),
-                # Hydra writes the settings of the job there.
-                "hydra.output_subdir=.hydra",
+                f"hydra.sweep.subdir={job_folder(number, block)}",
             ),
         )
 
@@ -194,10 +206,13 @@ class CrossValidationRun:
             )
         self._block, self._received = [], [result.fold for result in returned]
         self._outcomes += [FoldOutcome.of(result) for result in returned]
-        # One write per block, so that a crash leaves whole blocks.
-        self._trial.set_user_attr(FOLDS, {str(outcome.fold): outcome.as_json() for outcome in self._outcomes})
-        self._trial.set_user_attr(RUN, returned[0].info["run"])
-        self._pruned = self._prunes()
+        # One transaction per block, so that a crash leaves whole blocks.
+        with one_transaction(self._trial.study):
+            self._trial.set_user_attr(FOLDS, {str(outcome.fold): outcome.as_json() for outcome in self._outcomes})
+            if self._run != (run := returned[0].info["run"]):
+                self._trial.set_user_attr(RUN, run)
+                self._run = run
+            self._pruned = self._prunes()
 
     @property
     def steps(self) -> Steps:

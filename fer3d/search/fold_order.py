@@ -61,10 +61,10 @@ def expected_wrong(
     wrong = np.zeros((len(history), len(place)))
     ran = np.zeros_like(wrong)
     for row, outcomes in enumerate(history):
-        for outcome in outcomes:
-            if outcome.fold in place:
-                wrong[row, place[outcome.fold]] = outcome.num_wrong(protocol)
-                ran[row, place[outcome.fold]] = outcome.num_held_out
+        known = [outcome for outcome in outcomes if outcome.fold in place]
+        columns = [place[outcome.fold] for outcome in known]
+        wrong[row, columns] = [outcome.num_wrong(protocol) for outcome in known]
+        ran[row, columns] = [outcome.num_held_out for outcome in known]
     difficulty = np.ones(len(place))
     for _ in range(_NUM_ROUNDS):
         badness = wrong.sum(1) / np.maximum(ran @ difficulty, _PRIOR)

@@ -19,9 +19,9 @@ from optuna.trial import TrialState
 
 from fer3d.clips.folds import kind_of
 from fer3d.search.cross_validation import CrossValidation, CrossValidationSettings
-from fer3d.search.search import counted
 from fer3d.search.session import SETTINGS, run_search
 from fer3d.search.space import SearchSpace, SpaceError
+from fer3d.search.study_trials import KnownTrials
 from fer3d.search.sweeper_settings import SweeperSettings
 from fer3d.search.trial_tracking import TrialTracker
 from fer3d.settings import checked
@@ -215,7 +215,7 @@ class FoldSearch:
         )
 
     def _say(self, study: Study) -> None:
-        trials = counted(study)
+        trials = KnownTrials.of(study).counted
         counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
         _logger.info(
             f"study {self.folder}: {counts[TrialState.COMPLETE]} trials complete, {counts[TrialState.PRUNED]} pruned, "

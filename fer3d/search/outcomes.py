@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from fer3d.evaluation.protocols import INNER_VAL, LAST_EPOCH, PROTOCOLS, EpochProtocol
@@ -71,13 +72,27 @@ class FoldOutcome:
         Under a joint protocol, which needs all folds, it is that of the last epoch.
 
         Raises:
-            ValueError: As `mistakes`.
+            ValueError: The protocol needs inner validation, and the fold kept no training subjects back.
         """
-        return mistakes([self], LAST_EPOCH if protocol.joint else protocol)[self.fold]
+        if protocol.name not in self._num_wrong:
+            rule = LAST_EPOCH if protocol.joint else protocol
+            epoch = self._inner_epoch(rule) if rule.needs_inner_val else rule.choose({self.fold: self})[self.fold]
+            self._num_wrong[protocol.name] = self.num_held_out - self.num_correct[epoch - 1]
+        return self._num_wrong[protocol.name]
 
     def accuracy(self, protocol: EpochProtocol) -> float:
         """Share of the held-out clips that are right, as `num_wrong` counts."""
         return 1 - self.num_wrong(protocol) / self.num_held_out
+
+    @cached_property
+    def _num_wrong(self) -> dict[str, int]:
+        # By protocol: a search asks for all folds of all trials before each trial, and for all of a trial's after each.
+        return {}
+
+    def _inner_epoch(self, protocol: EpochProtocol) -> int:
+        if protocol.name not in self.inner_epochs:
+            raise ValueError(f"fold {self.fold} kept no training subjects back to choose an epoch on")
+        return self.inner_epochs[protocol.name]
 
 
 def mistakes(outcomes: Sequence[FoldOutcome], protocol: EpochProtocol) -> dict[int, int]:
@@ -86,10 +101,9 @@ def mistakes(outcomes: Sequence[FoldOutcome], protocol: EpochProtocol) -> dict[i
     Raises:
         ValueError: The protocol needs inner validation, and a fold kept no training subjects back.
     """
-    if protocol.needs_inner_val:
-        epochs: Mapping[int, int] = {outcome.fold: _inner_epoch(outcome, protocol) for outcome in outcomes}
-    else:
-        epochs = protocol.choose({outcome.fold: outcome for outcome in outcomes})
+    if not protocol.joint:
+        return {one.fold: one.num_wrong(protocol) for one in outcomes}
+    epochs = protocol.choose({one.fold: one for one in outcomes})
     return {one.fold: one.num_held_out - one.num_correct[epochs[one.fold] - 1] for one in outcomes}
 
 
@@ -105,9 +119,3 @@ def attainable_accuracy(outcomes: Sequence[FoldOutcome], num_clips: int, protoco
         protocol: The epoch protocol.
     """
     return (num_clips - sum(mistakes(outcomes, protocol).values())) / num_clips
-
-
-def _inner_epoch(outcome: FoldOutcome, protocol: EpochProtocol) -> int:
-    if protocol.name not in outcome.inner_epochs:
-        raise ValueError(f"fold {outcome.fold} kept no training subjects back to choose an epoch on")
-    return outcome.inner_epochs[protocol.name]

@@ -9,11 +9,11 @@ from typing import Literal, Protocol
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner, WilcoxonPruner
-from optuna.study import Study
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial
 
 from fer3d.evaluation.protocols import EpochProtocol
 from fer3d.search.outcomes import FoldOutcome, attainable_accuracy
+from fer3d.search.study_trials import StudyTrials
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class ExactBound:
         if threshold != "best" and not is_share:
             raise ValueError(f"search.pruning.threshold must be a share such as 0.965, or best, got {threshold!r}")
         self.threshold = threshold
+        self._trials: StudyTrials | None = None
 
     def pruner(self) -> BasePruner:
         """Optuna's threshold pruner, which is exact on the attainable accuracy."""
@@ -100,8 +101,9 @@ class ExactBound:
         _report(trial, progress.attainable, len(progress.outcomes))
         if self.threshold != "best":
             return trial.should_prune()
-        best = max(_finished_values(trial.study), default=0.0)
-        return progress.attainable < best
+        if self._trials is None or self._trials.study is not trial.study:
+            self._trials = StudyTrials(trial.study)
+        return progress.attainable < self._trials.now.best_value
 
 
 class Wilcoxon:
@@ -149,9 +151,5 @@ def _report(trial: Trial, value: float, step: int) -> None:
 
 
 def _reported(trial: Trial) -> Mapping[int, float]:
-    return trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
-
-
-def _finished_values(study: Study) -> list[float]:
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return [trial.value for trial in trials if trial.value is not None]
+    # Read when this process took the trial over, and up to date since: nobody else writes to it.
+    return trial._cached_frozen_trial.intermediate_values

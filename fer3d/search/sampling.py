@@ -13,6 +13,7 @@ from hydra.utils import get_class, instantiate
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler
+from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -46,7 +47,10 @@ class SeededSampler(BaseSampler):
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Creates the trial's sampler."""
-        self._sampler = self._make(trial.number)
+        before, self._sampler = self._sampler, self._make(trial.number)
+        # Which settings all trials have, as Optuna found it: anew, each sampler would go through all trials for it.
+        if isinstance(getattr(self._sampler, "_search_space", None), IntersectionSearchSpace):
+            self._sampler._search_space = before._search_space  # type: ignore[attr-defined]
         self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from fer3d.search.faults import Blame, fault_of
 from fer3d.search.jobs import Job, JobResult, Jobs
@@ -17,21 +17,13 @@ from fer3d.search.leases import Leases
 from fer3d.search.objective import Objective, Steps, TrialRun
 from fer3d.search.space import SearchSpace
 from fer3d.search.storage import StudyError
+from fer3d.search.study_trials import RETRY_OF, KnownTrials, StudyTrials
 from fer3d.training.results import ResultError
 
 _logger = logging.getLogger(__name__)
 ERROR = "error"
-# A retried trial is a new one with the same settings; this attribute holds the number of the trial that it replaces.
-RETRY_OF = "retry_of"
 # Interval between checks on other processes when nothing else is left to do.
 _POLL_SECONDS = 2.0
-
-
-def counted(study: Study) -> list[FrozenTrial]:
-    """The trials of a study without the failed ones that were retried."""
-    trials = study.get_trials(deepcopy=False)
-    replaced = {trial.user_attrs.get(RETRY_OF) for trial in trials}
-    return [trial for trial in trials if trial.number not in replaced]
 
 
 def enqueue_failed(study: Study, say: Callable[[str], None]) -> None:
@@ -41,7 +33,7 @@ def enqueue_failed(study: Study, say: Callable[[str], None]) -> None:
         study: The study.
         say: Receives a message for the user.
     """
-    failed = [trial for trial in counted(study) if trial.state == TrialState.FAIL]
+    failed = KnownTrials.of(study).failed
     for trial in failed:
         # A single write, so that a crash cannot enqueue a trial twice.
         study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
@@ -102,6 +94,10 @@ class Search:
     say: Callable[[str], None] = _logger.info
     show: Callable[[int, Mapping[int, Steps]], None] = lambda num_finished, active: None
     _active: dict[int, Active] = field(default_factory=dict)
+    _trials: StudyTrials = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._trials = StudyTrials(self.study)
 
     def run(self) -> None:
         """Searches until the study has `num_trials` finished trials.
@@ -126,9 +122,8 @@ class Search:
             raise
 
     def _show(self) -> None:
-        trials = counted(self.study)
         active = {number: one.run.steps for number, one in self._active.items()}
-        self.show(sum(trial.state.is_finished() for trial in trials), active)
+        self.show(self._trials.now.num_finished, active)
 
     def _begin(self) -> bool:
         """Starts a trial or resumes an orphan. Returns False if there is none."""
@@ -152,28 +147,23 @@ class Search:
         return True
 
     def _orphan(self) -> Trial | None:
-        for trial in self._unfinished():
+        for trial in self._trials.now.running:
             number = trial.number
             if number in self._active or not self.leases.take(number):
                 continue
             # Its process may have finished it in the meantime.
-            if any(still.number == number for still in self._unfinished()):
+            if any(still.number == number for still in self._trials.now.running):
                 self.say(f"trial {number}: resumed, its process is gone")
                 return Trial(self.study, trial._trial_id)
             self.leases.give_back(number)
         return None
 
     def _next(self) -> Trial | None:
-        # Trials enqueued by the user count once they run.
-        running_or_done = [trial for trial in counted(self.study) if trial.state != TrialState.WAITING]
-        if len(running_or_done) >= self.num_trials:
+        if self._trials.now.num_begun >= self.num_trials:
             return None
         trial = self.study.ask()
         self.leases.take(trial.number)
         return trial
-
-    def _unfinished(self) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def _go_on(self, number: int) -> None:
         """Submits a trial's next job, or reports its result."""
@@ -242,7 +232,7 @@ class Search:
         self.say(f"trial {number}: {sentence}")
 
     def _check_failures(self) -> None:
-        failed = [trial for trial in counted(self.study) if trial.state == TrialState.FAIL]
+        failed = self._trials.now.failed
         # Relative to the target number, so that a first trial that fails is not 100 %.
         allowed = math.floor(self.max_failure_rate * self.num_trials)
         if len(failed) > allowed:
@@ -258,7 +248,7 @@ class Search:
 
         Returns False when this process has nothing left to do.
         """
-        unfinished = self._unfinished()
+        unfinished = self._trials.now.running
         undecided = any(not self.leases.known_alive(trial.number) for trial in unfinished)
         if undecided or (unfinished and self.wait_for_others):
             time.sleep(_POLL_SECONDS)

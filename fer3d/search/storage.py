@@ -19,6 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.study import Study
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session
 
 STUDY_FILE = "study.db"
 _NUM_TRIES = 20
@@ -118,6 +119,33 @@ def open_study(
             "hydra.sweeper.study_name"
         )
     return study
+
+
+def database(study: Study) -> RDBStorage | None:
+    """The database of a study; None for a study in memory."""
+    # Optuna wraps it in a cache.
+    storage = getattr(study._storage, "_backend", None)
+    return storage if isinstance(storage, RDBStorage) else None
+
+
+@contextmanager
+def one_transaction(study: Study) -> Iterator[None]:
+    """Collects what this thread writes to a study through Optuna, which would make a transaction of each value.
+
+    SQLite waits for the disk in each transaction. Write nothing else to the database meanwhile: it would wait for this
+    one.
+    """
+    storage = database(study)
+    if storage is None:
+        yield
+        return
+    with storage.engine.begin() as connection:
+        # Optuna's commits leave the transaction open, which `engine.begin` commits; a rollback takes all of it back.
+        storage.scoped_session.registry.set(Session(connection, join_transaction_mode="rollback_only"))
+        try:
+            yield
+        finally:
+            storage.scoped_session.remove()
 
 
 def redacted(url: str) -> str:
