@@ -4,8 +4,8 @@ Usage: `python benchmarks/search_bookkeeping.py [--trials 20 200 800] [--folds 1
 
 A real search, with TPE, the space of Table 1, leases and a SQLite file, runs trials whose jobs return SYNTHETIC
 outcomes at once. Before, the study is filled with finished trials, as a search would have left them. 118 folds are
-CK+'s subjects, under the settings of `search=paper`; other numbers are folds of several subjects, under the default
-settings.
+CK+'s subjects, under the settings of `search=paper`; other numbers are folds of several subjects, under those of
+`search=table1`.
 """
 
 from __future__ import annotations

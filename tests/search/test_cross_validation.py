@@ -8,11 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from killed import SIZES, SPACE, FoldFactory, make_result, search_once
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from fer3d.search.cross_validation import ORDER, RUN, CrossValidationSettings, job_folder, read_outcomes
+from fer3d.search.cross_validation import (
+    ORDER,
+    RUN,
+    CrossValidationRun,
+    CrossValidationSettings,
+    job_folder,
+    read_outcomes,
+)
 from fer3d.search.outcomes import FoldOutcome
 from fer3d.search.pruning import ExactBound, NoPruning
 from fer3d.search.storage import StudyError
@@ -57,6 +65,35 @@ def test_trials_of_equal_settings_share_their_folds(tmp_path: Path) -> None:
     trials = again.get_trials()
     assert [trial.params for trial in trials[3:]] == [trial.params for trial in trials[:2]]
     assert set(factory.trained.values()) == {1}
+
+
+def test_a_fold_is_one_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    per_fold: list[list[str]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith(("SELECT", "PRAGMA")):
+            written.append(statement.partition(" ")[0])
+
+    def receive(run: CrossValidationRun, returned: Any) -> None:
+        written.clear()
+        received(run, returned)
+        per_fold.append(list(written))
+
+    received = CrossValidationRun.receive
+    monkeypatch.setattr(CrossValidationRun, "receive", receive)
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    sa.event.listen(sa.Engine, "commit", commit := lambda _: written.append("commit"))
+    try:
+        study = search_once(tmp_path, FoldFactory())
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        sa.event.remove(sa.Engine, "commit", commit)
+    assert study is not None
+    assert len(per_fold) == sum(len(read_outcomes(trial.user_attrs)) for trial in study.get_trials())
+    # The folds, the run where it is new, and the bound.
+    first, other = [*["INSERT"] * 3, "commit"], [*["INSERT"] * 2, "commit"]
+    assert [statements for statements in per_fold if statements != other] == [first] * len(study.get_trials())
 
 
 @pytest.mark.slow

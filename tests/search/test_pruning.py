@@ -3,16 +3,19 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.samplers import RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 from outcome_tables import fold, judged, pooled_accuracy, protocols, thresholds, trials
 
 from fer3d.evaluation.protocols import LAST_EPOCH, EpochProtocol
+from fer3d.search import storage
 from fer3d.search.outcomes import FoldOutcome
 from fer3d.search.pruning import ExactBound, NoPruning, Progress, Pruning, Wilcoxon
 
@@ -93,6 +96,19 @@ def test_best_goes_by_finished_trials_only() -> None:
     assert carry_out(study, pruning, folds(0, 3, 2)).state == TrialState.COMPLETE
     assert carry_out(study, pruning, folds(1, 0, 4)).state == TrialState.COMPLETE
     assert carry_out(study, pruning, folds(0, 0, 4)).state == TrialState.PRUNED
+
+
+def test_best_counts_a_trial_that_another_process_finished_meanwhile(tmp_path: Path) -> None:
+    pruning = ExactBound("best")
+    storages = [storage.open_storage(f"sqlite:///{tmp_path / 'study.db'}") for _ in range(2)]
+    here, there = (storage.open_study("s", one, ["maximize"], RandomSampler(0), pruning.pruner()) for one in storages)
+    trial = here.ask()
+    first, second, _ = judged(folds(3, 3, 4), LAST_EPOCH)
+    assert not pruning.prunes(trial, first)
+    carry_out(there, ExactBound("best"), folds(4, 4, 4))
+    assert pruning.prunes(trial, second)
+    for opened in storages:
+        opened.engine.dispose()
 
 
 def test_the_bound_ends_a_trial_at_the_first_fold_that_decides() -> None:

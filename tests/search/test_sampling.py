@@ -92,6 +92,15 @@ def test_a_study_that_goes_on_draws_what_it_would_have_drawn_without_a_break(nam
     assert draw(start(settings(name, seed=1), InMemoryStorage(), space), 6, space) != whole
 
 
+@pytest.mark.parametrize("name", ["tpe", "tpe_2020", "cmaes"])
+def test_a_sampler_that_learns_draws_the_same_whoever_drew_before(name: str) -> None:
+    learns = settings(name, n_startup_trials=2)
+    space = SearchSpace.parse({"x": "interval(0,1)", "y": "interval(0,1)", "n": "int(interval(1,9))"})
+    whole = draw(start(learns, InMemoryStorage(), space), 9, space)
+    storage = InMemoryStorage()
+    assert [params for _ in range(9) for params in draw(start(learns, storage, space), 1, space)] == whole
+
+
 @pytest.mark.parametrize("name", ["random", "tpe", "nsgaii", "gp"])
 def test_without_a_seed_two_searches_differ(name: str) -> None:
     first, second = (draw(start(settings(name, seed=None), InMemoryStorage()), 2) for _ in range(2))

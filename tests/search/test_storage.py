@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
 
 from fer3d.search import storage as module
-from fer3d.search.storage import StudyError, open_storage, open_study, redacted, storage_url
+from fer3d.search.storage import StudyError, one_transaction, open_storage, open_study, redacted, storage_url
 
 # Opens a study as a search does, as soon as it is told to.
 OPENER = """
@@ -54,6 +55,33 @@ def test_a_study_with_other_directions_is_refused(url: str) -> None:
             open_study("study", opened, others, RandomSampler(), NopPruner())
     open_study("another", opened, ["minimize"], RandomSampler(), NopPruner())
     opened.engine.dispose()
+
+
+def test_what_is_written_in_one_transaction_is_seen_as_a_whole_or_never(url: str) -> None:
+    storages = [open_storage(url) for _ in range(2)]
+    here, there = (open_study("study", one, ["maximize"], RandomSampler(), NopPruner()) for one in storages)
+    trial = here.ask()
+
+    def seen() -> tuple[dict[str, object], dict[int, float]]:
+        (found,) = there.get_trials()
+        return found.user_attrs, found.intermediate_values
+
+    with one_transaction(here):
+        trial.set_user_attr("folds", [1])
+        trial.report(0.5, 1)
+        assert seen() == ({}, {})
+        # This process sees what it has written.
+        assert here.get_trials()[0].user_attrs == {"folds": [1]}
+    assert seen() == ({"folds": [1]}, {1: 0.5})
+    with suppress(KeyboardInterrupt), one_transaction(here):
+        trial.set_user_attr("folds", [1, 2])
+        raise KeyboardInterrupt
+    assert seen() == ({"folds": [1]}, {1: 0.5})
+    # From then on as before.
+    trial.set_user_attr("folds", [1, 2])
+    assert seen() == ({"folds": [1, 2]}, {1: 0.5})
+    for storage in storages:
+        storage.engine.dispose()
 
 
 def test_processes_that_start_at_once_share_a_new_database(url: str) -> None:
