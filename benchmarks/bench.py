@@ -26,11 +26,12 @@ tell_libraries()
 
 import cv2
 import torch
-from measuring import FULL_GFLOP, Figures, loop_rate, noise_store, step_rate
+from measuring import FULL_GFLOP, Figures, noise_store, step_rate
 from plain_loop import PlainLoop
 
 from fer3d.clips.store import ClipStore
 from fer3d.configuration import compose_train
+from fer3d.training.pace import training_rate
 from fer3d.training.run import Run
 
 
@@ -63,12 +64,12 @@ class Bench(Figures):
             plain = PlainLoop(self.run(*settings), self.run(*settings).folds[2])
             eager, compiled = (self.run(*settings, f"compile={value}") for value in ("false", "true"))
             for run in (eager, compiled):
-                loop_rate(run, 1)
+                training_rate(run, 1)
             rates = in_turn(
                 [
                     lambda plain=plain, steps=steps: plain.clips_per_second(0, steps),  # type: ignore[misc]
-                    lambda eager=eager, steps=steps: loop_rate(eager, steps),  # type: ignore[misc]
-                    lambda compiled=compiled, steps=steps: loop_rate(compiled, steps),  # type: ignore[misc]
+                    lambda eager=eager, steps=steps: training_rate(eager, steps),  # type: ignore[misc]
+                    lambda compiled=compiled, steps=steps: training_rate(compiled, steps),  # type: ignore[misc]
                 ],
                 rounds,
             )
@@ -88,8 +89,8 @@ class Bench(Figures):
         rates = in_turn(
             [
                 lambda: step_rate(["model=compact"], 30, 10, bf16=bf16, last=bf16),
-                lambda: loop_rate(run, 7),
-                lambda: loop_rate(self.run("compile=false"), 20),
+                lambda: training_rate(run, 7),
+                lambda: training_rate(self.run("compile=false"), 20),
             ],
             5,
         )
@@ -142,10 +143,10 @@ class Bench(Figures):
 def work_on(store: ClipStore, work: Path, begin: float) -> None:
     """One of several processes: the seconds that an epoch of the compact network takes it."""
     bench = Bench(store, work / str(os.getpid()), None)
-    loop_rate(bench.run("compile=false"), 1)
+    training_rate(bench.run("compile=false"), 1)
     time.sleep(max(0.0, begin - time.time()))
     started = time.perf_counter()
-    loop_rate(bench.run("compile=false"), 50)
+    training_rate(bench.run("compile=false"), 50)
     print(time.perf_counter() - started)
 
 

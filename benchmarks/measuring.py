@@ -1,4 +1,4 @@
-"""What the benchmarks share: timing, single training steps, the real training loop, and a list of figures."""
+"""What the benchmarks share: timing, single training steps, and a list of figures."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import statistics
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
-from pytorch_lightning.callbacks import Callback
 from torch.nn import functional as F
 
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
@@ -25,10 +22,8 @@ from fer3d.configuration import compose_train
 from fer3d.cores import count_cores
 from fer3d.memory import freed_memory_kept
 from fer3d.models.network import Task
-from fer3d.training.fold import train_fold
 from fer3d.training.networks import make_network
-from fer3d.training.run import Run, _versions
-from fer3d.training.seeding import FoldSeeds
+from fer3d.training.run import versions
 from fer3d.training.static_forward import StaticForward
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -82,7 +77,7 @@ class Figures:
     def machine(self) -> None:
         """The machine."""
         self.keep("device", torch.cuda.get_device_name() if GPU else _processor())
-        self.keep("versions", {**_versions(), "cudnn": torch.backends.cudnn.version(), "cuda": torch.version.cuda})
+        self.keep("versions", {**versions(), "cudnn": torch.backends.cudnn.version(), "cuda": torch.version.cuda})
         self.keep("cores", count_cores())
         for dtype in (torch.bfloat16, torch.float32):
             self.keep(f"{dtype} matrix product, TFLOP/s", round(matrix_rate(dtype), 2))
@@ -100,38 +95,6 @@ def matrix_rate(dtype: torch.dtype) -> float:
     size = 8192 if GPU else 2048
     a, b = (torch.randn(size, size, device=DEVICE).to(dtype) for _ in range(2))
     return 2 * size**3 / median_seconds(lambda: a @ b, steps=10) / 1e12
-
-
-def loop_rate(run: Run, num_steps: int) -> float:
-    """Training clips per second of a run's real loop, through Lightning, the module and the data module.
-
-    Args:
-        run: The run, whose third fold is trained.
-        num_steps: Steps that are timed, after two that are not.
-    """
-    times: list[float] = []
-
-    class Clock(Callback):
-        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-            if trainer.global_step in (2, 2 + num_steps):
-                synchronise()
-                times.append(time.perf_counter())
-
-    training = replace(run._training(), num_batches=2 + num_steps, callbacks=lambda: [Clock()])
-    fold = replace(run.folds[2], held_out=(), inner_val=())
-    train_fold(
-        training,
-        clips=run._clip_source,
-        labels=torch.from_numpy(run.store.labels),
-        emotions=run.store.emotions,
-        fold=fold,
-        seeds=FoldSeeds.derive(0, fold.number),
-        loggers=[],
-        folder=Path(run.config.outputs),
-        progress=False,
-    )
-    first, last = times
-    return num_steps * run.config.batch_size / (last - first)
 
 
 def synchronise() -> None:

@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.plugins.launcher import Launcher
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +20,7 @@ from optuna.trial import TrialState
 
 from fer3d.clips.folds import kind_of
 from fer3d.search.cross_validation import CrossValidation, CrossValidationSettings
+from fer3d.search.search_progress import duration
 from fer3d.search.session import SETTINGS, run_search
 from fer3d.search.space import SearchSpace, SpaceError
 from fer3d.search.study_trials import KnownTrials
@@ -26,6 +28,7 @@ from fer3d.search.sweeper_settings import SweeperSettings
 from fer3d.search.trial_tracking import TrialTracker
 from fer3d.settings import checked
 from fer3d.training.identity import counted_settings
+from fer3d.training.pace import expected_seconds
 from fer3d.training.prepare import prepare
 from fer3d.training.run import Run
 from fer3d.training.tracking import wandb_mode
@@ -48,6 +51,7 @@ class FoldSearch:
         space: The search space.
         sweeper: Settings of the sampler and the storage.
         settings: Settings of the cross-validations.
+        held: Names of the settings that the search space holds fixed.
     """
 
     base: DictConfig
@@ -55,6 +59,7 @@ class FoldSearch:
     space: SearchSpace
     sweeper: SweeperSettings
     settings: CrossValidationSettings
+    held: tuple[str, ...]
 
     @classmethod
     def of(cls, compose: Compose, sweeper: SweeperSettings, arguments: Sequence[str]) -> FoldSearch:
@@ -74,10 +79,17 @@ class FoldSearch:
                 f"hydra.sweeper.direction must be maximize, got {list(sweeper.directions)}: the value of a "
                 "cross-validation is its accuracy; remove the setting"
             )
+        typed = SearchSpace.parse(sweeper.params, arguments)
         search = checked(compose(SearchSpace.parse({}, arguments).fixed)).search
         settings: CrossValidationSettings = instantiate(search)
         space = SearchSpace.parse({**settings.space, **sweeper.params}, arguments)
         base = compose(space.fixed)
+        held = tuple(name for name in space.held if name not in typed.held)
+        if held and (experiment := OmegaConf.select(base, "hydra.runtime.choices.experiment")):
+            raise SpaceError(
+                f"experiment={experiment} freezes the settings of a published number, but the search space holds "
+                f"{', '.join(held)}: choose search=table1 or search=paper, or set {held[0]} on the command line"
+            )
         if base.get("fold") is not None:
             raise SpaceError(f"remove fold={base.fold}: the trials of a search run all folds of cv")
         _check_space(space, compose)
@@ -90,7 +102,7 @@ class FoldSearch:
         if settings.protocol.needs_inner_val and not all(fold.inner_val for fold in run.folds):
             name = settings.protocol.name
             raise ValueError(f"search.protocol={name} needs inner validation subjects: set cv.inner_val=0.1")
-        return cls(base, run, space, sweeper, settings)
+        return cls(base, run, space, sweeper, settings, held)
 
     @property
     def name(self) -> str:
@@ -133,10 +145,15 @@ class FoldSearch:
         """
         sizes = {fold.number: len(fold.held_out) for fold in self.base_run.folds}
         kind = f"{self.base_run.independence.mark}{'SYNTHETIC ' if self.base_run.store.synthetic else ''}"
+        held = ", ".join(text for text in self.space.fixed if text.partition("=")[0].lstrip("+") in self.held)
         _logger.info(
-            f"study {self.folder}: {len(self.space.distributions)} settings, {self.sweeper.num_trials} trials of "
-            f"{len(sizes)} folds, {sum(sizes.values())} {kind}held-out clips"
+            f"study {self.folder}: {len(self.space.distributions)} settings"
+            f"{held and f' (all with {held})'}, {self.sweeper.num_trials} trials of {len(sizes)} folds, "
+            f"{sum(sizes.values())} {kind}held-out clips"
         )
+        # Other launchers' jobs may run elsewhere; a study that goes on knows its pace after the first fold.
+        if isinstance(launcher, BasicLauncher) and not self.folder.exists():
+            self._say_expected_time()
         objective = CrossValidation(
             settings=self.settings,
             sizes=sizes,
@@ -212,6 +229,17 @@ class FoldSearch:
             config=config,
             synthetic=self.base_run.store.synthetic,
             independence=self.base_run.independence,
+        )
+
+    def _say_expected_time(self) -> None:
+        try:
+            seconds = expected_seconds(self.base_run)
+        except Exception:
+            # What fails here fails in the first trial as well, which reports it.
+            return
+        _logger.info(
+            f"a trial takes about {duration(seconds)} here without pruning, at the speed of the settings that the "
+            f"search starts from; {self.sweeper.num_trials} trials take {duration(seconds * self.sweeper.num_trials)}"
         )
 
     def _say(self, study: Study) -> None:

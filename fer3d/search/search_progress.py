@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from statistics import fmean
 from types import TracebackType
 
 from rich.console import Console
@@ -37,8 +38,7 @@ class SearchProgress:
         )
         self._num_trials = num_trials
         self._done: dict[int, int] = {}
-        # Start time of this process, and the number of finished trials then.
-        self._began: tuple[float, int] | None = None
+        self._pace = _Pace()
         self._study = self._bars.add_task("trials", total=num_trials, said="")
         self._trials: dict[int, TaskID] = {}
 
@@ -56,8 +56,7 @@ class SearchProgress:
             num_finished: Number of the study's finished trials.
             active: Progress of each running trial, by trial number.
         """
-        if self._began is None:
-            self._began = (time.monotonic(), num_finished)
+        self._pace.see(active)
         if self._console.is_terminal:
             self._move_bars(num_finished, active)
         else:
@@ -73,16 +72,11 @@ class SearchProgress:
         self._done = {number: steps.done for number, steps in active.items()}
 
     def _left(self, num_finished: int) -> str:
-        """Estimated time left, from the pace of the trials that finished since this process started."""
-        assert self._began is not None
-        since, before = self._began
-        if num_finished <= before:
-            return ""
-        seconds = (time.monotonic() - since) / (num_finished - before) * max(self._num_trials - num_finished, 0)
-        return f", about {_duration(seconds)} left"
+        left = self._pace.left(self._num_trials - num_finished)
+        return f", {left} left" if left else ""
 
     def _move_bars(self, num_finished: int, active: Mapping[int, Steps]) -> None:
-        self._bars.update(self._study, completed=num_finished)
+        self._bars.update(self._study, completed=num_finished, said=self._left(num_finished).lstrip(", "))
         for number in self._trials.keys() - active.keys():
             self._bars.remove_task(self._trials.pop(number))
         for number, steps in active.items():
@@ -96,7 +90,40 @@ class SearchProgress:
         _logger.info("%s", sentence)
 
 
-def _duration(seconds: float) -> str:
+class _Pace:
+    """Estimates what is left of a search from the steps, such as folds, that this process saw done."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._num_steps = 0
+        self._active: dict[int, Steps] = {}
+        # Number of steps of each trial that ended; a pruned one has fewer.
+        self._lengths: list[int] = []
+
+    def see(self, active: Mapping[int, Steps]) -> None:
+        """Takes the progress of the running trials."""
+        for number, steps in active.items():
+            # The steps that a resumed trial already had took no time now.
+            self._num_steps += steps.done - self._active.get(number, steps).done
+        for number in self._active.keys() - active.keys():
+            # The last step of a trial ends it.
+            self._num_steps += 1
+            self._lengths.append(self._active[number].done + 1)
+        self._active = dict(active)
+
+    def left(self, num_trials: int) -> str:
+        """Returns the expected time for so many more trials, the running ones among them; empty if unknown."""
+        if not self._num_steps or num_trials < 1:
+            return ""
+        totals = [steps.total for steps in self._active.values()]
+        length = fmean(self._lengths) if self._lengths else max(totals)
+        begun = sum(min(steps.done, length) for steps in self._active.values())
+        seconds = (time.monotonic() - self._began) / self._num_steps * (num_trials * length - begun)
+        return f"{'about' if self._lengths else 'at most about'} {duration(seconds)}"
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration for people, such as `2 h 05 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -67,8 +67,8 @@ def make_training(
     )
 
 
-def training_pflop(config: DictConfig, store: ClipStore, folds: Sequence[Fold]) -> float:
-    """Estimates the floating-point operations of training folds, in 1e15; 0 if a part cannot be created.
+def num_updates(config: DictConfig, store: ClipStore, folds: Sequence[Fold]) -> int:
+    """Number of training clips, copies included, over all epochs and folds; 0 if a part cannot be created.
 
     Args:
         config: The validated configuration.
@@ -79,15 +79,20 @@ def training_pflop(config: DictConfig, store: ClipStore, folds: Sequence[Fold]) 
         augmentation = make_augmentation(config.augment)
         copies = augmentation.numbers_of_copies(store.labels.tolist(), store.emotions)
     except ValueError:  # see `check_training`
-        return 0.0
+        return 0
     rows_of = np.array([1 + sum(numbers[emotion] for numbers in copies.values()) for emotion in store.emotions])
     rows = [int(rows_of[store.labels[list(fold.train)]].sum()) for fold in folds]
     if config.num_batches is not None:
         rows = [min(number, config.num_batches * config.batch_size) for number in rows]
+    return sum(rows) * int(config.trainer.max_epochs)
+
+
+def training_pflop(config: DictConfig, store: ClipStore, folds: Sequence[Fold]) -> float:
+    """Estimates the floating-point operations of training folds, in 1e15; see `num_updates`."""
     model = json.dumps(OmegaConf.to_container(config.model, resolve=True), sort_keys=True)
     flop = _forward_flop(model, _task(store.header, config.clips.num_frames))
     # The backward pass costs twice the forward pass.
-    return float(3e-15 * flop * sum(rows) * config.trainer.max_epochs)
+    return 3e-15 * flop * num_updates(config, store, folds)
 
 
 @lru_cache

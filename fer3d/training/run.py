@@ -188,7 +188,7 @@ class Run:
         num_unfinished = len(set(numbers) & set(self.unfinished))
         if not num_unfinished:
             return
-        num_bytes = check_training(self._training(), self.store.header)
+        num_bytes = check_training(self.training(), self.store.header)
         fold_bytes = _LEAST_FOLD_BYTES + (num_bytes if self._keeps_checkpoints else 0)
         check_space(self.folder, fold_bytes * num_unfinished, "the folds")
 
@@ -268,8 +268,8 @@ class Run:
 
     def _trained(self, fold: Fold, loggers: Sequence[Logger], folder: Path) -> TrainedFold:
         return train_fold(
-            self._training(),
-            clips=self._clip_source,
+            self.training(),
+            clips=self.clips,
             labels=torch.from_numpy(self.store.labels),
             emotions=self.store.emotions,
             fold=fold,
@@ -285,13 +285,15 @@ class Run:
         for make in instantiate(self.config.logger).values():
             yield make(folder=folder, run_folder=self.folder, fold=fold.number, config=config)
 
-    def _training(self) -> Training:
+    def training(self) -> Training:
+        """Creates the parts and settings of a fold's training."""
         return make_training(
             self.config, self.store.header, self.start, precision=self.precision, compiled=self.compiled
         )
 
     @cached_property
-    def _clip_source(self) -> ClipSource:
+    def clips(self) -> ClipSource:
+        """The source of all clips of the corpus."""
         clips = self.config.clips
         device = training_device(self.config.trainer.accelerator, self.config.trainer.devices)
         return clip_source(self.store, clahe=clips.clahe, memory=clips.memory, device=device)
@@ -366,7 +368,7 @@ class Run:
             "num_folds": len(self.folds),
             "num_clips": len(self.store),
             "num_train": len(fold.train),
-            "versions": _versions(),
+            "versions": versions(),
             "config": _container(self.config),
         }
 
@@ -384,7 +386,8 @@ class Run:
             _logger.info("%s: %s", self.independence.caution, self.independence.sentence)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of fer3d, Python and the libraries that a run's numbers depend on."""
     found = {"fer3d": fer3d.__version__, "python": platform.python_version()}
     for name in LIBRARIES:
         # A library may have another distribution name, such as OpenCV with a GUI.

@@ -134,6 +134,24 @@ def test_the_papers_search_starts(prepared: PreparedCKPlus, invoke: Invoke, reco
     assert "study" in out
 
 
+def test_the_expected_time_is_said_at_the_start_of_a_study(search: Searching) -> None:
+    said = r"a trial takes about \d+ s here without pruning, .*; 1 trials take \d+ s"
+    assert re.search(said, search("hydra.sweeper.n_trials=1"))
+    # Then from the folds that are done.
+    assert not re.search(said, search("hydra.sweeper.n_trials=1"))
+
+
+def test_an_experiment_and_a_space_that_holds_settings_are_refused(
+    prepared_session: PreparedCKPlus, tmp_path: Path, invoke: Invoke
+) -> None:
+    tiny = [each for each in prepared_session.settings if not each.startswith(("data=", "cv.", "trainer.max_epochs"))]
+    settings = [*SEARCH, *tiny, f"outputs={tmp_path}", "experiment=ckplus_loso"]
+    status, _, err = invoke("train", *settings)
+    assert status == 1
+    assert "experiment=ckplus_loso" in err
+    assert "holds trainer.max_epochs" in err
+
+
 def test_too_many_failures_end_it_with_the_last_error(settings: list[str], invoke: Invoke) -> None:
     status, _, err = invoke("train", *SEARCH, *settings, *NARROW, "learning_rate=1e30")
     assert status == 1

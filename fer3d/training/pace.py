@@ -1,0 +1,72 @@
+"""How fast a run trains on this machine, and how long it will take."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from fer3d.training.fold import train_fold
+from fer3d.training.parts import num_updates
+from fer3d.training.run import Run
+from fer3d.training.seeding import FoldSeeds
+
+# Steps before those that are timed: the first ones allocate memory and choose kernels.
+_WARM_UP = 2
+
+
+def training_rate(run: Run, num_steps: int = 4) -> float:
+    """Training clips per second, timed over a few steps of one fold through the real loop; nothing is stored.
+
+    Args:
+        run: The run.
+        num_steps: Number of steps that are timed; fewer if an epoch has fewer.
+    """
+    clock, training = _Clock(), run.training()
+    train_fold(
+        replace(
+            training,
+            trainer=partial(training.trainer, max_epochs=1),
+            num_batches=_WARM_UP + num_steps,
+            callbacks=lambda: [clock],
+        ),
+        clips=run.clips,
+        labels=torch.from_numpy(run.store.labels),
+        emotions=run.store.emotions,
+        fold=replace(run.folds[0], held_out=(), inner_val=()),
+        seeds=FoldSeeds.derive(run.config.seed, run.folds[0].number),
+        loggers=[],
+        folder=Path(run.config.outputs),
+        progress=False,
+    )
+    times = clock.times[min(_WARM_UP, len(clock.times) - 2) :]
+    return float((len(times) - 1) * run.config.batch_size / (times[-1] - times[0]))
+
+
+def expected_seconds(run: Run) -> float:
+    """Expected duration of training all folds of a run, judged by a few steps; prediction adds a few per cent."""
+    return num_updates(run.config, run.store, run.folds) / training_rate(run)
+
+
+class _Clock(Callback):
+    """Notes when training begins and when each of its steps is done."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._note(trainer)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._note(trainer)
+
+    def _note(self, trainer: pl.Trainer) -> None:
+        if trainer.strategy.root_device.type == "cuda":
+            torch.cuda.synchronize(trainer.strategy.root_device)
+        self.times.append(time.perf_counter())
