@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
 import time
 from dataclasses import replace
 from functools import partial
@@ -28,6 +30,19 @@ def training_rate(run: Run, num_steps: int = 4) -> float:
         run: The run.
         num_steps: Number of steps that are timed; fewer if an epoch has fewer.
     """
+    seconds = _step_seconds(run, num_steps)
+    return float(run.config.batch_size * len(seconds) / sum(seconds))
+
+
+def expected_seconds(run: Run) -> float:
+    """Expected duration of training all folds of a run, judged by a few steps; prediction adds a few per cent."""
+    # The median, since another process may hold up a step.
+    a_step = statistics.median(_step_seconds(run, num_steps=6))
+    return float(a_step * num_updates(run.config, run.store, run.folds) / run.config.batch_size)
+
+
+def _step_seconds(run: Run, num_steps: int) -> list[float]:
+    """Seconds of each of a few steps."""
     clock, training = _Clock(), run.training()
     train_fold(
         replace(
@@ -46,12 +61,7 @@ def training_rate(run: Run, num_steps: int = 4) -> float:
         progress=False,
     )
     times = clock.times[min(_WARM_UP, len(clock.times) - 2) :]
-    return float((len(times) - 1) * run.config.batch_size / (times[-1] - times[0]))
-
-
-def expected_seconds(run: Run) -> float:
-    """Expected duration of training all folds of a run, judged by a few steps; prediction adds a few per cent."""
-    return num_updates(run.config, run.store, run.folds) / training_rate(run)
+    return [after - before for before, after in itertools.pairwise(times)]
 
 
 class _Clock(Callback):

@@ -24,10 +24,11 @@ def test_a_fold_may_have_fewer_steps_than_are_timed(compose_tiny: Compose, make_
 def test_the_expected_time_is_that_of_all_folds_and_epochs(
     compose_tiny: Compose, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fer3d.training.pace.training_rate", lambda run: 10.0)
-    run = Run.of(compose_tiny("augment=none", "trainer.max_epochs=3"), make_store())
+    # One of the steps was held up.
+    monkeypatch.setattr("fer3d.training.pace._step_seconds", lambda run, num_steps: [0.2, 0.2, 9.0])
+    run = Run.of(compose_tiny("augment=none", "trainer.max_epochs=3", "batch_size=4"), make_store())
     rows = sum(len(fold.train) for fold in run.folds)
-    assert expected_seconds(run) == pytest.approx(3 * rows / 10)
+    assert expected_seconds(run) == pytest.approx(3 * rows / 4 * 0.2)
 
 
 def test_timing_changes_no_number_of_the_fold_that_follows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import torch
 from fixture_types import Compose, MakeStore
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
+from fer3d.clips.preprocess import load_clips, to_unit_range
 from fer3d.clips.store import ClipStore
 from fer3d.training.run import Run
 
@@ -101,3 +104,28 @@ def test_bf16_trains_and_leaves_fp32_logits(compose_tiny: Compose, store: ClipSt
     assert result.logits.dtype == np.float32
     assert result.info["precision"] == "bf16-mixed"
     assert run.digest != Run.of(compose_tiny(), store).digest
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_one_step_in_fp32_agrees_with_a_float64_reference(
+    compose_tiny: Compose, store: ClipStore, pooling: str
+) -> None:
+    """The convolutions, pools and layouts of a training step compute what the plain network does in float64."""
+    config = compose_tiny("precision=32-true", "model.second_conv=true", f"model/pooling={pooling}", "model.dropout=0")
+    run = Run.of(config, store)
+    network = run.training().network().train()
+    reference = copy.deepcopy(network).double()
+    clips = to_unit_range(load_clips(store.clips[:8], clahe=False))
+    labels = torch.from_numpy(store.labels[:8])
+    loss, exact = F.cross_entropy(network(clips), labels), F.cross_entropy(reference(clips.double()), labels)
+    loss.backward()
+    exact.backward()
+    torch.testing.assert_close(loss.double(), exact, rtol=1e-5, atol=0)
+    ours, theirs = (
+        [torch.as_tensor(parameter.grad).double() for parameter in one.parameters()] for one in (network, reference)
+    )
+    for gradient, want in zip(ours, theirs, strict=True):
+        # Some are 0 but for rounding: a bias before batch norm, a unit that no clip activates.
+        torch.testing.assert_close(
+            gradient, want, rtol=1e-3, atol=1e-5 * float(max(each.abs().max() for each in theirs))
+        )
