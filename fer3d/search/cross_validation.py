@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.pruners import BasePruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -89,8 +91,9 @@ class CrossValidation:
     job_overrides: Sequence[str] = ()
     tracker: TrialTracker | None = None
     directions: Sequence[str] = field(default=("maximize",), init=False)
-    # The outcomes of the study's finished trials, which never change, by trial.
-    _finished: dict[int, list[FoldOutcome]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # The study's finished trials, which never change, as `fold_order` has counted them.
+    _known: set[int] = field(default_factory=set, init=False, repr=False, compare=False)
+    _counted: list[NDArray[np.float64]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def pruner(self) -> BasePruner:
         """Optuna's pruner for the study."""
@@ -108,21 +111,21 @@ class CrossValidation:
             order = fold_order(
                 self.settings.order,
                 dict(self.sizes),
-                self._history(trial.study),
+                self._newly_finished(trial.study),
                 self.settings.protocol,
                 # With the trial's number, shuffled orders differ between trials.
                 self.settings.order_seed + (trial.number if self.settings.order == "shuffled" else 0),
+                self._counted,
             )
             trial.set_user_attr(ORDER, order)
         return CrossValidationRun(self, trial, overrides, order, stored)
 
-    def _history(self, study: Study) -> list[list[FoldOutcome]]:
-        """The outcomes of each finished trial."""
+    def _newly_finished(self, study: Study) -> list[list[FoldOutcome]]:
+        """The outcomes of each trial that finished since the last time."""
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        for trial in finished:
-            if trial.number not in self._finished:
-                self._finished[trial.number] = read_outcomes(trial.user_attrs)
-        return [self._finished[trial.number] for trial in finished]
+        new = [trial for trial in finished if trial.number not in self._known]
+        self._known.update(trial.number for trial in new)
+        return [read_outcomes(trial.user_attrs) for trial in new]
 
 
 class CrossValidationRun:

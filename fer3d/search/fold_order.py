@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer3d.evaluation.protocols import EpochProtocol
 from fer3d.search.outcomes import FoldOutcome
@@ -24,6 +25,7 @@ def fold_order(
     history: Sequence[Sequence[FoldOutcome]],
     protocol: EpochProtocol,
     seed: int,
+    counted: list[NDArray[np.float64]] | None = None,
 ) -> list[int]:
     """Returns the numbers of all folds in the order in which a trial trains them.
 
@@ -35,6 +37,7 @@ def fold_order(
         history: The outcomes of each trial so far; trials need not have run all folds.
         protocol: The epoch protocol.
         seed: Breaks ties in the order.
+        counted: See `expected_wrong`.
     """
     numbers = sorted(sizes)
     if order == "by_number":
@@ -42,29 +45,39 @@ def fold_order(
     shuffled: list[int] = np.random.default_rng(seed).permutation(numbers).tolist()
     if order == "shuffled":
         return shuffled
-    expected = expected_wrong(sizes, history, protocol)
+    expected = expected_wrong(sizes, history, protocol, counted)
     # Rounded, since the last digits depend on the order of the sum.
     return sorted(shuffled, key=lambda number: -round(expected[number], 9))
 
 
 def expected_wrong(
-    sizes: dict[int, int], history: Sequence[Sequence[FoldOutcome]], protocol: EpochProtocol
+    sizes: dict[int, int],
+    history: Sequence[Sequence[FoldOutcome]],
+    protocol: EpochProtocol,
+    counted: list[NDArray[np.float64]] | None = None,
 ) -> dict[int, float]:
     """The expected number of wrong clips of each fold in an average trial.
 
     A plain average is biased: a bad trial is pruned after its hardest folds, and only a good one runs the easy folds.
     Instead, the mistakes of a fold in a trial follow a Poisson distribution whose mean is the fold's size times its
     difficulty times the trial's badness, and alternating updates fit difficulty and badness.
+
+    Args:
+        sizes: Number of held-out clips of each fold.
+        history: The outcomes of each trial.
+        protocol: The epoch protocol.
+        counted: Further trials, as an earlier call has counted them; those of `history` are added.
     """
+    counted = [] if counted is None else counted
     place = {fold: column for column, fold in enumerate(sorted(sizes))}
     size = np.array([sizes[fold] for fold in place], dtype=float)
-    wrong = np.zeros((len(history), len(place)))
-    ran = np.zeros_like(wrong)
-    for row, outcomes in enumerate(history):
-        known = [outcome for outcome in outcomes if outcome.fold in place]
-        columns = [place[outcome.fold] for outcome in known]
-        wrong[row, columns] = [outcome.num_wrong(protocol) for outcome in known]
-        ran[row, columns] = [outcome.num_held_out for outcome in known]
+    for outcomes in history:
+        # Its wrong clips and its held-out clips, by fold.
+        counted.append(np.zeros((2, len(place))))
+        for outcome in outcomes:
+            if outcome.fold in place:
+                counted[-1][:, place[outcome.fold]] = outcome.num_wrong(protocol), outcome.num_held_out
+    wrong, ran = np.stack([np.zeros((2, len(place))), *counted], axis=1)
     difficulty = np.ones(len(place))
     for _ in range(_NUM_ROUNDS):
         badness = wrong.sum(1) / np.maximum(ran @ difficulty, _PRIOR)

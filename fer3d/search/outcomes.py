@@ -86,7 +86,7 @@ class FoldOutcome:
 
     @cached_property
     def _num_wrong(self) -> dict[str, int]:
-        # By protocol: a search asks for all folds of all trials before each trial, and for all of a trial's after each.
+        # By protocol: a search asks for all folds of a trial after each of them.
         return {}
 
     def _inner_epoch(self, protocol: EpochProtocol) -> int:

@@ -16,7 +16,7 @@ from fer3d.search.jobs import Job, JobResult, Jobs
 from fer3d.search.leases import Leases
 from fer3d.search.objective import Objective, Steps, TrialRun
 from fer3d.search.space import SearchSpace
-from fer3d.search.storage import StudyError
+from fer3d.search.storage import StudyError, one_transaction
 from fer3d.search.study_trials import RETRY_OF, KnownTrials, StudyTrials
 from fer3d.training.results import ResultError
 
@@ -133,7 +133,8 @@ class Search:
         if trial is None:
             return False
         try:
-            self.space.draw(trial)
+            with one_transaction(self.study):
+                self.space.draw(trial)
             if self.extend is not None:
                 self.extend(trial)
             self.space.check_drawn(trial.params)
