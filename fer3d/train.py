@@ -1,7 +1,7 @@
 """Trains the folds of a cross-validation, searches for settings, and trains what a search found best.
 
 fer3d train +fold=3                     one fold; several with +fold=[1,2,5] or +fold=range(1,4), all without it
-fer3d train search=table1               a search; in full: -m hydra/sweeper=optuna search=table1
+fer3d train search=compact              a search; in full: -m hydra/sweeper=optuna search=compact
 fer3d train from_study=outputs/search/NAME
 """
 

@@ -39,6 +39,7 @@ class CrossValidationSettings:
         order: The order in which a trial trains its folds.
         order_seed: Breaks ties in the fold order.
         folds_per_job: Number of folds per job.
+        base_first: Whether the first trial has the settings that the search starts from.
 
     Raises:
         ValueError: A setting is out of range.
@@ -52,6 +53,7 @@ class CrossValidationSettings:
         order: Order = "hardest_first",
         order_seed: int = 0,
         folds_per_job: int = 1,
+        base_first: bool = False,
     ) -> None:
         if not isinstance(space, Mapping):
             raise ValueError(f"search.space must map settings to sweeps, or be {{}}, got {space!r}")
@@ -67,6 +69,7 @@ class CrossValidationSettings:
         self.order = order
         self.order_seed = order_seed
         self.folds_per_job = folds_per_job
+        self.base_first = base_first
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -173,6 +174,7 @@ class FoldSearch:
             extend=self.sweeper.extend(self.base_run.config),
             attributes=self._attributes(),
             wait_for_others=wait_for_others,
+            first=self._base_params() if self.settings.base_first else None,
         )
         self._say(study)
         return study
@@ -230,6 +232,16 @@ class FoldSearch:
             synthetic=self.base_run.store.synthetic,
             independence=self.base_run.independence,
         )
+
+    def _base_params(self) -> dict[str, Any]:
+        """The searched settings' values in the base configuration, as far as the space contains them."""
+        choices, found = self.base.hydra.runtime.choices, {}
+        for name, distribution in self.space.distributions.items():
+            value = choices[name] if name in choices else OmegaConf.select(self.base, name.lstrip("+"))
+            with suppress(ValueError, TypeError):
+                if distribution._contains(distribution.to_internal_repr(value)):
+                    found[name] = value
+        return found
 
     def _say_expected_time(self) -> None:
         try:

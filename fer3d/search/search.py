@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
@@ -74,6 +75,7 @@ class Search:
         retry_failed: Whether to retry the study's failed trials.
         extend: Adds settings to a trial after the space is sampled; see `hydra.sweeper.custom_search_space`.
         wait_for_others: Whether to wait for the running trials of other processes as well.
+        first: Settings of a new study's first trial; those that are missing are sampled.
         say: Receives messages for the user.
         show: Receives the number of finished trials and the progress of each running trial.
     """
@@ -91,6 +93,7 @@ class Search:
     retry_failed: bool = False
     extend: Callable[[Trial], None] | None = None
     wait_for_others: bool = False
+    first: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = _logger.info
     show: Callable[[int, Mapping[int, Steps]], None] = lambda num_finished, active: None
     _active: dict[int, Active] = field(default_factory=dict)
@@ -106,6 +109,10 @@ class Search:
             StudyError: Too many trials failed; the machine repeatedly fails a job; or an input of a job is damaged.
         """
         try:
+            if self.first:
+                with self.leases.mutex():
+                    if not self._trials.now.trials:
+                        self.study.enqueue_trial(dict(self.first))
             if self.retry_failed:
                 with self.leases.mutex():
                     enqueue_failed(self.study, self.say)

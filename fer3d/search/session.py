@@ -45,6 +45,7 @@ def run_search(
     extend: Callable[[Trial], None] | None = None,
     attributes: Mapping[str, Any] | None = None,
     wait_for_others: bool = False,
+    first: Mapping[str, Any] | None = None,
 ) -> Study:
     """Searches until the study has its number of finished trials.
 
@@ -57,6 +58,7 @@ def run_search(
         folder: The study's folder, with its database unless `settings` name another.
         extend: Adds settings to a trial.
         wait_for_others: Whether to wait for the running trials of other processes.
+        first: Settings of the first trial; those that are missing are sampled. None: all are.
         attributes: User attributes of the study; `settings` among them must be the same for every start.
 
     Raises:
@@ -93,6 +95,8 @@ def run_search(
             retry_failed=settings.retry_failed,
             extend=extend,
             wait_for_others=wait_for_others,
+            # A grid has all its points in any case.
+            first={} if sampler.num_trials else first or {},
             say=progress.say,
             show=progress.show,
         )

@@ -92,7 +92,9 @@ def test_jobs_have_folders_named_by_trial_and_fold_with_their_settings(
     search: Searching, record: Record, prepared: PreparedCKPlus
 ) -> None:
     out = search("cv.num_folds=4", "search.folds_per_job=3", "hydra.sweeper.n_trials=1", "search.order=by_number")
-    assert re.search(r"^trial 0: folds 1, 2, 3, 3 of 4, [\d.]+% at most; 0 of 1 trials finished$", out, re.MULTILINE)
+    assert re.search(
+        r"^trial 0: folds 1, 2, 3, 3 of 4, [\d.]+% at most; 0 of 1 trials finished, .* left$", out, re.MULTILINE
+    )
     folder = prepared.outputs / "search" / "s" / "trial_0000"
     assert sorted(path.name for path in folder.iterdir()) == ["fold_001_and_2_more", "fold_004"]
     assert "- +fold=[1,2,3]" in (folder / "fold_001_and_2_more" / ".hydra" / "overrides.yaml").read_text()
@@ -132,6 +134,20 @@ def test_the_papers_search_starts(prepared: PreparedCKPlus, invoke: Invoke, reco
     assert len(study.space) == 10
     assert len(study.trials) == 2
     assert "study" in out
+
+
+def test_the_first_trial_may_have_the_settings_that_the_search_starts_from(search: Searching, record: Record) -> None:
+    searched = ["model.dropout=interval(0,0.5)", "learning_rate=tag(log,interval(1e-5,1e-2))", "batch_size=choice(5,6)"]
+    search(*searched, "search.base_first=true", "hydra.sweeper.n_trials=2")
+    first, second = record().trials
+    assert first.params | {"batch_size": None} == {
+        **{"model/activation": "relu", "model.dropout": 0.25, "learning_rate": 1e-3},
+        "batch_size": None,  # 8 is none of its choices
+    }
+    assert second.params["model.dropout"] != 0.25
+    # It is the first once.
+    search(*searched, "search.base_first=true", "hydra.sweeper.n_trials=3")
+    assert [trial.params["model.dropout"] for trial in record().trials].count(0.25) == 1
 
 
 def test_the_expected_time_is_said_at_the_start_of_a_study(search: Searching) -> None:
