@@ -11,12 +11,10 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fer3d.cores import count_cores, tell_libraries
@@ -25,8 +23,10 @@ from fer3d.cores import count_cores, tell_libraries
 tell_libraries()
 
 import cv2
+import preparing
+import scaling
 import torch
-from measuring import FULL_GFLOP, Figures, noise_store, step_rate
+from measuring import FULL_GFLOP, Figures, in_turn, noise_store, step_rate
 from plain_loop import PlainLoop
 
 from fer3d.clips.store import ClipStore
@@ -34,19 +34,22 @@ from fer3d.configuration import compose_train
 from fer3d.training.pace import training_rate
 from fer3d.training.run import Run
 
-
-def in_turn(sides: Sequence[Callable[[], float]], rounds: int) -> list[float]:
-    """Median figure of each side, which take turns so that a noisy machine disturbs all of them."""
-    found = [[side() for side in sides] for _ in range(rounds)]
-    return [statistics.median(figures) for figures in zip(*found, strict=True)]
+SECTIONS = "machine training fold start side_by_side preparation memory twin clips folds trials"
 
 
 class Bench(Figures):
-    """The measurements on one store."""
+    """The measurements on one store.
 
-    def __init__(self, store: ClipStore, work: Path, json_file: Path | None) -> None:
+    Args:
+        store: The clip store.
+        work: Folder for everything that is written.
+        json_file: File for the figures; None: none.
+        quick: Whether to measure little, as a test that everything runs.
+    """
+
+    def __init__(self, store: ClipStore, work: Path, json_file: Path | None = None, quick: bool = False) -> None:
         super().__init__(json_file)
-        self.store, self.work = store, work
+        self.store, self.work, self.quick = store, work, quick
 
     def run(self, *overrides: str) -> Run:
         """A run of the default configuration with overrides, for one epoch."""
@@ -111,6 +114,40 @@ class Bench(Figures):
 
         (asked,) = in_turn([lambda: seconds("--help")], 5)
         self.keep("--help: seconds", round(asked, 2), "< 0.7", asked < 0.7)
+        worker = [sys.executable, __file__, "--first-step", str(self.store.folder), "--work", str(self.work)]
+
+        def first_steps() -> float:
+            started = time.time()
+            told = subprocess.run(worker, check=True, capture_output=True, text=True).stdout
+            return float(told.split()[-1]) - started
+
+        (stepped,) = in_turn([first_steps], 3)
+        self.keep("third training step: seconds after the start", round(stepped, 1), "<= 8", stepped <= 8)
+
+    def preparation(self) -> None:
+        """Preparation against its parts alone."""
+        preparing.preparation(self, self.work, num_clips=2 if self.quick else 24)
+
+    def memory(self) -> None:
+        """Memory of preparation."""
+        preparing.memory(self, self.work, num_clips=2 if self.quick else 16)
+
+    def twin(self) -> None:
+        """Rendering the twin."""
+        preparing.twin(self, self.work, num_subjects=1 if self.quick else 3)
+
+    def clips(self) -> None:
+        """Cost against the number of clips."""
+        shares = (1, 2) if self.quick else (1, 4, 16)
+        scaling.clips(self, self.work, lambda store: Bench(store, self.work).run("compile=false"), shares)
+
+    def folds(self) -> None:
+        """Cost against the number of folds."""
+        scaling.folds(self, self.run, most=2 if self.quick else 40)
+
+    def trials(self) -> None:
+        """Cost against the number of trials."""
+        scaling.trials(self, (3,) if self.quick else (20, 200, 800))
 
     def side_by_side(self) -> None:
         """Two processes beside each other against one with all cores."""
@@ -142,7 +179,7 @@ class Bench(Figures):
 
 def work_on(store: ClipStore, work: Path, begin: float) -> None:
     """One of several processes: the seconds that an epoch of the compact network takes it."""
-    bench = Bench(store, work / str(os.getpid()), None)
+    bench = Bench(store, work / str(os.getpid()))
     training_rate(bench.run("compile=false"), 1)
     time.sleep(max(0.0, begin - time.time()))
     started = time.perf_counter()
@@ -150,24 +187,35 @@ def work_on(store: ClipStore, work: Path, begin: float) -> None:
     print(time.perf_counter() - started)
 
 
+def take_first_steps(store: ClipStore, work: Path) -> None:
+    """A process that ends with its third training step, and prints the time."""
+    run = Bench(store, work / str(os.getpid())).run()
+    run.check([1])
+    training_rate(run, 1)
+    print(time.time())
+
+
 def main() -> None:
     """Runs the measurements and prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, help="a clip store (noise)")
     parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--only", nargs="*", help="names of the measurements")
-    for hidden in ("--worker", "--work"):
+    parser.add_argument("--only", nargs="*", metavar="NAME", help=f"only these of {SECTIONS}")
+    parser.add_argument("--quick", action="store_true", help="measure too little for a figure, as a test")
+    for hidden in ("--worker", "--first-step", "--work"):
         parser.add_argument(hidden, type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--begin", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         return work_on(ClipStore.open(arguments.worker), arguments.work, arguments.begin)
+    if arguments.first_step:
+        return take_first_steps(ClipStore.open(arguments.first_step), arguments.work)
     cv2.setNumThreads(1)
     work = Path(tempfile.mkdtemp(prefix="fer3d-bench-"))
     try:
         store = ClipStore.open(arguments.store) if arguments.store else noise_store(work / "noise")
-        bench = Bench(store, work, arguments.json)
-        for name in arguments.only or ["machine", "training", "fold", "start", "side_by_side"]:
+        bench = Bench(store, work, arguments.json, arguments.quick)
+        for name in arguments.only or SECTIONS.split():
             bench.section(getattr(bench, name))
     finally:
         shutil.rmtree(work)

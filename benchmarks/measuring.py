@@ -97,6 +97,12 @@ def matrix_rate(dtype: torch.dtype) -> float:
     return 2 * size**3 / median_seconds(lambda: a @ b, steps=10) / 1e12
 
 
+def in_turn(sides: Sequence[Callable[[], float]], rounds: int) -> list[float]:
+    """Median figure of each side, which take turns so that a noisy machine disturbs all of them."""
+    found = [[side() for side in sides] for _ in range(rounds)]
+    return [statistics.median(figures) for figures in zip(*found, strict=True)]
+
+
 def synchronise() -> None:
     """Waits for the device."""
     if GPU:

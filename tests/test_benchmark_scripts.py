@@ -33,5 +33,6 @@ def test_the_script_for_a_gpu_runs_without_one(tmp_path: Path) -> None:
 
 
 def test_a_figure_stands_beside_its_target(tmp_path: Path) -> None:
-    found = figures("bench.py", "--only", "machine", "start", into=tmp_path)
+    sections = ("machine", "start", "preparation", "memory", "twin", "folds", "trials")
+    found = figures("bench.py", "--quick", "--only", *sections, into=tmp_path)
     assert set(found["targets"]["--help: seconds"]) == {"target", "holds"}
