@@ -75,7 +75,7 @@ def test_what_hydra_would_not_understand_is_refused(setting: str, told: str) -> 
 def test_the_sweeper_of_another_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     # By import, since Hydra's own loading of plugins sets no attribute on their package.
     monkeypatch.setattr(import_module("hydra_plugins.fer3d_sweeper.stock"), "stock_is_installed", lambda: True)
-    for arguments in (["-m", "hydra/sweeper=optuna"], ["search=table1"]):
+    for arguments in (["-m", "hydra/sweeper=optuna"], ["search=compact"]):
         with pytest.raises(SettingsError, match="pip uninstall hydra-optuna-sweeper"):
             hydra_arguments(arguments, searches=True)
     assert hydra_arguments(["+fold=1"], searches=True) == ["+fold=1"]
