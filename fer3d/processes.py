@@ -79,3 +79,20 @@ def _wait_and_leave() -> None:
         while os.getppid() == parent.pid:
             time.sleep(1)
     os._exit(1)
+
+
+def exit_behind(error: BaseException) -> SystemExit | None:
+    """The `SystemExit` that an error replaced; None if there is none.
+
+    The handler of a signal may raise it anywhere, such as in OmegaConf's `__setitem__`, whose clean-up then fails.
+    """
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, SystemExit):
+            return one
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            waiting += [one.__cause__, one.__context__]
+    return None

@@ -36,17 +36,21 @@ def train(config: DictConfig) -> Any:
 def _fold_job(config: DictConfig) -> Any:
     """Trains the folds of a search's job."""
     from fer3d.corpora.sequences import CorpusWarning
-    from fer3d.processes import leave_with_parent
+    from fer3d.processes import exit_behind, leave_with_parent
     from fer3d.training.prepare import fold_numbers, prepare
     from fer3d.training.run import Run
 
     leave_with_parent()
-    with messages_shown():
-        with warnings.catch_warnings():
-            # The search has shown it once.
-            warnings.simplefilter("ignore", CorpusWarning)
-            run = Run.of(config, prepare(config).store)
-        return [run.fold_result(number) for number in fold_numbers(config)]
+    try:
+        with messages_shown():
+            with warnings.catch_warnings():
+                # The search has shown it once.
+                warnings.simplefilter("ignore", CorpusWarning)
+                run = Run.of(config, prepare(config).store)
+            return [run.fold_result(number) for number in fold_numbers(config)]
+    except Exception as error:
+        # A job that is preempted ends, and is not failed by an error of the library that was interrupted.
+        raise (exit_behind(error) or error) from error.__cause__
 
 
 if __name__ == "__main__":

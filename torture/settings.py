@@ -190,7 +190,9 @@ def _values(key: str, value: Any) -> Iterator[Probe]:
 
 def values(attack: SettingsAttack, rng: random.Random) -> Iterator[Probe]:
     """A key of the run with a value of another type or out of range."""
-    key, value = rng.choice([leaf for leaf in attack.leaves if leaf[0] not in ("name", "outputs", "data.root")])
+    # Names and places may be any text; see `names` and `folders`.
+    free = ("name", "configuration", "outputs", "data.root")
+    key, value = rng.choice([leaf for leaf in attack.leaves if leaf[0] not in free])
     listed = re.fullmatch(r"(.+)\.\d+", key)
     yield from _values(key, value) if not listed else _lists(listed[1])
 

@@ -85,6 +85,10 @@ def open_storage(url: str) -> RDBStorage:
         raise StudyError(f"{redacted(url)} needs a driver that is not installed: {error}") from error
     except DBAPIError as error:
         raise StudyError(f"{redacted(url)} cannot be opened: {' '.join(str(error.orig).split())}") from error
+    except StorageInternalError as error:
+        # Creating the tables failed, such as on a full disk.
+        said = " ".join(str(getattr(error.__cause__, "orig", None) or error).split())
+        raise StudyError(f"{redacted(url)} cannot be opened: {said}") from error
     except RuntimeError as error:
         # The tables were written by another version of Optuna.
         raise StudyError(f"{redacted(url)} cannot be opened: {error}") from error

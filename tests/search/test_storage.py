@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import NopPruner
 from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
@@ -196,3 +197,13 @@ def refusal(url: str) -> str:
     del caught
     gc.collect()
     return message
+
+
+def test_tables_that_cannot_be_written_are_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        cause = sa.exc.OperationalError("INSERT", {}, Exception("database or disk is full"))
+        raise StorageInternalError("An exception is raised during the commit.") from cause
+
+    monkeypatch.setattr(module, "RDBStorage", full)
+    with pytest.raises(StudyError, match=r"study\.db cannot be opened: database or disk is full"):
+        open_storage(storage_url(tmp_path, None))
