@@ -100,7 +100,7 @@ class Res10Detector:
     costs memory without a gain in speed; the result does not depend on it.
 
     OpenVINO runs the same network faster (docs/performance.md). Its boxes differ from OpenCV's by less than 0.001
-    pixels, in bf16 by less than a pixel, so that each engine has its own clip stores.
+    pixels, in bf16 nearly always by less than a pixel (docs/data.md), so each engine has its own clip stores.
 
     The network squashes every image to 300x300, so it misses small faces. Of 56 faces on plain 640x480 backdrops it
     found, at confidence 0.5, all at 1/8 of the image height, 47 at 1/10, 6 at 1/12 and none below; in 1920x1080, 47 at

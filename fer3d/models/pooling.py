@@ -100,8 +100,9 @@ class BlockMaxPool3d(BlockPool3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pools `(B, C, T, H, W)`."""
-        has_kernel = all(2 * pad <= size for pad, size in zip(self.padding, self.kernel, strict=True))
-        if x.device.type == "cpu" and has_kernel and not torch.compiler.is_compiling():
+        # PyTorch's pads by half of the kernel at most. Exporters and compilers see plain operations.
+        can_pad = all(2 * pad <= size for pad, size in zip(self.padding, self.kernel, strict=True))
+        if x.device.type == "cpu" and can_pad and not torch.compiler.is_compiling():
             return F.max_pool3d(x, self.kernel, self.stride, self.padding)
         return super().forward(x)
 
