@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,15 +145,19 @@ def test_an_error_in_a_worker_ends_the_others(plan: Plan, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_killed_worker_is_one_sentence(plan: Plan, tmp_path: Path) -> None:
-    settings = [*plan.steps[0].settings, "cv.num_folds=4", f"outputs={tmp_path / 'o'}"]
-    with fold_jobs(settings, 2) as jobs:
-        # Four folds for two workers: when the first is done, the last is still to come.
-        results = jobs.train(settings, [1, 2, 3, 4])
-        next(results)
+    # The folds never end by themselves, so the workers are at work whenever the kill comes.
+    settings = [*plan.steps[0].settings, f"outputs={tmp_path / 'o'}", "trainer.max_epochs=1000000"]
+
+    def kill() -> None:
+        wait_until(lambda: len(workers()) == 2, seconds=60)
         for process in workers():
             os.kill(process, signal.SIGKILL)
+
+    with ThreadPoolExecutor() as beside, fold_jobs(settings, 2) as jobs:
+        killed = beside.submit(kill)
         with pytest.raises(FoldJobError, match="same command continues"):
-            list(results)
+            list(jobs.train(settings, [1, 2]))
+        killed.result()
 
 
 @pytest.mark.slow
