@@ -54,10 +54,12 @@ def build_network(config: DictConfig, num_classes: int = 7) -> nn.Module:
 
 @pytest.mark.parametrize("search", options("search"))
 def test_every_search_has_a_space_that_composes(search: str, compose_config: Compose) -> None:
-    config = compose_config(f"search={search}")
+    # A space with a network's name is for that network.
+    model = [f"model={search}"] if search in options("model") else []
+    config = compose_config(f"search={search}", *model)
     space = SearchSpace.parse(instantiate(config.search).space, [])
     assert space.distributions
-    compose_config(*space.fixed, *(f"{name}={space.examples(name)[0]}" for name in space.distributions))
+    compose_config(*model, *space.fixed, *(f"{name}={space.examples(name)[0]}" for name in space.distributions))
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,11 @@ def gradcam(network: nn.Module, clips: Tensor, classes: Tensor, layer: str, meth
     if method == GRADCAM:
         slopes = slopes.mean((2, 3, 4), keepdim=True)
     evidence = (slopes * volume).sum(1, keepdim=True).relu()
-    return F.interpolate(evidence, (num_frames, height, width), mode="trilinear")[:, 0]
+    maps = F.interpolate(evidence, (num_frames, height, width), mode="trilinear")[:, 0]
+    if volume.shape[2] == 1 < num_frames:
+        # One map for all frames, of which the network may look at some only.
+        maps = maps * _looked_at(network, clips)[..., None, None]
+    return maps
 
 
 def frame_shares(maps: Tensor) -> Tensor:
@@ -141,6 +145,14 @@ def frame_shares(maps: Tensor) -> Tensor:
     sums = maps.sum((-2, -1)).double()
     whole = sums.sum(-1, keepdim=True)
     return torch.where(whole > 0, sums / whole.clamp(min=torch.finfo(torch.double).tiny), torch.zeros_like(sums))
+
+
+def _looked_at(network: nn.Module, clips: Tensor) -> Tensor:
+    """Whether the logits depend on each frame, `(B, T)`."""
+    with _as_in_prediction(network), torch.enable_grad():
+        clips = clips.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(network(clips).square().sum(), clips)
+    return gradient.ne(0).any(-1).any(-1).any(1)
 
 
 def _logits_and_output(network: nn.Module, clips: Tensor, layer: str) -> tuple[Tensor, Tensor]:

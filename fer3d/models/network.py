@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from fer3d.models.convolutions import GreyConv3d
+
 
 @dataclass(frozen=True)
 class Task:
@@ -94,9 +96,10 @@ def check_network(network: nn.Module, task: Task, *, batch_size: int, normalise:
 
 
 def forward_flop(make: Callable[[], nn.Module], task: Task) -> int:
-    """Estimates the floating-point operations of a forward pass of one clip, by its convolutions and linear layers.
+    """Estimates the floating-point operations of a forward pass of one clip: two per weight and use.
 
-    PyTorch's `FlopCounterMode` counts more exactly, but takes a second to start.
+    Counts PyTorch's convolutions, linear and recurrent layers, and attention. PyTorch's `FlopCounterMode` knows no
+    recurrent layers and takes a second to start.
 
     Args:
         make: Creates the network.
@@ -107,21 +110,38 @@ def forward_flop(make: Callable[[], nn.Module], task: Task) -> int:
     """
     flop = 0
 
-    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
         nonlocal flop
-        # Each output is a product and a sum over the weights of its channel.
-        flop += 2 * output.numel() * layer.get_parameter("weight")[0].numel()
+        flop += _layer_flop(layer, inputs, output if isinstance(output, Tensor) else output[0])
 
     try:
         network = make().eval()
         for layer in network.modules():
-            if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            if isinstance(layer, _COUNTED):
                 layer.register_forward_hook(count)
         with torch.no_grad():
             network(torch.zeros(1, *task.clip_shape))
     except Exception:  # a user's network may raise anything
         return 0
     return flop
+
+
+_COUNTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.RNNBase, nn.MultiheadAttention)
+
+
+def _layer_flop(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+    # One clip, so all but the last dimension are time steps of a recurrent layer or an attention.
+    steps = output[..., 0].numel()
+    if isinstance(layer, nn.RNNBase):
+        return 2 * steps * sum(weight.numel() for name, weight in layer.named_parameters() if "weight" in name)
+    if isinstance(layer, nn.MultiheadAttention):
+        width = int(layer.embed_dim)
+        # Four projections, and two products of all pairs of time steps.
+        return 8 * steps * width**2 + 4 * steps**2 * width
+    weights = layer.get_parameter("weight")[0]
+    if inputs and isinstance(layer, GreyConv3d):
+        return 2 * output.numel() * inputs[0].shape[1] * weights[0].numel()
+    return 2 * output.numel() * weights.numel()
 
 
 # Batch norm's vectors hold 16 channels.

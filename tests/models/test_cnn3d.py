@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fer3d.models.cnn3d import CNN3d, GreyConv3d
+from fer3d.models.cnn3d import CNN3d
+from fer3d.models.convolutions import GreyConv3d
 from fer3d.models.pooling import BlockAvgPool3d, BlockMaxPool3d
 
 Initializer = Callable[[Tensor], Tensor]

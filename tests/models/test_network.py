@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fer3d.models.cnn3d import CNN3d, GreyConv3d
+from fer3d.models.cnn3d import CNN3d
+from fer3d.models.convolutions import GreyConv3d
 from fer3d.models.network import Task, check_bf16_convolutions, check_network, forward_flop, use_channels_last
 from fer3d.settings import check_arguments
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fer3d.models.cnn3d import POOLS
+from fer3d.models.convolutions import POOLS
 from fer3d.models.pooling import BlockAvgPool3d, BlockMaxPool3d, BlockPool3d
 
 Triple = tuple[int, int, int]
