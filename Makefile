@@ -22,7 +22,7 @@ setup: .venv/ready ## Make .venv with everything that fer3d, its tests and the s
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fer3d needs Python 3.11 or newer; make PYTHON=python3.11 setup")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synthetic,dashboard,cluster,parquet,export,openvino,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synthetic,dashboard,cluster,parquet,export,openvino,videomae,dev]'
 	touch $@
 
 demo: setup ## Synthetic twin of CK+ -> faces -> one trained fold -> predictions on a video, in about ten minutes on two cores

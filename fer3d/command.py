@@ -13,10 +13,10 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -169,7 +169,14 @@ def _kill_children() -> None:
         process.kill()
 
 
-def run_hydra(command: str, task: Callable[[DictConfig], Any], meaning: str | None, *, searches: bool = False) -> None:
+def run_hydra(
+    command: str,
+    task: Callable[[DictConfig], Any],
+    meaning: str | None,
+    *,
+    searches: bool = False,
+    instead: Mapping[str, Callable[[DictConfig], Any]] = MappingProxyType({}),
+) -> None:
     """Composes the configuration from the command line and calls a task with it; errors as in `user_errors`.
 
     Args:
@@ -177,6 +184,10 @@ def run_hydra(command: str, task: Callable[[DictConfig], Any], meaning: str | No
         task: Is called with the configuration.
         meaning: What the command does, and examples, for `--help`.
         searches: Whether `search=NAME` starts a search.
+        instead: Flags, each with a task to call in place of `task`.
+
+    Raises:
+        SystemExit: A user can fix an error; see `user_errors`.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
         # Hydra's own takes seconds and leaves out the comments.
@@ -187,8 +198,15 @@ def run_hydra(command: str, task: Callable[[DictConfig], Any], meaning: str | No
 
         from fer3d.arguments import hydra_arguments
         from fer3d.configuration import config_folder
+        from fer3d.settings import SettingsError
 
-        sys.argv[1:] = hydra_arguments(sys.argv[1:], searches=searches)
+        flags = [flag for flag in instead if flag in sys.argv[1:]]
+        for flag in flags:
+            task = instead[flag]
+        given = [argument for argument in sys.argv[1:] if argument not in flags]
+        if flags and any(argument.startswith("hydra/sweeper=") for argument in given):
+            raise SettingsError(f"{flags[0]} is about one configuration, not about a search: leave out hydra/sweeper")
+        sys.argv[1:] = hydra_arguments(given, searches=searches and not flags)
         run = hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(task)
         with _hydra_raises():
             run()

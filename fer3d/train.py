@@ -3,6 +3,7 @@
 fer3d train +fold=3                     one fold; several with +fold=[1,2,5] or +fold=range(1,4), all without it
 fer3d train search=compact              a search; in full: -m hydra/sweeper=optuna search=compact
 fer3d train from_study=outputs/search/NAME
+fer3d train --describe model=cnn_lstm   parameters, operations and speed of a network; trains nothing
 """
 
 from __future__ import annotations
@@ -33,6 +34,17 @@ def train(config: DictConfig) -> Any:
     return None
 
 
+def describe(config: DictConfig) -> None:
+    """Prints what the network of the configured run costs on this machine."""
+    with user_errors():
+        from fer3d.training import description
+        from fer3d.training.prepare import prepare
+        from fer3d.training.run import Run
+
+        for name, value in description.describe(Run.of(config, prepare(config).store)):
+            print(f"{name:14} {value}")
+
+
 def _fold_job(config: DictConfig) -> Any:
     """Trains the folds of a search's job."""
     from fer3d.corpora.sequences import CorpusWarning
@@ -56,4 +68,4 @@ def _fold_job(config: DictConfig) -> Any:
 if __name__ == "__main__":
     with orderly_end():
         tell_libraries()
-        run_hydra("train", train, __doc__, searches=True)
+        run_hydra("train", train, __doc__, searches=True, instead={"--describe": describe})

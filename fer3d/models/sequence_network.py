@@ -146,15 +146,17 @@ class Mean(nn.Module):
     Args:
         num_features: `D` of the features `(B, L, D)`.
         num_steps: `L`.
+        layer_norm: Whether layer norm follows.
     """
 
-    def __init__(self, *, num_features: int, num_steps: int) -> None:
+    def __init__(self, *, num_features: int, num_steps: int, layer_norm: bool = False) -> None:
         super().__init__()
+        self.norm = nn.LayerNorm(num_features) if layer_norm else nn.Identity()
         self.num_outputs = num_features
 
     def forward(self, features: Tensor) -> Tensor:
         """Returns `(B, D)`."""
-        return features.mean(1)
+        return torch.as_tensor(self.norm(features.mean(1)))
 
 
 class Attention(nn.Module):

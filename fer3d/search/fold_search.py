@@ -21,7 +21,6 @@ from optuna.trial import TrialState
 
 from fer3d.clips.folds import kind_of
 from fer3d.search.cross_validation import CrossValidation, CrossValidationSettings
-from fer3d.search.search_progress import duration
 from fer3d.search.session import SETTINGS, run_search
 from fer3d.search.space import SearchSpace, SpaceError
 from fer3d.search.study_trials import KnownTrials
@@ -29,7 +28,7 @@ from fer3d.search.sweeper_settings import SweeperSettings
 from fer3d.search.trial_tracking import TrialTracker
 from fer3d.settings import checked
 from fer3d.training.identity import counted_settings
-from fer3d.training.pace import expected_seconds
+from fer3d.training.pace import duration, expected_seconds
 from fer3d.training.prepare import prepare
 from fer3d.training.run import Run
 from fer3d.training.tracking import wandb_mode

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from fer3d.search.objective import Steps
+from fer3d.training.pace import duration
 
 _logger = logging.getLogger(__name__)
 
@@ -120,11 +121,3 @@ class _Pace:
         begun = sum(min(steps.done, length) for steps in self._active.values())
         seconds = (time.monotonic() - self._began) / self._num_steps * (num_trials * length - begun)
         return f"{'about' if self._lengths else 'at most about'} {duration(seconds)}"
-
-
-def duration(seconds: float) -> str:
-    """Returns a duration for people, such as `2 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -41,6 +41,14 @@ def expected_seconds(run: Run) -> float:
     return float(a_step * num_updates(run.config, run.store, run.folds) / run.config.batch_size)
 
 
+def duration(seconds: float) -> str:
+    """Returns a duration for people, such as `2 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def _step_seconds(run: Run, num_steps: int) -> list[float]:
     """Seconds of each of a few steps."""
     clock, training = _Clock(), run.training()

@@ -87,12 +87,16 @@ def num_updates(config: DictConfig, store: ClipStore, folds: Sequence[Fold]) -> 
     return sum(rows) * int(config.trainer.max_epochs)
 
 
+def clip_gflop(config: DictConfig, store: ClipStore) -> float:
+    """Estimates the floating-point operations of a forward pass of one clip, in 1e9; 0 if the network does not run."""
+    model = json.dumps(OmegaConf.to_container(config.model, resolve=True), sort_keys=True)
+    return 1e-9 * _forward_flop(model, _task(store.header, config.clips.num_frames))
+
+
 def training_pflop(config: DictConfig, store: ClipStore, folds: Sequence[Fold]) -> float:
     """Estimates the floating-point operations of training folds, in 1e15; see `num_updates`."""
-    model = json.dumps(OmegaConf.to_container(config.model, resolve=True), sort_keys=True)
-    flop = _forward_flop(model, _task(store.header, config.clips.num_frames))
     # The backward pass costs twice the forward pass.
-    return 3e-15 * flop * num_updates(config, store, folds)
+    return 3e-6 * clip_gflop(config, store) * num_updates(config, store, folds)
 
 
 @lru_cache

@@ -106,6 +106,9 @@ class _Result(_Entries):
     num_train_with_copies: dict[str, int]
     finished: str
     seconds: Finite
+    clips_per_second: Finite | None = None
+    num_parameters: NonNegativeInt | None = None
+    gflop: Finite | None = None
     device: str
     compiled: bool | None = None
     versions: dict[str, str]

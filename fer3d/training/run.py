@@ -32,7 +32,7 @@ from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, lacking, star
 from fer3d.training.device import Precision, resolve_compile, resolve_precision, training_device
 from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.identity import counted_settings, run_digest
-from fer3d.training.parts import check_training, make_training, training_pflop
+from fer3d.training.parts import check_training, clip_gflop, make_training, training_pflop
 from fer3d.training.results import (
     EpochPredictions,
     FoldResult,
@@ -334,6 +334,9 @@ class Run:
             "num_train_with_copies": dict(zip(self.store.emotions, rows, strict=True)),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(trained.seconds, 2),
+            "clips_per_second": round(sum(rows) * len(trained.logits) / trained.seconds, 2),
+            "num_parameters": sum(parameter.numel() for parameter in trained.network.parameters()),
+            "gflop": clip_gflop(self.config, self.store),
             "compiled": trained.compiled,
             "device": trained.device,
         }
