@@ -23,7 +23,7 @@ from fer3d.clips.store import ClipStore
 from fer3d.training.results import read_result
 
 PAGE = (Path(__file__).parents[1] / "docs/extend.md").read_text(encoding="utf-8")
-FILES = dict(re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)```", PAGE, flags=re.DOTALL))
+FILES = dict(re.findall(r"`([\w/]+\.(?:py|yaml))`:\n\n```(?:python|yaml)\n(.*?)```", PAGE, flags=re.DOTALL))
 COMMANDS = [
     shlex.split(line)
     for line in re.findall(r"^    (python .*)$", re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL), re.MULTILINE)
@@ -40,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "work"
     folder.mkdir()
     for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
         monkeypatch.delitem(sys.modules, Path(name).stem, raising=False)
     monkeypatch.chdir(folder)
@@ -90,8 +91,9 @@ FEW = ["frames.stored=10", "faces.crop.size=32", "cv.num_folds=2"]
 
 
 def test_the_examples_are_found() -> None:
-    assert list(FILES) == ["my_corpus.py", "my_network.py", "my_augmentation.py", "my_protocol.py"]
-    assert len(COMMANDS) == 6
+    named = ["my_corpus.py", "my_network.py", "my_aggregation.py", "my_conf/model/frame_max.yaml"]
+    assert list(FILES) == [*named, "my_augmentation.py", "my_protocol.py"]
+    assert len(COMMANDS) == 7
     for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL):
         compile(block, "docs/extend.md", "exec")
 
@@ -113,6 +115,12 @@ def test_a_network(run: RunCommands, settings: list[str], prepared: PreparedCKPl
     result = read_result(trained)
     assert result.info["config"]["model"] == {"_target_": "my_network.FramesLSTM", "width": 8}
     assert result.logits.shape == (2, 4, 7)
+
+
+def test_a_part_of_a_network(run: RunCommands, settings: list[str], prepared: PreparedCKPlus) -> None:
+    run("frame_max", *settings, "+fold=1", "model.encoder.filters=[[2],[2],[2],[2],[2]]")
+    (trained,) = prepared.outputs.glob("ckplus-kfold10-frame_max-*/fold_001")
+    assert read_result(trained).info["config"]["model"]["aggregation"]["_target_"] == "my_aggregation.Maximum"
 
 
 @pytest.mark.parametrize(

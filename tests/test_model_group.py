@@ -1,4 +1,4 @@
-"""Every network of the group `model` does all that the paper's does: trains, resumes, exports, explains, is searched."""
+"""Every network of the group `model` trains, resumes, is exported, explained and searched, as the paper's."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_trains_resumes_exports_and_explains(name: str, prepared: PreparedCKPlus
     corpus = [setting for setting in prepared.settings if setting not in TINY]
     settings = [*corpus, *SMALL, *tiny(name), "name=group", f"outputs={prepared.outputs}", "+fold=1"]
     settings += ["save_checkpoint=true"]
-    status, out, err = invoke("train", *settings)
+    status, _, err = invoke("train", *settings)
     assert status == 0, err
     (run,) = prepared.outputs.glob("group-*")
     result = read_result(run / "fold_001")
@@ -62,17 +62,17 @@ def test_trains_resumes_exports_and_explains(name: str, prepared: PreparedCKPlus
     assert "done already" in invoke("train", *settings)[1]
 
     exported = prepared.outputs / "network.onnx"
-    status, out, err = invoke("export", str(run / "fold_001/last.ckpt"), "--out", str(exported))
+    status, _, err = invoke("export", str(run / "fold_001/last.ckpt"), "--out", str(exported))
     assert status == 0, err
     assert exported.is_file()
 
     clip = result.clip_ids[0]
-    status, out, err = invoke("explain", str(run), "--clip", clip, "--out", str(prepared.outputs / "why"))
+    status, _, err = invoke("explain", str(run), "--clip", clip, "--out", str(prepared.outputs / "why"))
     assert status == 0, err
     (explained,) = json.loads((prepared.outputs / "why/explanation.json").read_text())["clips"]
     shares = [frame["share"] for frame in explained["explained"][0]["frames"]]
     assert len(shares) == 10
-    if "frame_compact" == name:
+    if name == "frame_compact":
         # It has not seen any other frame.
         assert not any(shares[:-1])
 

@@ -55,10 +55,10 @@ def test_scripts_are_there(words: list[str]) -> None:
 def test_python_commands_compose(words: list[str]) -> None:
     assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file()
     # What a study's best trial adds, only the study knows.
-    known = [word for word in words[3:] if not word.startswith(("from_study=", "study_storage="))]
+    known = [word for word in words[3:] if not word.startswith(("from_study=", "study_storage=", "--describe"))]
     arguments = hydra_arguments(known, searches=words[2] == "fer3d.train")
     overrides = [word for word in arguments if "=" in word]
-    assert {word for word in words[3:] if "=" not in word} <= {"--cfg", "job", "hydra", "-m"}
+    assert {word for word in words[3:] if "=" not in word} <= {"--cfg", "job", "hydra", "-m", "--describe"}
     if not {"-m", "hydra.mode=MULTIRUN"} & set(arguments):
         composed(*overrides)
         return
