@@ -22,6 +22,7 @@ from fer3d.clips.augment import make_augmentation
 from fer3d.clips.clip_source import ClipSource, clip_source
 from fer3d.clips.data import FoldData
 from fer3d.clips.folds import Fold
+from fer3d.clips.frames import make_sampling
 from fer3d.clips.store import ClipRecord, ClipStore, StoreHeader, StoreWriter
 from fer3d.configuration import compose_train
 from fer3d.models.network import Task
@@ -70,7 +71,7 @@ class Trainer:
             normalise=config.clips.normalise,
             shuffle_seed=0,
             augment_seed=0,
-            sampling=instantiate(config.frames),
+            sampling=make_sampling(config.frames),
             num_frames=config.clips.num_frames,
         )
         self.data.to(device)

@@ -124,14 +124,14 @@ def _explain_clip(
     from fer3d.reporting.strips import explanation_figure
     from fer3d.reporting.theme import png, svg
 
-    given, emotions = trained.given(clip), trained.trained.emotions
+    network, given, emotions = trained.network_for(clip), trained.given(clip), trained.trained.emotions
     with torch.no_grad():
-        probabilities = trained.network(to_unit_range(given)[None])[0]
+        probabilities = network(to_unit_range(given)[None])[0]
     said, probability = emotions[int(probabilities.argmax())], float(probabilities.max())
     explained = []
     for emotion in options.emotion or [said]:
         found = explain_clip.explain(
-            trained.network, given, _label(trained, emotion), layer=options.layer, method=options.method
+            network, given, _label(trained, emotion), layer=options.layer, method=options.method
         )
         figure = explanation_figure(clip, found, emotions, (said, probability))
         name = _free_name(f"{clip.name} {emotion}", files)

@@ -27,6 +27,8 @@ Part = Annotated[Mapping[str, Any], "names its code by _target_"]
 Parts = Mapping[str, Mapping[str, Any]]
 Text = Annotated[str, MinLen(1)]
 Count = Annotated[int, Ge(1)]
+# The values of frames.order; see `fer3d.clips.frame_order`.
+FrameOrderName = Literal["as_filmed", "reversed", "shuffled", "apex_repeated"]
 
 
 class SettingsError(ValueError):
@@ -102,6 +104,8 @@ _TOLD = {
 }
 # Those that a part must accept as keyword arguments; a network gets the others only if it accepts them.
 _HAS_TO_TAKE = {"model": ("num_classes",), **{name: _TOLD[name] for name in ("logger.csv", "logger.wandb")}}
+# Settings of a section that are no arguments of its part, and their types.
+_BESIDES: dict[str, dict[str, Any]] = {"frames": {"order": FrameOrderName}}
 # The method or attribute of a part that fer3d uses; a class without it is rejected.
 _CALLED = {
     "data": "read",
@@ -214,7 +218,7 @@ def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place:
             get it from a search).
     """
     parameters = inspect.signature(target).parameters
-    hints, told = _hints(target), _told(place)
+    hints, told, besides = _hints(target), _told(place), _BESIDES.get(place, {})
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     lacking = [] if takes_any else [name for name in _HAS_TO_TAKE.get(place, ()) if name not in parameters]
     if lacking:
@@ -232,12 +236,14 @@ def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place:
         key = f"{place}.{name}" if place else str(name)
         if name in _HYDRAS and "_target_" in given:
             found[name] = value
+        elif name in besides:
+            found[name] = _check(besides[name], value, key)
         elif name in told:
             raise SettingsError(f"{key} cannot be set: {told[name]}")
         elif name in known or takes_any:
             found[name] = _check(_NARROWER.get(key, hints.get(str(name), Any)), value, key)
         else:
-            raise _unknown(key, str(name), known)
+            raise _unknown(key, str(name), [*known, *besides])
     if is_dataclass(target):
         for name in known:
             if name not in given and parameters[name].default is inspect.Parameter.empty:

@@ -75,6 +75,15 @@ def test_emotions_layer_and_method_can_be_chosen_and_a_network_that_has_seen_the
     assert all("SEEN IN TRAINING" in path.read_text() for path in (tmp_path / "into").glob("*.svg"))
 
 
+def test_explains_a_network_that_only_saw_the_last_frame(explain: Invoke, tmp_path: Path) -> None:
+    kept = write_kept_run(tmp_path / "outputs", "frames.order=apex_repeated")
+    clip_id = kept.results.folds[0].clip_ids[0]
+    status, _, err = explain(kept.folder, "--clip", clip_id, "--out", tmp_path / "into")
+    assert (status, err) == (0, "")
+    (clip,) = told(tmp_path / "into")["clips"]  # type: ignore[misc, attr-defined]
+    assert len(clip["explained"][0]["frames"]) == 1
+
+
 @pytest.mark.slow
 def test_explains_frames_of_a_folder(explain: Invoke, kept: KeptRun, tmp_path: Path, astronaut: Path) -> None:
     status, _, err = explain(kept.checkpoint(1), astronaut, "--out", tmp_path / "into")

@@ -66,6 +66,8 @@ class FoldData(pl.LightningDataModule):
             of taking each row once.
         sampling: Chooses frames among a clip's `S` stored ones; None: all.
         num_frames: Number of frames that the network takes, `T`; None: all.
+        frame_order: For each clip of the corpus, which of its `T` frames the network gets first, second and so on,
+            `(N, T)`, on the CPU; copies take their clip's. None: as filmed.
 
     Raises:
         ValueError: `batch_size` is below 1, or an operation of the augmentation cannot change such clips.
@@ -86,6 +88,7 @@ class FoldData(pl.LightningDataModule):
         class_sampler: bool = False,
         sampling: FrameSampling | None = None,
         num_frames: int | None = None,
+        frame_order: Tensor | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -99,6 +102,7 @@ class FoldData(pl.LightningDataModule):
         sampling = sampling if num_frames not in (None, num_stored) else None
         shape = torch.Size((num_channels, num_frames or num_stored, *size))
         self._views = sampling.prediction(shape[1]) if sampling else None
+        self._frame_order = frame_order
         self.plan.check(shape)
         seeds = count(augment_seed) if augmentation.redraw else repeat(augment_seed)
         classes = labels[self.plan.clip].cpu() if class_sampler else None
@@ -177,10 +181,17 @@ class FoldData(pl.LightningDataModule):
         if self._views is not None:
             frames = self._views.repeat(len(indices), 1)
             indices = indices.repeat_interleave(len(self._views))
-        return batch._replace(clips=self.source.fetch(indices, frames))
+        return batch._replace(clips=self._fetch_clips(indices, frames))
 
     def _fetch_rows(self, rows: Tensor) -> Tensor:
-        return self.source.fetch(self.plan.clip[rows], self._epochs.frames_of(rows))
+        return self._fetch_clips(self.plan.clip[rows], self._epochs.frames_of(rows))
+
+    def _fetch_clips(self, indices: Tensor, frames: Tensor | None) -> Tensor:
+        """The clips at `indices`, with all stored frames or the given ones, in the order for the network."""
+        if self._frame_order is not None:
+            order = self._frame_order[indices]
+            frames = order if frames is None else frames.gather(1, order)
+        return self.source.fetch(indices, frames)
 
     def _loader(self, numbers: Any, *, training: bool) -> DataLoader[Rows]:
         settings: dict[str, Any] = {

@@ -6,11 +6,12 @@ several views. `uniform` and `segments` share their stores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from hydra.utils import instantiate
 
 # Prediction with ONNX Runtime does not need PyTorch, so functions import it where they create tensors.
 if TYPE_CHECKING:
@@ -203,6 +204,16 @@ class WindowFrames:
         num_starts = (self.stored or num_frames) - num_frames + 1
         starts = ((torch.arange(self.views)[:, None] + 0.5) / self.views * num_starts).long()
         return starts + torch.arange(num_frames)
+
+
+def make_sampling(frames: Mapping[str, Any]) -> FrameSampling:
+    """Creates the frame sampling of a section `frames`, whose keys are its arguments, except for `order`.
+
+    Args:
+        frames: The section; `fer3d.clips.frame_order` reads its `order`.
+    """
+    made: FrameSampling = instantiate({key: value for key, value in frames.items() if key != "order"})
+    return made
 
 
 def _seen_at_middles(times: Sequence[float], num_parts: int) -> list[int]:

@@ -100,7 +100,7 @@ def missed_maps(run: RunResults, store: ClipStore, missed: Sequence[MissedClip])
 def _map(trained: TrainedNetwork, store: ClipStore, clip: MissedClip) -> NDArray[np.float32]:
     shown = trained.stored_clip(store, clip.clip_id)
     label = trained.trained.emotions.index(clip.predicted)
-    evidence = find_evidence(trained.network, trained.given(shown), label)
+    evidence = find_evidence(trained.network_for(shown), trained.given(shown), label)
     whole = np.zeros(store.clips.shape[1:4], dtype=np.float32)
     whole[list(trained.kept)] = evidence.map.numpy()
     return whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fer3d.clips.frame_order import FrameOrder
 from fer3d.clips.preprocess import load_clips
 from fer3d.clips.store import ClipStore
 from fer3d.explanation.explain_clip import ViewedNetwork
@@ -34,6 +35,7 @@ class ShownClip:
         frames: Name of each frame, `S` texts: its file or its time.
         caution: The caution to show: rendered faces, or a subject of the training.
         label: The true emotion; None if unknown.
+        clip_id: The clip's id in its clip store; None for a clip of a video.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ShownClip:
     frames: tuple[str, ...]
     caution: str
     label: str | None = None
+    clip_id: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,7 @@ class TrainedNetwork:
         path: The checkpoint's file.
         checkpoint: The checkpoint.
         trained: Its metadata.
-        network: The network, which takes clips of the frames in `kept`.
+        network: The network, which takes clips of the frames in `kept`, ordered as for a clip of a video.
         kept: Indices of a stored clip's frames that the views use, ascending.
         device: The device.
     """
@@ -84,14 +87,25 @@ class TrainedNetwork:
     ) -> TrainedNetwork:
         """Restores the network of a checkpoint in memory; see `read`."""
         trained = Trained.of(checkpoint, trusted)
-        kept = sorted({frame for view in trained.views for frame in view})
+        views = _ordered(trained.views, trained.order)
+        kept = sorted({frame for view in views for frame in view})
         viewed = ViewedNetwork(
             restore_network(checkpoint, trusted).float(),
-            torch.tensor([[kept.index(frame) for frame in view] for view in trained.views]),
+            _places(views, kept),
             normalised=trained.normalise,
             temperature=trained.temperature or 1.0,
         )
         return cls(path, checkpoint, trained, viewed.to(device), tuple(kept), torch.device(device))
+
+    def network_for(self, clip: ShownClip) -> ViewedNetwork:
+        """Returns the network with frames in the order that the clip has in training (each its own if shuffled)."""
+        if clip.clip_id is None:
+            return self.network
+        order = FrameOrder.of(self.checkpoint.config).positions(self.trained.num_frames, clip.clip_id)
+        views = _places(_ordered(self.trained.views, order), self.kept)
+        shared = self.network
+        own = ViewedNetwork(shared.network, views, normalised=shared.normalised, temperature=shared.temperature)
+        return own.to(self.device)
 
     def given(self, clip: ShownClip) -> Tensor:
         """Returns the preprocessed clip: uint8 `(C, S, H, W)` on the network's device, after CLAHE."""
@@ -118,6 +132,7 @@ class TrainedNetwork:
             frames=tuple(record.frames[frame] for frame in self.kept),
             caution=", ".join(filter(None, cautions)),
             label=record.emotion,
+            clip_id=clip_id,
         )
 
 
@@ -153,6 +168,16 @@ def checkpoint_of(path: Path, clip_id: str | None = None) -> Path:
         why = f", and none of its folds held out {clip_id}" if clip_id else ""
         raise ExplanationError(f"{path} contains {len(kept)} checkpoints{why}: give one, such as {kept[0]}")
     return kept[0] if held_out is None else fold_folder(path, held_out) / CHECKPOINT_NAME
+
+
+def _ordered(views: Sequence[Sequence[int]], order: Sequence[int] | None) -> list[list[int]]:
+    """The frames of each view in the order for the network."""
+    return [list(view) if order is None else [view[place] for place in order] for view in views]
+
+
+def _places(views: Sequence[Sequence[int]], kept: Sequence[int]) -> Tensor:
+    """Where the frames of each view lie among those that are kept, `(K, T)`."""
+    return torch.tensor([[kept.index(frame) for frame in view] for view in views])
 
 
 def _fold_of(run: Path, clip_id: str) -> int | None:

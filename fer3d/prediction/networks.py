@@ -20,7 +20,7 @@ class Network(Protocol):
     """Computes logits."""
 
     def logits(self, clips: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Returns the logits `(N, num_classes)` of clips `(N, C, T, H, W)`, 0 to 255."""
+        """Returns the logits `(N, num_classes)` of clips `(N, C, T, H, W)`, 0 to 255, frames in the order of time."""
 
 
 @dataclass(frozen=True)

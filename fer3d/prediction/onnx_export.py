@@ -101,15 +101,18 @@ def export_network(network: nn.Module, trained: Trained, name: str, trusted: Col
 
 
 class _Graph(nn.Module):
-    """The exported computation, from pixels to probabilities."""
+    """The exported computation, from pixels in the order of time to probabilities."""
+
+    order: Tensor | None
 
     def __init__(self, network: nn.Module, trained: Trained) -> None:
         super().__init__()
         self.network, self._normalised = network, trained.normalise
         self._temperature = trained.temperature or 1.0
+        self.register_buffer("order", None if trained.order is None else torch.tensor(trained.order))
 
     def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        given = to_unit_range(clips)
+        given = to_unit_range(clips if self.order is None else clips.index_select(2, self.order))
         logits = self.network(normalise(given) if self._normalised else given).float()
         return logits, torch.softmax(logits / self._temperature, 1)
 
@@ -208,6 +211,8 @@ def _preprocessing(trained: Trained) -> str:
     if trained.clahe:
         steps.append("Its contrast is equalised: CLAHE, clip limit 2, 8x8 tiles; in colour on the L of L*a*b* alone.")
     steps.append(f"Frames are chosen by {json.dumps(trained.frames)}.")
+    if trained.order is not None:
+        steps.append(f"The graph itself gives the network the frames at these positions: {json.dumps(trained.order)}.")
     if len(trained.views) > 1:
         steps.append(
             f"Of {trained.num_stored} frames, average the softmax of the logits over these choices, and divide the "
@@ -219,7 +224,7 @@ def _preprocessing(trained: Trained) -> str:
 
 def _difference(network: nn.Module, trained: Trained, content: bytes, name: str, trusted: Collection[str]) -> float:
     """The largest difference between ONNX Runtime and PyTorch, for one clip and for several."""
-    theirs = TorchNetwork(network, trained.normalise, torch.device("cpu"))
+    theirs = TorchNetwork(network, trained.normalise, torch.device("cpu"), trained.order)
     _, ours = from_bytes(content, name, trusted)
     rng = np.random.default_rng(0)
     shape = (trained.num_channels, trained.num_frames, trained.size, trained.size)

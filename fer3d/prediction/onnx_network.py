@@ -172,6 +172,10 @@ def _fault(trained: Trained) -> str | None:
         return f"its views do not have {trained.num_frames} frames"
     if not all(0 <= frame < trained.num_stored for view in trained.views for frame in view):
         return f"its views name frames beyond {trained.num_stored}"
+    if trained.order is not None and not (
+        len(trained.order) == trained.num_frames and set(trained.order) <= set(range(trained.num_frames))
+    ):
+        return f"its order does not name {trained.num_frames} frames"
     if trained.temperature is not None and not 0 < trained.temperature < math.inf:
         return f"its temperature is {trained.temperature}"
     return None

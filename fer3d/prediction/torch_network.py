@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +24,21 @@ class TorchNetwork:
         network: The network, in evaluation mode.
         normalised: Whether its input is scaled to [-1, 1] instead of [0, 1].
         device: The device.
+        order: Which frames the network gets first, second and so on; None: those of the clips, in their order.
     """
 
-    def __init__(self, network: torch.nn.Module, normalised: bool, device: torch.device) -> None:
+    def __init__(
+        self, network: torch.nn.Module, normalised: bool, device: torch.device, order: Sequence[int] | None = None
+    ) -> None:
         self._network = network.to(device)
         self._normalised, self._device = normalised, device
+        self._order = None if order is None else list(order)
 
     @torch.inference_mode()
     def logits(self, clips: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Returns the logits `(N, num_classes)` of clips `(N, C, T, H, W)`, 0 to 255."""
-        given = to_unit_range(torch.from_numpy(clips).to(self._device))
+        ordered = clips if self._order is None else clips[:, :, self._order]
+        given = to_unit_range(torch.from_numpy(ordered).to(self._device))
         logits: torch.Tensor = self._network(normalise(given) if self._normalised else given)
         return logits.double().cpu().numpy()
 
@@ -57,7 +62,7 @@ def read_checkpoint(path: Path, device: str, trusted: Collection[str]) -> tuple[
     except (HydraException, KeyError, TypeError, ValueError) as error:
         what = f"missing key {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise PredictionError(f"{path} contains settings that this version of fer3d cannot use: {what}") from error
-    return trained, TorchNetwork(network, trained.normalise, place)
+    return trained, TorchNetwork(network, trained.normalise, place, trained.order)
 
 
 def _device(name: str) -> torch.device:

@@ -14,7 +14,8 @@ from hydra.utils import instantiate
 
 from fer3d.clips.detectors import FaceDetector
 from fer3d.clips.faces import FaceExtraction
-from fer3d.clips.frames import FrameSampling
+from fer3d.clips.frame_order import FrameOrder, without_default
+from fer3d.clips.frames import FrameSampling, make_sampling
 from fer3d.corpora.layout import root_folder
 from fer3d.training.identity import differences
 
@@ -42,7 +43,7 @@ class Trained:
         clahe: Whether frames are equalised.
         normalise: Whether the input is scaled to [-1, 1] instead of [0, 1].
         faces: Face detection and cropping: the configuration's section `faces`.
-        frames: Frame sampling: the section `frames`.
+        frames: Frame sampling: the section `frames`, without an `order` that is the default.
         temperature: Calibration temperature, which divides the logits; None if not fitted.
         corpus: Name of the corpus.
         synthetic: Whether its faces are rendered.
@@ -52,6 +53,8 @@ class Trained:
         run: The run's digest.
         fold: The fold's number.
         weights: SHA-256 of the weights.
+        order: Which of the `T` frames the network gets first, second and so on; None as filmed. Networks are given
+            frames in the order of time and put them into this order themselves.
     """
 
     emotions: tuple[str, ...]
@@ -72,6 +75,7 @@ class Trained:
     run: str
     fold: int
     weights: str
+    order: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, trusted: Collection[str] = ()) -> Trained:
@@ -89,7 +93,7 @@ class Trained:
         config = checkpoint.config
         check_targets(config["frames"], ("fer3d.clips.frames", *trusted))
         check_targets(config["faces"], ("fer3d.clips.faces", "fer3d.clips.detectors", *trusted))
-        sampling: FrameSampling = instantiate(config["frames"])
+        sampling = make_sampling(config["frames"])
         num_frames = config["clips"]["num_frames"]
         num_stored = sampling.num_stored(num_frames)
         # As in the data module: a store that keeps only the network's frames has one view.
@@ -103,7 +107,7 @@ class Trained:
             clahe=config["clips"]["clahe"],
             normalise=config["clips"]["normalise"],
             faces=config["faces"],
-            frames=config["frames"],
+            frames=without_default(config["frames"]),
             temperature=checkpoint.temperature,
             corpus=checkpoint.corpus,
             synthetic=checkpoint.synthetic,
@@ -113,6 +117,7 @@ class Trained:
             run=checkpoint.digest,
             fold=checkpoint.fold,
             weights=checkpoint.weights_digest,
+            order=FrameOrder.of(config).positions(num_frames),
         )
 
     @classmethod
@@ -126,6 +131,7 @@ class Trained:
         for name in ("emotions", "subjects"):
             given[name] = tuple(given[name])
         given["views"] = tuple(map(tuple, given["views"]))
+        given["order"] = None if given["order"] is None else tuple(given["order"])
         given["training_clips"] = {name: tuple(values) for name, values in given["training_clips"].items()}
         return cls(**given)
 
@@ -148,8 +154,7 @@ class Trained:
     @cached_property
     def sampling(self) -> FrameSampling:
         """The frame sampling of the training clips."""
-        made: FrameSampling = instantiate(self.frames)
-        return made
+        return make_sampling(self.frames)
 
     @cached_property
     def extraction(self) -> FaceExtraction:

@@ -59,6 +59,7 @@ class Training:
         sampling: Chooses the frames that the network gets; None: all stored ones.
         num_frames: Number of frames that the network gets; None: all.
         class_sampler: Whether to draw an epoch's rows with every class equally likely.
+        frame_order: For each clip of the corpus, the order of its frames, `(N, T)`; None: as filmed. See `FoldData`.
     """
 
     network: Callable[[], nn.Module]
@@ -78,6 +79,7 @@ class Training:
     sampling: FrameSampling | None = None
     num_frames: int | None = None
     class_sampler: bool = False
+    frame_order: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def train_fold(
         class_sampler=training.class_sampler,
         sampling=training.sampling,
         num_frames=training.num_frames,
+        frame_order=training.frame_order,
     )
     network = training.network()
     if training.precision == "bf16-mixed" or training.compile:

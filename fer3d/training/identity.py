@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fer3d.clips.frame_order import without_default
+
 # Sections and keys of the configuration that change a run's numbers. `data` and `faces` count by the digest of the
 # clips, and `start_from` by the digest of the checkpoint.
 COUNTED = (
@@ -42,15 +44,16 @@ def counted_settings(
     counted = {key: config[key] for key in COUNTED} | {key: config[key] for key in COUNTED_IF_SET if config.get(key)}
     counted["trainer"] = {key: value for key, value in config["trainer"].items() if key not in UNCOUNTED_TRAINER}
     counted |= {key: config["clips"][key] for key in COUNTED_CLIPS}
-    if _counts_frames(config):
-        counted |= {"frames": config["frames"], "num_frames": config["clips"]["num_frames"]}
+    frames = without_default(config["frames"])
+    if _count(frames):
+        counted |= {"frames": frames, "num_frames": config["clips"]["num_frames"]}
     counted |= {"precision": precision, "compile": compiled}
     return counted | {"clip_store": clip_store, "start_from": start_from}
 
 
-def _counts_frames(config: Mapping[str, Any]) -> bool:
-    """Whether the sampling of frames counts by itself; for the last frames, the clip store's digest covers it."""
-    return str(config["frames"]["_target_"]) != "fer3d.clips.frames.LastFrames"
+def _count(frames: Mapping[str, Any]) -> bool:
+    """Whether the section `frames` counts by itself; for the last frames, the clip store's digest covers it."""
+    return "order" in frames or str(frames["_target_"]) != "fer3d.clips.frames.LastFrames"
 
 
 def run_digest(counted: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ from pytorch_lightning.callbacks import Checkpoint as CheckpointCallback
 
 from fer3d.clips.augment import make_augmentation
 from fer3d.clips.folds import Fold
+from fer3d.clips.frame_order import FrameOrder
+from fer3d.clips.frames import make_sampling
 from fer3d.clips.store import ClipStore, StoreHeader
 from fer3d.models.network import Task, check_bf16_convolutions, check_network, forward_flop, use_channels_last
 from fer3d.training.checkpoint import Checkpoint
@@ -25,23 +27,24 @@ from fer3d.training.networks import check_kind, make_network
 
 
 def make_training(
-    config: DictConfig, header: StoreHeader, start: Checkpoint | None, *, precision: Precision, compiled: bool
+    config: DictConfig, store: ClipStore, start: Checkpoint | None, *, precision: Precision, compiled: bool
 ) -> Training:
     """Creates the parts of a training from a run's configuration.
 
     Args:
         config: The validated configuration.
-        header: Header of the clip store.
+        store: The clip store.
         start: The checkpoint that every fold starts from; None: folds start from scratch.
         precision: The resolved number format.
         compiled: The resolved `compile`.
     """
-    task = _task(header, config.clips.num_frames)
+    task = _task(store.header, config.clips.num_frames)
+    frame_order = FrameOrder.of(config).table(store.clip_ids, config.clips.num_frames)
 
     def network() -> torch.nn.Module:
         made = make_network(config.model, task)
         if start is not None:
-            start.start(made, header.emotions)
+            start.start(made, store.emotions)
         return made
 
     return Training(
@@ -62,8 +65,9 @@ def make_training(
         callbacks=lambda: list(instantiate(config.callbacks).values()),
         num_batches=config.num_batches,
         class_sampler=config.class_sampler,
-        sampling=instantiate(config.frames),
+        sampling=make_sampling(config.frames),
         num_frames=config.clips.num_frames,
+        frame_order=None if frame_order is None else torch.from_numpy(frame_order),
     )
 
 

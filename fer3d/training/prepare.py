@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from fer3d.clips.folds import make_folds, select_folds
+from fer3d.clips.frames import make_sampling
 from fer3d.clips.preparation import Preparation, prepare_clips
 from fer3d.corpora.sequences import LabelledSequence
 from fer3d.settings import checked
@@ -34,7 +35,7 @@ def prepare(config: DictConfig, *, for_training: bool = True) -> Preparation:
         instantiate(config.faces),
         Path(config.outputs) / "clips",
         num_frames=config.clips.num_frames,
-        sampling=instantiate(config.frames),
+        sampling=make_sampling(config.frames),
         on_unreadable=config.clips.on_unreadable,
         progress=config.progress,
         check=partial(_check_folds, config) if for_training else None,

@@ -8,6 +8,7 @@ import pytest
 import torch
 from fake_checkpoints import KeptRun, write_kept_run
 
+from fer3d.clips.frame_order import FrameOrder
 from fer3d.clips.preprocess import to_unit_range
 from fer3d.clips.store import find_store
 from fer3d.explanation.explain_clip import explain, find_evidence
@@ -57,6 +58,26 @@ def test_a_frames_evidence_is_the_mean_of_the_views_that_show_it(viewed: KeptRun
         torch.testing.assert_close(find_evidence(trained.network, given, label).map, want)
         evident.append(bool(want.any()))
     assert any(evident)
+
+
+def test_a_map_lies_on_the_frames_as_filmed_whatever_their_order(tmp_path: Path) -> None:
+    kept = write_kept_run(tmp_path, "frames.order=shuffled", "model/activation=elu")
+    trained = TrainedNetwork.read(kept.checkpoint(1))
+    shown = [trained.stored_clip(kept.store, clip_id) for clip_id in kept.results.folds[0].clip_ids[:2]]
+    plain = TrainedNetwork.read(kept.checkpoint(1)).network
+    plain.views = torch.arange(10)[None]
+    orders = []
+    for clip in shown:
+        given = trained.given(clip)
+        order = FrameOrder("shuffled", 0).positions(10, clip.name)
+        assert order is not None
+        orders.append(order)
+        found = find_evidence(trained.network_for(clip), given, 2).map
+        torch.testing.assert_close(found[list(order)], find_evidence(plain, given[:, list(order)], 2).map)
+    assert orders[0] != orders[1]
+    # A clip of a video has the order of no clip.
+    video = replace(shown[0], clip_id=None)
+    assert tuple(trained.network_for(video).views[0].tolist()) == trained.trained.order
 
 
 def test_an_explanation_is_of_the_emotion_that_was_asked_for(viewed: KeptRun) -> None:

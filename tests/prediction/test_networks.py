@@ -13,9 +13,11 @@ from bright_faces import TRUST, write_network
 from numpy.typing import NDArray
 from trained_networks import SIZE, make_checkpoint
 
+from fer3d.clips.frame_order import FrameOrder
 from fer3d.clips.preprocess import equalise
 from fer3d.prediction.networks import Ensemble, load_networks
 from fer3d.prediction.trained import PredictionError
+from fer3d.settings import FrameOrderName
 from fer3d.training.checkpoint import Checkpoint
 
 VIEWS = ["frames=segments", "frames.stored=12", "frames.views=3"]
@@ -81,6 +83,25 @@ def test_probabilities_are_averaged_over_the_views_of_a_clip(write: Callable[...
     assert np.ptp(each, axis=0).max() > 1e-4
 
 
+@pytest.mark.parametrize("name", ["reversed", "shuffled", "apex_repeated"])
+def test_every_view_comes_in_the_order_of_the_network(write: Callable[..., Path], name: FrameOrderName) -> None:
+    ordered, filmed = load(write("a.ckpt", settings={"frames.order": name, "seed": 3})), load(write("b.ckpt"))
+    positions = FrameOrder(name, 3).positions(10)
+    assert ordered.trained.order == positions
+    assert positions is not None
+    given, plain = clips(), filmed.members[0].network
+    views = [[view[position] for position in positions] for view in filmed.trained.views]
+    each = [softmax(plain.logits(np.moveaxis(given[:, view], -1, 1).copy())) for view in views]
+    np.testing.assert_allclose(ordered.probabilities(given), np.mean(each, axis=0), atol=1e-6)
+    assert np.abs(ordered.probabilities(given) - filmed.probabilities(given)).max() > 1e-4
+
+
+def test_a_checkpoint_from_before_there_were_orders_is_as_filmed(write: Callable[..., Path]) -> None:
+    before, now = write("a.ckpt", settings={"frames.order": None}), write("b.ckpt")
+    assert load(before).trained.order is None
+    assert len(load(before, now).members) == 2
+
+
 def test_a_temperature_divides_the_logarithms_of_the_average(write: Callable[..., Path]) -> None:
     plain = load(write()).probabilities(clips())
     found = load(write(temperature=2.5)).probabilities(clips())
@@ -113,6 +134,7 @@ def test_several_networks_are_averaged(write: Callable[..., Path]) -> None:
         ),
         ({"faces.crop.margin": 0.2}, {}, r"faces.crop.margin is 0.0 in the first and 0.2 in the second"),
         ({"clips.clahe": True}, {}, "clahe is False in the first and True in the second"),
+        ({"frames.order": "reversed"}, {}, "frames.order is None in the first and reversed in the second"),
         ({"frames.stored": 16}, {}, "num_stored is 12 in the first and 16 in the second"),
         ({"faces.detector.confidence": 0.9}, {}, r"faces.detector.confidence is 0.5 in the first and 0.9 in"),
     ],
@@ -166,6 +188,7 @@ def test_a_checkpoint_of_an_earlier_version_says_so_and_which_it_is(write: Calla
         ({"faces.crop": None}, "key 'crop'"),
         ({"model.hidden": "many"}, "CNN3d"),
         ({"frames.stored": 3}, "frames.stored is 3"),
+        ({"frames.order": "sorted"}, "frames.order must be one of"),
         ({"model.colour": "blue"}, "colour"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ import pytest
 from numpy.typing import NDArray
 from trained_networks import EMOTIONS, SIZE, write_checkpoint
 
+from fer3d.clips.frame_order import FrameOrder
 from fer3d.prediction.networks import load_networks
 from fer3d.prediction.onnx_export import TOLERANCE, export_checkpoint
 from fer3d.prediction.onnx_network import from_bytes, read_onnx, sealed
 from fer3d.prediction.torch_network import read_checkpoint
 from fer3d.prediction.trained import PredictionError
+from fer3d.settings import FrameOrderName
+from fer3d.training.checkpoint import Checkpoint
 
 VIEWS = ["frames=segments", "frames.stored=12", "frames.views=3"]
 
@@ -85,12 +89,43 @@ def test_two_networks_of_both_kinds_are_averaged(file: Path, checkpoint: Path) -
     np.testing.assert_allclose(both.probabilities(stored), one.probabilities(stored), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "shuffled",
+        pytest.param("reversed", marks=pytest.mark.slow),
+        pytest.param("apex_repeated", marks=pytest.mark.slow),
+    ],
+)
+def test_the_graph_orders_the_frames_itself(checkpoint: Path, tmp_path: Path, name: FrameOrderName) -> None:
+    filmed = Checkpoint.read(checkpoint)
+    config: Any = {**filmed.config, "frames": {**filmed.config["frames"], "order": name}, "seed": 3}
+    replace(filmed, config=config).write(tmp_path / "last.ckpt")
+    content = export_checkpoint(tmp_path / "last.ckpt").content
+    trained, network = from_bytes(content, "model.onnx")
+    positions = FrameOrder(name, 3).positions(10)
+    assert trained.order == positions
+    assert positions is not None
+    clips = (clips_of_noise(3) * np.linspace(0.1, 1, 10)[:, None, None]).astype(np.uint8)
+    _, plain = read_checkpoint(checkpoint, "cpu", ())
+    want = plain.logits(np.ascontiguousarray(clips[:, :, list(positions)]))
+    np.testing.assert_allclose(network.logits(clips), want, rtol=0, atol=1e-4)
+    assert np.abs(plain.logits(clips) - want).max() > 1e-3
+    told = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
+    assert f'"order": "{name}"' in told["preprocessing"]
+    assert f"at these positions: {list(positions)}" in told["preprocessing"]
+    changed = forged(content, setting("trained", "order", value=[10] * 10))
+    with pytest.raises(PredictionError, match="its order does not name 10 frames"):
+        from_bytes(changed, "model.onnx")
+
+
 def test_the_metadata_can_be_read_by_people(exported: bytes) -> None:
     model = onnx.load_from_string(exported)
     told = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(told["labels"]) == list(EMOTIONS)
     assert told["caution"] == model.doc_string == "SYNTHETIC: trained on rendered faces (test)"
     assert f"rows {SIZE}" in told["preprocessing"]
+    assert "order" not in json.loads(told["fer3d"])["trained"]["frames"]
     assert [entry.version for entry in model.opset_import] == [18]
     onnx.checker.check_model(model, full_check=True)
 

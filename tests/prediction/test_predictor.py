@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from bright_faces import EMOTIONS, FACES, FLAT, TRUST, picture, sequence, write_corpus, write_network
 from cameras import PatientCamera
 from numpy.typing import NDArray
@@ -17,12 +18,15 @@ from prepared import TINY
 from video_files import write_video
 
 from fer3d.clips.detectors import Image
+from fer3d.clips.frame_order import FrameOrder
 from fer3d.corpora.sequences import CorpusWarning
 from fer3d.prediction.faces.face_stream import SeenFrame
 from fer3d.prediction.predictor import PredictionSettings, Predictor
 from fer3d.prediction.sources import VideoFile
 from fer3d.prediction.steps import Frame, Prediction, Step, TrackedFace
 from fer3d.prediction.trained import PredictionError
+from fer3d.settings import FrameOrderName
+from fer3d.training.checkpoint import Checkpoint
 from fer3d.training.prepare import prepare
 from fer3d.training.run import Run
 
@@ -85,6 +89,8 @@ def same(one: Sequence[Prediction], other: Sequence[Prediction], atol: float = 1
     [
         ("", 7, None, ["frames=last"]),
         (".mp4", 26, 1.5, ["frames=segments", "frames.stored=16", "frames.views=3", "clips.clahe=true"]),
+        (".mp4", 26, 1.5, ["frames=segments", "frames.stored=16", "frames.views=3", "frames.order=reversed"]),
+        pytest.param("", 7, None, ["frames=last", "frames.order=apex_repeated"], marks=pytest.mark.slow),
         pytest.param(".mp4", 26, 1.5, ["frames=uniform", "frames.stored=16"], marks=pytest.mark.slow),
         pytest.param(".mp4", 26, None, ["frames=uniform", "frames.stored=13"], marks=pytest.mark.slow),
         pytest.param(".mp4", 26, 1.5, ["frames=window", "frames.stride=3"], marks=pytest.mark.slow),
@@ -114,6 +120,29 @@ def test_held_out_clips_get_the_probabilities_of_the_evaluation(
         np.testing.assert_allclose(last.probabilities, softmax(logits), rtol=0, atol=1e-5)
     # Otherwise anything would be the same.
     assert np.ptp(result.logits[-1], axis=0).min() > 0.5
+
+
+@pytest.mark.parametrize("name", ["reversed", "shuffled", "apex_repeated"])
+def test_a_network_gets_the_frames_of_a_video_in_its_order(network: Path, tmp_path: Path, name: FrameOrderName) -> None:
+    """The same as from a network as filmed whose weights lie where the frames are."""
+    filmed = Checkpoint.read(network)
+    config: Any = {**filmed.config, "frames": {**filmed.config["frames"], "order": name}, "seed": 5}
+    ordered = replace(filmed, config=config)
+    positions = FrameOrder(name, 5).positions(10)
+    assert positions is not None
+    weights = filmed.state_dict["classifier.weight"].view(len(EMOTIONS), -1, 10, 64)
+    moved = torch.zeros_like(weights).index_add_(2, torch.tensor(positions), weights)
+    equal = replace(filmed, state_dict={**filmed.state_dict, "classifier.weight": moved.flatten(1)})
+    found = {}
+    for key, checkpoint in {"filmed": filmed, "ordered": ordered, "equal": equal}.items():
+        checkpoint.write(tmp_path / f"{key}.ckpt")
+        predictor = Predictor.load(tmp_path / f"{key}.ckpt", trusted=TRUST, device="cpu", smooth=0)
+        found[key] = list(predictor.stream(Given(sequence(1, 30))))
+    assert same(found["ordered"], found["equal"], atol=1e-5)
+    (*_, one), (*_, other) = found["ordered"], found["filmed"]
+    assert one.probabilities is not None
+    assert other.probabilities is not None
+    assert np.abs(one.probabilities - other.probabilities).max() > 1e-3
 
 
 @pytest.mark.slow
