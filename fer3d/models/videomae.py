@@ -79,9 +79,9 @@ class VideoMAEEncoder(nn.Module):
             hidden_dropout_prob=dropout,
             attention_probs_dropout_prob=dropout,
             use_mean_pooling=True,
-            # Its backward pass is deterministic on a GPU.
-            attn_implementation="eager",
         )
+        # Its backward pass is deterministic on a GPU.
+        config._attn_implementation = "eager"
         self.in_channels, self._mean, self._std = in_channels, mean, std
         self.videomae = VideoMAEModel(config)
         embeddings = self.videomae.embeddings
@@ -89,9 +89,9 @@ class VideoMAEEncoder(nn.Module):
         positions = embeddings.position_embeddings
         del embeddings.position_embeddings
         embeddings.register_buffer("position_embeddings", positions, persistent=False)
-        whole, extent = embeddings.patch_embeddings.projection, (tubelet, patch, patch)
+        extent = (tubelet, patch, patch)
         projection = GreyConv3d(in_channels, width, extent, extent)
-        projection.load_state_dict(whole.state_dict())
+        projection.load_state_dict(embeddings.patch_embeddings.projection.state_dict())
         embeddings.patch_embeddings.projection = projection
         self.num_steps, self._side, self.num_features = num_frames // tubelet, size // patch, width
         # Has no weights; its output is a map, which explanations find.
@@ -105,3 +105,8 @@ class VideoMAEEncoder(nn.Module):
         tokens = self.videomae(clips.transpose(1, 2)).last_hidden_state
         volume = tokens.unflatten(1, (self.num_steps, self._side, self._side)).permute(0, 4, 1, 2, 3)
         return torch.as_tensor(self.positions(volume).mean((3, 4)).transpose(1, 2))
+
+    def own_name(self, name: str) -> str | None:
+        """Returns the name here of a weight of transformers' VideoMAE models; None for those of other parts."""
+        inner = name.removeprefix("videomae.")
+        return f"videomae.{inner}" if inner.startswith(("embeddings.", "encoder.", "layernorm.")) else None
