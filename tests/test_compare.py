@@ -1,4 +1,4 @@
-"""The command that compares two runs."""
+"""The command that compares two runs, or many."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from fake_runs import right, write_run
 from fixture_types import Invoke
 
 from fer3d.evaluation.comparison import compare_runs, comparison_json
+from fer3d.evaluation.entries import entries_of
+from fer3d.evaluation.ranking import rank_entries, rankings_json
 from fer3d.evaluation.run_results import RunResults
 
 BETTER = right(8, 8), right(8, 7), right(4, 3)
@@ -83,7 +85,18 @@ def test_what_cannot_be_compared_or_written_is_one_sentence(
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("arguments", [[], ["one"], ["one", "two", "three"], ["one", "two", "--jsn", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["one"],
+        ["one", "two", "--jsn", "x"],
+        ["one", "two", "--picture", "x.svg"],
+        ["one", "two", "three", "--picture", "x.pdf"],
+        ["one", "two", "three", "--label", "name"],
+        ["one", "two", "three", "--label", "name=one", "--label", "name=two"],
+    ],
+)
 def test_a_wrong_command_line_says_how_it_goes(invoke: Invoke, arguments: list[Any]) -> None:
     status, out, err = invoke("compare", *arguments)
     assert (status, out) == (2, "")
@@ -96,3 +109,42 @@ def test_says_in_which_settings_the_runs_differ(invoke: Invoke, runs: tuple[Path
     said = invoke("compare", str(runs[0]), str(other))[1].splitlines()
     assert "  clips.clahe: True | False" in said
     assert "  frames._target_: fer3d.clips.frames.LastFrames | fer3d.clips.frames.UniformFrames" in said
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> list[str]:
+    """The folders of two seeds of three settings."""
+    settings = {"a": (BETTER, 0.1), "b": (BETTER, 0.2), "c": (WORSE, 0.3)}
+    return [
+        str(write_run(tmp_path, correct, name=f"some-{name}", seed=seed, overrides=[f"model.dropout={dropout}"]))
+        for seed in (0, 1)
+        for name, (correct, dropout) in settings.items()
+    ]
+
+
+def test_many_runs_are_compared_as_entries(invoke: Invoke, many: list[str], tmp_path: Path) -> None:
+    file, picture = tmp_path / "many.json", tmp_path / "many.svg"
+    label = f"best={many[0]}"
+    status, out, err = invoke("compare", *many[:4], "--out", str(file), *many[4:], "--label", label)
+    assert (status, err) == (0, "")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert f"best: {Path(many[0]).name}, {Path(many[3]).name}" in lines
+    assert "Accuracy, last epoch [SYNTHETIC data]" in lines
+    assert any(line.startswith("best 90.00% ± 0.00% 69.90% to 97.21%") for line in lines)
+    assert "b, best +0.00 1.00000 0 to 0 1.00000" in lines
+    assert sum("which does not mean that there is none" in line for line in lines) == 3
+    told = json.loads(file.read_text(encoding="utf-8"))
+    expected = rankings_json(rank_entries(entries_of([RunResults.read(Path(it)) for it in many], {"best": many[0]})))
+    assert told == json.loads(json.dumps(expected))
+    assert [entry["label"] for entry in told["entries"]] == ["b", "best", "c"]
+    status, shuffled, _ = invoke("compare", *many[::-1], "--label", label, "--picture", str(picture))
+    assert status == 0
+    assert shuffled == out.replace(f"written: {file}", f"written: {picture}")
+    assert "SYNTHETIC data" in picture.read_text(encoding="utf-8")
+
+
+def test_runs_that_are_not_alike_are_one_sentence(invoke: Invoke, many: list[str]) -> None:
+    status, out, err = invoke("compare", *many[:5])
+    assert (status, out) == (1, "")
+    assert err.startswith("fer3d: runs can be compared only if all settings have the same seeds: ")
+    assert "Traceback" not in err

@@ -50,7 +50,7 @@ class Comparison:
             first=first,
             second=second,
             protocol=protocol,
-            folds=compare_folds(accuracies[:, 0], accuracies[:, 1], _test_train_ratio(first, second)),
+            folds=compare_folds(accuracies[:, 0], accuracies[:, 1], held_out_ratio((first, second))),
             clips=compare_clips(clips[:, 0], clips[:, 1]),
         )
 
@@ -90,8 +90,17 @@ def comparison_json(comparisons: Sequence[Comparison]) -> dict[str, Any]:
         "caution": either.caution,
         "first": either.first.provenance(),
         "second": either.second.provenance(),
-        "protocols": {comparison.protocol.name: _plain(comparison.numbers) for comparison in comparisons},
+        "protocols": {comparison.protocol.name: plain_values(comparison.numbers) for comparison in comparisons},
     }
+
+
+def plain_values(value: Any) -> Any:
+    """Numbers in plain values for JSON, with lists for tuples and None for NaN and infinity."""
+    if isinstance(value, dict):
+        return {key: plain_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(item) for item in value]
+    return value if not isinstance(value, float) or isfinite(value) else None
 
 
 def check_paired(first: RunResults, second: RunResults) -> None:
@@ -105,15 +114,25 @@ def check_paired(first: RunResults, second: RunResults) -> None:
         raise EvaluationError(f"{first.folder} and {second.folder} cannot be compared pair by pair: {reason}")
 
 
+def held_out_clips(run: RunResults) -> dict[str, tuple[int, str]]:
+    """Each held-out clip's fold and emotion, by its id; runs in which they are equal can be paired."""
+    return {
+        clip_id: (fold.fold, run.emotions[label])
+        for fold in run.folds
+        for clip_id, label in zip(fold.clip_ids, fold.labels.tolist(), strict=True)
+    }
+
+
+def held_out_ratio(runs: Sequence[RunResults]) -> float:
+    """Held-out clips per training clip in all folds of runs, as the corrected t-test takes them."""
+    folds = [fold for run in runs for fold in run.folds]
+    return float(sum(len(fold.labels) for fold in folds) / sum(fold.info["num_train"] for fold in folds))
+
+
 def _right(run: RunResults, protocol: EpochProtocol) -> dict[str, bool]:
     """Whether each clip is right, by its id, since the order of clips in a fold may differ between runs."""
     predictions = held_out_predictions(run, protocol)
     return dict(zip(predictions.clip_ids, predictions.correct.tolist(), strict=True))
-
-
-def _test_train_ratio(first: RunResults, second: RunResults) -> float:
-    folds = (*first.folds, *second.folds)
-    return float(sum(len(fold.labels) for fold in folds) / sum(fold.info["num_train"] for fold in folds))
 
 
 def _whole_difference(first: RunResults, second: RunResults) -> str:
@@ -138,7 +157,7 @@ def _whole_difference(first: RunResults, second: RunResults) -> str:
 
 def _clip_difference(first: RunResults, second: RunResults) -> str:
     """How the held-out clips, their folds or their labels differ; empty if they match."""
-    clips, others = _held_out(first), _held_out(second)
+    clips, others = held_out_clips(first), held_out_clips(second)
     alone = [
         f"{len(only)} by {run.folder} alone, such as {', '.join(only[:_MAX_CLIPS_NAMED])}"
         for run, only in ((first, sorted(clips.keys() - others)), (second, sorted(others.keys() - clips)))
@@ -158,20 +177,3 @@ def _clip_difference(first: RunResults, second: RunResults) -> str:
         emotions = clips[renamed[0]][1], others[renamed[0]][1]
         return f"they label clips differently ({len(renamed)}, such as {renamed[0]}: {' and '.join(emotions)})"
     return ""
-
-
-def _held_out(run: RunResults) -> dict[str, tuple[int, str]]:
-    """Each held-out clip's fold and emotion."""
-    return {
-        clip_id: (fold.fold, run.emotions[label])
-        for fold in run.folds
-        for clip_id, label in zip(fold.clip_ids, fold.labels.tolist(), strict=True)
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if not isinstance(value, float) or isfinite(value) else None

@@ -111,13 +111,35 @@ class SeedGroup:
         return {name: Spread(tuple(values[name] for values in named)) for name in named[0]}
 
 
+def settings_without_seed(run: RunResults) -> dict[str, Any]:
+    """The settings that count for the run's digest, without the seed: equal in the seeds of one configuration.
+
+    Raises:
+        EvaluationError: Another version of fer3d trained the run, and its configuration lacks a setting.
+    """
+    start = run.info.get("start_from")
+    try:
+        counted = counted_settings(
+            run.config,
+            precision=run.info["precision"],
+            compiled=run.info["compiled"] if "compiled" in run.info else run.config["compile"],
+            clip_store=run.info["clip_store"],
+            start_from=start["weights"] if start else None,
+        )
+    except KeyError as error:
+        raise EvaluationError(
+            f"{run.folder} was trained by another version of fer3d, whose configuration lacks {error}. Train it again"
+        ) from error
+    return {key: value for key, value in counted.items() if key != "seed"}
+
+
 def _named_values(outcome: Outcome) -> dict[str, float]:
     recalls = zip(outcome.emotions, outcome.measures.recall.tolist(), strict=True)
     return outcome.numbers | {f"recall_{emotion}": recall for emotion, recall in recalls}
 
 
 def _check_one_configuration(first: RunResults, other: RunResults) -> None:
-    found = differences(_counted(first), _counted(other))
+    found = differences(settings_without_seed(first), settings_without_seed(other))
     different = [f"{key} ({ours} and {theirs})" for key, (ours, theirs) in found.items()]
     if different:
         rest = len(different) - _MAX_NAMED
@@ -136,21 +158,3 @@ def _check_same_folds(first: RunResults, other: RunResults) -> None:
             f"{first.folder} and {other.folder} do not have the same folds: only one of them has "
             f"{name_folds(sorted(numbers[0] ^ numbers[1]))}. Train what is missing"
         )
-
-
-def _counted(run: RunResults) -> dict[str, Any]:
-    """The settings that count for the run's digest, without the seed."""
-    start = run.info.get("start_from")
-    try:
-        counted = counted_settings(
-            run.config,
-            precision=run.info["precision"],
-            compiled=run.info["compiled"] if "compiled" in run.info else run.config["compile"],
-            clip_store=run.info["clip_store"],
-            start_from=start["weights"] if start else None,
-        )
-    except KeyError as error:
-        raise EvaluationError(
-            f"{run.folder} was trained by another version of fer3d, whose configuration lacks {error}. Train it again"
-        ) from error
-    return {key: value for key, value in counted.items() if key != "seed"}

@@ -172,6 +172,25 @@ def compare_clips(first_correct: ArrayLike, second_correct: ArrayLike) -> ClipTe
     )
 
 
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Corrects p-values for their number: an error in any of the tests is as unlikely as in one alone.
+
+    The smallest is multiplied by the number of tests, the next one by one less, and so on; none falls below a smaller
+    one, or exceeds 1 (Holm, Scandinavian Journal of Statistics 6(2), 1979).
+
+    Args:
+        p_values: `(num_tests,)`, from 0 to 1; NaN where a test is undefined, which counts as a test and stays NaN.
+
+    Returns:
+        `(num_tests,)` in the same order.
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(values, kind="stable")  # puts NaN last
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1)
+    return corrected
+
+
 def _standard_error(differences: NDArray[np.float64], share: float) -> float:
     """The standard error of the mean, with `share` of the variance of the differences; NaN if these are all equal."""
     if np.ptp(differences) == 0:  # computed, this variance may be a rounding error above 0

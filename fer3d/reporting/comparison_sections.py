@@ -13,10 +13,12 @@ from fer3d.evaluation.comparison import Comparison
 from fer3d.evaluation.comparison_tables import p_value
 from fer3d.evaluation.protocols import BEST_EPOCH, LAST_EPOCH
 from fer3d.evaluation.published import BENCHMARKS, Benchmark, benchmark_of, differences
+from fer3d.evaluation.ranking_tables import points_text
 from fer3d.evaluation.run_results import EvaluationError
 from fer3d.evaluation.significance import FoldTests
 from fer3d.evaluation.tables import Table, percent
 from fer3d.reporting.page import DataTable, Facts, Part, Prose, Section, side_by_side
+from fer3d.reporting.ranking_sections import rank_runs, ranking_part
 from fer3d.reporting.runs import ReportRun, alike, corpus_title, joint_caution
 from fer3d.reporting.sections import architecture_part, input_size
 from fer3d.training.identity import leaves
@@ -68,14 +70,26 @@ def published_section(runs: Sequence[ReportRun]) -> Section | None:
     return Section("published", "Accuracy beside the literature", tuple(parts)) if parts else None
 
 
-def pairs_section(runs: Sequence[ReportRun]) -> Section | None:
-    """Every pair of runs on one corpus under one cross-validation; None if there is no pair."""
-    pairs = [pair for group in alike(runs) for pair in combinations(group, 2)]
-    if not pairs:
-        return None
-    rows, reasons = pair_rows(pairs, {one.slug: one.label for one in runs})
-    table = beside_published(Table("All pairs: p-values", TESTS_COLUMNS, (), reasons), rows)
-    return Section("comparison", "Runs compared", (Prose(TESTS_NOTE), table if rows else Prose(reasons)))
+def comparison_section(runs: Sequence[ReportRun]) -> Section | None:
+    """Runs on one corpus under one cross-validation: three or more entries together, others in pairs.
+
+    None if no two runs are on one.
+    """
+    ranked, unranked = rank_runs(runs)
+    together = {one.slug: number for number, each in enumerate(ranked) for one in each.runs}
+    pairs = [
+        (first, second)
+        for group in alike(runs)
+        for first, second in combinations(group, 2)
+        if first.slug not in together or together[first.slug] != together.get(second.slug)
+    ]
+    parts: list[Part] = [ranking_part(each, number) for number, each in enumerate(ranked)]
+    if pairs:
+        rows, reasons = pair_rows(pairs, {one.slug: one.label for one in runs})
+        table = beside_published(Table("All pairs: p-values", TESTS_COLUMNS, (), reasons), rows)
+        parts += map(Prose, (*unranked, TESTS_NOTE))
+        parts.append(table if rows else Prose(reasons))
+    return Section("comparison", "Runs compared", tuple(parts)) if parts else None
 
 
 def settings_section(runs: Sequence[ReportRun]) -> Section | None:
@@ -131,9 +145,7 @@ def tests_cells(tests: FoldTests, mcnemar: float) -> tuple[str, ...]:
     """The cells of `TESTS`."""
     p_values = (tests.t_one_sided, tests.t_two_sided, tests.t_corrected, tests.wilcoxon, mcnemar)
     effect = "-" if isnan(tests.cohens_dz) else f"{tests.cohens_dz:.2f}"
-    # Rounded twice, so that 22 of 320 clips are 6.88 points however they were summed up, and nothing is -0.
-    points = round(100 * tests.mean_difference, 9) + 0.0
-    return *map(p_value, p_values), f"{points:+.2f}", effect
+    return *map(p_value, p_values), points_text(tests.mean_difference), effect
 
 
 def setting_text(value: Any) -> str:
@@ -166,11 +178,18 @@ def _published_table(benchmark: Benchmark, runs: Sequence[ReportRun]) -> DataTab
 
 def _rows_beside_published(one: ReportRun) -> Iterator[tuple[str, ...]]:
     source = one.run.info.get("start_from")
-    pretraining = corpus_title(source["corpus"]) if source else "none"
+    pretraining = _pretraining(source) if source else "none"
     for outcome in one.evaluation.outcomes:
         score, epoch = outcome.score, outcome.protocol.title
         accuracy = percent(outcome.accuracy), percent(outcome.measures.uar), " to ".join(map(percent, score.interval()))
         yield one.label, epoch, *accuracy, f"{score.num_correct} of {score.num_clips}", pretraining, "this page"
+
+
+def _pretraining(source: Mapping[str, Any]) -> str:
+    """What a run started from, in a table's cell."""
+    outside = source.get("file", source.get("outside_weights"))
+    named = ([outside] if outside else []) + ([corpus_title(source["corpus"])] if "corpus" in source else [])
+    return ", ".join(named) + (" (people unknown)" if outside else "")
 
 
 def _settings_table(runs: Sequence[ReportRun]) -> DataTable:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fer3d.evaluation.run_results import EvaluationError
-from fer3d.reporting.comparison_sections import pairs_section, published_section, settings_section
+from fer3d.reporting.comparison_sections import comparison_section, published_section, settings_section
 from fer3d.reporting.page import Page, Section, make_folder, write_report
 from fer3d.reporting.runs import ReportRun, independence_caution, read_runs
 from fer3d.reporting.sections import banners, headline, protocols_section, provenance_section, runs_section
@@ -63,7 +63,7 @@ def compose_page(runs: Sequence[ReportRun], *, faces: bool = True, wing: Wing | 
         *(wing.opening(runs) if wing else ()),
         published_section(runs),
         protocols_section(runs),
-        pairs_section(runs),
+        comparison_section(runs),
         settings_section(runs),
         runs_section(runs, faces=faces),
         *(wing.closing(runs) if wing else ()),

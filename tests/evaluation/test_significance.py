@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from fer3d.evaluation.significance import FoldTests, compare_clips, compare_folds
+from fer3d.evaluation.significance import FoldTests, compare_clips, compare_folds, holm
 from fer3d.paper.printed import TABLE_4, TABLE_5, FoldTable
 
 Pair = tuple[list[float], list[float]]
@@ -245,3 +245,27 @@ def test_mcnemar_and_its_interval_agree_with_what_was_seen(outcomes: list[tuple[
     low, high = found.odds_interval
     assert isnan(found.odds_ratio) or low <= found.odds_ratio <= high
     assert (low <= 1 <= high) == (found.mcnemar >= 0.05)
+
+
+def test_holm_by_hand() -> None:
+    """The example of four tests: 0.005 x 4, 0.01 x 3, 0.03 x 2, and 0.04 x 1 is raised to the one before it."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.6]) == pytest.approx([1, 1])
+    assert holm([0.02]) == pytest.approx([0.02])
+    assert holm([]).shape == (0,)
+
+
+def test_an_undefined_test_counts_as_a_test() -> None:
+    corrected = holm([nan, 0.01, 0.02])
+    assert isnan(corrected[0])
+    assert corrected[1:] == pytest.approx([0.03, 0.04])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9), st.randoms(use_true_random=False))
+def test_holm_lies_between_no_correction_and_bonferroni_in_any_order(values: list[float], random: Any) -> None:
+    corrected = holm(values)
+    assert (corrected >= np.asarray(values)).all()
+    assert (corrected <= np.minimum(1, np.multiply(values, len(values)))).all()
+    order = list(range(len(values)))
+    random.shuffle(order)
+    assert holm([values[index] for index in order]) == pytest.approx(corrected[order])

@@ -9,8 +9,8 @@ import pytest
 from fake_runs import right, write_run
 
 from fer3d.evaluation.published import CREMA_D, LEAKING, RAVDESS, Benchmark
-from fer3d.reporting import sections
-from fer3d.reporting.comparison_sections import pairs_section, published_section, settings_section
+from fer3d.reporting import ranking_sections, sections
+from fer3d.reporting.comparison_sections import comparison_section, published_section, settings_section
 from fer3d.reporting.page import DataTable, Facts, Prose, Section
 from fer3d.reporting.report import compose_page
 from fer3d.reporting.runs import ReportRun, read_runs
@@ -98,17 +98,55 @@ def test_all_pairs_are_within_a_corpus_and_a_cross_validation(tmp_path: Path) ->
     runs = read_runs([write_run(tmp_path, correct, name=name) for name, correct in folds.items()])
     runs += read_runs([write_run(tmp_path, folds["a"], name="d", corpus="oulu_casia")])
     runs += read_runs([write_run(tmp_path, folds["a"], name="e", cv="loso")])
-    (table,) = parts(pairs_section(runs), DataTable)
+    (table,) = parts(comparison_section(runs), DataTable)
     assert [row[0] for row in table.table.rows[::2]] == ["a, b", "a, c", "b, c"]
     assert table.table.rows[2][2:] == ("1.00000",) * 5 + ("+0.00", "0.00")
     assert table.table.caution == "SYNTHETIC data"
-    assert pairs_section(runs[2:]) is None
+    assert comparison_section(runs[2:]) is None
+
+
+def test_three_entries_stand_together_and_in_no_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(ranking_sections, "draw", lambda name, alt, caption, figure: Prose(drawn.append(alt) or alt))
+    folds = {"a": [right(4, 3, 4)] * 10, "b": [right(4, 3, 3)] * 10, "c": [right(4, 0, 0)] * 10}
+    folders = [
+        write_run(tmp_path, correct, name=f"my-{name}", seed=seed, overrides=[f"model.dropout=0.{index}"])
+        for seed in (0, 1)
+        for index, (name, correct) in enumerate(folds.items())
+    ]
+    other = write_run(tmp_path, folds["a"], name="other", cv="loso")
+    section = comparison_section(read_runs([*folders, other]))
+    assert parts(section, DataTable) == []
+    (together,) = parts(section, Section)
+    assert (together.title, together.caution) == ("3 entries on the synthetic twin of CK+, 10-fold", "SYNTHETIC data")
+    tables = parts(together, DataTable)
+    assert [part.table.title.split(",")[0] for part in tables] == ["Accuracy and cost", "All pairs"] * 2
+    assert [row[:2] for row in tables[0].table.rows] == [
+        ("a", "100.00% ± 0.00%"), ("b", "75.00% ± 0.00%"), ("c", "0.00% ± 0.00%"),
+    ]  # fmt: skip
+    assert all(part.cautions == dict.fromkeys(range(3), "SYNTHETIC data") for part in tables)
+    (made_of,) = parts(together, Facts)
+    assert [label for label, _ in made_of.pairs] == ["a", "b", "c"]
+    assert all("my-a" in text for label, text in made_of.pairs if label == "a")
+    (ranks,) = drawn  # no result tells its cost
+    assert ranks.startswith("Mean ranks, last epoch. a: 1.00")
+    assert ranks.endswith("SYNTHETIC data.")
+
+
+def test_entries_with_other_seeds_are_compared_in_pairs_and_told_why(tmp_path: Path) -> None:
+    folds = [right(4, 3, 2)] * 10
+    settings = [(0, 0.1), (1, 0.1), (0, 0.2), (0, 0.3)]
+    folders = [write_run(tmp_path, folds, seed=seed, overrides=[f"model.dropout={it}"]) for seed, it in settings]
+    section = comparison_section(read_runs(folders))
+    assert parts(section, Section) == []
+    assert len(parts(section, DataTable)[0].table.rows) == 12
+    assert parts(section, Prose)[0].text.startswith("runs can be compared only if all settings have the same seeds")
 
 
 def test_runs_that_cannot_be_paired_say_why(tmp_path: Path) -> None:
     folds = [right(4, 3, 2)] * 10
     folders = [write_run(tmp_path, folds, name="whole"), write_run(tmp_path, folds, name="part", only=range(1, 9))]
-    section = pairs_section(read_runs(folders, partial=True))
+    section = comparison_section(read_runs(folders, partial=True))
     assert parts(section, DataTable) == []
     said = parts(section, Prose)[-1].text
     assert said.startswith("whole and part cannot be compared pair by pair: they lack different folds")
