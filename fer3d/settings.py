@@ -67,6 +67,8 @@ class PreparationSettings:
     compile: bool | Literal["auto"]
     cuda_graphs: bool
     start_from: Text | None
+    start_names: Mapping[str, str] | None
+    start_inflate: bool
     selected_by: Mapping[str, str | int] | None
     save_checkpoint: bool | None
     progress: bool

@@ -54,6 +54,10 @@ class Network(Protocol):
 
     A network has trainable parameters and no lazy layers. If `start_from` names a checkpoint of other emotions, only
     its submodule `classifier` is not loaded; a network without one can start only from checkpoints of its own emotions.
+
+    It may have a method `own_name(name: str) -> str | None`: its own name of a weight that is called `name` in files
+    from outside fer3d, or None if the weight has no place in it. Without the method, names are equal. `SequenceNetwork`
+    asks its encoder.
     """
 
     def forward(self, clips: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ The kinds are R3D, MC3 and R(2+1)D of Tran et al. (CVPR 2018). Layers and names 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -18,6 +19,10 @@ from fer3d.models.pooling import BlockAvgPool3d
 Kind = Literal["frames", "r3d", "mc3", "r2plus1d"]
 # Creates a convolution from the numbers of channels in, out and between, and the stride.
 _MakeConv = Callable[[int, int, int, int], nn.Module]
+# Names in torchvision's resnet18, where convolution and batch norm are not in a sequence.
+_IN_STEM_2D = re.compile(r"^(conv|bn)1\.")
+_IN_BLOCK_2D = re.compile(r"^(layer\d\.\d)\.(conv(?=\d\.weight)|bn)(\d)\.")
+_POSITIONS = {"conv": 0, "bn": 1}
 
 
 class ResNetEncoder(nn.Module):
@@ -87,6 +92,12 @@ class ResNetEncoder(nn.Module):
             x = self.get_submodule(f"layer{number}")(x)
         return torch.as_tensor(x.mean((3, 4)).transpose(1, 2))
 
+    def own_name(self, name: str) -> str | None:
+        """Returns the name here of a weight of torchvision's video ResNets or its `resnet18`; None without a place."""
+        if name.startswith("fc."):
+            return None
+        return _IN_BLOCK_2D.sub(_of_block, _IN_STEM_2D.sub(_of_stem, name))
+
 
 class _Block(nn.Module):
     """Two convolutions beside a shortcut (He et al., CVPR 2016)."""
@@ -111,6 +122,14 @@ class _Block(nn.Module):
         """Returns features `(B, channels, T', H', W')`."""
         shortcut = x if self.downsample is None else self.downsample(x)
         return torch.as_tensor(self.relu(self.conv2(self.conv1(x)) + shortcut))
+
+
+def _of_stem(name: re.Match[str]) -> str:
+    return f"stem.{_POSITIONS[name[1]]}."
+
+
+def _of_block(name: re.Match[str]) -> str:
+    return f"{name[1]}.conv{name[3]}.{_POSITIONS[name[2]]}."
 
 
 def _stage(in_channels: int, channels: int, make: _MakeConv, stride: int) -> nn.Sequential:

@@ -78,6 +78,14 @@ class SequenceNetwork(nn.Module):
         features = self.encoder(clips[:, :, -1:] if self._last_frame_only else clips)
         return torch.as_tensor(self.classifier(self.hidden(self.aggregation(features))))
 
+    def own_name(self, name: str) -> str | None:
+        """Returns the name in this network of a weight from outside, as its encoder knows it; None without a place."""
+        known = getattr(self.encoder, "own_name", None)
+        if known is None:
+            return name
+        own = known(name)
+        return None if own is None else f"encoder.{own}"
+
 
 def _create(section: str, create: Callable[..., nn.Module], **known: Any) -> Any:
     for name in known.keys() & getattr(create, "keywords", {}).keys():

@@ -85,7 +85,10 @@ def _recognised(one: ReportRun) -> str | None:
         return None
     for it in (C1, C2):
         if all(_value(config, setting.key) == setting.value for setting in it.searched):
-            return _PRETRAINED[it.name] if one.run.info.get("start_from") else it.name
+            start = one.run.info.get("start_from") or {}
+            if "file" in start or "outside_weights" in start:
+                return None  # the paper's networks start from one another alone
+            return _PRETRAINED[it.name] if start else it.name
     return None
 
 

@@ -335,9 +335,14 @@ def _start(one: ReportRun) -> str:
     origin = one.run.info.get("start_from")
     if not origin:
         return "scratch"
+    weights = f"weights {str(origin['weights'])[:8]}"
+    caution = f"; {origin['caution']}" if "caution" in origin else ""
+    if "file" in origin:
+        return f"{origin['file']} from outside fer3d ({weights}){caution}"
     kind = "SYNTHETIC clips of " if origin["synthetic"] else ""
-    run, weights = str(origin["digest"])[:8], str(origin["weights"])[:8]
-    return f"a network trained on {kind}{origin['corpus']} (run {run}, fold {origin['fold']}, weights {weights})"
+    run, fold, before = str(origin["digest"])[:8], origin["fold"], origin.get("outside_weights")
+    first = f", which started from {before} from outside fer3d" if before else ""
+    return f"a network trained on {kind}{origin['corpus']} (run {run}, fold {fold}, {weights}){first}{caution}"
 
 
 def _terms(one: ReportRun) -> str:

@@ -24,6 +24,8 @@ FORMAT_VERSION = 1
 CHECKPOINT_NAME = "last.ckpt"
 # Name of the submodule that maps features to emotions.
 CLASSIFIER = "classifier"
+# For results of networks that started from weights which fer3d did not train.
+OUTSIDE_CAUTION = "fer3d cannot know whom these weights were trained on: held-out people may be among them"
 _MAX_NAMED = 6
 _OTHER_CORPUS = "Start from a checkpoint of another corpus (give your own corpora different values of data.name)"
 
@@ -50,6 +52,8 @@ class Checkpoint:
         num_channels: 1 for grey clips, 3 for RGB; None in old checkpoints.
         temperature: Divisor that calibrates logits, fitted on `inner_val` clips; None without such clips.
         training_clips: Statistics of the training clips (see `fer3d.clips.measures`); None in old checkpoints.
+        outside_weights: The file from outside fer3d that this training started from, or an earlier one that led to it;
+            None without any.
     """
 
     state_dict: Mapping[str, Tensor]
@@ -65,11 +69,15 @@ class Checkpoint:
     num_channels: int | None = None
     temperature: float | None = None
     training_clips: Mapping[str, list[float]] | None = None
+    outside_weights: str | None = None
 
     def write(self, path: Path) -> None:
         """Writes tensors and plain values only, as `torch.load(weights_only=True)` requires."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "state_dict"}
         plain |= {"emotions": list(self.emotions), "subjects": list(self.subjects), "weights": self.weights_digest}
+        if self.outside_weights is None:
+            # So that earlier versions read it.
+            del plain["outside_weights"]
         content = {"format": FORMAT_VERSION, **sealed(plain), "state_dict": dict(self.state_dict)}
         # Through memory, because PyTorch hides the reason of a failed write, such as a full disk.
         archive = BytesIO()
@@ -131,16 +139,15 @@ class Checkpoint:
     @cached_property
     def weights_digest(self) -> str:
         """SHA-256 of the weights alone."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.state_dict.items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(np.ascontiguousarray(tensor.contiguous().view(-1).view(torch.uint8).numpy()).data)
-        return digest.hexdigest()
+        return weights_digest(self.state_dict)
 
     def origin(self) -> dict[str, Any]:
         """Provenance for a fold's result."""
         named = ("corpus", "synthetic", "clip_store", "digest", "fold")
-        return {name: getattr(self, name) for name in named} | {"weights": self.weights_digest}
+        origin = {name: getattr(self, name) for name in named} | {"weights": self.weights_digest}
+        if self.outside_weights is not None:
+            origin |= {"outside_weights": self.outside_weights, "caution": OUTSIDE_CAUTION}
+        return origin
 
     def check_unseen(
         self, corpus: str, clip_store: str, held_out: Collection[str], *, subjects_known: bool = True
@@ -228,6 +235,15 @@ class Checkpoint:
             )
         network.load_state_dict({**own, **given})
         return same_emotions
+
+
+def weights_digest(state_dict: Mapping[str, Tensor]) -> str:
+    """SHA-256 of weights: their names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state_dict.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(np.ascontiguousarray(tensor.contiguous().view(-1).view(torch.uint8).numpy()).data)
+    return digest.hexdigest()
 
 
 _FIELDS = create_model(

@@ -10,7 +10,7 @@ from typing import Any
 from fer3d.clips.frame_order import without_default
 
 # Sections and keys of the configuration that change a run's numbers. `data` and `faces` count by the digest of the
-# clips, and `start_from` by the digest of the checkpoint.
+# clips, and `start_from` by the digest of the weights.
 COUNTED = (
     "seed",
     "model",
@@ -24,7 +24,7 @@ COUNTED = (
 )
 COUNTED_CLIPS = ("clahe", "normalise")
 # Keys that count only if they are set: runs without them keep their names.
-COUNTED_IF_SET = ("callbacks", "num_batches", "class_sampler", "cuda_graphs")
+COUNTED_IF_SET = ("callbacks", "num_batches", "class_sampler", "cuda_graphs", "start_names", "start_inflate")
 # Trainer settings that choose hardware or diagnostics and change no numbers.
 UNCOUNTED_TRAINER = ("accelerator", "devices", "detect_anomaly", "profiler")
 
@@ -39,9 +39,12 @@ def counted_settings(
         precision: The resolved number format.
         compiled: The resolved `compile`.
         clip_store: The clip store's digest.
-        start_from: The digest of the checkpoint that the folds start from; None if they start from scratch.
+        start_from: The digest of the weights that the folds start from; None if they start from scratch.
     """
     counted = {key: config[key] for key in COUNTED} | {key: config[key] for key in COUNTED_IF_SET if config.get(key)}
+    if "start_names" in counted:
+        # One replacement after the other, so their order counts.
+        counted["start_names"] = [list(pair) for pair in config["start_names"].items()]
     counted["trainer"] = {key: value for key, value in config["trainer"].items() if key not in UNCOUNTED_TRAINER}
     counted |= {key: config["clips"][key] for key in COUNTED_CLIPS}
     frames = without_default(config["frames"])

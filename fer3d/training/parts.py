@@ -20,21 +20,21 @@ from fer3d.clips.frame_order import FrameOrder
 from fer3d.clips.frames import make_sampling
 from fer3d.clips.store import ClipStore, StoreHeader
 from fer3d.models.network import Task, check_bf16_convolutions, check_network, forward_flop, use_channels_last
-from fer3d.training.checkpoint import Checkpoint
 from fer3d.training.device import Precision, has_compiler, trainer_devices
 from fer3d.training.fold import Training, make_trainer
 from fer3d.training.networks import check_kind, make_network
+from fer3d.training.outside_weights import Fitted, OutsideWeights, Start
 
 
 def make_training(
-    config: DictConfig, store: ClipStore, start: Checkpoint | None, *, precision: Precision, compiled: bool
+    config: DictConfig, store: ClipStore, start: Start | None, *, precision: Precision, compiled: bool
 ) -> Training:
     """Creates the parts of a training from a run's configuration.
 
     Args:
         config: The validated configuration.
         store: The clip store.
-        start: The checkpoint that every fold starts from; None: folds start from scratch.
+        start: What every fold starts from; None: folds start from scratch.
         precision: The resolved number format.
         compiled: The resolved `compile`.
     """
@@ -69,6 +69,15 @@ def make_training(
         num_frames=config.clips.num_frames,
         frame_order=None if frame_order is None else torch.from_numpy(frame_order),
     )
+
+
+def fitted_weights(config: DictConfig, store: ClipStore, start: OutsideWeights) -> Fitted:
+    """Maps weights from outside to the configured network.
+
+    Raises:
+        CheckpointError: They do not fit.
+    """
+    return start.fitted(make_network(config.model, _task(store.header, config.clips.num_frames)))
 
 
 def num_updates(config: DictConfig, store: ClipStore, folds: Sequence[Fold]) -> int:

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -41,6 +43,21 @@ class _Start(_Entries):
     digest: str
     fold: int
     weights: str
+
+
+class _OutsideStart(_Entries):
+    file: str
+    weights: str
+    subjects: None
+    caution: str
+    num_loaded: PositiveInt
+    num_inflated: NonNegativeInt
+    num_without_place: NonNegativeInt
+    num_not_in_file: NonNegativeInt
+
+
+def _start_kind(start: Any) -> str:
+    return "outside" if isinstance(start, dict) and "file" in start else "fer3d"
 
 
 class _Target(_Entries):
@@ -95,7 +112,12 @@ class _Result(_Entries):
     subjects_known: bool = True
     num_shared_subjects: NonNegativeInt = 0
     clip_store: str
-    start_from: _Start | None
+    start_from: (
+        Annotated[
+            Annotated[_Start, Tag("fer3d")] | Annotated[_OutsideStart, Tag("outside")], Discriminator(_start_kind)
+        ]
+        | None
+    )
     seed: int
     precision: str
     subjects: list[str]

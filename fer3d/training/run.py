@@ -28,11 +28,12 @@ from fer3d.clips.store import ClipStore
 from fer3d.disk import check_space
 from fer3d.file_lock import file_lock, remove_unheld
 from fer3d.settings import checked
-from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, lacking, starting_checkpoint
+from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, lacking
 from fer3d.training.device import Precision, resolve_compile, resolve_precision, training_device
 from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.identity import counted_settings, run_digest
-from fer3d.training.parts import check_training, clip_gflop, make_training, training_pflop
+from fer3d.training.outside_weights import Fitted, OutsideWeights, Start, starting_weights
+from fer3d.training.parts import check_training, clip_gflop, fitted_weights, make_training, training_pflop
 from fer3d.training.results import (
     EpochPredictions,
     FoldResult,
@@ -62,7 +63,7 @@ class Run:
         config: The resolved configuration.
         store: The clip store.
         folds: All folds of the cross-validation.
-        start: The checkpoint that every fold starts from; None: folds start from scratch.
+        start: The checkpoint or the weights from outside that every fold starts from; None: folds start from scratch.
         precision: The resolved number format.
         compiled: Whether the network is compiled.
         pflop: Estimated floating-point operations of training all folds, in 1e15.
@@ -73,7 +74,7 @@ class Run:
     config: DictConfig
     store: ClipStore
     folds: list[Fold]
-    start: Checkpoint | None
+    start: Start | None
     precision: Precision
     compiled: bool
     pflop: float
@@ -89,7 +90,7 @@ class Run:
 
         Raises:
             FoldError: The corpus cannot be split as configured.
-            CheckpointError: `start_from` is not a checkpoint, belongs to another network, or was trained on held-out
+            CheckpointError: `start_from` holds no weights, belongs to another network, or was trained on held-out
                 subjects.
             SettingsError: A setting does not exist or has the wrong type.
             ValueError: A setting is out of range.
@@ -97,9 +98,8 @@ class Run:
         config = checked(config)
         config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_OF_THE_RUN])
         folds = make_folds(instantiate(config.cv), store.subjects, store.splits)
-        start = starting_checkpoint(
-            config.start_from,
-            config=_container(config),
+        start = starting_weights(
+            _container(config),
             corpus=store.corpus,
             clip_store=store.digest,
             subjects_known=store.header.subjects_known,
@@ -314,7 +314,14 @@ class Run:
             # From the last epoch, as the network.
             temperature=None if kept_back is None else fit_temperature(kept_back[-1], labels),
             training_clips=store_measures(self.store, fold.train),
+            outside_weights=self.start.outside_weights if self.start else None,
         )
+
+    @cached_property
+    def _fitted(self) -> Fitted | None:
+        """What becomes of weights from outside in this run's network; None without any."""
+        start = self.start
+        return fitted_weights(self.config, self.store, start) if isinstance(start, OutsideWeights) else None
 
     def _origin(self) -> dict[str, Any]:
         return {
@@ -323,8 +330,12 @@ class Run:
             "synthetic": self.store.synthetic,
             **self.independence.entries,
             "clip_store": self.store.digest,
-            "start_from": self.start.origin() if self.start else None,
+            "start_from": self._start_origin(),
         }
+
+    def _start_origin(self) -> dict[str, Any] | None:
+        numbers = self._fitted.numbers if self._fitted else {}
+        return {**self.start.origin(), **numbers} if self.start else None
 
     def _result(self, fold: Fold, trained: TrainedFold, known: Mapping[str, Any]) -> FoldResult:
         rows = trained.data.num_rows_per_emotion.tolist()
@@ -383,6 +394,8 @@ class Run:
             "run %s: %d %sclips%s, %s, %s, %s",
             *(self.folder, len(self.store), kind, people, folds, self.precision, compiled),
         )
+        for line in self._fitted.lines if self._fitted else ():
+            _logger.info("%s", line)
         if not self.independence.holds:
             _logger.info("%s: %s", self.independence.caution, self.independence.sentence)
 
