@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo rehearse rehearse-videos rehearse-search reproduce-ckplus reproduce-oulu benchmark-ravdess benchmark-crema-d dashboard test test-slow torture bench bench-gpu lint prepare-ckplus prepare-oulu
+.PHONY: help setup demo rehearse rehearse-videos rehearse-search compare-networks reproduce-ckplus reproduce-oulu benchmark-ravdess benchmark-crema-d dashboard test test-slow torture bench bench-gpu lint prepare-ckplus prepare-oulu
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -43,6 +43,9 @@ rehearse: setup ## Everything that the paper reports, in small and on synthetic 
 
 rehearse-videos: setup ## Train on own videos, and the benchmarks, on synthetic videos: a quarter of an hour on two cores
 	$(BIN)/python -m fer3d.reproduce rehearsal_videos
+
+compare-networks: setup ## All networks on the same folds, in small and on synthetic data, with three seeds: hours on two cores
+	$(BIN)/python -m fer3d.reproduce networks
 
 rehearse-search: setup ## A search in small on synthetic data, and its report: a quarter of an hour on two cores
 	$(BIN)/python -m fer3d.train search=rehearsal hydra.sweeper.study_name=rehearsal \

@@ -13,9 +13,12 @@ from fer3d.clips.store import ClipStore
 from fer3d.configuration import compose_train
 from fer3d.evaluation.comparison import compare_runs, comparison_json
 from fer3d.evaluation.comparison_tables import comparison_tables
+from fer3d.evaluation.entries import entries_of
 from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.evaluation_files import write_evaluation
 from fer3d.evaluation.evaluation_tables import measures_table
+from fer3d.evaluation.ranking import rank_entries, rankings_json
+from fer3d.evaluation.ranking_tables import costs_table, pairs_table, standings_table
 from fer3d.evaluation.run_results import RunResults
 from fer3d.evaluation.tables import json_text
 from fer3d.overrides import override
@@ -61,6 +64,8 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None
     with _stage("compare"):
         for first, second in plan.comparisons:
             _compare(runs[first], runs[second], plan.outputs / "comparisons" / f"{first}-{second}.json")
+        if plan.is_ranking:
+            _rank(list(runs.values()), plan.outputs / "comparisons" / "ranking.json")
     with _stage("report"):
         wing = PaperWing() if plan.of_paper else None
         return make_report([run.folder for run in runs.values()], into=plan.outputs / plan.report, wing=wing)
@@ -123,6 +128,17 @@ def _compare(first: RunResults, second: RunResults, path: Path) -> None:
     for table in comparison_tables(comparisons):
         table.print()
     write_file(path, json_text(comparison_json(comparisons)))
+
+
+def _rank(runs: Sequence[RunResults], path: Path) -> None:
+    entries = entries_of(runs)
+    rankings = rank_entries(entries)
+    costs_table(entries, rankings[0].caution).print()
+    for ranking in rankings:
+        for table in (standings_table(ranking), pairs_table(ranking)):
+            table.print()
+        _logger.info("%s\n", ranking.sentence)
+    write_file(path, json_text(rankings_json(rankings)))
 
 
 @contextmanager

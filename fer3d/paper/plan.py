@@ -25,6 +25,7 @@ class Step:
         overrides: Settings as on the command line.
         named: The run's name where it is not the experiment's.
         is_evaluated: Whether the run holds out clips; otherwise it only makes a checkpoint.
+        seed: The run's seed, where a plan has several; None for the default one.
     """
 
     experiment: str | None
@@ -33,18 +34,25 @@ class Step:
     overrides: tuple[str, ...] = ()
     named: str = ""
     is_evaluated: bool = True
+    seed: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.named or self.experiment or ""
 
     @property
     def run(self) -> str:
-        """The run's name, which other steps and comparisons refer to."""
-        return self.named or self.experiment or ""
+        """The name by which other steps and comparisons refer to the run."""
+        return self.name if self.seed is None else f"{self.name} with seed {self.seed}"
 
     @property
     def settings(self) -> tuple[str, ...]:
         """All its settings as on the command line."""
         experiment = (f"experiment={self.experiment}",) if self.experiment else ()
         name = (override("name", self.named),) if self.named else ()
-        return (*experiment, *self.overrides, *name)
+        seed = () if self.seed is None else (f"seed={self.seed}",)
+        return (*experiment, *self.overrides, *name, *seed)
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class Plan:
         outputs: Where everything goes.
         report: Name of the report's folder there; each plan has its own.
         of_paper: Whether the report shows the paper beside the runs.
+        is_ranking: Whether all runs are compared with each other, the seeds of a configuration together.
         own_videos: A folder of videos that is made before the first step on `videos`; None where no step needs it.
     """
 
@@ -65,6 +74,7 @@ class Plan:
     outputs: Path
     report: str
     of_paper: bool = True
+    is_ranking: bool = False
     own_videos: OwnVideos | None = None
 
     def without(self, corpus: str) -> Plan:
@@ -105,11 +115,11 @@ _TWINS = {
     RAVDESS: ("synthetic_ravdess", "small_ravdess"),
     CREMA_D: ("synthetic_crema_d", "small_crema_d"),
 }
-# Settings that make the paper's network small enough for two CPU cores; the experiments set everything else.
-_REHEARSAL = (
-    "model.downsample=4",
-    "model.filters=[[4],[16],[32],[64],[64]]",
-    "model.hidden=[256,256]",
+# Settings that make the paper's network and its training small enough for two CPU cores; the experiments set everything
+# else.
+_SMALL_FILTERS = "filters=[[4],[16],[32],[64],[64]]"
+_SMALL_NETWORK = ("model.downsample=4", f"model.{_SMALL_FILTERS}", "model.hidden=[256,256]")
+_SHORT_TRAINING = (
     "scheduler=cosine",
     # Few steps need a larger learning rate.
     "learning_rate=2e-3",
@@ -117,6 +127,7 @@ _REHEARSAL = (
     "augment=flip",
     "logger=csv",
 )
+_REHEARSAL = (*_SMALL_NETWORK, *_SHORT_TRAINING)
 # The twin of Oulu-CASIA has fewer clips, and so fewer steps an epoch.
 _REHEARSAL_EPOCHS = {CKPLUS: "trainer.max_epochs=8", OULU: "trainer.max_epochs=12"}
 
@@ -183,6 +194,44 @@ def rehearsal_of_videos(outputs: Path, corpora: Path) -> Plan:
         small(CREMA_D),
     )
     return Plan(steps, (("ravdess6", "ravdess6_uniform"),), outputs, "report", of_paper=False, own_videos=own)
+
+
+# Networks of about the rehearsal's size, with the presets and settings that make them so.
+_SMALL_ENCODER = ("model.encoder.downsample=4", f"model.encoder.{_SMALL_FILTERS}")
+_SMALL_RESNET = ("model.encoder.downsample=4",)
+_SMALL_NETWORKS = {
+    "cnn3d": ("compact", _SMALL_NETWORK),
+    "factorised": ("factorised", _SMALL_NETWORK),
+    "frame": ("frame_compact", _SMALL_ENCODER),
+    "frame_mean": ("frame_mean_compact", _SMALL_ENCODER),
+    "frame_attention": ("frame_attention_compact", _SMALL_ENCODER),
+    "cnn_lstm": ("cnn_lstm_compact", _SMALL_ENCODER),
+    "cnn_gru": ("cnn_gru_compact", _SMALL_ENCODER),
+    "transformer": ("transformer_compact", _SMALL_ENCODER),
+    "c3d_lstm": ("c3d_lstm_compact", _SMALL_ENCODER),
+    "r3d_18": ("r3d_18_compact", _SMALL_RESNET),
+    "mc3_18": ("mc3_18_compact", _SMALL_RESNET),
+    "r2plus1d_18": ("r2plus1d_18_compact", _SMALL_RESNET),
+    "videomae": ("videomae_compact", ("model.encoder.patch=28",)),
+}
+_SEEDS = (0, 1, 2)
+
+
+def comparison_of_networks(outputs: Path, corpora: Path) -> Plan:
+    """All networks on the folds of the twin of CK+, in small, with three seeds.
+
+    Args:
+        outputs: Where everything goes.
+        corpora: Where the twin lies, or is rendered.
+    """
+    settings = ("cv=kfold10", *_SHORT_TRAINING, _REHEARSAL_EPOCHS[CKPLUS])
+    steps = tuple(
+        _on_twin(Step(None, CKPLUS, named=name, seed=seed), corpora, (*settings, f"model={preset}", *small))
+        # Seed by seed, so that a first comparison stands after a third of the time.
+        for seed in _SEEDS
+        for name, (preset, small) in _SMALL_NETWORKS.items()
+    )
+    return Plan(steps, (), outputs, "report", of_paper=False, is_ranking=True)
 
 
 def _on_twin(step: Step, corpora: Path, settings: tuple[str, ...]) -> Step:

@@ -161,6 +161,21 @@ def test_a_killed_worker_is_one_sentence(plan: Plan, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_ranking_puts_the_seeds_of_a_network_together(plan: Plan) -> None:
+    networks = {"one": "model.temporal_kernel=1", "three": "model.temporal_kernel=3", "five": "model.temporal_kernel=5"}
+    steps = tuple(
+        replace(plan.steps[0], named=name, seed=seed, overrides=(*plan.steps[0].overrides, setting))
+        for seed in (0, 1)
+        for name, setting in networks.items()
+    )
+    page = carry_out(replace(plan, steps=steps, comparisons=(), of_paper=False, is_ranking=True))
+    told = json.loads((plan.outputs / "comparisons/ranking.json").read_text())
+    assert {entry["label"]: entry["seeds"] for entry in told["entries"]} == dict.fromkeys(networks, [0, 1])
+    assert len(told["protocols"]["last_epoch"]["pairs"]) == 3
+    assert page.is_file()
+
+
+@pytest.mark.slow
 def test_a_plan_on_another_launcher(plan: Plan) -> None:
     first = replace(plan, steps=plan.steps[:1], comparisons=())
     carry_out(first, overrides=["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"])

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from fer3d.clips.frames import make_sampling
-from fer3d.configuration import compose_train
+from fer3d.configuration import compose_train, config_folder
 from fer3d.evaluation.published import benchmark_of
 from fer3d.paper.plan import (
     CKPLUS,
@@ -21,6 +21,7 @@ from fer3d.paper.plan import (
     Plan,
     Step,
     benchmark,
+    comparison_of_networks,
     rehearsal,
     rehearsal_of_videos,
     reproduce_ckplus,
@@ -33,6 +34,7 @@ PLANS = {
     "oulu": reproduce_oulu(OUTPUTS),
     "rehearsal": rehearsal(OUTPUTS, Path("corpora")),
     "rehearsal_videos": rehearsal_of_videos(OUTPUTS / "videos", Path("corpora")),
+    "networks": comparison_of_networks(OUTPUTS / "networks", Path("corpora")),
     "ravdess": benchmark(RAVDESS, OUTPUTS),
     "crema_d": benchmark(CREMA_D, OUTPUTS),
 }
@@ -60,7 +62,8 @@ def names(plan: Plan) -> list[str]:
 def test_every_step_composes_on_its_corpus(plan: Plan) -> None:
     for step in plan.steps:
         config = composed(step)
-        assert config.name == step.run
+        assert config.name == step.name
+        assert config.seed == (step.seed or 0)
         assert config.configuration is None or config.model.dropout == DROPOUT[config.configuration]
         corpus = instantiate(config.data)
         assert corpus.name in CORPORA[step.corpus]
@@ -93,6 +96,14 @@ def test_the_plans_hold_every_run_of_the_papers_tables() -> None:
 def test_runs_of_the_papers_configurations_say_which(name: str, configurations: list[str]) -> None:
     configs = [composed(step) for step in PLANS[name].steps if step.is_evaluated]
     assert [config.configuration for config in configs if config.configuration] == configurations
+
+
+def test_all_networks_are_compared_with_the_same_seeds() -> None:
+    plan = PLANS["networks"]
+    assert plan.is_ranking
+    presets = {path.stem.removesuffix("_compact") for path in (Path(config_folder()) / "model").glob("*.yaml")}
+    runs = {(step.name, step.seed) for step in plan.steps}
+    assert runs == {(name, seed) for name in presets - {"own", "compact"} for seed in (0, 1, 2)}
 
 
 def test_the_rehearsal_is_both_plans() -> None:
