@@ -170,7 +170,7 @@ def test_a_ranking_puts_the_seeds_of_a_network_together(plan: Plan) -> None:
     )
     page = carry_out(replace(plan, steps=steps, comparisons=(), of_paper=False, is_ranking=True))
     told = json.loads((plan.outputs / "comparisons/ranking.json").read_text())
-    assert {entry["label"]: entry["seeds"] for entry in told["entries"]} == dict.fromkeys(networks, [0, 1])
+    assert {entry["label"]: entry["seeds"] for entry in told["entries"]} == {name: [0, 1] for name in networks}
     assert len(told["protocols"]["last_epoch"]["pairs"]) == 3
     assert page.is_file()
 
