@@ -15,7 +15,7 @@ COMMANDS = {
     "train": "train folds, cross-validate, search",
     "predict": "predict emotions over time in any video",
     "evaluate": "measure a run under every epoch protocol",
-    "compare": "compare two runs, paired over held-out clips",
+    "compare": "compare runs, paired over held-out clips",
     "report": "write the report of runs or of a search",
     "explain": "show where and when a network has evidence for an emotion",
     "export": "write a trained network as an ONNX file",

@@ -48,9 +48,10 @@ class Entry:
         return ", ".join(dict.fromkeys(caution for run in self.runs for caution in run.cautions))
 
     @property
-    def num_parameters(self) -> float | None:
+    def num_parameters(self) -> int | None:
         """Number of the network's parameters, the mean if folds differ; None if the results do not tell."""
-        return self._mean("num_parameters")
+        mean = self._mean("num_parameters")
+        return None if mean is None else round(mean)
 
     @property
     def gflop(self) -> float | None:

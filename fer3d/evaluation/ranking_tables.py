@@ -127,7 +127,7 @@ def _costs_note(entries: Sequence[Entry]) -> str:
     return f"{_COSTS_NOTE}{different if len(devices) > 1 else ''}"
 
 
-def _count(value: float | None) -> str:
+def _count(value: int | None) -> str:
     if value is None:
         return "-"
     return f"{value / 1e6:.2f} M" if value >= 1e6 else f"{value:,.0f}"

@@ -39,10 +39,11 @@ def rank_runs(runs: Sequence[ReportRun]) -> tuple[list[RankedRuns], list[str]]:
     ranked: list[RankedRuns] = []
     reasons: list[str] = []
     for group in _sharing_clips(runs):
+        named = [one.renamed for one in group]
         try:
-            if len(group_seeds([one.renamed for one in group])) < _LEAST:
+            if len(named) < _LEAST or len(group_seeds(named)) < _LEAST:
                 continue
-            entries = entries_of([one.renamed for one in group])
+            entries = entries_of(named)
         except EvaluationError as error:
             reasons.append(f"{error}.")
             continue
