@@ -69,6 +69,8 @@ class PreparationSettings:
     start_from: Text | None
     start_names: Mapping[str, str] | None
     start_inflate: bool
+    learning_rates: Mapping[str, Annotated[float, Ge(0)]] | None
+    frozen: Mapping[str, Annotated[int, Ge(0)]] | None
     selected_by: Mapping[str, str | int] | None
     save_checkpoint: bool | None
     progress: bool
@@ -166,6 +168,8 @@ _HYDRAS: dict[str, Any] = {
     "_convert_": Literal["none", "partial", "object", "all"],
     "_args_": Sequence[Any],
 }
+# Settings by dotted names, which the command line makes groups of groups.
+_BY_SUBMODULE = ("learning_rates", "frozen")
 _MAX_SHOWN = 60
 
 
@@ -187,6 +191,9 @@ def checked(config: DictConfig, *, for_training: bool = True) -> DictConfig:
         code = "my_module.MyClass" if missing[0].endswith("._target_") else "VALUE"
         raise SettingsError(f"{' and '.join(missing)} must be set, such as {missing[0]}={code}")
     plain: Any = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    for key in _BY_SUBMODULE:
+        if isinstance(plain.get(key), dict):
+            plain[key] = _dotted(plain[key], key)
     kind = Settings if for_training else PreparationSettings
     left_out = {field.name for field in fields(Settings)} - {field.name for field in fields(kind)}
     found = check_arguments(kind, {name: value for name, value in plain.items() if name not in left_out})
@@ -197,11 +204,29 @@ def checked(config: DictConfig, *, for_training: bool = True) -> DictConfig:
             "class_weights and class_sampler cannot both be true: each balances the classes, and together they would "
             "give rare classes more weight than the others; set one of them to false"
         )
+    if found["cuda_graphs"] and any((found["frozen"] or {}).values()):
+        raise SettingsError(
+            "cuda_graphs cannot be true with frozen: a recorded step trains the same submodules in all epochs; set "
+            "cuda_graphs=false"
+        )
     if bad := set("/\\\0\n") & set(found["name"]):
         raise SettingsError(
             f"name must be a text that can name a folder, got {_shown(found['name'])} with {bad.pop()!r}"
         )
     return OmegaConf.create(found)
+
+
+def _dotted(settings: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The values of nested groups by their dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = {name: value}
+        if value and isinstance(value, dict):
+            inner = {f"{name}.{each}": at for each, at in _dotted(value, key).items()}
+        if twice := found.keys() & inner:
+            raise SettingsError(f"{key}.{min(twice)} is set twice")
+        found |= inner
+    return found
 
 
 def check_arguments(target: Callable[..., Any], given: Mapping[str, Any], place: str = "") -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from fer3d.cores import count_threads
 from fer3d.memory import freed_memory_kept
 from fer3d.models.network import use_channels_last
 from fer3d.training.device import Precision
+from fer3d.training.fine_tuning import FineTuning
 from fer3d.training.module import FoldModule, balanced_class_weights
 from fer3d.training.progress import progress_callback
 from fer3d.training.seeding import FoldSeeds
@@ -59,6 +60,7 @@ class Training:
         sampling: Chooses the frames that the network gets; None: all stored ones.
         num_frames: Number of frames that the network gets; None: all.
         class_sampler: Whether to draw an epoch's rows with every class equally likely.
+        fine_tuning: How gently submodules of the network are trained.
         frame_order: For each clip of the corpus, the order of its frames, `(N, T)`; None: as filmed. See `FoldData`.
     """
 
@@ -79,6 +81,7 @@ class Training:
     sampling: FrameSampling | None = None
     num_frames: int | None = None
     class_sampler: bool = False
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
     frame_order: Tensor | None = None
 
 
@@ -132,7 +135,8 @@ def train_fold(
 
     Raises:
         DivergedError: The training loss or the logits are no longer finite.
-        ValueError: `trainer.max_epochs` is below 1, or a callback ended training early.
+        ValueError: `trainer.max_epochs` is below 1, `training.fine_tuning` does not fit the network, or a callback
+            ended training early.
     """
     torch.set_num_threads(count_threads())
     torch.manual_seed(seeds.network)
@@ -160,11 +164,15 @@ def train_fold(
     # A replayed backward pass overwrites its gradients, so they cannot be summed over batches.
     recorded = training.cuda_graphs and trainer.accumulate_grad_batches == 1
     forward = StaticForward(network, compiled=training.compile, may_fall_back=training.may_fall_back, recorded=recorded)
-    module = FoldModule(network, training.optimizer, training.scheduler, len(emotions), forward, weights)
+    module = FoldModule(
+        *(network, training.optimizer, training.scheduler, len(emotions), forward, weights), training.fine_tuning
+    )
     # Before training, so that an error here does not lose its result.
     device = _device_name(trainer)
     if not trainer.max_epochs or trainer.max_epochs < 1:
         raise ValueError(f"trainer.max_epochs must be at least 1, got {trainer.max_epochs}")
+    # Trials of a search have no check before.
+    training.fine_tuning.check(network, trainer.max_epochs)
     started = time.perf_counter()
     with _lightning_quiet(), freed_memory_kept(), _new_memory_not_filled():
         trainer.fit(module, datamodule=data)

@@ -24,7 +24,16 @@ COUNTED = (
 )
 COUNTED_CLIPS = ("clahe", "normalise")
 # Keys that count only if they are set: runs without them keep their names.
-COUNTED_IF_SET = ("callbacks", "num_batches", "class_sampler", "cuda_graphs", "start_names", "start_inflate")
+COUNTED_IF_SET = (
+    "callbacks",
+    "num_batches",
+    "class_sampler",
+    "cuda_graphs",
+    "start_names",
+    "start_inflate",
+    "learning_rates",
+    "frozen",
+)
 # Trainer settings that choose hardware or diagnostics and change no numbers.
 UNCOUNTED_TRAINER = ("accelerator", "devices", "detect_anomaly", "profiler")
 

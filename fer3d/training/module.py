@@ -18,6 +18,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from fer3d.clips.data import Batch
+from fer3d.training.fine_tuning import FineTuning, Frozen
 
 
 class DivergedError(RuntimeError):
@@ -40,6 +41,7 @@ class FoldModule(pl.LightningModule):
         num_classes: Number of classes.
         training_forward: Computes the logits of training batches.
         class_weights: Weight of each class in the loss, `(num_classes,)`; None: all clips count alike.
+        fine_tuning: How gently submodules are trained.
 
     Attributes:
         held_out_logits: One array `(num_held_out, num_classes)` per finished epoch.
@@ -56,10 +58,12 @@ class FoldModule(pl.LightningModule):
         num_classes: int,
         training_forward: Callable[[Tensor], Tensor],
         class_weights: Tensor | None = None,
+        fine_tuning: FineTuning | None = None,
     ) -> None:
         super().__init__()
         self._training_forward = training_forward
         self.network, self._optimizer, self._scheduler = network, optimizer, scheduler
+        self._fine_tuning, self._frozen = fine_tuning or FineTuning(), Frozen(network, {})
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.held_out_logits: list[NDArray[np.float32]] = []
         self.inner_val_logits: list[NDArray[np.float32]] = []
@@ -70,6 +74,12 @@ class FoldModule(pl.LightningModule):
         self._train_loss, self._held_out_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
         self._train_confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
         self._held_out_confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+
+    def on_train_epoch_start(self) -> None:
+        """Freezes submodules in the first epoch and releases them in theirs."""
+        if self.current_epoch == 0:
+            self._frozen = Frozen(self.network, self._fine_tuning.frozen)
+        self._frozen.release(self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the loss of a batch."""
@@ -124,9 +134,10 @@ class FoldModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Returns the optimizer and its learning rate scheduler, which is updated every step."""
-        optimizer = self._optimizer(self.network.parameters())
+        optimizer = self._fine_tuning.optimizer(self._optimizer, self.network)
         _fuse(optimizer)
-        schedule = self._scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        num_steps = int(self.trainer.estimated_stepping_batches)
+        schedule = self._fine_tuning.scheduler(self._scheduler, optimizer, num_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _end_of_training_epoch(self) -> None:

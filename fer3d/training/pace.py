@@ -58,6 +58,8 @@ def _step_seconds(run: Run, num_steps: int) -> list[float]:
             trainer=partial(training.trainer, max_epochs=1),
             num_batches=_WARM_UP + num_steps,
             callbacks=lambda: [clock],
+            # Later epochs train everything.
+            fine_tuning=replace(training.fine_tuning, frozen={}),
         ),
         clips=run.clips,
         labels=torch.from_numpy(run.store.labels),

@@ -21,6 +21,7 @@ from fer3d.clips.frames import make_sampling
 from fer3d.clips.store import ClipStore, StoreHeader
 from fer3d.models.network import Task, check_bf16_convolutions, check_network, forward_flop, use_channels_last
 from fer3d.training.device import Precision, has_compiler, trainer_devices
+from fer3d.training.fine_tuning import FineTuning
 from fer3d.training.fold import Training, make_trainer
 from fer3d.training.networks import check_kind, make_network
 from fer3d.training.outside_weights import Fitted, OutsideWeights, Start
@@ -67,6 +68,7 @@ def make_training(
         class_sampler=config.class_sampler,
         sampling=make_sampling(config.frames),
         num_frames=config.clips.num_frames,
+        fine_tuning=FineTuning(dict(config.learning_rates or {}), dict(config.frozen or {})),
         frame_order=None if frame_order is None else torch.from_numpy(frame_order),
     )
 
@@ -138,12 +140,14 @@ def check_training(training: Training, header: StoreHeader) -> int:
     task = _task(header, training.num_frames or header.num_frames)
     check_network(network, task, batch_size=training.batch_size, normalise=training.normalise)
     trainer = make_trainer(training, [], Path(), progress=False, predicts=True)
+    tuning = training.fine_tuning
+    tuning.check(network, trainer.max_epochs or 0)
     if training.precision == "bf16-mixed" and trainer.strategy.root_device.type == "cpu":
         use_channels_last(network)
         check_bf16_convolutions(network, task)
-    optimizer = training.optimizer(network.parameters())
+    optimizer = tuning.optimizer(training.optimizer, network)
     check_kind("optimizer", optimizer, torch.optim.Optimizer)
-    check_kind("scheduler", training.scheduler(optimizer, 1), torch.optim.lr_scheduler.LRScheduler)
+    check_kind("scheduler", tuning.scheduler(training.scheduler, optimizer, 1), torch.optim.lr_scheduler.LRScheduler)
     training.augmentation.plan((0,), (0,), header.emotions)
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
