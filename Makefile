@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo rehearse rehearse-videos rehearse-search compare-networks reproduce-ckplus reproduce-oulu benchmark-ravdess benchmark-crema-d dashboard test test-slow torture bench bench-gpu lint prepare-ckplus prepare-oulu
+.PHONY: help setup demo rehearse rehearse-videos rehearse-search compare-networks ablate reproduce-ckplus reproduce-oulu benchmark-ravdess benchmark-crema-d dashboard test test-slow torture bench bench-gpu lint prepare-ckplus prepare-oulu
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -46,6 +46,9 @@ rehearse-videos: setup ## Train on own videos, and the benchmarks, on synthetic 
 
 compare-networks: setup ## All networks on the same folds, in small and on synthetic data, with three seeds: hours on two cores
 	$(BIN)/python -m fer3d.reproduce networks
+
+ablate: setup ## The paper's ten choices one at a time, in small and on synthetic data, with three seeds: hours on two cores
+	$(BIN)/python -m fer3d.reproduce ablation
 
 rehearse-search: setup ## A search in small on synthetic data, and its report: a quarter of an hour on two cores
 	$(BIN)/python -m fer3d.train search=rehearsal hydra.sweeper.study_name=rehearsal \

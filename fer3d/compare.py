@@ -33,7 +33,7 @@ def compare(arguments: Sequence[str] | None = None) -> None:
         folders = (options.first, options.second, *options.more)
         runs = [RunResults.read(folder, partial=options.partial) for folder in folders]
         if len(runs) == 2:
-            _compare_two(*runs, options.out)
+            _compare_two(runs[0], runs[1], options.out)
         else:
             _compare_many(runs, options)
 

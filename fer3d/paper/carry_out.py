@@ -22,6 +22,7 @@ from fer3d.evaluation.ranking_tables import costs_table, pairs_table, standings_
 from fer3d.evaluation.run_results import RunResults
 from fer3d.evaluation.tables import json_text
 from fer3d.overrides import override
+from fer3d.paper.ablation import effects, effects_json, effects_table
 from fer3d.paper.fold_jobs import FoldJobs, fold_jobs
 from fer3d.paper.plan import VIDEOS, Plan, Step
 from fer3d.paper.sections import PaperWing
@@ -66,6 +67,8 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None
             _compare(runs[first], runs[second], plan.outputs / "comparisons" / f"{first}-{second}.json")
         if plan.is_ranking:
             _rank(list(runs.values()), plan.outputs / "comparisons" / "ranking.json")
+        if plan.is_ablation:
+            _ablate(list(runs.values()), plan.outputs / "comparisons" / "ablation.json")
     with _stage("report"):
         wing = PaperWing() if plan.of_paper else None
         return make_report([run.folder for run in runs.values()], into=plan.outputs / plan.report, wing=wing)
@@ -139,6 +142,13 @@ def _rank(runs: Sequence[RunResults], path: Path) -> None:
             table.print()
         _logger.info("%s\n", ranking.sentence)
     write_file(path, json_text(rankings_json(rankings)))
+
+
+def _ablate(runs: Sequence[RunResults], path: Path) -> None:
+    found = effects(runs)
+    caution = ", ".join(dict.fromkeys(caution for run in runs for caution in run.cautions))
+    effects_table(found, caution).print()
+    write_file(path, json_text(effects_json(found, caution)))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fer3d.overrides import override
+from fer3d.paper.ablation import BASE, VARIANTS
 from fer3d.twin.own_videos import TABLE_NAME, OwnVideos
 
 # The corpora by the names that `data=` knows.
@@ -66,6 +67,7 @@ class Plan:
         report: Name of the report's folder there; each plan has its own.
         of_paper: Whether the report shows the paper beside the runs.
         is_ranking: Whether all runs are compared with each other, the seeds of a configuration together.
+        is_ablation: Whether all others are compared with c1.
         own_videos: A folder of videos that is made before the first step on `videos`; None where no step needs it.
     """
 
@@ -75,6 +77,7 @@ class Plan:
     report: str
     of_paper: bool = True
     is_ranking: bool = False
+    is_ablation: bool = False
     own_videos: OwnVideos | None = None
 
     def without(self, corpus: str) -> Plan:
@@ -232,6 +235,23 @@ def comparison_of_networks(outputs: Path, corpora: Path) -> Plan:
         for name, (preset, small) in _SMALL_NETWORKS.items()
     )
     return Plan(steps, (), outputs, "report", of_paper=False, is_ranking=True)
+
+
+def ablation(outputs: Path, corpora: Path) -> Plan:
+    """The paper's ten choices, one at a time around c1, on the twin of CK+, in small, with three seeds.
+
+    Args:
+        outputs: Where everything goes.
+        corpora: Where the twin lies, or is rendered.
+    """
+    settings = (*_REHEARSAL, _REHEARSAL_EPOCHS[CKPLUS])
+    choices = {BASE: (), **{each.name: (each.setting, "configuration=null") for each in VARIANTS}}
+    steps = tuple(
+        _on_twin(Step("ckplus_kfold10", CKPLUS, named=name, seed=seed), corpora, (*settings, *choice))
+        for seed in _SEEDS
+        for name, choice in choices.items()
+    )
+    return Plan(steps, (), outputs, "report", of_paper=False, is_ablation=True)
 
 
 def _on_twin(step: Step, corpora: Path, settings: tuple[str, ...]) -> Step:

@@ -61,7 +61,7 @@ def ranking_part(ranked: RankedRuns, number: int) -> Section:
     parts: list[Part] = [] if all(value == label for label, value in made_of.pairs) else [made_of]
     for ranking in ranked.rankings:
         parts += [Prose(ranking.sentence), _marked(standings_table(ranking, costs=True), ranking)]
-        parts += side_by_side(_pictures(ranking, name)) if ranking is drawn else ()
+        parts += side_by_side(list(_pictures(ranking, name))) if ranking is drawn else ()
         parts.append(_marked(pairs_matrix(ranking), ranking))
     title = f"{len(entries)} entries on {one.corpus_title}, {one.run.cross_validation}"
     return Section(f"comparison-{name}", title, tuple(parts), drawn.caution)

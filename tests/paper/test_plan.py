@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fer3d.clips.frames import make_sampling
 from fer3d.configuration import compose_train, config_folder
 from fer3d.evaluation.published import benchmark_of
+from fer3d.paper.ablation import VARIANTS
 from fer3d.paper.plan import (
     CKPLUS,
     CREMA_D,
@@ -20,6 +21,7 @@ from fer3d.paper.plan import (
     VIDEOS,
     Plan,
     Step,
+    ablation,
     benchmark,
     comparison_of_networks,
     rehearsal,
@@ -27,6 +29,7 @@ from fer3d.paper.plan import (
     reproduce_ckplus,
     reproduce_oulu,
 )
+from fer3d.training.identity import differences
 
 OUTPUTS = Path("outputs")
 PLANS = {
@@ -35,6 +38,7 @@ PLANS = {
     "rehearsal": rehearsal(OUTPUTS, Path("corpora")),
     "rehearsal_videos": rehearsal_of_videos(OUTPUTS / "videos", Path("corpora")),
     "networks": comparison_of_networks(OUTPUTS / "networks", Path("corpora")),
+    "ablation": ablation(OUTPUTS / "ablation", Path("corpora")),
     "ravdess": benchmark(RAVDESS, OUTPUTS),
     "crema_d": benchmark(CREMA_D, OUTPUTS),
 }
@@ -104,6 +108,31 @@ def test_all_networks_are_compared_with_the_same_seeds() -> None:
     presets = {path.stem.removesuffix("_compact") for path in (Path(config_folder()) / "model").glob("*.yaml")}
     runs = {(step.name, step.seed) for step in plan.steps}
     assert runs == {(name, seed) for name in presets - {"own", "compact"} for seed in (0, 1, 2)}
+
+
+def test_an_ablation_changes_one_choice_of_c1_at_a_time() -> None:
+    first = [step for step in PLANS["ablation"].steps if step.seed == 0]
+    base, *configs = [OmegaConf.to_container(composed(step), resolve=True) for step in first]
+    assert base["name"] == "c1"
+    told = {
+        variant.choice: {
+            key.removeprefix("model.") for key in differences(base, config).keys() - {"name", "configuration"}
+        }
+        for variant, config in zip(VARIANTS, configs, strict=True)
+    }
+    assert told == {
+        "activation": {"activation._target_"},
+        "pooling": {"pooling._target_"},
+        "temporal kernel": {"temporal_kernel"},
+        "initializer": {"initializer._target_"},
+        "CLAHE": {"clips.clahe"},
+        "normalisation": {"clips.normalise"},
+        "optimizer": set(told["optimizer"]),
+        "class weights": {"class_weights"},
+        "second convolution": {"second_conv"},
+        "dropout": {"dropout"},
+    }
+    assert all(name.startswith("optimizer.") for name in told["optimizer"])
 
 
 def test_the_rehearsal_is_both_plans() -> None:
