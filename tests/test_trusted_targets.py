@@ -60,7 +60,7 @@ def test_interpolations_are_refused(wrap: Any) -> None:
         "fer3d.models.cnn3d.torch.os.system",
         "fer3d.models.network.inspect.os.system",
         "torch.nn.modules.module.torch.load",
-        "fer3d.models.cnn3d.POOLS",
+        "fer3d.models.convolutions.POOLS",
     ],
 )
 def test_another_package_reached_through_a_module_is_refused(target: str) -> None:
