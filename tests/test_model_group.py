@@ -81,7 +81,7 @@ def test_trains_resumes_exports_and_explains(name: str, prepared: PreparedCKPlus
 @pytest.mark.parametrize("name", COMPACT)
 def test_is_searched(name: str, prepared: PreparedCKPlus, invoke: Invoke) -> None:
     corpus = [setting for setting in prepared.settings if setting not in TINY]
-    settings = [*corpus, *SMALL, *tiny(name), f"outputs={prepared.outputs}", "hydra.sweeper.n_trials=2"]
+    settings = [*corpus, *SMALL, *tiny(name), f"outputs={prepared.outputs}", "hydra.sweeper.n_trials=1"]
     status, out, err = invoke("train", f"search={name.removesuffix('_compact')}", *settings)
     assert status == 0, err
     assert re.search(r"^best: trial", out, re.MULTILINE), out
