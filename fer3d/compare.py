@@ -75,10 +75,16 @@ def _compare_many(runs: Sequence[RunResults], options: Namespace) -> None:
 
 def _say_differences(first: RunResults, second: RunResults) -> None:
     """Prints the settings in which the runs differ, except for names, folders and logging."""
+    from fer3d.clips.frame_order import without_default
     from fer3d.training.identity import differences
 
     apart = ("name", "configuration", "outputs", "logger", "progress", "search", "selected_by", "save_checkpoint")
-    ours, theirs = ({key: run.config[key] for key in run.config if key not in apart} for run in (first, second))
+    ours, theirs = (
+        {key: run.config[key] for key in run.config if key not in apart}
+        # Runs of earlier versions lack the order of frames.
+        | {"frames": without_default(run.config["frames"])}
+        for run in (first, second)
+    )
     found = differences(ours, theirs)
     print("settings that differ, as first | second:" if found else "no setting differs")
     for key, (one, other) in found.items():
