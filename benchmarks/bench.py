@@ -9,6 +9,7 @@ table says so.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import shutil
 import subprocess
@@ -210,6 +211,8 @@ def main() -> None:
         return work_on(ClipStore.open(arguments.worker), arguments.work, arguments.begin)
     if arguments.first_step:
         return take_first_steps(ClipStore.open(arguments.first_step), arguments.work)
+    # One run in several ended in a segmentation fault; this shows where the next one does.
+    faulthandler.enable()
     cv2.setNumThreads(1)
     work = Path(tempfile.mkdtemp(prefix="fer3d-bench-"))
     try:
