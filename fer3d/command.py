@@ -204,8 +204,10 @@ def run_hydra(
         for flag in flags:
             task = instead[flag]
         given = [argument for argument in sys.argv[1:] if argument not in flags]
-        if flags and any(argument.startswith("hydra/sweeper=") for argument in given):
-            raise SettingsError(f"{flags[0]} is about one configuration, not about a search: leave out hydra/sweeper")
+        if flags and any(argument.startswith(("hydra/sweeper=", "search=")) for argument in given):
+            raise SettingsError(
+                f"{flags[0]} is about a configuration, not a search: leave out search and hydra/sweeper"
+            )
         sys.argv[1:] = hydra_arguments(given, searches=searches and not flags)
         run = hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(task)
         with _hydra_raises():

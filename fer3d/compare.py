@@ -129,6 +129,8 @@ def _parse(arguments: Sequence[str] | None) -> Namespace:
     options = parser.parse_intermixed_args(arguments)
     if options.out and (options.out.is_dir() or not options.out.suffix):
         parser.error(f"--out {options.out} must name a file, such as {options.out / 'comparison.json'}")
+    if options.out and options.out.suffix.lower() in _PICTURES:
+        parser.error(f"--out {options.out} is for the numbers, as JSON; a picture is written by --picture")
     if options.picture and (options.picture.is_dir() or options.picture.suffix.lower() not in _PICTURES):
         parser.error(f"--picture {options.picture} must name a file that ends in {' or '.join(_PICTURES)}")
     if not options.more and (options.picture or options.label):

@@ -42,7 +42,8 @@ def describe(config: DictConfig) -> None:
         from fer3d.training.run import Run
 
         for name, value in description.describe(Run.of(config, prepare(config).store)):
-            print(f"{name:14} {value}")
+            print(f"{name:14} {value}", flush=True)
+        print()
 
 
 def _fold_job(config: DictConfig) -> Any:

@@ -91,14 +91,22 @@ def test_describes_a_network_without_training_it(prepared: PreparedCKPlus, invok
     settings = [*prepared.settings, f"outputs={prepared.outputs}"]
     status, out, err = invoke("train", "--describe", *settings)
     assert status == 0, err
-    told = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in out.splitlines())
+    told = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in out.strip().splitlines())
     assert told["network"] == "CNN3d"
     assert int(told["parameters"].replace(",", "")) > 0
     assert "clips/s (cpu, 32-true, not compiled, batches of 8)" in told["training"]
     assert not list(prepared.outputs.glob("*/fold_*"))
 
 
-def test_a_search_cannot_be_described(invoke: Invoke) -> None:
-    status, out, err = invoke("train", "--describe", "-m", "hydra/sweeper=optuna")
+@pytest.mark.parametrize("search", ["hydra/sweeper=optuna", "search=cnn_lstm"])
+def test_a_search_cannot_be_described(search: str, invoke: Invoke) -> None:
+    status, out, err = invoke("train", "--describe", search)
     assert (status, out) == (1, "")
-    assert "--describe is about one configuration" in err
+    assert "--describe is about a configuration, not a search" in err
+
+
+def test_a_space_for_another_network_is_refused_by_name(prepared: PreparedCKPlus, invoke: Invoke) -> None:
+    settings = [*prepared.settings, f"outputs={prepared.outputs}"]
+    status, _, err = invoke("train", "search=cnn_lstm", *settings)
+    assert status == 1
+    assert "varies model.aggregation.width, which this configuration lacks" in err

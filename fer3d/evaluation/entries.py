@@ -158,7 +158,9 @@ def _own_labels(grouped: Sequence[tuple[RunResults, ...]], labels: Mapping[str, 
         if fitting[0] in given:
             raise EvaluationError(f"{given[fitting[0]]} and {label} are labels of the same runs, {pattern}: give one")
         given[fitting[0]] = label
-    return [given.get(index, label) for index, label in enumerate(found)]
+    # An entry that is by itself called what the user calls another one gets its folder's name.
+    own = [grouped[index][0].folder.name if label in given.values() else label for index, label in enumerate(found)]
+    return [given.get(index, label) for index, label in enumerate(own)]
 
 
 def _fits(run: RunResults, pattern: str) -> bool:

@@ -101,7 +101,7 @@ def tests_note(ranking: Ranking) -> str:
         advice = "McNemar's exact test over clips decides, since LOSO folds are too small and unequal for t-tests."
     if len(ranking.standings[0].accuracies) > 1:
         advice += " A fold's accuracy is the mean over seeds; a clip counts once, for the entry right under more seeds."
-    return f"{advice} p-values are corrected for {len(ranking.pairs)} pairs (Holm)."
+    return f"{advice} p-values are corrected for the number of pairs, {len(ranking.pairs)} (Holm)."
 
 
 def points_text(difference: float) -> str:

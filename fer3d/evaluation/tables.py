@@ -8,13 +8,17 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
+
+# Characters that the terminal's tables leave at least to the names in the first column, and those between columns.
+_LEAST_NAME, _BETWEEN = 24, 3
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,14 @@ class Table:
         console = console or Console()
         table = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
         # Text, since a plain string is parsed for markup and emoji.
-        for number, column in enumerate(self.columns):
-            table.add_column(Text(column), justify="right" if number else "left", no_wrap=not number, overflow="fold")
+        widest = [max((cell_len(row[number]) for row in self.rows), default=0) for number in range(len(self.columns))]
+        # Numbers stay whole where there is room, and a long name is folded.
+        has_room = _LEAST_NAME + sum(width + _BETWEEN for width in widest[1:]) <= console.width
+        for number, (column, width) in enumerate(zip(self.columns, widest, strict=True)):
+            no_wrap = not number and (width <= _LEAST_NAME or not has_room)
+            justify: Literal["left", "right"] = "right" if number else "left"
+            least = width if number and has_room else None
+            table.add_column(Text(column), justify=justify, no_wrap=no_wrap, overflow="fold", min_width=least)
         for row in self.rows:
             table.add_row(*map(Text, row))
         # Outside the table, whose own title would wrap at the table's width.

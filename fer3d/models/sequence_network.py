@@ -243,6 +243,8 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         check_at_least_one("model.aggregation", width=width, num_layers=num_layers, num_heads=num_heads)
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"model.aggregation.dropout must be a probability between 0 and 1, got {dropout}")
         if width % num_heads:
             raise ValueError(
                 f"model.aggregation.width, {width}, must be a multiple of model.aggregation.num_heads, {num_heads}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.errors import ConfigCompositionException
 from hydra.plugins.launcher import Launcher
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -290,6 +291,14 @@ def _check_space(space: SearchSpace, compose: Compose) -> None:
         top = name.lstrip("+").replace("/", ".").split(".")[0]
         if top in _SHARED:
             raise SpaceError(f"{name} cannot be searched: all trials of a study share it")
+    for name in space.distributions:
+        try:
+            compose([*space.fixed, f"{name}={space.examples(name)[0]}"])
+        except ConfigCompositionException as error:
+            raise SpaceError(
+                f"the search space varies {name}, which this configuration lacks: choose the network that the space is "
+                f"for, such as model=NAME with search=NAME, or another space ({error})"
+            ) from error
     grids = [[f"{name}={text}" for text in space.examples(name)] for name in space.distributions]
     for settings in zip_longest(*grids):
         checked(compose([*space.fixed, *(text or grid[0] for text, grid in zip(settings, grids, strict=True))]))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fer3d.training.device import training_device
 from fer3d.training.pace import duration, training_rate
 from fer3d.training.parts import clip_gflop, num_updates
 from fer3d.training.run import Run
 
-_NUM_STEPS = 10
 
-
-def describe(run: Run) -> list[tuple[str, str]]:
-    """Describes a run's network, which trains for a few steps; nothing is stored.
+def describe(run: Run) -> Iterator[tuple[str, str]]:
+    """Describes a run's network; the last two values take a few training steps. Nothing is stored.
 
     Args:
         run: The run.
 
-    Returns:
+    Yields:
         Names and values for people.
 
     Raises:
@@ -24,26 +24,24 @@ def describe(run: Run) -> list[tuple[str, str]]:
     """
     run.check([fold.number for fold in run.folds])
     config, header = run.config, run.store.header
-    network = run.training().network()
+    network, tuning = run.training().network(), run.training().fine_tuning
     parameters = list(network.parameters())
     num_all = sum(parameter.numel() for parameter in parameters)
     num_trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     gflop = clip_gflop(config, run.store)
-    rate = training_rate(run, _NUM_STEPS)
+    colours = {1: "grey", 3: "RGB"}.get(header.num_channels, f"{header.num_channels} channels")
+    yield "run", run.folder.name
+    yield "network", type(network).__name__
+    yield "clips", f"{config.clips.num_frames} frames of {header.size}x{header.size}, {colours}"
+    yield "parameters", f"{num_all:,}" + (f", of which {num_trained:,} are trained" if num_trained < num_all else "")
+    if tuning.learning_rates:
+        yield "learning rates", ", ".join(f"{name} {factor:g} times" for name, factor in tuning.learning_rates.items())
+    if frozen := [f"{name} in the first {number} epochs" for name, number in tuning.frozen.items() if number]:
+        yield "frozen", ", ".join(frozen)
+    yield "GFLOP a clip", f"{gflop:.3g} to predict, about {3 * gflop:.3g} to train" if gflop else "unknown"
+    rate = training_rate(run)
     device = training_device(config.trainer.accelerator, config.trainer.devices)
     how = f"{device}, {run.precision}, {'compiled' if run.compiled else 'not compiled'}, batches of {config.batch_size}"
+    yield "training", f"{rate:,.3g} clips/s ({how}), beside whatever else runs here"
     seconds = duration(num_updates(config, run.store, run.folds) / rate)
-    colours = {1: "grey", 3: "RGB"}.get(header.num_channels, f"{header.num_channels} channels")
-    tuning = run.training().fine_tuning
-    rates = ", ".join(f"{name} {factor:g} times" for name, factor in tuning.learning_rates.items())
-    frozen = ", ".join(f"{name} in the first {number} epochs" for name, number in tuning.frozen.items() if number)
-    return [
-        ("network", type(network).__name__),
-        ("clips", f"{config.clips.num_frames} frames of {header.size}x{header.size}, {colours}"),
-        ("parameters", f"{num_all:,}" + (f", of which {num_trained:,} are trained" if num_trained < num_all else "")),
-        *([("learning rates", rates)] if rates else []),
-        *([("frozen", frozen)] if frozen else []),
-        ("GFLOP a clip", f"{gflop:.3g} to predict, about {3 * gflop:.3g} to train" if gflop else "unknown"),
-        ("training", f"{rate:,.3g} clips/s ({how})"),
-        ("all folds", f"about {seconds} for {len(run.folds)} folds of {config.trainer.max_epochs} epochs"),
-    ]
+    yield "all folds", f"about {seconds} for {len(run.folds)} folds of {config.trainer.max_epochs} epochs"

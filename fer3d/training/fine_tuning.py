@@ -84,6 +84,8 @@ class FineTuning:
                     "raise trainer.max_epochs"
                 )
         trained = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+        if all(not _longest(name, self.learning_rates, 1.0) for name in trained):
+            raise ValueError("learning_rates leaves nothing to train: the factor of each submodule is 0")
         if self.frozen and all(_longest(name, self.frozen, 0) for name in trained):
             raise ValueError(
                 "frozen leaves nothing to train in the first epoch: leave a submodule out of it, such as the last, "

@@ -27,7 +27,7 @@ from fer3d.training.checkpoint import (
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 # What transformers calls the weights in a model's folder.
 _IN_FOLDER = "model.safetensors"
-# Entries that may hold the weights if they are the only one.
+# Entries that may hold the weights.
 _WRAPPERS = ("state_dict", "model")
 _MAX_NAMED = 4
 
@@ -269,9 +269,9 @@ def _load_state_dict(file: Path) -> dict[str, Tensor]:
             f"start_from is {file}, which is a checkpoint of fer3d: give it a name that ends in .ckpt, since fer3d "
             "checks whom its own checkpoints were trained on"
         )
-    inner = loaded
-    if isinstance(loaded, dict) and len(loaded) == 1 and next(iter(loaded)) in _WRAPPERS:
-        inner = next(iter(loaded.values()))
+    # Training scripts write the weights beside the epoch and the like.
+    wrapped = [loaded[name] for name in _WRAPPERS if isinstance(loaded, dict) and isinstance(loaded.get(name), Mapping)]
+    inner = wrapped[0] if len(wrapped) == 1 else loaded
     if not isinstance(inner, Mapping):
         raise _unreadable(file, f"it holds a {type(inner).__name__}")
     for name, tensor in inner.items():
@@ -286,7 +286,7 @@ def _unreadable(path: Path, reason: object) -> CheckpointError:
     what = str(reason).partition("\n")[0]
     return CheckpointError(
         f"start_from is {path}, which cannot be read as weights: {what}. It must hold tensors by their names, as "
-        f"safetensors or as a PyTorch state dict, alone or in a single entry {' or '.join(_WRAPPERS)}"
+        f"safetensors or as a PyTorch state dict, alone or in an entry {' or '.join(_WRAPPERS)}"
     )
 
 

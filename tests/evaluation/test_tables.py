@@ -61,6 +61,14 @@ def test_a_narrow_terminal_loses_no_letter(width: int) -> None:
     )
 
 
+def test_a_long_name_is_folded_and_numbers_are_not() -> None:
+    name = "synthetic-kfold10-cnn_lstm_compact, synthetic-kfold10-mc3_18_compact"
+    text = printed(Table("T", ("first, second", "points", "clips"), ((name, "+12.34", "160 to 16"),)), 50)
+    assert "+12.34" in text
+    assert "160 to 16" in text
+    assert "…" not in text
+
+
 @pytest.mark.parametrize(("share", "text"), [(319 / 327, "97.55%"), (0.0, "0.00%"), (1.0, "100.00%"), (math.nan, "-")])
 def test_percent_has_the_papers_two_decimals(share: float, text: str) -> None:
     assert percent(share) == text

@@ -184,6 +184,7 @@ def test_a_scheduler_with_rates_of_its_own_is_refused(train: Callable[..., Watch
         (FineTuning({"encode": 0.1}), r"names encode, .* encoder, recurrent, classifier, fixed, encoder\.0"),
         (FineTuning(frozen={"encoder.0.2": 1}), r"frozen names encoder\.0\.2, which is not a submodule"),
         (FineTuning(frozen={"encoder": 5}), r"frozen\.encoder is 5 epochs, more than the 4 of trainer\.max_epochs"),
+        (FineTuning(dict.fromkeys(("encoder", "recurrent", "classifier"), 0.0)), "leaves nothing to train"),
         (FineTuning(frozen={"encoder": 1, "recurrent": 2, "classifier": 1}), "nothing to train in the first epoch"),
     ],
 )  # fmt: skip
