@@ -79,7 +79,7 @@ class SequenceNetwork(nn.Module):
         return torch.as_tensor(self.classifier(self.hidden(self.aggregation(features))))
 
     def own_name(self, name: str) -> str | None:
-        """Returns the name in this network of a weight from outside, as its encoder knows it; None without a place."""
+        """Returns the name in this network of an external weight, as its encoder knows it; None without a place."""
         known = getattr(self.encoder, "own_name", None)
         if known is None:
             return name

@@ -86,7 +86,7 @@ def _recognised(one: ReportRun) -> str | None:
     for it in (C1, C2):
         if all(_value(config, setting.key) == setting.value for setting in it.searched):
             start = one.run.info.get("start_from") or {}
-            if "file" in start or "outside_weights" in start:
+            if "file" in start or "external_weights" in start:
                 return None  # the paper's networks start from one another alone
             return _PRETRAINED[it.name] if start else it.name
     return None

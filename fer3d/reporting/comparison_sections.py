@@ -187,7 +187,7 @@ def _rows_beside_published(one: ReportRun) -> Iterator[tuple[str, ...]]:
 
 def _pretraining(source: Mapping[str, Any]) -> str:
     """What a run started from, in a table's cell."""
-    outside = source.get("file", source.get("outside_weights"))
+    outside = source.get("file", source.get("external_weights"))
     named = ([outside] if outside else []) + ([corpus_title(source["corpus"])] if "corpus" in source else [])
     return ", ".join(named) + (" (people unknown)" if outside else "")
 

@@ -340,7 +340,7 @@ def _start(one: ReportRun) -> str:
     if "file" in origin:
         return f"{origin['file']} from outside fer3d ({weights}){caution}"
     kind = "SYNTHETIC clips of " if origin["synthetic"] else ""
-    run, fold, before = str(origin["digest"])[:8], origin["fold"], origin.get("outside_weights")
+    run, fold, before = str(origin["digest"])[:8], origin["fold"], origin.get("external_weights")
     first = f", which started from {before} from outside fer3d" if before else ""
     return f"a network trained on {kind}{origin['corpus']} (run {run}, fold {fold}, {weights}){first}{caution}"
 

@@ -25,7 +25,7 @@ CHECKPOINT_NAME = "last.ckpt"
 # Name of the submodule that maps features to emotions.
 CLASSIFIER = "classifier"
 # For results of networks that started from weights which fer3d did not train.
-OUTSIDE_CAUTION = "fer3d cannot know whom these weights were trained on: held-out people may be among them"
+EXTERNAL_CAUTION = "fer3d cannot know whom these weights were trained on: held-out people may be among them"
 _MAX_NAMED = 6
 _OTHER_CORPUS = "Start from a checkpoint of another corpus (give your own corpora different values of data.name)"
 
@@ -52,7 +52,7 @@ class Checkpoint:
         num_channels: 1 for grey clips, 3 for RGB; None in old checkpoints.
         temperature: Divisor that calibrates logits, fitted on `inner_val` clips; None without such clips.
         training_clips: Statistics of the training clips (see `fer3d.clips.measures`); None in old checkpoints.
-        outside_weights: The file from outside fer3d that this training started from, or an earlier one that led to it;
+        external_weights: The file from outside fer3d that this training started from, or an earlier one that led to it;
             None without any.
     """
 
@@ -69,15 +69,15 @@ class Checkpoint:
     num_channels: int | None = None
     temperature: float | None = None
     training_clips: Mapping[str, list[float]] | None = None
-    outside_weights: str | None = None
+    external_weights: str | None = None
 
     def write(self, path: Path) -> None:
         """Writes tensors and plain values only, as `torch.load(weights_only=True)` requires."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "state_dict"}
         plain |= {"emotions": list(self.emotions), "subjects": list(self.subjects), "weights": self.weights_digest}
-        if self.outside_weights is None:
+        if self.external_weights is None:
             # So that earlier versions read it.
-            del plain["outside_weights"]
+            del plain["external_weights"]
         content = {"format": FORMAT_VERSION, **sealed(plain), "state_dict": dict(self.state_dict)}
         # Through memory, because PyTorch hides the reason of a failed write, such as a full disk.
         archive = BytesIO()
@@ -145,8 +145,8 @@ class Checkpoint:
         """Provenance for a fold's result."""
         named = ("corpus", "synthetic", "clip_store", "digest", "fold")
         origin = {name: getattr(self, name) for name in named} | {"weights": self.weights_digest}
-        if self.outside_weights is not None:
-            origin |= {"outside_weights": self.outside_weights, "caution": OUTSIDE_CAUTION}
+        if self.external_weights is not None:
+            origin |= {"external_weights": self.external_weights, "caution": EXTERNAL_CAUTION}
         return origin
 
     def check_unseen(

@@ -1,4 +1,4 @@
-"""Submodules of a network that train with a learning rate of their own, or not at all in the first epochs."""
+"""Learning rates of their own for submodules of a network, and submodules that are frozen in the first epochs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MAX_LISTED = 30
 
 
 class Frozen:
-    """What of a network is not trained in its first epochs: no gradients, and batch norm in evaluation mode.
+    """Freezes submodules in the first epochs: no gradients, and batch norm in evaluation mode.
 
     Args:
-        network: The network; what is frozen is so from now on.
+        network: The network; its submodules are frozen from now on.
         numbers: Number of epochs by the dotted name of a submodule; the longest name that matches counts.
     """
 
@@ -38,7 +38,7 @@ class Frozen:
             module.training = False
 
     def release(self, epoch: int) -> None:
-        """Lets train what is no longer frozen in an epoch, counted from 0; to be called before each."""
+        """Unfreezes the submodules whose first trained epoch, counted from 0, begins; call it before each epoch."""
         for number, parameter in self._parameters:
             if number == epoch:
                 parameter.requires_grad_(True)
@@ -49,7 +49,7 @@ class Frozen:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How gently the submodules of a network are trained, by dotted names of which the longest that matches counts.
+    """Learning rates of submodules and when they are frozen, by dotted names of which the longest that matches counts.
 
     Attributes:
         learning_rates: Factors of the learning rate; 1 for all others.

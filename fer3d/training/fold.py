@@ -60,7 +60,7 @@ class Training:
         sampling: Chooses the frames that the network gets; None: all stored ones.
         num_frames: Number of frames that the network gets; None: all.
         class_sampler: Whether to draw an epoch's rows with every class equally likely.
-        fine_tuning: How gently submodules of the network are trained.
+        fine_tuning: Learning rates and freezing of submodules.
         frame_order: For each clip of the corpus, the order of its frames, `(N, T)`; None: as filmed. See `FoldData`.
     """
 

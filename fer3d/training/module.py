@@ -41,7 +41,7 @@ class FoldModule(pl.LightningModule):
         num_classes: Number of classes.
         training_forward: Computes the logits of training batches.
         class_weights: Weight of each class in the loss, `(num_classes,)`; None: all clips count alike.
-        fine_tuning: How gently submodules are trained.
+        fine_tuning: Learning rates and freezing of submodules.
 
     Attributes:
         held_out_logits: One array `(num_held_out, num_classes)` per finished epoch.

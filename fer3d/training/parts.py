@@ -21,10 +21,10 @@ from fer3d.clips.frames import make_sampling
 from fer3d.clips.store import ClipStore, StoreHeader
 from fer3d.models.network import Task, check_bf16_convolutions, check_network, forward_flop, use_channels_last
 from fer3d.training.device import Precision, has_compiler, trainer_devices
+from fer3d.training.external_weights import ExternalWeights, Fitted, Start
 from fer3d.training.fine_tuning import FineTuning
 from fer3d.training.fold import Training, make_trainer
 from fer3d.training.networks import check_kind, make_network
-from fer3d.training.outside_weights import Fitted, OutsideWeights, Start
 
 
 def make_training(
@@ -73,8 +73,8 @@ def make_training(
     )
 
 
-def fitted_weights(config: DictConfig, store: ClipStore, start: OutsideWeights) -> Fitted:
-    """Maps weights from outside to the configured network.
+def fitted_weights(config: DictConfig, store: ClipStore, start: ExternalWeights) -> Fitted:
+    """Maps external weights to the configured network.
 
     Raises:
         CheckpointError: They do not fit.

@@ -45,7 +45,7 @@ class _Start(_Entries):
     weights: str
 
 
-class _OutsideStart(_Entries):
+class _ExternalStart(_Entries):
     file: str
     weights: str
     subjects: None
@@ -57,7 +57,7 @@ class _OutsideStart(_Entries):
 
 
 def _start_kind(start: Any) -> str:
-    return "outside" if isinstance(start, dict) and "file" in start else "fer3d"
+    return "external" if isinstance(start, dict) and "file" in start else "fer3d"
 
 
 class _Target(_Entries):
@@ -114,7 +114,7 @@ class _Result(_Entries):
     clip_store: str
     start_from: (
         Annotated[
-            Annotated[_Start, Tag("fer3d")] | Annotated[_OutsideStart, Tag("outside")], Discriminator(_start_kind)
+            Annotated[_Start, Tag("fer3d")] | Annotated[_ExternalStart, Tag("external")], Discriminator(_start_kind)
         ]
         | None
     )

@@ -30,9 +30,9 @@ from fer3d.file_lock import file_lock, remove_unheld
 from fer3d.settings import checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME, Checkpoint, lacking
 from fer3d.training.device import Precision, resolve_compile, resolve_precision, training_device
+from fer3d.training.external_weights import ExternalWeights, Fitted, Start, starting_weights
 from fer3d.training.fold import TrainedFold, Training, train_fold
 from fer3d.training.identity import counted_settings, run_digest
-from fer3d.training.outside_weights import Fitted, OutsideWeights, Start, starting_weights
 from fer3d.training.parts import check_training, clip_gflop, fitted_weights, make_training, training_pflop
 from fer3d.training.results import (
     EpochPredictions,
@@ -63,7 +63,7 @@ class Run:
         config: The resolved configuration.
         store: The clip store.
         folds: All folds of the cross-validation.
-        start: The checkpoint or the weights from outside that every fold starts from; None: folds start from scratch.
+        start: The checkpoint or the external weights that every fold starts from; None: folds start from scratch.
         precision: The resolved number format.
         compiled: Whether the network is compiled.
         pflop: Estimated floating-point operations of training all folds, in 1e15.
@@ -314,14 +314,14 @@ class Run:
             # From the last epoch, as the network.
             temperature=None if kept_back is None else fit_temperature(kept_back[-1], labels),
             training_clips=store_measures(self.store, fold.train),
-            outside_weights=self.start.outside_weights if self.start else None,
+            external_weights=self.start.external_weights if self.start else None,
         )
 
     @cached_property
     def _fitted(self) -> Fitted | None:
-        """What becomes of weights from outside in this run's network; None without any."""
+        """What becomes of external weights in this run's network; None without any."""
         start = self.start
-        return fitted_weights(self.config, self.store, start) if isinstance(start, OutsideWeights) else None
+        return fitted_weights(self.config, self.store, start) if isinstance(start, ExternalWeights) else None
 
     def _origin(self) -> dict[str, Any]:
         return {

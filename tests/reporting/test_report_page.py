@@ -24,7 +24,7 @@ from fer3d.reporting.page import DataTable, Facts, Folded, Part, Picture, Prose,
 from fer3d.reporting.report import compose_page, make_report
 from fer3d.reporting.runs import ReportRun, joint_caution, read_runs
 from fer3d.reporting.sections import headline, provenance_section
-from fer3d.training.checkpoint import OUTSIDE_CAUTION
+from fer3d.training.checkpoint import EXTERNAL_CAUTION
 
 
 def parts_of(section: Section) -> Iterator[tuple[Part, Section]]:
@@ -214,13 +214,13 @@ def test_a_transfer_says_where_it_started(reported: Reported) -> None:
 
 
 def test_weights_from_outside_come_with_a_caution(reported: Reported) -> None:
-    origin = {"file": "r3d_18.pth", "weights": "a" * 64, "subjects": None, "caution": OUTSIDE_CAUTION}
+    origin = {"file": "r3d_18.pth", "weights": "a" * 64, "subjects": None, "caution": EXTERNAL_CAUTION}
     told = provenance(with_info(reported.runs[0], start_from=origin))["Starts from"]
-    assert told == f"r3d_18.pth from outside fer3d (weights aaaaaaaa); {OUTSIDE_CAUTION}"
+    assert told == f"r3d_18.pth from outside fer3d (weights aaaaaaaa); {EXTERNAL_CAUTION}"
     later = {"corpus": "oulu", "synthetic": False, "digest": "d" * 64, "fold": 1, "weights": "b" * 64}
-    later |= {"outside_weights": "r3d_18.pth", "caution": OUTSIDE_CAUTION}
+    later |= {"external_weights": "r3d_18.pth", "caution": EXTERNAL_CAUTION}
     told = provenance(with_info(reported.runs[0], start_from=later))["Starts from"]
-    assert told.endswith(f"which started from r3d_18.pth from outside fer3d; {OUTSIDE_CAUTION}")
+    assert told.endswith(f"which started from r3d_18.pth from outside fer3d; {EXTERNAL_CAUTION}")
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:

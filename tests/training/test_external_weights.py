@@ -1,4 +1,4 @@
-"""Weights from outside fer3d: what is read, what becomes of it in a network, what is refused, what a run says of it."""
+"""External weights: what is read, what becomes of it in a network, what is refused, what a run says of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fer3d.models.resnet import Kind, ResNetEncoder
 from fer3d.models.sequence_network import Mean, SequenceNetwork
 from fer3d.models.videomae import VideoMAEEncoder
 from fer3d.training.checkpoint import Checkpoint, CheckpointError
-from fer3d.training.outside_weights import OutsideWeights
+from fer3d.training.external_weights import ExternalWeights
 from fer3d.training.results import read_result
 from fer3d.training.run import Run
 
@@ -53,13 +53,13 @@ def as_resnet18(encoder: nn.Module) -> dict[str, Tensor]:
 def started(
     network: nn.Module, tensors: Mapping[str, Tensor], names: Mapping[str, str] | None = None, inflate: bool = False
 ) -> nn.Module:
-    OutsideWeights("weights.pt", tensors, names or {}, inflate).start(network, ("a",))
+    ExternalWeights("weights.pt", tensors, names or {}, inflate).start(network, ("a",))
     return network
 
 
 def test_torchvisions_2d_names_are_known() -> None:
     there, here = resnet(), resnet()
-    weights = OutsideWeights("resnet18.pt", as_resnet18(there.encoder), {})
+    weights = ExternalWeights("resnet18.pt", as_resnet18(there.encoder), {})
     fitted = weights.fitted(here)
     assert fitted.loaded.keys() == {f"encoder.{name}" for name in there.encoder.state_dict()}
     assert fitted.without_place == ("fc.weight", "fc.bias")
@@ -82,7 +82,7 @@ def test_a_still_clip_gives_inflated_weights_the_features_of_the_picture() -> No
     picture, video = resnet(), resnet("r3d")
     started(video, as_resnet18(picture.encoder), inflate=True)
     kernels = [name for name, tensor in video.encoder.state_dict().items() if tensor.ndim == 5 and tensor.shape[2] == 3]
-    assert OutsideWeights("x", as_resnet18(picture.encoder), {}, True).fitted(video).num_inflated == len(kernels) == 17
+    assert ExternalWeights("x", as_resnet18(picture.encoder), {}, True).fitted(video).num_inflated == len(kernels) == 17
     frame = torch.rand(1, 1, 1, 16, 16)
     features = video.encoder(frame.expand(-1, -1, 128, -1, -1))
     # The padding in time reaches up to 54 frames.
@@ -109,7 +109,7 @@ def test_transformers_names_are_known(kind: str) -> None:
         **{"decoder_num_hidden_layers": 1, "decoder_intermediate_size": 6},
     )
     there = getattr(transformers, kind)(config)
-    fitted = OutsideWeights("model.safetensors", there.state_dict(), {}).fitted(network)
+    fitted = ExternalWeights("model.safetensors", there.state_dict(), {}).fitted(network)
     assert set(fitted.not_in_file) == {"classifier.weight", "classifier.bias"}
     left_out = {name.partition(".")[0] for name in fitted.without_place}
     assert left_out <= {"decoder", "encoder_to_decoder", "mask_token", "fc_norm", "classifier"}
@@ -170,7 +170,7 @@ def test_two_weights_of_one_name_are_refused() -> None:
 def test_expressions_that_are_none_are_refused(names: dict[str, str], tmp_path: Path) -> None:
     torch.save(Own().state_dict(), tmp_path / "own.pt")
     with pytest.raises(CheckpointError, match="start_names"):
-        OutsideWeights.read(tmp_path / "own.pt", names).start(Own(), ("a",))
+        ExternalWeights.read(tmp_path / "own.pt", names).start(Own(), ("a",))
 
 
 def test_all_formats_hold_the_same(tmp_path: Path) -> None:
@@ -181,10 +181,10 @@ def test_all_formats_hold_the_same(tmp_path: Path) -> None:
     torch.save(own, tmp_path / "own.pt")
     torch.save({"state_dict": own}, tmp_path / "own.pth")
     torch.save({"model": own, "epoch": 3}, tmp_path / "own.bin")
-    read = [OutsideWeights.read(path) for path in sorted(tmp_path.iterdir())]
+    read = [ExternalWeights.read(path) for path in sorted(tmp_path.iterdir())]
     assert [weights.file for weights in read][:2] == ["folder/model.safetensors", "own.bin"]
     assert len({weights.weights_digest for weights in read}) == 1
-    changed = OutsideWeights("x", {**own, "look.bias": own["look.bias"] + 1}, {})
+    changed = ExternalWeights("x", {**own, "look.bias": own["look.bias"] + 1}, {})
     assert changed.weights_digest != read[0].weights_digest
 
 
@@ -213,15 +213,15 @@ def test_other_files_are_refused_in_a_sentence(
     path = tmp_path / f"weights{suffix}"
     write(path)
     with pytest.raises(CheckpointError, match=r"start_from is .*weights.*, which cannot be read as weights"):
-        OutsideWeights.read(path)
+        ExternalWeights.read(path)
     assert "never" not in capsys.readouterr().out
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"nothing.pt, which is not a file"):
-        OutsideWeights.read(tmp_path / "nothing.pt")
+        ExternalWeights.read(tmp_path / "nothing.pt")
     with pytest.raises(CheckpointError, match=r"a folder without model.safetensors"):
-        OutsideWeights.read(tmp_path)
+        ExternalWeights.read(tmp_path)
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def test_a_run_starts_from_a_file_and_says_so(
     store = make_store()
     run = Run.of(compose(f"start_from={file}", "optimizer.lr=0.0", "save_checkpoint=true"), store)
     (result,) = run.train(1)
-    given = OutsideWeights.read(file)
+    given = ExternalWeights.read(file)
     end = Checkpoint.read(run.folder / "fold_001/last.ckpt")
     for name, tensor in given.fitted(run.training().network()).loaded.items():
         assert torch.equal(end.state_dict[name], tensor) or "running" in name or "num_batches" in name, name
@@ -262,17 +262,17 @@ def test_a_run_starts_from_a_file_and_says_so(
     other = make_store(corpus="other", negatives=["S001"])
     chained = Run.of(compose(f"start_from={run.folder / 'fold_001/last.ckpt'}", "save_checkpoint=true"), other)
     (last,) = chained.train(1)
-    assert last.info["start_from"]["outside_weights"] == file.name
+    assert last.info["start_from"]["external_weights"] == file.name
     assert last.info["start_from"]["caution"] == told["caution"]
-    assert Checkpoint.read(chained.folder / "fold_001/last.ckpt").outside_weights == file.name
+    assert Checkpoint.read(chained.folder / "fold_001/last.ckpt").external_weights == file.name
 
 
 def test_weights_and_their_settings_count_for_the_digest(
     file: Path, compose: Compose, make_store: MakeStore, tmp_path: Path
 ) -> None:
     store = make_store()
-    torch.save(OutsideWeights.read(file).tensors, tmp_path / "same.pt")
-    save_file({**OutsideWeights.read(file).tensors, "more": torch.zeros(1)}, tmp_path / "other.safetensors")
+    torch.save(ExternalWeights.read(file).tensors, tmp_path / "same.pt")
+    save_file({**ExternalWeights.read(file).tensors, "more": torch.zeros(1)}, tmp_path / "other.safetensors")
     start, names = f"start_from={file}", ("start_names={a: b, c: d}", "start_names={c: d, a: b}")
     choices = [[], [start], [f"start_from={tmp_path / 'other.safetensors'}"], [start, "start_inflate=true"]]
     digests = [Run.of(compose(*each), store).digest for each in [*choices, *([start, each] for each in names)]]
@@ -289,7 +289,7 @@ def test_what_does_not_fit_is_refused_before_training(file: Path, compose: Compo
 
 @pytest.mark.parametrize("setting", ["start_inflate=true", "start_names={a: b}"])
 def test_settings_for_weights_from_outside_need_them(setting: str, compose: Compose, make_store: MakeStore) -> None:
-    with pytest.raises(CheckpointError, match=f"{setting.partition('=')[0]} is for weights from outside"):
+    with pytest.raises(CheckpointError, match=f"{setting.partition('=')[0]} is for external weights"):
         Run.of(compose(setting), make_store())
 
 

@@ -1,4 +1,4 @@
-"""Weights from outside fer3d: files of other libraries, whose names and shapes are mapped to a network's own."""
+"""External weights: files of other libraries, whose names and shapes are mapped to a network's own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fer3d.training.checkpoint import (
     CLASSIFIER,
-    OUTSIDE_CAUTION,
+    EXTERNAL_CAUTION,
     Checkpoint,
     CheckpointError,
     starting_checkpoint,
@@ -73,7 +73,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class OutsideWeights:
+class ExternalWeights:
     """The weights of a file that fer3d did not write, with the settings that map them to a network.
 
     Attributes:
@@ -89,13 +89,13 @@ class OutsideWeights:
     inflate: bool = False
 
     @classmethod
-    def read(cls, path: Path, names: Mapping[str, str] | None = None, inflate: bool = False) -> OutsideWeights:
+    def read(cls, path: Path, names: Mapping[str, str] | None = None, inflate: bool = False) -> ExternalWeights:
         """Reads weights without running any code that the file may contain.
 
         Args:
             path: A `.safetensors` file, a folder with a `model.safetensors`, or a PyTorch state dict.
-            names: See `OutsideWeights`.
-            inflate: See `OutsideWeights`.
+            names: See `ExternalWeights`.
+            inflate: See `ExternalWeights`.
 
         Raises:
             CheckpointError: The file does not exist or is no state dict; or a name is no regular expression.
@@ -135,13 +135,13 @@ class OutsideWeights:
         return weights_digest(self.tensors)
 
     @property
-    def outside_weights(self) -> str:
+    def external_weights(self) -> str:
         """The file's name, as in `Checkpoint`."""
         return self.file
 
     def origin(self) -> dict[str, Any]:
         """Provenance for a fold's result; `subjects` is None because nobody knows them."""
-        return {"file": self.file, "weights": self.weights_digest, "subjects": None, "caution": OUTSIDE_CAUTION}
+        return {"file": self.file, "weights": self.weights_digest, "subjects": None, "caution": EXTERNAL_CAUTION}
 
     def fitted(self, network: nn.Module) -> Fitted:
         """Maps the weights to a network, which stays as it is.
@@ -219,13 +219,13 @@ class OutsideWeights:
         return name
 
 
-Start = Checkpoint | OutsideWeights
+Start = Checkpoint | ExternalWeights
 
 
 def starting_weights(
     config: Mapping[str, Any], *, corpus: str, clip_store: str, held_out: Collection[str], subjects_known: bool = True
 ) -> Start | None:
-    """Reads and validates what every fold of a run starts from: a checkpoint of fer3d or weights from outside.
+    """Reads and validates what every fold of a run starts from: a checkpoint of fer3d or external weights.
 
     Args:
         config: The run's configuration.
@@ -235,14 +235,14 @@ def starting_weights(
         subjects_known: Whether these identify people.
 
     Raises:
-        CheckpointError: See `OutsideWeights.read` and `starting_checkpoint`; or a setting for weights from outside is
+        CheckpointError: See `ExternalWeights.read` and `starting_checkpoint`; or a setting for external weights is
             set without them.
     """
     start_from, names, inflate = config["start_from"], config["start_names"], config["start_inflate"]
     if start_from and start_from != "required":
         path = Path(start_from)
         if path.suffix in _SUFFIXES or path.is_dir():
-            return OutsideWeights.read(path, names, inflate)
+            return ExternalWeights.read(path, names, inflate)
     start = starting_checkpoint(
         start_from,
         config=config,
@@ -254,7 +254,7 @@ def starting_weights(
     for key, value in {"start_names": names, "start_inflate": inflate}.items():
         if value:
             raise CheckpointError(
-                f"{key} is for weights from outside fer3d, and start_from is {start_from or 'null'}: leave it out"
+                f"{key} is for external weights, and start_from is {start_from or 'null'}: leave it out"
             )
     return start
 
@@ -306,7 +306,7 @@ def _fault(given: Tensor, wanted: Tensor) -> tuple[object, object] | None:
 
 
 def _as(given: Tensor, wanted: Tensor) -> Tensor:
-    """Weights in the shape and type of the network's; see `OutsideWeights.inflate`."""
+    """Weights in the shape and type of the network's; see `ExternalWeights.inflate`."""
     given = given.to(wanted.dtype)
     if extent := _extent_in_time(given, wanted):
         # So that a still clip gives what the picture gives (Carreira and Zisserman, CVPR 2017).
