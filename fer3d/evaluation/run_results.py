@@ -21,7 +21,7 @@ class EvaluationError(Exception):
     """Results that cannot be evaluated, compared or reported; says which, why, and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunResults:
     """The results of a run's folds.
 
@@ -34,6 +34,10 @@ class RunResults:
     folder: Path
     folds: tuple[FoldResult, ...]
     missing: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        # Without the logits of all folds, which take pages.
+        return f"RunResults({str(self.folder)!r}, {len(self.folds)} folds)"
 
     @classmethod
     def read(cls, folder: Path, *, partial: bool = False) -> RunResults:

@@ -43,7 +43,8 @@ def test_what_holds_for_any_entries(given_entries: tuple[Entry, ...]) -> None:
     number = len(given_entries)
     assert sum(standing.mean_rank for standing in found.standings) == pytest.approx(number * (number + 1) / 2)
     accuracies = [standing.accuracy for standing in found.standings]
-    assert accuracies == sorted(accuracies, reverse=True)
+    # Means of the same accuracies in another order of seeds differ in their last bit.
+    assert accuracies == pytest.approx(sorted(accuracies, reverse=True))
     assert len(found.pairs) == number * (number - 1) / 2
     for standing in found.standings:
         low, high = standing.interval

@@ -25,6 +25,7 @@ def test_reads_what_training_left(tmp_path: Path) -> None:
     folder = write_run(tmp_path, [right(5, 3), right(4, 4), right(4, 0)], name="ckplus_kfold10", seed=7)
     run = RunResults.read(folder)
     assert (run.folder, run.missing, run.partial) == (folder, (), False)
+    assert len(repr(run)) < 200 + len(str(folder))
     assert [fold.fold for fold in run.folds] == [1, 2, 3]
     assert [fold.num_correct.tolist() for fold in run.folds] == [[3], [4], [0]]
     assert (run.name, run.seed, run.num_folds, run.num_epochs) == ("ckplus_kfold10", 7, 3, 1)
