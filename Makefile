@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo rehearse rehearse-videos rehearse-search compare-networks ablate reproduce-ckplus reproduce-oulu benchmark-ravdess benchmark-crema-d dashboard test test-slow torture bench bench-gpu lint prepare-ckplus prepare-oulu
+.PHONY: help setup demo rehearse rehearse-videos rehearse-search compare-networks compare-orders ablate reproduce-ckplus reproduce-oulu benchmark-ravdess benchmark-crema-d dashboard test test-slow torture bench bench-gpu lint prepare-ckplus prepare-oulu
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -46,6 +46,9 @@ rehearse-videos: setup ## Train on own videos, and the benchmarks, on synthetic 
 
 compare-networks: setup ## All networks on the same folds, in small and on synthetic data, with three seeds: hours on two cores
 	$(BIN)/python -m fer3d.reproduce networks
+
+compare-orders: setup ## What each of these networks loses with shuffled frames, or the apex alone: hours on two cores
+	$(BIN)/python -m fer3d.reproduce orders
 
 ablate: setup ## The paper's ten choices one at a time, in small and on synthetic data, with three seeds: hours on two cores
 	$(BIN)/python -m fer3d.reproduce ablation

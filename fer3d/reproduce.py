@@ -39,11 +39,12 @@ def main(arguments: Sequence[str]) -> None:
         "it does the same with a small network on synthetic twins. RAVDESS is read from the folder in RAVDESS_ROOT\n"
         "and CREMA-D from that in CREMA_D_ROOT, for the literature's protocol on them; the rehearsal of videos does\n"
         "that on synthetic twins, and trains on a folder of own videos. networks compares all networks in small on\n"
-        "the synthetic twin of CK+, with three seeds, and ablation the paper's choices, one at a time around c1.\n\n"
+        "the synthetic twin of CK+, with three seeds, orders what each loses with shuffled frames or the apex alone,\n"
+        "and ablation the paper's choices, one at a time around c1.\n\n"
         "Folds are jobs of Hydra's launcher: --jobs 2 is short for hydra/launcher=joblib hydra.launcher.n_jobs=2, and\n"
         "hydra/launcher=submitit_slurm with its settings hands them to a cluster, as in a search.",
     )
-    parser.add_argument("plan", choices=[*CORPORA, "rehearsal", "rehearsal_videos", "networks", "ablation"])
+    parser.add_argument("plan", choices=[*CORPORA, "rehearsal", "rehearsal_videos", "networks", "orders", "ablation"])
     parser.add_argument("overrides", metavar="SETTING", nargs="*", help="for all runs, such as batch_size=8")
     parser.add_argument("--jobs", type=int, help="jobs at once; default: 1, for a rehearsal one a core")
     parser.add_out("outputs, for a rehearsal a folder there")
@@ -68,6 +69,7 @@ def _carry_out(name: str, overrides: Sequence[str], num_jobs: int | None, output
         ablation,
         benchmark,
         comparison_of_networks,
+        comparison_of_orders,
         rehearsal,
         rehearsal_of_videos,
         reproduce_ckplus,
@@ -78,10 +80,13 @@ def _carry_out(name: str, overrides: Sequence[str], num_jobs: int | None, output
         "rehearsal": rehearsal,
         "rehearsal_videos": rehearsal_of_videos,
         "networks": comparison_of_networks,
+        "orders": comparison_of_orders,
         "ablation": ablation,
     }
     if name in rehearsals:
-        plan = rehearsals[name](outputs or Path("outputs") / name, Path("outputs/corpora"))
+        # The runs as filmed are those of the comparison of networks.
+        folder = Path("outputs") / ("networks" if name == "orders" else name)
+        plan = rehearsals[name](outputs or folder, Path("outputs/corpora"))
         chooses_launcher = any(setting.startswith("hydra/launcher=") for setting in overrides)
         if num_jobs is None and not chooses_launcher and find_spec("hydra_plugins.hydra_joblib_launcher"):
             num_jobs = count_cores()

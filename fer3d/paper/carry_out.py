@@ -13,6 +13,7 @@ from fer3d.clips.store import ClipStore
 from fer3d.configuration import compose_train
 from fer3d.evaluation.comparison import compare_runs, comparison_json
 from fer3d.evaluation.comparison_tables import comparison_tables
+from fer3d.evaluation.effects import Effects
 from fer3d.evaluation.entries import entries_of
 from fer3d.evaluation.evaluation import Evaluation
 from fer3d.evaluation.evaluation_files import write_evaluation
@@ -22,10 +23,10 @@ from fer3d.evaluation.ranking_tables import costs_table, pairs_table, standings_
 from fer3d.evaluation.run_results import RunResults
 from fer3d.evaluation.tables import json_text
 from fer3d.overrides import override
-from fer3d.paper.ablation import effects, effects_json, effects_table
 from fer3d.paper.fold_jobs import FoldJobs, fold_jobs
 from fer3d.paper.plan import VIDEOS, Plan, Step
 from fer3d.paper.sections import PaperWing
+from fer3d.reporting.effects_sections import EffectsWing
 from fer3d.reporting.report import make_report
 from fer3d.settings import checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME
@@ -67,10 +68,13 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None
             _compare(runs[first], runs[second], plan.outputs / "comparisons" / f"{first}-{second}.json")
         if plan.is_ranking:
             _rank(list(runs.values()), plan.outputs / "comparisons" / "ranking.json")
-        if plan.is_ablation:
-            _ablate(list(runs.values()), plan.outputs / "comparisons" / "ablation.json")
+        effects = tuple(Effects.of(title, changes, list(runs.values())) for title, changes in plan.changes.items())
+        for each in effects:
+            each.table().print()
+        if effects:
+            write_file(plan.outputs / "comparisons" / "effects.json", json_text([each.numbers for each in effects]))
     with _stage("report"):
-        wing = PaperWing() if plan.of_paper else None
+        wing = PaperWing() if plan.of_paper else EffectsWing(effects) if effects else None
         return make_report([run.folder for run in runs.values()], into=plan.outputs / plan.report, wing=wing)
 
 
@@ -142,13 +146,6 @@ def _rank(runs: Sequence[RunResults], path: Path) -> None:
             table.print()
         _logger.info("%s\n", ranking.sentence)
     write_file(path, json_text(rankings_json(rankings)))
-
-
-def _ablate(runs: Sequence[RunResults], path: Path) -> None:
-    found = effects(runs)
-    caution = ", ".join(dict.fromkeys(caution for run in runs for caution in run.cautions))
-    effects_table(found, caution).print()
-    write_file(path, json_text(effects_json(found, caution)))
 
 
 @contextmanager

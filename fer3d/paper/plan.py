@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fer3d.clips.frame_order import AS_FILMED
+from fer3d.evaluation.effects import Change
 from fer3d.overrides import override
 from fer3d.paper.ablation import BASE, VARIANTS
 from fer3d.twin.own_videos import TABLE_NAME, OwnVideos
@@ -67,7 +70,7 @@ class Plan:
         report: Name of the report's folder there; each plan has its own.
         of_paper: Whether the report shows the paper beside the runs.
         is_ranking: Whether all runs are compared with each other, the seeds of a configuration together.
-        is_ablation: Whether all others are compared with c1.
+        changes: Changes of the settings whose effects are shown together, by a title.
         own_videos: A folder of videos that is made before the first step on `videos`; None where no step needs it.
     """
 
@@ -77,7 +80,7 @@ class Plan:
     report: str
     of_paper: bool = True
     is_ranking: bool = False
-    is_ablation: bool = False
+    changes: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
     own_videos: OwnVideos | None = None
 
     def without(self, corpus: str) -> Plan:
@@ -218,6 +221,8 @@ _SMALL_NETWORKS = {
     "videomae": ("videomae_compact", ("model.encoder.patch=28",)),
 }
 _SEEDS = (0, 1, 2)
+# Orders of frames without motion: all frames are there, or only the apex.
+_ORDERS = ("shuffled", "apex_repeated")
 
 
 def comparison_of_networks(outputs: Path, corpora: Path) -> Plan:
@@ -227,14 +232,29 @@ def comparison_of_networks(outputs: Path, corpora: Path) -> Plan:
         outputs: Where everything goes.
         corpora: Where the twin lies, or is rendered.
     """
-    settings = ("cv=kfold10", *_SHORT_TRAINING, _REHEARSAL_EPOCHS[CKPLUS])
-    steps = tuple(
-        _on_twin(Step(None, CKPLUS, named=name, seed=seed), corpora, (*settings, f"model={preset}", *small))
-        # Seed by seed, so that a first comparison stands after a third of the time.
-        for seed in _SEEDS
-        for name, (preset, small) in _SMALL_NETWORKS.items()
-    )
+    # Seed by seed, so that a first comparison stands after a third of the time.
+    steps = tuple(_network_step(name, seed, corpora) for seed in _SEEDS for name in _SMALL_NETWORKS)
     return Plan(steps, (), outputs, "report", of_paper=False, is_ranking=True)
+
+
+def comparison_of_orders(outputs: Path, corpora: Path) -> Plan:
+    """What each network loses without the order of time, or without all frames but the apex.
+
+    Args:
+        outputs: Where everything goes; runs of `comparison_of_networks` that are there count.
+        corpora: Where the twin lies, or is rendered.
+    """
+    as_filmed = tuple(_network_step(name, seed, corpora) for seed in _SEEDS for name in _SMALL_NETWORKS)
+    others = tuple(
+        _network_step(name, seed, corpora, order) for order in _ORDERS for seed in _SEEDS for name in _SMALL_NETWORKS
+    )
+    changes = {
+        f"Networks trained with frames.order={order}": tuple(
+            Change(name, f"{name}_{order}", name) for name in _SMALL_NETWORKS
+        )
+        for order in _ORDERS
+    }
+    return Plan((*as_filmed, *others), (), outputs, "report_orders", of_paper=False, changes=changes)
 
 
 def ablation(outputs: Path, corpora: Path) -> Plan:
@@ -251,7 +271,17 @@ def ablation(outputs: Path, corpora: Path) -> Plan:
         for seed in _SEEDS
         for name, choice in choices.items()
     )
-    return Plan(steps, (), outputs, "report", of_paper=False, is_ablation=True)
+    changes = {f"One choice at a time around {BASE}": tuple(each.change for each in VARIANTS)}
+    return Plan(steps, (), outputs, "report", of_paper=False, changes=changes)
+
+
+def _network_step(name: str, seed: int, corpora: Path, order: str = AS_FILMED) -> Step:
+    preset, small = _SMALL_NETWORKS[name]
+    settings = ["cv=kfold10", *_SHORT_TRAINING, _REHEARSAL_EPOCHS[CKPLUS], f"model={preset}", *small]
+    if order != AS_FILMED:
+        settings.append(f"frames.order={order}")
+        name = f"{name}_{order}"
+    return _on_twin(Step(None, CKPLUS, named=name, seed=seed), corpora, tuple(settings))
 
 
 def _on_twin(step: Step, corpora: Path, settings: tuple[str, ...]) -> Step:

@@ -24,6 +24,7 @@ from joblib.externals.loky import reusable_executor
 from prepared import AWKWARD, TINY
 from processes import wait_until
 
+from fer3d.evaluation.effects import Change
 from fer3d.messages import messages_shown
 from fer3d.paper.carry_out import carry_out
 from fer3d.paper.fold_jobs import FoldJobError, blocks, fold_jobs
@@ -161,18 +162,21 @@ def test_a_killed_worker_is_one_sentence(plan: Plan, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_ranking_puts_the_seeds_of_a_network_together(plan: Plan) -> None:
+def test_a_ranking_and_effects_put_the_seeds_of_a_network_together(plan: Plan) -> None:
     networks = {"one": "model.temporal_kernel=1", "three": "model.temporal_kernel=3", "five": "model.temporal_kernel=5"}
     steps = tuple(
         replace(plan.steps[0], named=name, seed=seed, overrides=(*plan.steps[0].overrides, setting))
         for seed in (0, 1)
         for name, setting in networks.items()
     )
-    page = carry_out(replace(plan, steps=steps, comparisons=(), of_paper=False, is_ranking=True))
+    changes = {"kernels": (Change("one", "one", "three"), Change("five", "five", "three"))}
+    page = carry_out(replace(plan, steps=steps, comparisons=(), of_paper=False, is_ranking=True, changes=changes))
     told = json.loads((plan.outputs / "comparisons/ranking.json").read_text())
     assert {entry["label"]: entry["seeds"] for entry in told["entries"]} == {name: [0, 1] for name in networks}
     assert len(told["protocols"]["last_epoch"]["pairs"]) == 3
-    assert page.is_file()
+    (effects,) = json.loads((plan.outputs / "comparisons/effects.json").read_text())
+    assert [effect["change"]["label"] for effect in effects["effects"]] == ["one", "five"]
+    assert "What each change does" in page.read_text()
 
 
 @pytest.mark.slow
