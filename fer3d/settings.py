@@ -310,6 +310,9 @@ def _check(expected: Any, value: Any, key: str) -> Any:
         return str(value)
     # The innermost setting at fault.
     place, inner = max((_found(value, fault) for fault in faults), key=lambda found: len(found[0]))
+    element = _element(expected)
+    if isinstance(value, dict) and place in value and element is not Any:
+        return {name: _check(element, each, f"{key}.{name}") for name, each in value.items()}
     within = f", and {key}.{place} is {_shown(inner)}" if place else ""
     raise SettingsError(f"{key} must be {_described(expected)}, got {_shown(value)}{within}")
 

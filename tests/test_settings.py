@@ -34,7 +34,7 @@ from fer3d.settings import SettingsError, check_arguments, checked
         ("+cv._convert_=5", "cv._convert_ must be one of none, partial, object, all, got 5"),
         ("+_convert_=all", "_convert_ is not a setting"),
         ("+logger.x=5", "logger.x must be a group of settings, got 5"),
-        ("+callbacks.x=5", "callbacks must be a group of settings, got"),
+        ("+callbacks.x=5", "callbacks.x must be a group of settings, got"),
         ("faces.detector=null", "faces.detector must be FaceDetector, got null"),
         ("augment.operations.flip=5", "augment.operations.flip must be AugmentationBase2D, got 5"),
         ("clips=3", "clips must be a group of settings, got 3"),

@@ -73,8 +73,10 @@ def compare_runs(first: RunResults, second: RunResults) -> tuple[Comparison, ...
     """Compares two runs under every epoch protocol that applies to both.
 
     Raises:
-        EvaluationError: The runs cannot be paired.
+        EvaluationError: The runs cannot be paired, or are the same one.
     """
+    if first.folder.resolve() == second.folder.resolve():
+        raise EvaluationError(f"{first.folder} is given twice")
     allowed = protocols_of(second)
     return tuple(Comparison.of(first, second, protocol) for protocol in protocols_of(first) if protocol in allowed)
 

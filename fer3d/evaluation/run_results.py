@@ -180,7 +180,7 @@ class RunResults:
         """The cautions for every heading: synthetic, not subject-independent, debug, chosen by a search, partial."""
         tried = "CHOSEN BY A SEARCH on these clips" if self.is_selected else ""
         missing = f"PARTIAL: {len(self.missing)} of {self.num_folds} folds missing" if self.missing else ""
-        debug = f"DEBUG: {batches} batches an epoch" if (batches := self.config.get("num_batches")) else ""
+        debug = debug_caution(self.config.get("num_batches"))
         synthetic = "SYNTHETIC data" if self.synthetic else ""
         return tuple(filter(None, [synthetic, self.independence.caution, debug, tried, missing]))
 
@@ -229,6 +229,11 @@ def name_cross_validation(kind: FoldKind, num_folds: int, independence: Independ
     if kind is FoldKind.GIVEN:
         return "given train/test" if num_folds == 1 else f"given {num_folds}-fold"
     return f"{num_folds}-fold"
+
+
+def debug_caution(num_batches: int | None) -> str:
+    """The caution of runs whose epochs are cut short (`num_batches`); empty for whole ones."""
+    return f"DEBUG: {num_batches} batch{'' if num_batches == 1 else 'es'} an epoch" if num_batches else ""
 
 
 def name_folds(numbers: Sequence[int]) -> str:

@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 
 from fer3d.clips.detectors import FaceDetector
 from fer3d.clips.faces import FaceExtraction
-from fer3d.clips.frame_order import FrameOrder, without_default
+from fer3d.clips.frame_order import AS_FILMED, FrameOrder, without_default
 from fer3d.clips.frames import FrameSampling, make_sampling
 from fer3d.corpora.layout import root_folder
 from fer3d.training.identity import differences
@@ -195,9 +195,13 @@ class Trained:
         Raises:
             PredictionError: They differ.
         """
-        fields = ("emotions", "num_channels", "num_frames", "num_stored", "views", "clahe", "frames")
+        fields = ("emotions", "num_channels", "num_frames", "num_stored", "views", "clahe")
         ours, theirs = (
-            {**{field: getattr(one, field) for field in fields}, "faces": one.extraction.settings()}
+            {
+                **{field: getattr(one, field) for field in fields},
+                "frames": {"order": AS_FILMED, **one.frames},
+                "faces": one.extraction.settings(),
+            }
             for one in (self, other)
         )
         for key, (first, second) in differences(ours, theirs).items():

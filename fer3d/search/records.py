@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from fer3d.clips.folds import FoldKind, stored_kind
 from fer3d.clips.independence import Independence
 from fer3d.evaluation.protocols import EpochProtocol
+from fer3d.evaluation.run_results import debug_caution
 from fer3d.search.cross_validation import ORDER, RUN, check_trials, read_outcomes
 from fer3d.search.outcomes import SEARCH_PROTOCOLS, FoldOutcome, attainable_accuracy
 from fer3d.search.search import ERROR
@@ -219,8 +220,7 @@ class StudyRecord:
     @property
     def caution(self) -> str:
         """The cautions that every heading must show: synthetic data, dependent folds, debug run; or empty."""
-        batches = self.settings.get("num_batches")
-        debug = f"DEBUG: {batches} batches an epoch" if batches else ""
+        debug = debug_caution(self.settings.get("num_batches"))
         return ", ".join(filter(None, ["SYNTHETIC data" if self.synthetic else "", self.independence.caution, debug]))
 
 

@@ -284,9 +284,14 @@ def _unreadable(path: Path, named: str, reason: object) -> CheckpointError:
         # PyTorch parses any other file as a pickle and reports its first byte as an unknown opcode.
         is_entry = isinstance(reason.args[0], str)
         what = f"missing entry {reason}" if is_entry else "it has another file format"
+    again = (
+        "; if it is damaged, delete it and run the run's command again"
+        if path.suffix == Path(CHECKPOINT_NAME).suffix
+        else ""
+    )
     return CheckpointError(
         f"{named} is {path}, which is not a checkpoint of this version of fer3d: {what}. Give the last.ckpt "
-        "of a run with save_checkpoint=true; if it is damaged, delete it and run the run's command again"
+        f"of a run with save_checkpoint=true{again}"
     )
 
 

@@ -174,7 +174,7 @@ class ExternalWeights:
                 f"{_few(self.tensors)}, and the network such as {_few(own)}. Map them by start_names, or use another "
                 "network"
             )
-        faults, flat, loaded = [], [], {}
+        faults, infinite, flat, loaded = [], [], [], {}
         for mapped, name in sources.items():
             given, wanted = self.tensors[name], own[mapped]
             if _extent_in_time(given, wanted) > 1 and not self.inflate:
@@ -184,11 +184,16 @@ class ExternalWeights:
             else:
                 loaded[mapped] = _as(given, wanted)
                 if not torch.isfinite(loaded[mapped]).all():
-                    faults.append(f"{name} is not finite")
+                    infinite.append(name)
         if faults:
             raise CheckpointError(
                 f"start_from does not fit the network in {len(faults)} places: {_few(faults, '; ')}. Use the network "
                 "of the weights, or give such names no place by start_names"
+            )
+        if infinite:
+            raise CheckpointError(
+                f"start_from is {self.file}, in which {len(infinite)} tensors have values that are not finite, or too "
+                f"large for the network's type: {_few(infinite)}. Its training diverged, or it is damaged: use another"
             )
         if flat:
             raise CheckpointError(

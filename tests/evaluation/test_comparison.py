@@ -86,9 +86,11 @@ def test_swapping_the_runs_mirrors_the_comparison(make: Make) -> None:
         assert found.clips.difference == -mirror.clips.difference
 
 
-def test_a_run_does_not_differ_from_itself(make: Make) -> None:
+def test_a_run_does_not_differ_from_one_that_says_the_same_and_is_not_compared_with_itself(make: Make) -> None:
     run = make(BETTER)
-    for found in compare_runs(run, run):
+    with pytest.raises(EvaluationError, match="is given twice"):
+        compare_runs(run, run)
+    for found in compare_runs(run, replace(run, folder=Path("other"))):
         assert (found.folds.t_one_sided, found.folds.wilcoxon, found.clips.mcnemar) == (1, 1, 1)
 
 

@@ -134,7 +134,7 @@ def test_several_networks_are_averaged(write: Callable[..., Path]) -> None:
         ),
         ({"faces.crop.margin": 0.2}, {}, r"faces.crop.margin is 0.0 in the first and 0.2 in the second"),
         ({"clips.clahe": True}, {}, "clahe is False in the first and True in the second"),
-        ({"frames.order": "reversed"}, {}, "frames.order is None in the first and reversed in the second"),
+        ({"frames.order": "reversed"}, {}, "frames.order is as_filmed in the first and reversed in the second"),
         ({"frames.stored": 16}, {}, "num_stored is 12 in the first and 16 in the second"),
         ({"faces.detector.confidence": 0.9}, {}, r"faces.detector.confidence is 0.5 in the first and 0.9 in"),
     ],

@@ -80,7 +80,7 @@ def test_a_quick_try_whose_folds_share_subjects_says_so(
     assert re.search(r"^best: trial 0 .*NOT SUBJECT-INDEPENDENT.*DEBUG", out, re.MULTILINE)
     study = StudyRecord.read(str(prepared.outputs / "search" / "n" / "s"))
     study.close()
-    assert study.caution == "NOT SUBJECT-INDEPENDENT, DEBUG: 1 batches an epoch"
+    assert study.caution == "NOT SUBJECT-INDEPENDENT, DEBUG: 1 batch an epoch"
     assert study.independence.num_shared > 0
     (folder,) = (prepared.outputs / "search" / "n" / "s" / "wandb").glob("offline-run-*")
     (start,) = of_kind(records(folder), "run")
