@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,14 +40,17 @@ def main(arguments: Sequence[str]) -> None:
         "it does the same with a small network on synthetic twins. RAVDESS is read from the folder in RAVDESS_ROOT\n"
         "and CREMA-D from that in CREMA_D_ROOT, for the literature's protocol on them; the rehearsal of videos does\n"
         "that on synthetic twins, and trains on a folder of own videos. networks compares all networks in small on\n"
-        "the synthetic twin of CK+, with three seeds, orders what each loses with shuffled frames or the apex alone,\n"
-        "and ablation the paper's choices, one at a time around c1.\n\n"
+        "the synthetic twin of CK+, with three seeds, orders what each loses with shuffled frames, and\n"
+        "ablation the paper's choices, one at a time around c1.\n\n"
         "Folds are jobs of Hydra's launcher: --jobs 2 is short for hydra/launcher=joblib hydra.launcher.n_jobs=2, and\n"
         "hydra/launcher=submitit_slurm with its settings hands them to a cluster, as in a search.",
     )
     parser.add_argument("plan", choices=[*CORPORA, "rehearsal", "rehearsal_videos", "networks", "orders", "ablation"])
     parser.add_argument("overrides", metavar="SETTING", nargs="*", help="for all runs, such as batch_size=8")
     parser.add_argument("--jobs", type=int, help="jobs at once; default: 1, for a rehearsal one a core")
+    parser.add_argument(
+        "--study", metavar="FOLDER", help="for ablation: a finished search; its importances stand beside the effects"
+    )
     parser.add_out("outputs, for a rehearsal a folder there")
     # Intermixed, since otherwise no setting could follow an option; its own message would ask for settings, too.
     if not arguments:
@@ -54,13 +58,17 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_intermixed_args(arguments)
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
+    if options.study and options.plan != "ablation":
+        parser.error("--study is for ablation, in which the importances of a search stand beside the effects")
     with user_errors():
         started = time.perf_counter()
-        report = _carry_out(options.plan, options.overrides, options.jobs, options.out)
+        report = _carry_out(options.plan, options.overrides, options.jobs, options.out, options.study)
         print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes; look at {report}")
 
 
-def _carry_out(name: str, overrides: Sequence[str], num_jobs: int | None, outputs: Path | None) -> Path:
+def _carry_out(
+    name: str, overrides: Sequence[str], num_jobs: int | None, outputs: Path | None, study: str | None
+) -> Path:
     if name in CORPORA:
         missing = check_roots(name, os.environ)
 
@@ -86,7 +94,7 @@ def _carry_out(name: str, overrides: Sequence[str], num_jobs: int | None, output
     if name in rehearsals:
         # The runs as filmed are those of the comparison of networks.
         folder = Path("outputs") / ("networks" if name == "orders" else name)
-        plan = rehearsals[name](outputs or folder, Path("outputs/corpora"))
+        plan = replace(rehearsals[name](outputs or folder, Path("outputs/corpora")), study=study)
         chooses_launcher = any(setting.startswith("hydra/launcher=") for setting in overrides)
         if num_jobs is None and not chooses_launcher and find_spec("hydra_plugins.hydra_joblib_launcher"):
             num_jobs = count_cores()

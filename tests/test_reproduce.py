@@ -59,7 +59,7 @@ def test_says_which_corpora_are_not_there(tmp_path: Path) -> None:
         check_roots("oulu", {"CKPLUS_ROOT": root})
 
 
-@pytest.mark.parametrize("arguments", [["rehearsal", "--jobs", "0"], ["ck"], []])
+@pytest.mark.parametrize("arguments", [["rehearsal", "--jobs", "0"], ["rehearsal", "--study", "s"], ["ck"], []])
 def test_a_wrong_command_line_is_refused(arguments: list[str], invoke: Invoke) -> None:
     status, _, err = invoke("reproduce", *arguments)
     assert status == 2
@@ -75,3 +75,9 @@ def test_an_unknown_setting_is_found_out_before_any_work(invoke: Invoke) -> None
 def test_a_setting_of_the_wrong_kind_is_found_out_before_any_work(invoke: Invoke) -> None:
     status, out, err = invoke("reproduce", "rehearsal", "--jobs", "1", "class_weights=no")
     assert (status, out, err) == (1, "", 'fer3d: class_weights must be true or false, got "no"\n')
+
+
+def test_a_missing_study_is_found_out_before_any_work(invoke: Invoke) -> None:
+    status, out, err = invoke("reproduce", "ablation", "--jobs", "1", "--study", "outputs/search/nowhere")
+    assert (status, out) == (1, "")
+    assert "outputs/search/nowhere" in err

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fer3d.evaluation.effects import Change
+from fer3d.evaluation.effects import Change, Effects
+from fer3d.evaluation.ranking import LEVEL
+from fer3d.evaluation.tables import Table
+from fer3d.reporting.study_plots import importances
+from fer3d.search.records import StudyRecord
 
 BASE = "c1"
 _RAISES, _LOWERS = "c1's raises accuracy", "lowers accuracy"
@@ -51,3 +56,62 @@ VARIANTS = (
     Variant("dropout", "0", "model.dropout=0"),
     *(Variant("dropout", f"{p}", f"model.dropout={p}", _LOWERS) for p in (0.5, 0.75)),
 )
+
+
+@dataclass(frozen=True)
+class Importances:
+    """How much accuracy varies with each choice in a search, where the others vary, too.
+
+    Attributes:
+        study: The study's name.
+        num_trials: Number of its complete trials.
+        shares: Each searched setting's share of the variance among them (fANOVA).
+        caution: The study's cautions as one phrase; empty without any.
+    """
+
+    study: str
+    num_trials: int
+    shares: Mapping[str, float]
+    caution: str
+
+    @classmethod
+    def read(cls, study: str) -> Importances:
+        """Reads a study by its folder.
+
+        Raises:
+            StudyError: It does not exist, or was not created by `fer3d.train`.
+            EvaluationError: It has too few complete trials, or they do not differ.
+        """
+        record = StudyRecord.read(study)
+        try:
+            return cls(record.name, len(record.complete), importances(record), record.caution)
+        finally:
+            record.close()
+
+    def beside(self, effects: Effects) -> Table:
+        """Both readings of each choice: one at a time around c1, and among the trials of the search."""
+        by_change = {effect.change: effect for effect in effects.effects}
+        rows = []
+        for choice in dict.fromkeys(variant.choice for variant in VARIANTS):
+            variants = [variant for variant in VARIANTS if variant.choice == choice]
+            found = [by_change[variant.change] for variant in variants]
+            points = sorted(100 * effect.tests.mean_difference for effect in found)
+            share = self.shares.get(variants[0].setting.partition("=")[0])
+            rows.append(
+                (
+                    choice,
+                    f"{points[0]:+.1f} to {points[-1]:+.1f}" if len(points) > 1 else f"{points[0]:+.1f}",
+                    f"{sum(effect.p_holm < LEVEL for effect in found)} of {len(found)}",
+                    "-" if share is None else f"{share:.2f}",
+                )
+            )
+        return Table(
+            title=f"Each choice alone around {BASE}, and in a search",
+            columns=("choice", "points, alone", "shown", "share of the variance"),
+            rows=tuple(rows),
+            note=f"Points: of the choice's other values. Shown: how many of them differ from {BASE}, with a "
+            f"Holm-corrected p below {LEVEL:g}. Share: fANOVA of the {self.num_trials} complete trials of the study "
+            f"{self.study}, in which all choices vary; it says how much accuracy varies with a choice, not which value "
+            "is better. A dash: the same in all trials.",
+            caution=", ".join(dict.fromkeys(filter(None, (effects.caution, self.caution)))),
+        )

@@ -23,6 +23,7 @@ from fer3d.evaluation.ranking_tables import costs_table, pairs_table, standings_
 from fer3d.evaluation.run_results import RunResults
 from fer3d.evaluation.tables import json_text
 from fer3d.overrides import override
+from fer3d.paper.ablation import Importances
 from fer3d.paper.fold_jobs import FoldJobs, fold_jobs
 from fer3d.paper.plan import VIDEOS, Plan, Step
 from fer3d.paper.sections import PaperWing
@@ -53,9 +54,11 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None
         CorpusError: A corpus cannot be read.
         FoldJobError: A job that trained folds was lost, such as by a kill.
         DivergedError: A fold's training loss is no longer finite.
+        StudyError, EvaluationError: The plan's study does not exist or has no importances; found out before any work.
     """
     settings = [override("outputs", str(plan.outputs)), "progress=false", *overrides]
     common = [setting for setting in settings if not setting.lstrip("+").startswith(("hydra.", "hydra/"))]
+    importances = Importances.read(plan.study) if plan.study else None
     for step in plan.steps:
         checked(compose_train(_overrides(step, common)))
     with fold_jobs(settings, num_jobs) as jobs:
@@ -69,12 +72,13 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None
         if plan.is_ranking:
             _rank(list(runs.values()), plan.outputs / "comparisons" / "ranking.json")
         effects = tuple(Effects.of(title, changes, list(runs.values())) for title, changes in plan.changes.items())
-        for each in effects:
-            each.table().print()
+        beside = [importances.beside(effects[0])] if importances else []
+        for table in (*(each.table() for each in effects), *beside):
+            table.print()
         if effects:
             write_file(plan.outputs / "comparisons" / "effects.json", json_text([each.numbers for each in effects]))
     with _stage("report"):
-        wing = PaperWing() if plan.of_paper else EffectsWing(effects) if effects else None
+        wing = PaperWing() if plan.of_paper else EffectsWing(effects, beside) if effects else None
         return make_report([run.folder for run in runs.values()], into=plan.outputs / plan.report, wing=wing)
 
 

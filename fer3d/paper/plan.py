@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fer3d.clips.frame_order import AS_FILMED
 from fer3d.evaluation.effects import Change
 from fer3d.overrides import override
 from fer3d.paper.ablation import BASE, VARIANTS
@@ -71,6 +70,7 @@ class Plan:
         of_paper: Whether the report shows the paper beside the runs.
         is_ranking: Whether all runs are compared with each other, the seeds of a configuration together.
         changes: Changes of the settings whose effects are shown together, by a title.
+        study: The folder of a search whose importances stand beside the effects of the paper's choices; None for none.
         own_videos: A folder of videos that is made before the first step on `videos`; None where no step needs it.
     """
 
@@ -81,6 +81,7 @@ class Plan:
     of_paper: bool = True
     is_ranking: bool = False
     changes: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
+    study: str | None = None
     own_videos: OwnVideos | None = None
 
     def without(self, corpus: str) -> Plan:
@@ -221,8 +222,7 @@ _SMALL_NETWORKS = {
     "videomae": ("videomae_compact", ("model.encoder.patch=28",)),
 }
 _SEEDS = (0, 1, 2)
-# Orders of frames without motion: all frames are there, or only the apex.
-_ORDERS = ("shuffled", "apex_repeated")
+_SHUFFLED = "_shuffled"  # in the names of runs
 
 
 def comparison_of_networks(outputs: Path, corpora: Path) -> Plan:
@@ -238,23 +238,24 @@ def comparison_of_networks(outputs: Path, corpora: Path) -> Plan:
 
 
 def comparison_of_orders(outputs: Path, corpora: Path) -> Plan:
-    """What each network loses without the order of time, or without all frames but the apex.
+    """What each of these networks loses without the order of time.
 
     Args:
         outputs: Where everything goes; runs of `comparison_of_networks` that are there count.
         corpora: Where the twin lies, or is rendered.
     """
-    as_filmed = tuple(_network_step(name, seed, corpora) for seed in _SEEDS for name in _SMALL_NETWORKS)
-    others = tuple(
-        _network_step(name, seed, corpora, order) for order in _ORDERS for seed in _SEEDS for name in _SMALL_NETWORKS
+    steps = tuple(
+        _network_step(name, seed, corpora, is_shuffled=is_shuffled)
+        for is_shuffled in (False, True)
+        for seed in _SEEDS
+        for name in _SMALL_NETWORKS
     )
     changes = {
-        f"Networks trained with frames.order={order}": tuple(
-            Change(name, f"{name}_{order}", name) for name in _SMALL_NETWORKS
+        "Networks trained on shuffled frames": tuple(
+            Change(name, f"{name}{_SHUFFLED}", name) for name in _SMALL_NETWORKS
         )
-        for order in _ORDERS
     }
-    return Plan((*as_filmed, *others), (), outputs, "report_orders", of_paper=False, changes=changes)
+    return Plan(steps, (), outputs, "report_orders", of_paper=False, changes=changes)
 
 
 def ablation(outputs: Path, corpora: Path) -> Plan:
@@ -275,13 +276,11 @@ def ablation(outputs: Path, corpora: Path) -> Plan:
     return Plan(steps, (), outputs, "report", of_paper=False, changes=changes)
 
 
-def _network_step(name: str, seed: int, corpora: Path, order: str = AS_FILMED) -> Step:
+def _network_step(name: str, seed: int, corpora: Path, *, is_shuffled: bool = False) -> Step:
     preset, small = _SMALL_NETWORKS[name]
-    settings = ["cv=kfold10", *_SHORT_TRAINING, _REHEARSAL_EPOCHS[CKPLUS], f"model={preset}", *small]
-    if order != AS_FILMED:
-        settings.append(f"frames.order={order}")
-        name = f"{name}_{order}"
-    return _on_twin(Step(None, CKPLUS, named=name, seed=seed), corpora, tuple(settings))
+    order = ("frames.order=shuffled",) if is_shuffled else ()
+    settings = ("cv=kfold10", *_SHORT_TRAINING, _REHEARSAL_EPOCHS[CKPLUS], f"model={preset}", *small, *order)
+    return _on_twin(Step(None, CKPLUS, named=f"{name}{_SHUFFLED if order else ''}", seed=seed), corpora, settings)
 
 
 def _on_twin(step: Step, corpora: Path, settings: tuple[str, ...]) -> Step:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from fer3d.evaluation.effects import Effects
 from fer3d.evaluation.protocols import LAST_EPOCH
 from fer3d.evaluation.ranking import LEVEL
+from fer3d.evaluation.tables import Table
 from fer3d.reporting.page import DataTable, Part, Section, draw, slug
 from fer3d.reporting.runs import ReportRun
 from fer3d.reporting.theme import ACCENTS, INK, LINE, PAPER, SMALL, new_figure, style
@@ -20,7 +21,8 @@ from fer3d.reporting.theme import ACCENTS, INK, LINE, PAPER, SMALL, new_figure, 
 class EffectsWing:
     """Puts effects before all other sections of a report."""
 
-    tables: tuple[Effects, ...]
+    effects: Sequence[Effects]
+    beside: Sequence[Table] = ()  # tables after them
     title = "and what each change does"
 
     def check(self, runs: Sequence[ReportRun]) -> None:
@@ -29,7 +31,7 @@ class EffectsWing:
     def opening(self, runs: Sequence[ReportRun]) -> tuple[Section, ...]:
         """One section with a picture and a table for each set of changes."""
         parts: list[Part] = []
-        for effects in self.tables:
+        for effects in self.effects:
             table = effects.table()
             said = "; ".join(f"{label}: {points} points, {interval}" for label, _, points, interval, *_ in table.rows)
             parts.append(
@@ -42,7 +44,8 @@ class EffectsWing:
                 )
             )
             parts.append(DataTable(table))
-        caution = ", ".join(dict.fromkeys(effects.caution for effects in self.tables if effects.caution))
+        parts += map(DataTable, self.beside)
+        caution = ", ".join(dict.fromkeys(effects.caution for effects in self.effects if effects.caution))
         return (Section("effects", "What each change does", tuple(parts), caution),)
 
     def closing(self, runs: Sequence[ReportRun]) -> tuple[Section, ...]:

@@ -24,6 +24,7 @@ from optuna.study import Study
 from optuna.trial import TrialState, create_trial
 from plotly.offline import get_plotlyjs
 
+from fer3d.evaluation.run_results import EvaluationError
 from fer3d.evaluation.tables import percent
 from fer3d.reporting.page import fill_template, slug, value_text
 from fer3d.reporting.sections import duration_text
@@ -108,6 +109,18 @@ def plot_sections(record: StudyRecord) -> tuple[PlotSection, ...]:
         )
     finally:
         optuna.logging.set_verbosity(verbosity)
+
+
+def importances(record: StudyRecord) -> dict[str, float]:
+    """Returns each setting's share of the variance among the complete trials (fANOVA), the largest first.
+
+    Raises:
+        EvaluationError: The trials give no importances; the message says why.
+    """
+    shares, section = _importances(record, _copy(record), [setting.name for setting in read_settings(record)])
+    if not shares:
+        raise EvaluationError(f"study {record.name}: {section.said}")
+    return shares
 
 
 def _importances(record: StudyRecord, study: Study, names: Sequence[str]) -> tuple[dict[str, float], PlotSection]:
