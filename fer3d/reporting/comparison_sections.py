@@ -155,7 +155,7 @@ def setting_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return " | ".join(", ".join(map(str, each)) if isinstance(each, list) else str(each) for each in value)
+        return " | ".join(", ".join(map(str, each)) if isinstance(each, list) else setting_text(each) for each in value)
     return value.rpartition(".")[2] if isinstance(value, str) else f"{value:g}"
 
 
@@ -193,17 +193,32 @@ def _pretraining(source: Mapping[str, Any]) -> str:
 
 
 def _settings_table(runs: Sequence[ReportRun]) -> DataTable:
-    """The settings of the runs, named as on the command line; those that differ come first."""
+    """The settings of the runs, named as on the command line; those that differ come first.
+
+    Runs whose settings differ only in the seed share a column.
+    """
+    seeds: dict[str, list[ReportRun]] = {}
+    for one in runs:
+        shown = {name: value for name, value in _shown_settings(one).items() if name != "seed"}
+        seeds.setdefault(json.dumps(shown, sort_keys=True), []).append(one)
+    groups = list(seeds.values())
     settings = [
-        {name.removesuffix("._target_"): value for name, value in leaves(one.run.config) if "._partial_" not in name}
-        for one in runs
+        {**_shown_settings(group[0]), "seed": ", ".join(map(str, sorted(one.run.config["seed"] for one in group)))}
+        for group in groups
     ]
-    names = [name for name in dict.fromkeys(name for each in settings for name in each) if not _is(name, _NOT_SHOWN)]
+    names = list(dict.fromkeys(name for each in settings for name in each))
     differing = [name for name in names if any(each.get(name) != settings[0].get(name) for each in settings)]
-    shared = [name for name in names if name not in differing and _is(name, _SHOWN)]
+    told = _SHOWN if len(groups) == len(runs) else (*_SHOWN, "seed")
+    shared = [name for name in names if name not in differing and _is(name, told)]
     rows = tuple((name, *(setting_text(each.get(name)) for each in settings)) for name in differing + shared)
     note = f"The first {len(differing)} differ between the runs." if differing else ""
-    return DataTable(Table("Hyper-parameters", ("", *(one.title for one in runs)), rows, note))
+    titles = (f"{group[0].title}{f' and {len(group) - 1} more' if len(group) > 1 else ''}" for group in groups)
+    return DataTable(Table("Hyper-parameters", ("", *titles), rows, note))
+
+
+def _shown_settings(one: ReportRun) -> dict[str, Any]:
+    settings = {name.removesuffix("._target_"): value for name, value in leaves(one.run.config)}
+    return {name: value for name, value in settings.items() if "._partial_" not in name and not _is(name, _NOT_SHOWN)}
 
 
 def _is(name: str, settings: Sequence[str]) -> bool:

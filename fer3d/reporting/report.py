@@ -11,7 +11,16 @@ from fer3d.evaluation.run_results import EvaluationError
 from fer3d.reporting.comparison_sections import comparison_section, published_section, settings_section
 from fer3d.reporting.page import Page, Section, make_folder, write_report
 from fer3d.reporting.runs import ReportRun, independence_caution, read_runs
-from fer3d.reporting.sections import banners, headline, protocols_section, provenance_section, runs_section
+from fer3d.reporting.sections import (
+    banners,
+    headline,
+    own_reports_section,
+    protocols_section,
+    provenance_section,
+    runs_section,
+)
+
+MAX_RUNS = 12  # that a page also shows one by one
 
 
 class Wing(Protocol):
@@ -58,14 +67,18 @@ def make_report(
 
 
 def compose_page(runs: Sequence[ReportRun], *, faces: bool = True, wing: Wing | None = None) -> Page:
-    """Composes the page of at least one run, with missed clips if faces may be shown, and a project's sections."""
+    """Composes the page of at least one run, with missed clips if faces may be shown, and a project's sections.
+
+    Of more than `MAX_RUNS` runs it shows what they are together, and leaves each by itself to its own report.
+    """
+    each = len(runs) <= MAX_RUNS
     sections = (
         *(wing.opening(runs) if wing else ()),
         published_section(runs),
-        protocols_section(runs),
+        protocols_section(runs) if each else None,
         comparison_section(runs),
         settings_section(runs),
-        runs_section(runs, faces=faces),
+        runs_section(runs, faces=faces) if each else own_reports_section(runs),
         *(wing.closing(runs) if wing else ()),
         provenance_section(runs),
     )
@@ -75,7 +88,7 @@ def compose_page(runs: Sequence[ReportRun], *, faces: bool = True, wing: Wing | 
     return Page(
         title=f"fer3d: {what}{f' {wing.title}' if wing else ''}{f' [{mark}]' if mark else ''}",
         banners=banners(runs),
-        headlines=tuple(map(headline, runs)),
+        headlines=tuple(map(headline, runs)) if each else (),
         sections=tuple(replace(section, caution=section.caution or mark) for section in sections if section),
     )
 

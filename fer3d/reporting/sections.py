@@ -109,6 +109,15 @@ def runs_section(runs: Sequence[ReportRun], *, faces: bool) -> Section:
     return Section("runs", "Run by run", tuple(_run_section(one, faces=faces) for one in runs), listed=True)
 
 
+def own_reports_section(runs: Sequence[ReportRun]) -> Section:
+    """Where to see runs by themselves that are too many for a page."""
+    said = (
+        f"{len(runs)} runs are too many to show each by itself. Confusion matrices, learning curves and missed "
+        f"clips of one are in its own report, such as fer3d report {runs[0].run.folder}."
+    )
+    return Section("runs", "Run by run", (Prose(said),))
+
+
 def provenance_section(runs: Sequence[ReportRun]) -> Section:
     """The provenance of every run."""
     return Section("provenance", "How it was obtained", tuple(_provenance(one) for one in runs))

@@ -153,6 +153,17 @@ def test_runs_that_cannot_be_paired_say_why(tmp_path: Path) -> None:
     assert str(tmp_path) not in said
 
 
+def test_seeds_of_one_configuration_share_a_column(tmp_path: Path, undrawn: None) -> None:
+    folds = [right(4, 3)] * 3
+    seeds = [write_run(tmp_path, folds, name="a", overrides=[f"seed={seed}"]) for seed in (1, 0)]
+    other = write_run(tmp_path, folds, name="b", overrides=["model.dropout=0.5"])
+    (table,) = parts(settings_section(read_runs([*seeds, other])), DataTable)
+    rows = {name: values for name, *values in table.table.rows}
+    assert len(table.table.columns) == 3
+    assert rows["seed"] == ["0, 1", "0"]
+    assert rows["model.dropout"][1] == "0.5"
+
+
 def test_settings_that_differ_stand_before_those_that_runs_share(tmp_path: Path, undrawn: None) -> None:
     folds = [right(4, 3)] * 3
     overrides = ["experiment=ckplus_kfold10", "model.dropout=0.5", "seed=3"]

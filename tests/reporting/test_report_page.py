@@ -19,7 +19,7 @@ from test_page import Tags
 from fer3d.clips.independence import Independence
 from fer3d.evaluation.protocols import LAST_EPOCH
 from fer3d.evaluation.run_results import EvaluationError
-from fer3d.reporting import sections
+from fer3d.reporting import report, sections
 from fer3d.reporting.page import DataTable, Facts, Folded, Part, Picture, Prose, Section, render
 from fer3d.reporting.report import compose_page, make_report
 from fer3d.reporting.runs import ReportRun, joint_caution, read_runs
@@ -438,3 +438,16 @@ def test_these_tests_would_notice_a_complaint(body: str, complaint: str, browser
     page = tmp_path / "page.html"
     page.write_text(HEAD + body)
     assert any(complaint in problem for problem in problems(browser.visit(page), page))
+
+
+def test_many_runs_are_shown_together_and_each_by_itself_elsewhere(
+    reported: Reported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MAX_RUNS", len(reported.runs) - 1)
+    page = compose_page(reported.runs)
+    assert not page.headlines
+    assert page.banners == reported.page.banners
+    assert {one.slug for one in reported.page.sections} - {one.slug for one in page.sections} == {"epoch-protocols"}
+    (told,) = (one for one in page.sections if one.slug == "runs")
+    assert [type(part) for part in told.parts] == [Prose]
+    assert f"fer3d report {reported.runs[0].run.folder}" in render(page)
