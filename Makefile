@@ -52,7 +52,7 @@ compare-orders: setup ## What each of these networks loses with shuffled frames:
 
 ablate: setup ## The paper's ten choices one at a time, in small and on synthetic data, with three seeds: hours on two cores
 	$(BIN)/python -m fer3d.train search=ablation model=cnn3d cv=kfold10 hydra/sweeper/sampler=random \
-	  hydra.sweeper.n_trials=40 hydra.sweeper.study_name=ablation \
+	  hydra.sweeper.n_trials=30 hydra.sweeper.study_name=ablation \
 	  hydra/launcher=joblib hydra.launcher.n_jobs=2 hydra.sweeper.n_jobs=2 logger=csv
 	$(BIN)/python -m fer3d.reproduce ablation --study outputs/search/ablation
 
