@@ -347,7 +347,9 @@ def _start(one: ReportRun) -> str:
     weights = f"weights {str(origin['weights'])[:8]}"
     caution = f"; {origin['caution']}" if "caution" in origin else ""
     if "file" in origin:
-        return f"{origin['file']} from outside fer3d ({weights}){caution}"
+        num_own = origin["num_loaded"] + origin["num_not_in_file"]
+        loaded = f"{origin['num_loaded']} of the network's {num_own} tensors"
+        return f"{origin['file']} from outside fer3d ({weights}; {loaded}){caution}"
     kind = "SYNTHETIC clips of " if origin["synthetic"] else ""
     run, fold, before = str(origin["digest"])[:8], origin["fold"], origin.get("external_weights")
     first = f", which started from {before} from outside fer3d" if before else ""

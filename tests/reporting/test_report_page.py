@@ -215,8 +215,9 @@ def test_a_transfer_says_where_it_started(reported: Reported) -> None:
 
 def test_weights_from_outside_come_with_a_caution(reported: Reported) -> None:
     origin = {"file": "r3d_18.pth", "weights": "a" * 64, "subjects": None, "caution": EXTERNAL_CAUTION}
+    origin |= {"num_loaded": 3, "num_not_in_file": 2}
     told = provenance(with_info(reported.runs[0], start_from=origin))["Starts from"]
-    assert told == f"r3d_18.pth from outside fer3d (weights aaaaaaaa); {EXTERNAL_CAUTION}"
+    assert told == f"r3d_18.pth from outside fer3d (weights aaaaaaaa; 3 of the network's 5 tensors); {EXTERNAL_CAUTION}"
     later = {"corpus": "oulu", "synthetic": False, "digest": "d" * 64, "fold": 1, "weights": "b" * 64}
     later |= {"external_weights": "r3d_18.pth", "caution": EXTERNAL_CAUTION}
     told = provenance(with_info(reported.runs[0], start_from=later))["Starts from"]
