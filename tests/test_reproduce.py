@@ -81,3 +81,11 @@ def test_a_missing_study_is_found_out_before_any_work(invoke: Invoke) -> None:
     status, out, err = invoke("reproduce", "ablation", "--jobs", "1", "--study", "outputs/search/nowhere")
     assert (status, out) == (1, "")
     assert "outputs/search/nowhere" in err
+
+
+def test_a_setting_that_makes_two_runs_the_same_is_found_out_before_any_work(invoke: Invoke) -> None:
+    status, out, err = invoke("reproduce", "networks", "--jobs", "1", "seed=3")
+    assert (status, out) == (1, "")
+    assert "cnn3d with seed 0 and cnn3d with seed 1" in err
+    assert "would be the same run" in err
+    assert "seed=3" in err

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from fer3d.atomic_file import write_file
 from fer3d.clips.store import ClipStore
@@ -29,7 +33,7 @@ from fer3d.paper.plan import VIDEOS, Plan, Step
 from fer3d.paper.sections import PaperWing
 from fer3d.reporting.effects_sections import EffectsWing
 from fer3d.reporting.report import make_report
-from fer3d.settings import checked
+from fer3d.settings import SettingsError, checked
 from fer3d.training.checkpoint import CHECKPOINT_NAME
 from fer3d.training.prepare import prepare
 from fer3d.training.results import fold_folder
@@ -59,8 +63,7 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None
     settings = [override("outputs", str(plan.outputs)), "progress=false", *overrides]
     common = [setting for setting in settings if not setting.lstrip("+").startswith(("hydra.", "hydra/"))]
     importances = Importances.read(plan.study) if plan.study else None
-    for step in plan.steps:
-        checked(compose_train(_overrides(step, common)))
+    _check(plan, common)
     with fold_jobs(settings, num_jobs) as jobs:
         folders = _train(plan, common, jobs)
     evaluated = {step.run: folders[step.run] for step in plan.steps if step.is_evaluated}
@@ -80,6 +83,20 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None
     with _stage("report"):
         wing = PaperWing() if plan.of_paper else EffectsWing(effects, beside) if effects else None
         return make_report([run.folder for run in runs.values()], into=plan.outputs / plan.report, wing=wing)
+
+
+def _check(plan: Plan, common: Sequence[str]) -> None:
+    """Checks all settings, and that none for all runs makes two of them the same."""
+    names: dict[str, str] = {}
+    for step in plan.steps:
+        config: Any = OmegaConf.to_container(checked(compose_train(_overrides(step, common))))
+        told = {key: value for key, value in config.items() if key not in ("name", "configuration")}
+        same = names.setdefault(json.dumps(told, sort_keys=True), step.run)
+        if same != step.run:
+            raise SettingsError(
+                f"{same} and {step.run} would be the same run with {' '.join(common)}: leave out the setting by which "
+                "they are told apart"
+            )
 
 
 def _train(plan: Plan, common: Sequence[str], jobs: FoldJobs) -> Mapping[str, Path]:
