@@ -75,6 +75,27 @@ def test_a_fold_that_does_not_exist_is_a_sentence(settings: list[str], invoke: I
     assert message == "fer3d: fold=999 does not exist: folds are numbered from 1 to 2"
 
 
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("model.temporal_kernel=2", "temporal_kernel"),
+        ("model.downsample=200", "has no output; raise"),
+        ("+frozen.nothing=1", "frozen names nothing"),
+        ("start_from=nowhere.pt", "start_from is nowhere.pt"),
+        ("start_from=nowhere.ckpt", "start_from is nowhere.ckpt"),
+        ("optimizer.betas=[2.0,0.9]", "beta"),
+    ],
+)
+def test_what_cannot_be_trained_is_found_out_before_faces_are_looked_for(
+    setting: str, sentence: str, settings: list[str], prepared: PreparedCKPlus, invoke: Invoke
+) -> None:
+    shutil.rmtree(prepared.outputs)
+    status, out, err = invoke("train", *settings, setting, "+fold=1")
+    assert (status, out) == (1, "")
+    assert sentence in err
+    assert not list(prepared.outputs.glob("clips/*"))
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_stopped(
     settings: list[str], train: Callable[..., list[str]], prepared: PreparedCKPlus, tmp_path: Path

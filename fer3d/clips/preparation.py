@@ -76,7 +76,7 @@ def prepare_clips(
     on_unreadable: UnreadablePolicy = "error",
     progress: bool = True,
     num_workers: int | None = None,
-    check: Callable[[Sequence[LabelledSequence]], None] | None = None,
+    check: Callable[[Sequence[LabelledSequence], StoreHeader], None] | None = None,
 ) -> Preparation:
     """Creates the clip store of a corpus, or opens it if it exists; waits if another process is creating it.
 
@@ -98,7 +98,7 @@ def prepare_clips(
         on_unreadable: `error`, or `skip` to leave out and report clips with an unreadable file.
         progress: Whether to show a progress bar.
         num_workers: Number of clips processed in parallel; None: one per CPU core, at most 16.
-        check: Called with the sequences before any work; raises if they cannot be used.
+        check: Called with the sequences and the store's header before any work; raises if they cannot be used.
 
     Raises:
         CorpusError: The corpus cannot be read.
@@ -127,7 +127,7 @@ def prepare_clips(
         made = _find_store(store_folder, header)
     else:
         if check is not None:
-            check(sequences)
+            check(sequences, header)
         check_space(folder, len(sequences) * math.prod(header.clip_shape), "the clips")
         # Runs started together need the same store.
         with file_lock(lock, f"the clip store {store_folder} is being prepared"):

@@ -94,7 +94,7 @@ class FoldSearch:
         if base.get("fold") is not None:
             raise SpaceError(f"remove fold={base.fold}: the trials of a search run all folds of cv")
         _check_space(space, compose)
-        preparation = prepare(base)
+        preparation = prepare(base, checks_parts=False)
         if preparation.built:
             preparation.report.print()
         run = Run.of(base, preparation.store)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,32 +21,39 @@ from fer3d.clips.frame_order import FrameOrder
 from fer3d.clips.frames import make_sampling
 from fer3d.clips.store import ClipStore, StoreHeader
 from fer3d.models.network import Task, check_bf16_convolutions, check_network, forward_flop, use_channels_last
-from fer3d.training.device import Precision, has_compiler, trainer_devices
-from fer3d.training.external_weights import ExternalWeights, Fitted, Start
+from fer3d.training.device import Precision, has_compiler, resolve_precision, trainer_devices
+from fer3d.training.external_weights import ExternalWeights, Fitted, Start, starting_weights
 from fer3d.training.fine_tuning import FineTuning
 from fer3d.training.fold import Training, make_trainer
 from fer3d.training.networks import check_kind, make_network
 
 
 def make_training(
-    config: DictConfig, store: ClipStore, start: Start | None, *, precision: Precision, compiled: bool
+    config: DictConfig,
+    header: StoreHeader,
+    clip_ids: Sequence[str],
+    start: Start | None,
+    *,
+    precision: Precision,
+    compiled: bool,
 ) -> Training:
     """Creates the parts of a training from a run's configuration.
 
     Args:
         config: The validated configuration.
-        store: The clip store.
+        header: Header of the clip store.
+        clip_ids: The ids of its clips.
         start: What every fold starts from; None: folds start from scratch.
         precision: The resolved number format.
         compiled: The resolved `compile`.
     """
-    task = _task(store.header, config.clips.num_frames)
-    frame_order = FrameOrder.of(config).table(store.clip_ids, config.clips.num_frames)
+    task = _task(header, config.clips.num_frames)
+    frame_order = FrameOrder.of(config).table(clip_ids, config.clips.num_frames)
 
     def network() -> torch.nn.Module:
         made = make_network(config.model, task)
         if start is not None:
-            start.start(made, store.emotions)
+            start.start(made, header.emotions)
         return made
 
     return Training(
@@ -117,6 +125,25 @@ def training_pflop(config: DictConfig, store: ClipStore, folds: Sequence[Fold]) 
 @lru_cache
 def _forward_flop(model: str, task: Task) -> int:
     return forward_flop(lambda: make_network(json.loads(model), task), task)
+
+
+def check_settings(config: DictConfig, header: StoreHeader) -> None:
+    """Checks the parts of a training before its clips are made, which may take hours; see `check_training`.
+
+    Args:
+        config: The validated configuration.
+        header: Header of the clip store to be.
+
+    Raises:
+        CheckpointError: What the folds start from cannot be read, or does not fit the network.
+        ValueError, MisconfigurationException: See `check_training`.
+    """
+    plain: Any = OmegaConf.to_container(config)
+    # Whom its clips show is compared with the held-out subjects once these are known.
+    start = starting_weights(plain, corpus=header.corpus, clip_store="", held_out=())
+    precision = resolve_precision(config.precision, config.trainer.accelerator)
+    training = make_training(config, header, (), start, precision=precision, compiled=config.compile is True)
+    check_training(training, header)
 
 
 def check_training(training: Training, header: StoreHeader) -> int:

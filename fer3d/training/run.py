@@ -287,7 +287,14 @@ class Run:
 
     def training(self) -> Training:
         """Creates the parts and settings of a fold's training."""
-        return make_training(self.config, self.store, self.start, precision=self.precision, compiled=self.compiled)
+        return make_training(
+            self.config,
+            self.store.header,
+            self.store.clip_ids,
+            self.start,
+            precision=self.precision,
+            compiled=self.compiled,
+        )
 
     @cached_property
     def clips(self) -> ClipSource:

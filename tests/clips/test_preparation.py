@@ -528,7 +528,7 @@ def test_a_damaged_store_passes_no_clip_on(corpus: PictureCorpus, tmp_path: Path
 
 
 def test_what_is_known_to_be_wrong_is_said_before_anything_is_made(corpus: PictureCorpus, tmp_path: Path) -> None:
-    def check(sequences: Sequence[Any]) -> None:
+    def check(sequences: Sequence[Any], _: Any) -> None:
         raise ValueError(f"{len(sequences)} sequences are too few")
 
     with pytest.raises(ValueError, match="3 sequences are too few"):
