@@ -22,7 +22,8 @@ from fer3d.evaluation.significance import ClipTest, FoldTests, Interval, compare
 Test = Literal["t_corrected", "mcnemar"]
 # The level at which a corrected p-value shows a difference.
 LEVEL = 0.05
-_MAX_LISTED = 10  # entries of groups in a sentence
+_MAX_NAMED = 15  # entries whose wins a sentence names
+_MAX_LISTED = 10  # entries of groups in it
 
 
 @dataclass(frozen=True)
@@ -231,9 +232,12 @@ class Ranking:
             for beaten, labels in winners.items()
             if beaten
         ]
+        num_unshown = sum(pair.better is None for pair in self.pairs)
+        if wins and len(self.standings) > _MAX_NAMED:
+            wins = [f"one entry is better than the other in {len(self.pairs) - num_unshown} of {len(self.pairs)} pairs"]
         alike = ", nor ".join(f"{'between' if len(each) == 2 else 'among'} {_listed(each)}" for each in self.groups)
         if sum(map(len, self.groups)) > _MAX_LISTED:
-            alike = f"in {sum(pair.better is None for pair in self.pairs)} of {len(self.pairs)} pairs"
+            alike = f"in {num_unshown} of {len(self.pairs)} pairs"
         unshown = f"no difference is shown {alike}, which does not mean that there is none"
         if not wins:
             return f"On these {where}, {unshown} ({p_value} nowhere, {self.test_name})."

@@ -133,6 +133,8 @@ def test_says_what_is_shown_and_what_is_not() -> None:
     assert "no difference" not in everything.sentence
     many = Ranking.of(chance_entries(dict.fromkeys("abcdefghijkl", 0.7)), LAST_EPOCH)
     assert "no difference is shown in 66 of 66 pairs" in many.sentence
+    more = Ranking.of(chance_entries({"bad": 0.1, **{letter: 0.9 for letter in "abcdefghijklmnop"}}), LAST_EPOCH)
+    assert more.sentence.startswith("On these folds, one entry is better than the other in 16 of 136 pairs (")
 
 
 @pytest.mark.parametrize(("kind", "num_folds"), [("loso", 110), ("given", 1)])
