@@ -88,4 +88,4 @@ def test_a_setting_that_makes_two_runs_the_same_is_found_out_before_any_work(inv
     assert (status, out) == (1, "")
     assert "cnn3d with seed 0 and cnn3d with seed 1" in err
     assert "would be the same run" in err
-    assert "seed=3" in err
+    assert "with seed=3, since" in err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,8 @@ class Effects:
             columns=("", "accuracy", "points", "95% interval", "p (Holm)", *(["published"] if is_published else [])),
             rows=tuple(_row(effect, is_published) for effect in self.effects),
             note="Accuracy: with the change, the mean over folds. Points: percentage points gained by it. Interval and "
-            "p: corrected resampled t-test over folds.",
+            f"p: corrected resampled t-test over folds; p is also corrected for the number of changes, "
+            f"{len(self.effects)} (Holm), and the interval is not.",
             caution=self.caution,
         )
 
@@ -110,6 +112,11 @@ class Effects:
                 for effect in self.effects
             ],
         }
+
+
+def points_text(difference: float) -> str:
+    """A difference of accuracies in percentage points, with one decimal; a dash for NaN."""
+    return "-" if isnan(difference) else f"{round(100 * difference, 1) + 0.0:+.1f}"  # never -0.0
 
 
 def _compare(change: Change, changed: Sequence[RunResults], base: Sequence[RunResults]) -> FoldTests:
@@ -131,12 +138,12 @@ def _fold_accuracies(runs: Sequence[RunResults]) -> NDArray[np.float64]:
 
 def _row(effect: Effect, is_published: bool) -> tuple[str, ...]:
     tests = effect.tests
-    low, high = (100 * bound for bound in tests.interval_corrected)
+    low, high = map(points_text, tests.interval_corrected)
     return (
         effect.change.label,
         percent(tests.mean_first),
-        f"{100 * tests.mean_difference:+.1f}",
-        f"{low:+.1f} to {high:+.1f}",
+        points_text(tests.mean_difference),
+        f"{low} to {high}",
         p_value(effect.p_holm),
         *([effect.change.published or "-"] if is_published else []),
     )

@@ -109,7 +109,7 @@ def entries_of(runs: Sequence[RunResults], labels: Mapping[str, str] | None = No
             seeds = (f"{one[0].folder} has {_named_seeds(one)}" for one in (first, other))
             raise EvaluationError(
                 f"runs can be compared only if all settings have the same seeds: {' and '.join(seeds)}. Train what is "
-                "missing, or leave seeds out"
+                "missing, or leave out runs"
             )
     for run in runs:
         if run is not runs[0]:

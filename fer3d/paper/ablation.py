@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fer3d.evaluation.effects import Change, Effects
+from fer3d.evaluation.effects import Change, Effects, points_text
 from fer3d.evaluation.ranking import LEVEL
 from fer3d.evaluation.tables import Table
 from fer3d.reporting.study_plots import importances
 from fer3d.search.records import StudyRecord
 
 BASE = "c1"
-_RAISES, _LOWERS = "c1's raises accuracy", "lowers accuracy"
+_LOWERS = "lowers accuracy"
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,14 @@ VARIANTS = (
     *(Variant("activation", value, f"model/activation={value}") for value in ("elu", "prelu", "leaky_relu", "mish")),
     Variant("pooling", "max", "model/pooling=max"),
     *(
-        Variant("temporal kernel", f"{k}", f"model.temporal_kernel={k}", _RAISES if k == 5 else _LOWERS)
+        Variant("temporal kernel", f"{k}", f"model.temporal_kernel={k}", "3 raises accuracy" if k == 5 else _LOWERS)
         for k in (1, 5, 7, 9)
     ),
-    *(Variant("initializer", value, f"model/initializer={value}", _RAISES) for value in ("xavier_normal", "none")),
-    Variant("CLAHE", "off", "clips.clahe=false", _RAISES),
+    *(
+        Variant("initializer", value, f"model/initializer={value}", "xavier_uniform raises accuracy")
+        for value in ("xavier_normal", "none")
+    ),
+    Variant("CLAHE", "off", "clips.clahe=false", "CLAHE raises accuracy"),
     Variant("normalisation", "on", "clips.normalise=true", _LOWERS),
     Variant("optimizer", "lookahead", "optimizer=lookahead"),
     Variant("class weights", "on", "class_weights=true"),
@@ -97,12 +100,12 @@ class Importances:
         for choice in dict.fromkeys(variant.choice for variant in VARIANTS):
             variants = [variant for variant in VARIANTS if variant.choice == choice]
             found = [by_change[variant.change] for variant in variants]
-            points = sorted(100 * effect.tests.mean_difference for effect in found)
+            points = sorted(effect.tests.mean_difference for effect in found)
             share = self.shares.get(variants[0].setting.partition("=")[0])
             rows.append(
                 (
                     choice,
-                    f"{points[0]:+.1f} to {points[-1]:+.1f}" if len(points) > 1 else f"{points[0]:+.1f}",
+                    " to ".join(map(points_text, (points[0], points[-1])[: len(points)])),
                     f"{sum(effect.p_holm < LEVEL for effect in found)} of {len(found)}",
                     "-" if share is None else f"{share:.2f}",
                 )

@@ -63,7 +63,7 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None
     settings = [override("outputs", str(plan.outputs)), "progress=false", *overrides]
     common = [setting for setting in settings if not setting.lstrip("+").startswith(("hydra.", "hydra/"))]
     importances = Importances.read(plan.study) if plan.study else None
-    _check(plan, common)
+    _check(plan, common, overrides)
     with fold_jobs(settings, num_jobs) as jobs:
         folders = _train(plan, common, jobs)
     evaluated = {step.run: folders[step.run] for step in plan.steps if step.is_evaluated}
@@ -85,7 +85,7 @@ def carry_out(plan: Plan, *, overrides: Sequence[str] = (), num_jobs: int | None
         return make_report([run.folder for run in runs.values()], into=plan.outputs / plan.report, wing=wing)
 
 
-def _check(plan: Plan, common: Sequence[str]) -> None:
+def _check(plan: Plan, common: Sequence[str], overrides: Sequence[str]) -> None:
     """Checks all settings, and that none for all runs makes two of them the same."""
     names: dict[str, str] = {}
     for step in plan.steps:
@@ -94,8 +94,8 @@ def _check(plan: Plan, common: Sequence[str]) -> None:
         same = names.setdefault(json.dumps(told, sort_keys=True), step.run)
         if same != step.run:
             raise SettingsError(
-                f"{same} and {step.run} would be the same run with {' '.join(common)}: leave out the setting by which "
-                "they are told apart"
+                f"{same} and {step.run} would be the same run with {' '.join(overrides)}, since the plan sets that "
+                "itself to tell them apart: leave it out"
             )
 
 

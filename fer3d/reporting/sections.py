@@ -110,12 +110,20 @@ def runs_section(runs: Sequence[ReportRun], *, faces: bool) -> Section:
 
 
 def own_reports_section(runs: Sequence[ReportRun]) -> Section:
-    """Where to see runs by themselves that are too many for a page."""
+    """The accuracy of runs that are too many to show each by itself, and where to see more of one."""
     said = (
-        f"{len(runs)} runs are too many to show each by itself. Confusion matrices, learning curves and missed "
-        f"clips of one are in its own report, such as fer3d report {runs[0].run.folder}."
+        f"Confusion matrices, learning curves and missed clips of a run are in its own report, such as fer3d report "
+        f"{runs[0].run.folder}: {len(runs)} are too many for a page."
     )
-    return Section("runs", "Run by run", (Prose(said),))
+    rows = []
+    for one in runs:
+        last, best = (one.evaluation.score(protocol) for protocol in (LAST_EPOCH, BEST_EPOCH))
+        low, high = map(percent, last.interval())
+        rows.append((one.label, percent(last.accuracy), f"{low} to {high}", percent(best.accuracy)))
+    columns = ("", LAST_EPOCH.title, "95% interval", BEST_EPOCH.title)
+    table = Table("Pooled accuracy of each run", columns, tuple(rows), "Wilson's interval.", joint_caution(runs))
+    cautions = {number: one.run.caution for number, one in enumerate(runs)}
+    return Section("runs", "Run by run", (Prose(said), DataTable(table, cautions=cautions)))
 
 
 def provenance_section(runs: Sequence[ReportRun]) -> Section:

@@ -100,7 +100,7 @@ def test_entries_with_other_seeds_are_refused(make: Make) -> None:
     runs = [make(overrides=SMALL), make(overrides=LARGE), make(overrides=LARGE, seed=3)]
     assert refusal(*runs) == (
         "runs can be compared only if all settings have the same seeds: "
-        f"{runs[0].folder} has seed 0 and {runs[1].folder} has seeds 0, 3. Train what is missing, or leave seeds out"
+        f"{runs[0].folder} has seed 0 and {runs[1].folder} has seeds 0, 3. Train what is missing, or leave out runs"
     )
 
 

@@ -450,5 +450,8 @@ def test_many_runs_are_shown_together_and_each_by_itself_elsewhere(
     assert page.banners == reported.page.banners
     assert {one.slug for one in reported.page.sections} - {one.slug for one in page.sections} == {"epoch-protocols"}
     (told,) = (one for one in page.sections if one.slug == "runs")
-    assert [type(part) for part in told.parts] == [Prose]
+    _, table = told.parts
+    assert isinstance(table, DataTable)
+    accuracies = {row[0]: row[1] for row in table.table.rows}
+    assert accuracies == {headline(one).label: headline(one).accuracy for one in reported.runs}
     assert f"fer3d report {reported.runs[0].run.folder}" in render(page)
