@@ -50,7 +50,7 @@ compare-networks: setup ## All networks on the same folds, in small and on synth
 compare-orders: setup ## What each of these networks loses with shuffled frames: 40 minutes more on two cores
 	$(BIN)/python -m fer3d.reproduce orders
 
-ablate: setup ## The paper's ten choices one at a time, in small and on synthetic data, with three seeds: an hour on two cores
+ablate: setup ## The paper's ten choices one at a time, in small and on synthetic data, with three seeds: an hour and a half on two cores
 	$(BIN)/python -m fer3d.train search=ablation model=cnn3d cv=kfold10 hydra/sweeper/sampler=random \
 	  hydra.sweeper.n_trials=30 hydra.sweeper.study_name=ablation \
 	  hydra/launcher=joblib hydra.launcher.n_jobs=2 hydra.sweeper.n_jobs=2 logger=csv
