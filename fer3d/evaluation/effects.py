@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import isnan
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from fer3d.evaluation.comparison import check_paired, held_out_ratio, plain_values
 from fer3d.evaluation.comparison_tables import p_value
 from fer3d.evaluation.protocols import LAST_EPOCH, held_out_predictions
+from fer3d.evaluation.ranking_tables import points_text
 from fer3d.evaluation.run_results import EvaluationError, RunResults
 from fer3d.evaluation.significance import FoldTests, compare_folds, holm
 from fer3d.evaluation.tables import Table, percent
@@ -95,7 +95,7 @@ class Effects:
             columns=("", "accuracy", "points", "95% interval", "p (Holm)", *(["published"] if is_published else [])),
             rows=tuple(_row(effect, is_published) for effect in self.effects),
             note="Accuracy: with the change, the mean over folds. Points: percentage points gained by it. Interval and "
-            f"p: corrected resampled t-test over folds; p is also corrected for the number of changes, "
+            "p: corrected resampled t-test over folds; p is also corrected for the number of changes, "
             f"{len(self.effects)} (Holm), and the interval is not.",
             caution=self.caution,
         )
@@ -112,11 +112,6 @@ class Effects:
                 for effect in self.effects
             ],
         }
-
-
-def points_text(difference: float) -> str:
-    """A difference of accuracies in percentage points, with one decimal; a dash for NaN."""
-    return "-" if isnan(difference) else f"{round(100 * difference, 1) + 0.0:+.1f}"  # never -0.0
 
 
 def _compare(change: Change, changed: Sequence[RunResults], base: Sequence[RunResults]) -> FoldTests:

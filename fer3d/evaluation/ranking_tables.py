@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 
 from fer3d.evaluation.comparison_tables import p_value
 from fer3d.evaluation.entries import Entry
@@ -105,7 +106,9 @@ def tests_note(ranking: Ranking) -> str:
 
 
 def points_text(difference: float) -> str:
-    """A difference of accuracies in percentage points."""
+    """A difference of accuracies in percentage points; a dash for NaN."""
+    if isnan(difference):
+        return "-"
     # Rounded twice, so that 22 of 320 clips are 6.88 points however they were summed up, and nothing is -0.
     return f"{round(100 * difference, 9) + 0.0:+.2f}"
 

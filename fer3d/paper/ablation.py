@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fer3d.evaluation.effects import Change, Effects, points_text
+from fer3d.evaluation.effects import Change, Effects
 from fer3d.evaluation.ranking import LEVEL
+from fer3d.evaluation.ranking_tables import points_text
 from fer3d.evaluation.tables import Table
 from fer3d.reporting.study_plots import importances
 from fer3d.search.records import StudyRecord
